@@ -1,0 +1,1 @@
+"""ulna: the U-Net for biomedical images."""

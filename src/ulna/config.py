@@ -1,0 +1,184 @@
+"""`Config`: every choice of a run, in words of the field. Unknown keys are an error that names the nearest."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ulna.errors import UlnaError
+
+Positive = Field(gt=0)
+Span = tuple[float, float]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class DataConfig(_Section):
+    """What the images and masks mean.
+
+    `channels` is 0 until the plan has looked. `classes` are the names of the classes with the background
+    first and `values` the mask values of each (a colour is written "r,g,b"); empty means: found out by
+    looking. `resize` brings every image to one size before the network (the tutorial's way); None keeps the
+    images' own resolution.
+    """
+
+    channels: int = Field(0, ge=0)
+    classes: tuple[str, ...] = ()
+    values: tuple[tuple[int | str, ...], ...] = ()
+    normalisation: Literal["percentile", "zscore", "range", "none"] = "percentile"
+    resize: tuple[int, ...] | None = None
+    validation: float = Field(0.1, ge=0, lt=1, description="share of the groups kept out for validation")
+
+
+class TaskConfig(_Section):
+    """The question asked of an image, and how an answer is judged while training."""
+
+    name: Literal["masks"] = "masks"
+    loss: Literal["dice_cross_entropy", "cross_entropy", "dice"] = "dice_cross_entropy"
+    threshold: float = Field(0.5, gt=0, lt=1, description="probability from which one class is foreground")
+
+
+class NetworkConfig(_Section):
+    """The shape of the network. `widths` are the channels of each level, from the top; its length is the depth."""
+
+    name: Literal["unet", "fcn8"] = "unet"
+    ndim: Literal[2, 3] = 2
+    widths: tuple[int, ...] = Field((16, 32, 64, 128, 256), min_length=2)
+    padding: Literal["same", "valid"] = "same"
+    norm: Literal["none", "batch", "instance"] = "instance"
+    upsampling: Literal["transposed", "nearest", "linear"] = "transposed"
+    residual: bool = False
+    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout_levels: Literal["all", "bottom"] = Field(
+        "all", description="'bottom' is the end of the contracting path, as in the paper"
+    )
+
+
+class AugmentationConfig(_Section):
+    """How training images are varied. Each pair is a range that is drawn from evenly; each probability is per image.
+
+    Angles in degrees, shifts as a share of the patch, elastic displacement in pixels (standard deviation of
+    the vectors on the coarse grid), brightness, contrast and noise in units of the normalised image.
+    """
+
+    flip: bool = True
+    rotation: float = Field(180.0, ge=0, le=180)
+    scale: Span = (0.7, 1.4)
+    shift: float = Field(0.0, ge=0, le=1)
+    elastic: float = Field(10.0, ge=0)
+    elastic_grid: int = Field(3, ge=2)
+    spatial_probability: float = Field(0.8, ge=0, le=1)
+    brightness: float = Field(0.1, ge=0)
+    contrast: Span = (0.75, 1.25)
+    gamma: Span = (0.7, 1.5)
+    stain: float = Field(0.1, ge=0, description="how far colours may move, channel by channel")
+    noise: float = Field(0.05, ge=0)
+    blur: float = Field(1.0, ge=0, description="largest standard deviation of the Gaussian, in pixels")
+    intensity_probability: float = Field(0.5, ge=0, le=1)
+
+
+class TrainingConfig(_Section):
+    """How the network learns. Either `minutes` or `epochs` bounds the training; both None means the plan decides.
+
+    A size of 0 means: the plan decides (patch, batch, steps of an epoch).
+    """
+
+    minutes: float | None = Field(None, gt=0)
+    epochs: int | None = Field(None, gt=0)
+    steps: int = Field(0, ge=0, description="steps of an epoch")
+    batch_size: int = Field(0, ge=0)
+    patch: tuple[int, ...] = ()
+    sampling: Literal["images", "groups"] = "groups"
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    learning_rate: float = Field(2e-3, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-2, ge=0)
+    schedule: Literal["one_cycle", "constant"] = "one_cycle"
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    patience: int | None = Field(None, gt=0, description="epochs without gain after which training stops early")
+    seed: int = 0
+
+
+class InferenceConfig(_Section):
+    """How masks are predicted. `tile` is the largest side of a tile in pixels, 0 means: as memory allows."""
+
+    tile: int = Field(0, ge=0)
+    margin: int = Field(16, ge=0, description="mirrored border around the whole image, in pixels")
+    precision: Literal["auto", "bf16", "float32"] = "float32"
+
+
+class Config(_Section):
+    """Every choice of a run. What is resolved is written into the run and into the model."""
+
+    preset: str = "default"
+    data: DataConfig = DataConfig()
+    task: TaskConfig = TaskConfig()
+    network: NetworkConfig = NetworkConfig()
+    augmentation: AugmentationConfig | None = AugmentationConfig()
+    training: TrainingConfig = TrainingConfig()
+    inference: InferenceConfig = InferenceConfig()
+
+    @model_validator(mode="after")
+    def _sizes_suit_the_axes(self) -> Self:
+        for name, size in (("training.patch", self.training.patch), ("data.resize", self.data.resize or ())):
+            if size and len(size) != self.network.ndim:
+                raise ValueError(f"{name} needs {self.network.ndim} numbers, one a spatial axis, not {len(size)}")
+        return self
+
+    @classmethod
+    def parse(cls, words: dict[str, Any], *, where: object = "configuration") -> Config:
+        """Check a nested dictionary and make it a Config; raises UlnaError in plain words, all faults at once."""
+        try:
+            return cls.model_validate(words)
+        except ValidationError as error:
+            lines = [_plain(fault) for fault in error.errors()]
+            raise UlnaError("\n".join(lines), where=where) from None
+
+    def changed(self, changes: dict[str, Any]) -> Config:
+        """A copy with dotted keys set: `{"training.batch_size": 8}`. Raises UlnaError for unknown keys."""
+        words = self.model_dump()
+        for key, value in changes.items():
+            *sections, last = key.split(".")
+            place: Any = words
+            for section in sections:
+                _known(section, place, key)
+                if not isinstance(place[section], dict):
+                    place[section] = {}
+                place = place[section]
+            if sections != ["augmentation"] or place:
+                _known(last, place, key)
+            place[last] = value
+        return Config.parse(words, where="--set" if len(changes) > 1 else f"--set {next(iter(changes), '')}")
+
+
+def _known(name: str, place: Any, key: str) -> None:
+    if not isinstance(place, dict) or name not in place:
+        raise UlnaError(f"there is no setting '{key}'.{nearest(name, place)}", where="configuration")
+
+
+def nearest(word: str, known: Any) -> str:
+    """' Did you mean …?' for a misspelt word, or the list of the words that are known."""
+    words = sorted(str(name) for name in known)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else f" Known here: {', '.join(words)}."
+
+
+def _plain(fault: Any) -> str:
+    path = [str(step) for step in fault["loc"]]
+    key = ".".join(path)
+    if fault["type"] == "extra_forbidden":
+        model: Any = Config
+        for step in path[:-1]:
+            model = _section(model, step)
+        return f"there is no setting '{key}'.{nearest(path[-1], model.model_fields)}"
+    return f"{key or 'configuration'}: {fault['msg']}"
+
+
+def _section(model: Any, name: str) -> Any:
+    annotation = model.model_fields[name].annotation
+    options = getattr(annotation, "__args__", (annotation,))
+    return next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
