@@ -106,7 +106,7 @@ def outline_objects(rgb: Rgb, labels: Array, *, width: int = 1, index: int = 1) 
 
 
 def edges(labels: Array, *, width: int = 1) -> npt.NDArray[np.bool_]:
-    """Where `labels` (Y, X) is not 0 and within `width` steps of another value; the border is no other value."""
+    """Where `labels` (Y, X) is not 0 and within `width` steps of another value (image borders are none)."""
     found = np.zeros(labels.shape, bool)
     inner = labels
     for _ in range(width):
