@@ -67,6 +67,7 @@ class AugmentationConfig(_Section):
 
     flip: bool = True
     rotation: float = Field(180.0, ge=0, le=180)
+    tilt: float = Field(0.0, ge=0, le=180, description="in 3D: rotation out of the plane of the last two axes")
     scale: Span = (0.7, 1.4)
     shift: float = Field(0.0, ge=0, le=1)
     elastic: float = Field(10.0, ge=0)
@@ -93,6 +94,7 @@ class TrainingConfig(_Section):
     batch_size: int = Field(0, ge=0)
     patch: tuple[int, ...] = ()
     sampling: Literal["images", "groups"] = "groups"
+    foreground: float = Field(0.33, ge=0, le=1, description="share of patches centred on the foreground")
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = Field(2e-3, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)

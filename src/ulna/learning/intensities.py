@@ -1,0 +1,57 @@
+"""Changing intensities: each function takes a batch (N, C, *size) and one value (or row) an image."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ulna.learning.spatial import mirrored
+
+
+def recoloured(images: Tensor, colour: Tensor, offset: Tensor, contrast: Tensor) -> Tensor:
+    """Mix channels by `colour` (N, C, C), stretch them by `contrast` (N,) around their means, add `offset` (N, C).
+
+    All of it is one affine change of the channels: y = c M x + (1 - c) M mean(x) + offset.
+    """
+    pixels = images.flatten(2)
+    colour, offset = colour.to(images.dtype), offset.to(images.dtype)
+    stretch = contrast.to(images.dtype).view(-1, 1, 1)
+    mean = colour @ pixels.mean(dim=2, keepdim=True)
+    return torch.baddbmm((1 - stretch) * mean + offset.unsqueeze(2), stretch * colour, pixels).view_as(images)
+
+
+def gamma_changed(images: Tensor, gamma: Tensor) -> Tensor:
+    """Raise each image to the power `gamma` (N,) between its own least and largest value, which stay."""
+    low, high = images.flatten(1).aminmax(dim=1)
+    low, width = _column(low, images), _column(high - low, images)
+    unit = (images - low) / width.clamp(min=torch.finfo(images.dtype).tiny)
+    return unit.pow(_column(gamma, images)) * width + low
+
+
+def blurred(images: Tensor, deviation: Tensor) -> Tensor:
+    """Blur each image by a Gaussian of its own standard deviation (N,) in pixels, cut at three of them.
+
+    One axis after the other, borders mirrored. A sum of shifted images: on a CPU several times faster than a
+    grouped convolution with a kernel an image.
+    """
+    radius = math.ceil(3 * float(deviation.max()))
+    steps = torch.arange(-radius, radius + 1, device=images.device)
+    width = deviation.double().unsqueeze(1)
+    kernels = torch.exp(-0.5 * (steps / width) ** 2) * (steps.abs() <= torch.ceil(3 * width))
+    kernels = (kernels / kernels.sum(dim=1, keepdim=True)).to(images.dtype)
+    for axis in range(2, images.ndim):
+        side = images.shape[axis]
+        padded = images.index_select(
+            axis, mirrored(torch.arange(-radius, side + radius), side).to(images.device)
+        )
+        images = torch.zeros_like(images)
+        for step in range(2 * radius + 1):
+            images.addcmul_(padded.narrow(axis, step, side), _column(kernels[:, step], images))
+    return images
+
+
+def _column(values: Tensor, images: Tensor) -> Tensor:
+    """(N,) → (N, 1, 1, …) of the images' dtype."""
+    return values.to(images.dtype).view(-1, *(1,) * (images.ndim - 1))
