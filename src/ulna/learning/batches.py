@@ -1,0 +1,114 @@
+"""Batches of windows for training: which cases, and where in them.
+
+Everything drawn for step k comes from a generator seeded with (seed, k): a resumed run draws what it would
+have drawn, and nothing has to be stored.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from ulna.cache import Cache
+from ulna.config import TrainingConfig
+from ulna.image import Array
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows cut for one step: images (N, C, *window) float32, truth (N, 1, *window) uint8, and the step."""
+
+    images: Tensor
+    truth: Tensor
+    step: int
+
+
+def weights(groups: tuple[str, ...], sampling: str) -> npt.NDArray[np.float64]:
+    """How often each case is drawn; they sum to 1.
+
+    "images": every image alike. "groups": every group alike, for the tiles of one picture repeat each other.
+    """
+    if sampling == "images":
+        return np.full(len(groups), 1 / len(groups))
+    sizes = Counter(groups)
+    return np.array([1 / (sizes[group] * len(sizes)) for group in groups])
+
+
+def mirrored(start: int, length: int, size: int) -> npt.NDArray[np.intp]:
+    """Indices start … start + length - 1 into an axis of `size`, mirrored at both ends as often as needed.
+
+    The edge itself is not repeated, as in `numpy.pad(mode="reflect")`.
+    """
+    period = max(2 * size - 2, 1)
+    index = np.abs(np.arange(start, start + length)) % period
+    return np.minimum(index, period - index) if size > 1 else np.zeros(length, np.intp)
+
+
+def window(array: Array, start: tuple[int, ...], size: tuple[int, ...]) -> Array:
+    """Cut (C, *size) out of (C, *spatial) from `start`, mirrored where it leaves the array; a copy."""
+    inside = all(s >= 0 and s + n <= m for s, n, m in zip(start, size, array.shape[1:], strict=True))
+    if inside:
+        return np.array(array[(slice(None), *(slice(s, s + n) for s, n in zip(start, size, strict=True)))])
+    axes = [mirrored(s, n, m) for s, n, m in zip(start, size, array.shape[1:], strict=True)]
+    return np.asarray(array[np.ix_(np.arange(array.shape[0]), *axes)])
+
+
+class Batches(IterableDataset[Batch]):
+    """The batches of steps `first` … `last` - 1 from a cache.
+
+    `size` is the window around each patch (see `augment.context`) and `patch` the part that is learned from.
+    A share `training.foreground` of the patches is centred on a pixel of the foreground, the others lie
+    anywhere in the image.
+    """
+
+    def __init__(
+        self, cache: Cache, training: TrainingConfig, *, size: tuple[int, ...], steps: range, sampling: str = ""
+    ) -> None:
+        self._cache = cache
+        self._training = training
+        self._size = size
+        self._steps = steps
+        self._weights = weights(cache.groups, sampling or training.sampling)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for step in self._steps:
+            yield self.batch(step)
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step, the same whenever it is asked for."""
+        generator = np.random.default_rng((self._training.seed, step))
+        images, truths = [], []
+        for case in generator.choice(len(self._weights), self._training.batch_size, p=self._weights):
+            image, truth = self._cache.image(int(case)), self._cache.truth(int(case))
+            start = self._start(truth, generator)
+            images.append(window(image, start, self._size))
+            truths.append(window(truth, start, self._size))
+        return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(truths)), step)
+
+    def _start(self, truth: Array, generator: np.random.Generator) -> tuple[int, ...]:
+        shape = truth.shape[1:]
+        centre = self._on_foreground(truth, generator) if generator.random() < self._training.foreground else None
+        start = []
+        for axis, (length, patch, size) in enumerate(zip(shape, self._training.patch, self._size, strict=True)):
+            # the patch stays inside the image where it can; the window around it may leave it
+            low, high = min(patch, length) // 2, length - (min(patch, length) + 1) // 2
+            place = int(generator.integers(low, high + 1)) if centre is None else int(centre[axis])
+            start.append(min(max(place, low), high) - size // 2)
+        return tuple(start)
+
+    @staticmethod
+    def _on_foreground(truth: Array, generator: np.random.Generator) -> tuple[int, ...] | None:
+        flat = np.flatnonzero(truth[0])
+        if not len(flat):
+            return None
+        return tuple(int(i) for i in np.unravel_index(generator.choice(flat), truth.shape[1:]))

@@ -1,0 +1,56 @@
+"""Losses. A loss is a function of the network's outputs and the truth; a new one is a function and a line below.
+
+Shapes everywhere: `outputs` are logits (N, K, *spatial); `truth` holds class indices (N, 1, *spatial), 0 the
+background. K = 1 means one foreground class, judged by a sigmoid; K > 1 means one channel a class including
+the background, judged by a softmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def cross_entropy(outputs: Tensor, truth: Tensor) -> Tensor:
+    """Mean cross-entropy over all pixels: -log p(true class); binary cross-entropy when K = 1."""
+    outputs = outputs.float()
+    if outputs.shape[1] == 1:
+        return F.binary_cross_entropy_with_logits(outputs, truth.to(outputs.dtype))
+    return F.cross_entropy(outputs, truth[:, 0].long())
+
+
+def dice(outputs: Tensor, truth: Tensor, smooth: float = 1.0) -> Tensor:
+    """Soft Dice loss, 1 - (2 Σ p t + s) / (Σ p + Σ t + s), mean over the foreground classes.
+
+    The sums run over the whole batch, so that an image without foreground does not swing the loss (Milletari
+    et al. 2016, with the linear denominator of Drozdzal et al. 2016).
+    """
+    outputs = outputs.float()
+    if outputs.shape[1] == 1:
+        probability, target = outputs.sigmoid(), truth.to(outputs.dtype)
+    else:
+        classes = torch.arange(1, outputs.shape[1], device=outputs.device)
+        classes = classes.view(1, -1, *[1] * (outputs.ndim - 2))
+        probability = outputs.softmax(1)[:, 1:]
+        target = (truth == classes).to(outputs.dtype)
+    over = [0, *range(2, outputs.ndim)]
+    both = (probability * target).sum(over)
+    total = probability.sum(over) + target.sum(over)
+    return (1 - (2 * both + smooth) / (total + smooth)).mean()
+
+
+def dice_cross_entropy(outputs: Tensor, truth: Tensor) -> Tensor:
+    """The sum of soft Dice and cross-entropy (Isensee et al. 2021)."""
+    return dice(outputs, truth) + cross_entropy(outputs, truth)
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": cross_entropy,
+    "dice": dice,
+    "dice_cross_entropy": dice_cross_entropy,
+}

@@ -1,0 +1,72 @@
+"""How far a training has come, and what the learning rate is there.
+
+The schedule is a function of progress between 0 and 1. Progress is the share of the steps where epochs are
+given (so that a run repeats exactly), and the share of the time where minutes are given (so that the clock
+is kept on any machine).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+WARM_UP = 0.2
+"""Share of the training in which the learning rate rises."""
+
+
+def one_cycle(progress: float) -> float:
+    """Factor on the learning rate: from 1/25 up to 1 within the warm-up, then down to 1e-4, both along a cosine.
+
+    The one-cycle policy of Smith and Topin 2018, in the form that fast.ai made common.
+    """
+    progress = min(max(progress, 0.0), 1.0)
+    if progress < WARM_UP:
+        return _cosine(1 / 25, 1.0, progress / WARM_UP)
+    return _cosine(1.0, 1e-4, (progress - WARM_UP) / (1 - WARM_UP))
+
+
+def constant(progress: float) -> float:
+    """Factor on the learning rate: always 1."""
+    return 1.0
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {"one_cycle": one_cycle, "constant": constant}
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+@dataclass
+class Budget:
+    """How long a training may go on: `steps` in all, or `seconds` from `start()`; exactly one of them is set.
+
+    `used` is what earlier parts of the run, before it was killed and resumed, had used of the seconds.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    used: float = 0.0
+    _began: float | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """The clock runs from here."""
+        self._began = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training until now, those before a resume included."""
+        return self.used + (0.0 if self._began is None else time.monotonic() - self._began)
+
+    def progress(self, step: int) -> float:
+        """How much of the training is done when `step` steps are, from 0 to 1."""
+        if self.steps is not None:
+            return min(step / self.steps, 1.0)
+        return min(self.elapsed / (self.seconds or math.inf), 1.0)
+
+    def left(self, step: int) -> float:
+        """Seconds left, as far as can be told from what is behind."""
+        done = self.progress(step)
+        return self.elapsed * (1 - done) / done if done else math.inf
