@@ -1,1 +1,21 @@
+"""Scores: how well a mask fits the truth, and how sure one can be of it."""
 
+from ulna.scores.intervals import Interval, bootstrap, mean, median
+from ulna.scores.overlap import Overlap, confusion, overlap, pixel_accuracy, records
+from ulna.scores.summary import Scored, Summary, number, summarise
+
+__all__ = [
+    "Interval",
+    "Overlap",
+    "Scored",
+    "Summary",
+    "bootstrap",
+    "confusion",
+    "mean",
+    "median",
+    "number",
+    "overlap",
+    "pixel_accuracy",
+    "records",
+    "summarise",
+]
