@@ -1,0 +1,161 @@
+"""Instance normalisation, fused with the ReLU that follows it, whose statistics can be frozen.
+
+Ulyanov, Vedaldi, Lempitsky 2016: each channel of each image is brought to mean 0 and variance 1 over its
+pixels and then scaled and shifted by learned numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Statistics = tuple[Tensor, Tensor]
+
+
+class InstanceNorm(nn.Module):
+    """Instance norm with learned scale and shift for images and volumes, (N, C, *spatial) → the same shape.
+
+    Statistics are taken in float32 whatever the precision of the input. An image of a single pixel has no
+    variance: the result is then the shift alone. `relu` applies max(0, ·) to the result in the same pass.
+    """
+
+    frozen: Statistics | None
+
+    def __init__(self, channels: int, *, eps: float = 1e-5, relu: bool = False) -> None:
+        super().__init__()
+        self.channels = channels
+        self.eps = eps
+        self.relu = relu
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.frozen = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise; with frozen statistics every image is normalised by those."""
+        if self.frozen is not None:
+            mean, var = self.frozen
+            y = F.batch_norm(x, mean, var, self.weight, self.bias, training=False, eps=self.eps)
+        elif x.device.type == "cpu" and not torch.compiler.is_compiling():
+            return cast(Tensor, _Fused.apply(x, self.weight, self.bias, self.eps, self.relu))  # type: ignore[no-untyped-call]
+        else:
+            y = _composed(x, self.weight, self.bias, self.eps)
+        return y.relu() if self.relu else y
+
+    def extra_repr(self) -> str:
+        """What stands in the brackets of the module's print."""
+        return f"{self.channels}, eps={self.eps}, relu={self.relu}"
+
+
+def _composed(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """The definition in plain operations: what is compiled, exported, and run on accelerators."""
+    axes = tuple(range(2, x.ndim))
+    shape = (1, -1) + (1,) * len(axes)
+    var, mean = torch.var_mean(_wide(x), dim=axes, correction=0, keepdim=True)
+    scale = weight.view(shape) * (var + eps).rsqrt()
+    shift = bias.view(shape) - mean * scale
+    return torch.addcmul(shift, x, scale).to(x.dtype)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """In the precision that statistics are taken in: at least float32."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+class _Fused(torch.autograd.Function):
+    """Norm and ReLU by PyTorch's batch-norm kernels, image by image.
+
+    On CPU PyTorch's own instance norm copies a channels-last batch to channels-first and back; its batch-norm
+    kernels read channels-last as it lies, take statistics in two passes in float32, and for a batch of one
+    image batch norm is instance norm.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, relu: bool) -> Tensor:
+        y = torch.empty_like(x)
+        means = weight.new_empty(x.shape[:2])  # (N, C)
+        inverses = weight.new_empty(x.shape[:2])  # (N, C), 1 / standard deviation
+        for n in range(len(x)):
+            out = (y[n : n + 1], means[n], inverses[n])
+            torch.native_batch_norm(x[n : n + 1], weight, bias, None, None, True, 0.0, eps, out=out)
+        if relu:
+            y.relu_()
+        ctx.save_for_backward(x, y if relu else None, weight, means, inverses)
+        ctx.eps = eps
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        x, y, weight, means, inverses = ctx.saved_tensors
+        if y is not None:
+            grad = torch.ops.aten.threshold_backward(grad, y, 0)
+        grads = torch.empty_like(x)
+        weights, biases = torch.empty_like(means), torch.empty_like(means)
+        for n in range(len(x)):
+            torch.ops.aten.native_batch_norm_backward.out(
+                grad[n : n + 1], x[n : n + 1], weight, None, None, means[n], inverses[n], True, ctx.eps,
+                [True, True, True], out0=grads[n : n + 1], out1=weights[n], out2=biases[n],
+            )  # fmt: skip
+        return grads, weights.sum(0), biases.sum(0), None, None
+
+
+@contextmanager
+def frozen_statistics(network: nn.Module, reference: Tensor | Sequence[Tensor]) -> Iterator[None]:
+    """Within the context every instance norm uses the statistics that `reference` has, whatever it is given.
+
+    So a large image can be predicted in tiles with the result of predicting it at once: `reference` is the
+    image itself (N, C, *spatial), or some large pieces of it, whose statistics are weighted by their pixels.
+    The network runs once on each. A network without instance norm is left as it is.
+    """
+    norms = [module for module in network.modules() if isinstance(module, InstanceNorm)]
+    before = [norm.frozen for norm in norms]
+    if norms:
+        pieces = [reference] if isinstance(reference, Tensor) else list(reference)
+        for norm, statistics in zip(norms, _record(network, norms, pieces), strict=True):
+            norm.frozen = statistics
+    try:
+        yield
+    finally:
+        for norm, statistics_before in zip(norms, before, strict=True):
+            norm.frozen = statistics_before
+
+
+def _record(network: nn.Module, norms: Sequence[InstanceNorm], pieces: Sequence[Tensor]) -> list[Statistics]:
+    seen: list[list[tuple[int, Tensor, Tensor]]] = [
+        [] for _ in norms
+    ]  # for each norm: pixels, mean, variance
+    watches = []
+    for norm, notes in zip(norms, seen, strict=True):
+        norm.frozen = None
+
+        def note(
+            _: nn.Module, given: tuple[Tensor, ...], notes: list[tuple[int, Tensor, Tensor]] = notes
+        ) -> None:
+            x = given[0]
+            var, mean = torch.var_mean(_wide(x), dim=(0, *range(2, x.ndim)), correction=0)
+            notes.append((x.numel() // x.shape[1], mean, var))
+
+        watches.append(norm.register_forward_pre_hook(note))
+    try:
+        with torch.no_grad():
+            for piece in pieces:
+                network(piece)
+    finally:
+        for watch in watches:
+            watch.remove()
+    return [_pooled(notes) for notes in seen]
+
+
+def _pooled(notes: Sequence[tuple[int, Tensor, Tensor]]) -> Statistics:
+    """Mean and variance of the union of parts: the parts' variance plus the variance of their means."""
+    pixels = torch.tensor([count for count, _, _ in notes], dtype=torch.float64)
+    share = (pixels / pixels.sum()).to(notes[0][1])[:, None]
+    means = torch.stack([mean for _, mean, _ in notes])  # (pieces, C)
+    mean = (share * means).sum(0)
+    var = (share * (torch.stack([var for _, _, var in notes]) + (means - mean) ** 2)).sum(0)
+    return mean, var
