@@ -1,8 +1,9 @@
 """Augmentation: draw how a batch is varied (plain tensors), then apply it. One path for 2D and 3D.
 
 To add a variation: a field of `Draw` whose neutral value changes nothing, a line in `draw`, and a function
-that is called in `apply`. The spatial parts are composed into one field of coordinates (`learning/spatial.py`), so
-that an image is resampled once; the others work on intensities alone (`learning/intensities.py`).
+that is called in `apply`. The spatial parts are composed into one field of coordinates
+(`learning/spatial.py`), so that an image is resampled once; the others work on intensities alone
+(`learning/intensities.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from ulna.config import AugmentationConfig
 from ulna.errors import UlnaError
 from ulna.learning.intensities import blurred, gamma_changed, recoloured
 from ulna.learning.spatial import centre_crop, coordinates, nearest, smooth
+
+_SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,14 @@ def apply(drawn: Draw, images: Tensor, truth: Tensor, *, size: tuple[int, ...]) 
 
     `images` (N, C, *window) are floating point, `truth` (N, 1, *window) integer (its dtype and labels are
     kept); the window is as large as the patch or larger (see `context`), and the patch lies around its
-    centre: what falls outside the window is mirrored. Returns (N, C, *size) and (N, 1, *size). The truth is moved by
-    the same field as the images and is left alone by what changes intensities.
+    centre: what falls outside the window is mirrored. Returns (N, C, *size) and (N, 1, *size). The truth is
+    moved by the same field as the images and is left alone by what changes intensities.
     """
     _check_batch(drawn, images, truth, size)
     drawn = drawn.to(images.device)
-    images, truth = _move(drawn, images, truth, size)
+    # torch cannot index wide unsigned integers: their bits are moved as signed ones.
+    signed = _SIGNED.get(truth.dtype, truth.dtype)
+    images, labels = _move(drawn, images, truth.view(signed), size)  # new tensors: changed in place from here
     images = _on(
         _differs(drawn.colour, _eye(drawn.colour)) | _differs(drawn.offset, 0) | _differs(drawn.contrast, 1),
         lambda x, d: recoloured(x, d.colour, d.offset, d.contrast),
@@ -92,7 +97,7 @@ def apply(drawn: Draw, images: Tensor, truth: Tensor, *, size: tuple[int, ...]) 
     )
     images = _on(_differs(drawn.gamma, 1), lambda x, d: gamma_changed(x, d.gamma), images, drawn)
     images = _on(_differs(drawn.blur, 0), lambda x, d: blurred(x, d.blur), images, drawn)
-    return images + drawn.noise.to(images.dtype), truth
+    return images.add_(drawn.noise), labels.view(truth.dtype)
 
 
 def context(config: AugmentationConfig | None, size: tuple[int, ...]) -> tuple[int, ...]:
@@ -185,8 +190,8 @@ def _stains(strength: float, batch: int, channels: int, generator: torch.Generat
     """Colours as another stain, scanner or camera would give them: a mixing matrix and an offset an image.
 
     Each channel is multiplied by 1 ± strength and moved by ± strength, as Tellez et al. 2018 (IEEE TMI
-    37:2126) do to stain channels; beside that, channels are mixed a little (± strength / 2 between any two, rows
-    summing to nothing), which turns hues and leaves grey as it is.
+    37:2126) do to stain channels; beside that, channels are mixed a little (± strength / 2 between any two,
+    rows summing to nothing), which turns hues and leaves grey as it is.
     """
     mixing = _evenly((-strength / 2, strength / 2), (batch, channels, channels), generator)
     mixing = mixing - torch.diag_embed(mixing.sum(dim=2))  # rows now sum to zero
@@ -228,10 +233,9 @@ def _move(drawn: Draw, images: Tensor, truth: Tensor, size: tuple[int, ...]) -> 
 
 
 def _on(rows: Tensor, change: Callable[[Tensor, Draw], Tensor], images: Tensor, drawn: Draw) -> Tensor:
-    """Change some images of the batch; the others stay as they are, bit for bit."""
+    """Change some images of the batch in place; the others stay as they are, bit for bit."""
     if not bool(rows.any()):
         return images
-    images = images.clone()
     images[rows] = change(images[rows], drawn.rows(rows))
     return images
 
@@ -267,8 +271,9 @@ def _check_ranges(config: AugmentationConfig) -> None:
     ):
         if span[0] > span[1] or (least is not None and span[0] <= least):
             raise UlnaError(
-                f"augmentation.{name} must be a range low, high{'' if least is None else ' above 0'}, not {span}",
+                f"augmentation.{name} must be a range (low, high), not {span}",
                 where="configuration",
+                hint="low at most high" + ("." if least is None else ", both above 0."),
             )
 
 

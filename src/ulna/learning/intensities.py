@@ -11,7 +11,7 @@ from ulna.learning.spatial import mirrored
 
 
 def recoloured(images: Tensor, colour: Tensor, offset: Tensor, contrast: Tensor) -> Tensor:
-    """Mix channels by `colour` (N, C, C), stretch them by `contrast` (N,) around their means, add `offset` (N, C).
+    """Mix channels by `colour` (N, C, C), stretch by `contrast` (N,) around the mean, add `offset` (N, C).
 
     All of it is one affine change of the channels: y = c M x + (1 - c) M mean(x) + offset.
     """

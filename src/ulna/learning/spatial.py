@@ -21,8 +21,8 @@ def coordinates(
 
     A pixel at offset x from the patch's centre is read at c + A (x + e(x)) + t: c the centre of the patch
     that a plain crop would cut, A the `matrix` (N, n, n), t the `shift` (N, n), and e the displacement,
-    interpolated bicubically from the vectors `elastic` (N, n, grid, …) on a coarse grid that spans the patch (Ronneberger
-    et al. 2015, section 3.1). Displaced first, so that the picture bends as much at every scale.
+    interpolated bicubically from the vectors `elastic` (N, n, grid, …) on a coarse grid that spans the patch
+    (Ronneberger et al. 2015, section 3.1). Displaced first, so that the picture bends as much at every scale.
     """
     ndim = len(size)
     axes = [torch.arange(side, device=matrix.device, dtype=torch.float32) - (side - 1) / 2 for side in size]
