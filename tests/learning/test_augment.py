@@ -219,12 +219,12 @@ def test_displacements_are_interpolated_bicubically_between_nodes_at_the_corners
 
 
 def test_displacements_have_the_deviation_asked_for_and_do_not_fold_small_patches() -> None:
-    large = drawn_for(only(elastic=10), (256, 256), batch=400).elastic
-    assert float(large.std()) == pytest.approx(10, rel=0.03)
+    large = drawn_for(only(elastic=10, elastic_grid=5), (256, 256), batch=200).elastic
+    assert float(large.std()) == pytest.approx(10, rel=0.04)
     assert float(large.mean()) == pytest.approx(0, abs=0.5)
-    flat = drawn_for(only(elastic=10), (9, 256, 256), batch=400).elastic
-    assert float(flat[:, 0].std()) == pytest.approx(1, rel=0.03)  # 8 px over two meshes, a quarter of one
-    assert float(flat[:, 1].std()) == pytest.approx(10, rel=0.03)
+    flat = drawn_for(only(elastic=10), (9, 256, 256), batch=200).elastic
+    assert float(flat[:, 0].std()) == pytest.approx(1, rel=0.04)  # 8 px over two meshes, a quarter of one
+    assert float(flat[:, 1].std()) == pytest.approx(10, rel=0.04)
 
 
 @FEW

@@ -132,7 +132,7 @@ def _neutral(batch: int, size: tuple[int, ...], channels: int) -> Draw:
         contrast=torch.ones(batch),
         gamma=torch.ones(batch),
         blur=torch.zeros(batch),
-        noise=torch.zeros(batch, channels, *size),
+        noise=torch.zeros(()).expand(batch, channels, *size),  # takes no memory
     )
 
 
@@ -177,10 +177,11 @@ def _draw_intensities(config: AugmentationConfig, drawn: Draw, generator: torch.
         offset = offset + added * stained.view(-1, 1)
     blur = sometimes((0.0, config.blur), 0.0)
     level = sometimes((0.0, config.noise), 0.0)
-    noise = drawn.noise.clone()
-    noisy = level > 0
-    rows = torch.randn(int(noisy.sum()), *noise.shape[1:], generator=generator)
-    noise[noisy] = rows * level[noisy].view(-1, *(1,) * (noise.ndim - 1))
+    noise, noisy = drawn.noise, level > 0
+    if bool(noisy.any()):
+        rows = torch.randn(int(noisy.sum()), *noise.shape[1:], generator=generator)
+        noise = torch.zeros(noise.shape)
+        noise[noisy] = rows * level[noisy].view(-1, *(1,) * (noise.ndim - 1))
     return replace(
         drawn, colour=colour, offset=offset, contrast=contrast, gamma=gamma, blur=blur, noise=noise
     )
