@@ -7,7 +7,7 @@ have drawn, and nothing has to be stored.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch.utils.data import IterableDataset
 from ulna.cache import Cache
 from ulna.config import TrainingConfig
 from ulna.image import Array
+from ulna.inference.tiles import window
 
 
 @dataclass(frozen=True)
@@ -41,47 +42,25 @@ def weights(groups: tuple[str, ...], sampling: str) -> npt.NDArray[np.float64]:
     return np.array([1 / (sizes[group] * len(sizes)) for group in groups])
 
 
-def mirrored(start: int, length: int, size: int) -> npt.NDArray[np.intp]:
-    """Indices start … start + length - 1 into an axis of `size`, mirrored at both ends as often as needed.
-
-    The edge itself is not repeated, as in `numpy.pad(mode="reflect")`.
-    """
-    period = max(2 * size - 2, 1)
-    index = np.abs(np.arange(start, start + length)) % period
-    return np.minimum(index, period - index) if size > 1 else np.zeros(length, np.intp)
-
-
-def window(array: Array, start: tuple[int, ...], size: tuple[int, ...]) -> Array:
-    """Cut (C, *size) out of (C, *spatial) from `start`, mirrored where it leaves the array; a copy."""
-    inside = all(s >= 0 and s + n <= m for s, n, m in zip(start, size, array.shape[1:], strict=True))
-    if inside:
-        return np.array(array[(slice(None), *(slice(s, s + n) for s, n in zip(start, size, strict=True)))])
-    axes = [mirrored(s, n, m) for s, n, m in zip(start, size, array.shape[1:], strict=True)]
-    return np.asarray(array[np.ix_(np.arange(array.shape[0]), *axes)])
-
-
 class Batches(IterableDataset[Batch]):
-    """The batches of steps `first` … `last` - 1 from a cache.
+    """The batches of some steps, from a cache.
 
-    `size` is the window around each patch (see `augment.context`) and `patch` the part that is learned from.
+    `steps` is called at the start of each pass and gives the numbers of its steps. `size` is the window around each patch (see `augment.context`) and `patch` the part that is learned from.
     A share `training.foreground` of the patches is centred on a pixel of the foreground, the others lie
     anywhere in the image.
     """
 
     def __init__(
-        self, cache: Cache, training: TrainingConfig, *, size: tuple[int, ...], steps: range, sampling: str = ""
+        self, cache: Cache, training: TrainingConfig, *, size: tuple[int, ...], steps: Callable[[], Iterable[int]]
     ) -> None:
         self._cache = cache
         self._training = training
         self._size = size
         self._steps = steps
-        self._weights = weights(cache.groups, sampling or training.sampling)
-
-    def __len__(self) -> int:
-        return len(self._steps)
+        self._weights = weights(cache.groups, training.sampling)
 
     def __iter__(self) -> Iterator[Batch]:
-        for step in self._steps:
+        for step in self._steps():
             yield self.batch(step)
 
     def batch(self, step: int) -> Batch:

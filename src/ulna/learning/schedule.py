@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 WARM_UP = 0.2
@@ -39,15 +39,20 @@ def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
+EPOCHS_OF_A_TIME = 16
+"""Into how many epochs a training by the clock is divided; each ends with a validation."""
+
+
 @dataclass
 class Budget:
-    """How long a training may go on: `steps` in all, or `seconds` from `start()`; exactly one of them is set.
+    """How long a training may go on: `steps` in epochs of `epoch_steps`, or `seconds` from `start()`.
 
     `used` is what earlier parts of the run, before it was killed and resumed, had used of the seconds.
     """
 
     steps: int | None = None
-    seconds: float | None = None
+    epoch_steps: int = 0
+    seconds: float = math.inf
     used: float = 0.0
     _began: float | None = field(default=None, repr=False)
 
@@ -62,9 +67,19 @@ class Budget:
 
     def progress(self, step: int) -> float:
         """How much of the training is done when `step` steps are, from 0 to 1."""
+        return min(step / self.steps if self.steps is not None else self.elapsed / self.seconds, 1.0)
+
+    def epoch(self, step: int) -> Iterator[int]:
+        """The steps of the epoch that begins with `step`: counted, or until its share of the time is over."""
         if self.steps is not None:
-            return min(step / self.steps, 1.0)
-        return min(self.elapsed / (self.seconds or math.inf), 1.0)
+            yield from range(step, min(step + self.epoch_steps, self.steps))
+            return
+        end = (math.floor(self.progress(step) * EPOCHS_OF_A_TIME) + 1) / EPOCHS_OF_A_TIME
+        while True:
+            yield step
+            step += 1
+            if self.progress(step) >= end:
+                return
 
     def left(self, step: int) -> float:
         """Seconds left, as far as can be told from what is behind."""

@@ -1,0 +1,147 @@
+"""From an image to the network's outputs on the image's own grid: normalise, tile, run, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from math import prod
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+import torch
+from skimage.transform import resize
+from torch import Tensor, nn
+
+from ulna.config import Config
+from ulna.errors import UlnaError
+from ulna.image import Array
+from ulna.inference.engines import Engine, TorchEngine, torch_precision
+from ulna.inference.tiles import Tiling, plan_tiles, window
+from ulna.intensity import normalise
+from ulna.network import frozen_statistics
+from ulna.network.geometry import Geometry, geometry
+
+T = TypeVar("T")
+
+
+class Progress(Protocol):
+    """What shows how far a loop is: called with the items and a description, it yields the items."""
+
+    def __call__(self, items: Sequence[T], description: str, /) -> Iterable[T]:
+        """Yield the items one after the other."""
+        ...
+
+
+def silent(items: Sequence[T], description: str, /) -> Iterable[T]:
+    """No progress is shown."""
+    return items
+
+
+@dataclass
+class Pipeline:
+    """A network with `outputs` output channels, ready for images of any size."""
+
+    network: nn.Module
+    config: Config
+    outputs: int
+    engine: Engine = field(default_factory=TorchEngine)
+
+    def __post_init__(self) -> None:
+        self._geometry: Geometry = geometry(self.network)
+        self._device = next(self.network.parameters()).device
+
+    def raw(self, image: Array, *, progress: Progress = silent) -> npt.NDArray[np.float32]:
+        """An image as read, (C, *spatial) → logits (K, *spatial) on the image's own grid."""
+        return self.normalised(normalise(image, self.config.data.normalisation), progress=progress)
+
+    def normalised(
+        self, image: npt.NDArray[np.float32], *, progress: Progress = silent
+    ) -> npt.NDArray[np.float32]:
+        """A normalised image (C, *spatial) → logits (K, *spatial); what `config.data.resize` asks is done here."""
+        own = image.shape[1:]
+        size = self.config.data.resize
+        if size is not None and tuple(size) != own:
+            image = resized(image, tuple(size))
+        logits = self._tiled(image, progress)
+        return resized(logits, own) if logits.shape[1:] != own else logits
+
+    def _tiled(self, image: npt.NDArray[np.float32], progress: Progress) -> npt.NDArray[np.float32]:
+        settings = self.config.inference
+        shape = image.shape[1:]
+        most = affordable_pixels(self.config)
+        tile = settings.tile or largest_tile(shape, most)
+        tiling = plan_tiles(shape, self._geometry, tile=tile, margin=settings.margin)
+        precision = torch_precision(settings.precision, self._device)
+        engine = self.engine.compile(self.network, (1, image.shape[0], *tiling.size), precision)
+        out = empty_output((self.outputs, *shape))
+        with self._statistics(image, tiling, most):
+            tiles = tiling.tiles
+            for tile_ in progress(tiles, "predicting") if len(tiles) > 1 else tiles:
+                logits = engine.run(window(image, tile_.start, tiling.size)[None])[0]
+                out[(slice(None), *tile_.target)] = logits[(slice(None), *tile_.source)]
+        return out
+
+    def _statistics(
+        self, image: npt.NDArray[np.float32], tiling: Tiling, most: int
+    ) -> AbstractContextManager[None]:
+        """Instance norms must take their statistics from the image, not from a tile, or tiles would show.
+
+        From the whole image where memory allows, else from windows spread evenly over it.
+        """
+        if len(tiling.tiles) == 1:
+            return nullcontext()
+        shape = image.shape[1:]
+        margin = self.config.inference.margin
+        whole = plan_tiles(shape, self._geometry, tile=largest_side(shape), margin=margin)
+        if prod(whole.size) > most:
+            whole = plan_tiles(shape, self._geometry, tile=largest_tile(shape, most), margin=margin)
+        spread = whole.tiles[:: -(-len(whole.tiles) // 16)]
+        windows = (self._tensor(window(image, tile.start, whole.size)) for tile in spread)
+        return frozen_statistics(self.network, list(windows))
+
+    def _tensor(self, image: npt.NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(image)[None].to(self._device)
+
+
+def largest_side(shape: tuple[int, ...]) -> int:
+    """A side that no window of an image of this shape exceeds, whatever the margins."""
+    return 4 * max(shape) + 4096
+
+
+def affordable_pixels(config: Config) -> int:
+    """How many pixels a window may have so that the network's feature maps take a quarter of the free memory.
+
+    At the top level some eight maps of the first width live at once, and those below add as much again.
+    """
+    free = psutil.virtual_memory().available
+    return int(free / 4 / (4 * 16 * config.network.widths[0]))
+
+
+def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
+    """The side of a window of at most so many pixels, square or cubic, at most 1,024 (2D) or 192 (3D).
+
+    An image somewhat larger than that, but within `pixels`, is done in one piece.
+    """
+    limit = 1024 if len(shape) == 2 else 192
+    if prod(shape) <= min(pixels, 2 * limit ** len(shape)) * 0.8:
+        return largest_side(shape)
+    return min(int(pixels ** (1 / len(shape))), limit)
+
+
+def resized(array: npt.NDArray[np.float32], shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """(C, *spatial) → (C, *shape), linear, smoothed before it shrinks."""
+    return np.asarray(resize(array, (array.shape[0], *shape), order=1, anti_aliasing=True), np.float32)
+
+
+def empty_output(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Room for the logits; raises UlnaError when the memory does not hold them."""
+    needed, free = 4 * prod(shape), psutil.virtual_memory().available
+    if needed > free:
+        raise UlnaError(
+            f"the outputs for this image need {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free",
+            hint="Cut the image into parts, or close other programs.",
+        )
+    return np.empty(shape, np.float32)

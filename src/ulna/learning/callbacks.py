@@ -1,0 +1,163 @@
+"""What happens around the training: the table of epochs, the progress bar, the watch for a collapse, the clock."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ulna.console import clock, say, screen
+from ulna.errors import UlnaError
+from ulna.learning.module import Learner
+
+COLUMNS = ("epoch", "step", "seconds", "learning_rate", "train_loss", "val_loss", "val_dice")
+
+
+class Table(Callback):
+    """One row an epoch in `metrics.csv`; a resumed run goes on in the same file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
+        """Append the row; Lightning has validated by now."""
+        rows = [row for row in self.read() if int(row["epoch"]) < trainer.current_epoch]
+        rows.append(self._row(trainer, module))
+        beside = self._path.with_suffix(".tmp")
+        with beside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        beside.replace(self._path)
+
+    def read(self) -> list[dict[str, str]]:
+        """The rows written so far."""
+        if not self._path.is_file():
+            return []
+        with self._path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    @staticmethod
+    def _row(trainer: L.Trainer, module: Learner) -> dict[str, Any]:
+        numbers = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        return {
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+            "seconds": round(module.budget.elapsed, 1),
+            "learning_rate": f"{trainer.optimizers[0].param_groups[0]['lr']:.3g}",
+            **{name: f"{numbers[name]:.5f}" for name in COLUMNS[4:] if name in numbers},
+        }
+
+
+class Bar(Callback):
+    """A bar with the loss, the validation Dice and the time left; a line an epoch where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[words]}"),
+            TimeElapsedColumn(),
+            TextColumn("left {task.fields[left]}"),
+            console=screen,
+            transient=True,
+            disable=not screen.is_terminal,
+        )
+        self._task = self._bar.add_task("training", total=1.0, words="", left="–")
+        self._loss = math.nan
+
+    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        """Show the bar."""
+        self._bar.start()
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
+        """Move the bar on."""
+        loss = float(outputs["loss"])
+        self._loss = loss if math.isnan(self._loss) else 0.95 * self._loss + 0.05 * loss
+        done, left = module.budget.progress(trainer.global_step), module.budget.left(trainer.global_step)
+        self._bar.update(self._task, completed=done, words=self._words(trainer), left=clock(left))
+
+    def _words(self, trainer: L.Trainer) -> str:
+        dice = trainer.callback_metrics.get("val_dice")
+        judged = "" if dice is None else f"  validation Dice {float(dice):.3f}"
+        return f"epoch {trainer.current_epoch + 1}  loss {self._loss:.3f}{judged}"
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
+        """Without a terminal, say how far it is."""
+        if not screen.is_terminal:
+            say(f"{self._words(trainer)}  left {clock(module.budget.left(trainer.global_step))}")
+
+    def teardown(self, trainer: L.Trainer, module: Any, stage: str) -> None:
+        """Take the bar away, however the training ended."""
+        self._bar.stop()
+
+
+class Watch(Callback):
+    """Says so when a run collapses: a loss that is no number ends it, masks that stay empty are warned of."""
+
+    def __init__(self, patience: int = 3) -> None:
+        self._patience = patience
+        self._empty = 0
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
+        """Stop when the loss is no number."""
+        if not math.isfinite(float(outputs["loss"])):
+            raise UlnaError(
+                f"the training has collapsed: the loss of step {trainer.global_step} is not a number",
+                hint="Try a lower learning rate: --set training.learning_rate="
+                f"{module.config.training.learning_rate / 4:g}. The best weights so far are in checkpoints/.",
+            )
+
+    def on_validation_end(self, trainer: L.Trainer, module: Any) -> None:
+        """Count validations in which nothing at all was found."""
+        found = trainer.callback_metrics.get("val_foreground")
+        if found is None or trainer.sanity_checking:
+            return
+        self._empty = 0 if float(found) > 0 else self._empty + 1
+        if self._empty == self._patience:
+            say(
+                f"[yellow]Warning:[/] in {self._patience} validations running, everything was called background. "
+                "If this goes on, look at samples.png (are the masks right?), or try the Dice loss: "
+                "--set task.loss=dice"
+            )
+
+
+class Clock(Callback):
+    """Keeps `--minutes`: leaves time for what comes after the training, as long as a validation has shown.
+
+    `deadline` (of `time.monotonic`) is when everything must be done; `share` is how many times longer the
+    validation at the end takes than those on the way; `after` are the seconds for pictures and the report.
+    """
+
+    def __init__(self, deadline: float, *, share: float, after: float) -> None:
+        self._deadline = deadline
+        self._share = share
+        self._after = after
+        self._validation = 0.0
+        self._since = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        """Set the end of the training for the first time."""
+        self._set(module)
+
+    def on_validation_start(self, trainer: L.Trainer, module: Any) -> None:
+        """Begin to time a validation."""
+        self._since = time.monotonic()
+
+    def on_validation_end(self, trainer: L.Trainer, module: Any) -> None:
+        """Set the end of the training anew, now that the length of a validation is known."""
+        self._validation = time.monotonic() - self._since
+        self._set(module)
+
+    def _set(self, module: Learner) -> None:
+        # the validation that ends the last epoch belongs to the training; the one with scores comes after
+        reserve = self._after + (1 + self._share) * self._validation
+        left = max(self._deadline - time.monotonic() - reserve, 0.0)
+        module.budget.seconds = max(module.budget.elapsed + left, 1e-3)

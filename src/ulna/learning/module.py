@@ -1,0 +1,120 @@
+"""What Lightning trains: the network, its task, the augmentation and the schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from ulna.cache import Cache
+from ulna.config import Config, TrainingConfig
+from ulna.inference.pipeline import Pipeline
+from ulna.learning import augment
+from ulna.learning.batches import Batch
+from ulna.learning.schedule import SCHEDULES, Budget
+from ulna.tasks import Task
+
+OPTIMIZERS: dict[str, Callable[[Any, TrainingConfig], Optimizer]] = {
+    "adamw": lambda weights, t: AdamW(weights, t.learning_rate, weight_decay=t.weight_decay),
+    "adam": lambda weights, t: Adam(weights, t.learning_rate, weight_decay=t.weight_decay),
+    "sgd": lambda weights, t: SGD(weights, t.learning_rate, momentum=t.momentum, weight_decay=t.weight_decay),
+}
+
+CLIP = 1.0
+"""Largest norm of the gradient, over all weights; a rare steep batch must not throw the weights away."""
+
+
+class Learner(L.LightningModule):
+    """Learns a network for a task within a budget.
+
+    `validation` holds whole images; each is predicted as a user's image would be and judged by its Dice.
+    """
+
+    def __init__(
+        self, network: nn.Module, task: Task, config: Config, *, budget: Budget, validation: Cache | None = None
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.task = task
+        self.config = config
+        self.budget = budget
+        self.validation = validation
+        self._channels_last = torch.channels_last if config.network.ndim == 2 else torch.channels_last_3d
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Augment a batch, run the network, judge its output. Returns the loss, a scalar."""
+        images, truth = self.augmented(batch)
+        outputs = self.network(images.contiguous(memory_format=self._channels_last))
+        loss = self.task.loss(outputs, central(self.task.targets(truth), outputs.shape[2:]))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        return loss
+
+    def augmented(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Patches (N, C, *patch) and truth (N, 1, *patch): the same for the same step, whenever it comes."""
+        config, training = self.config.augmentation, self.config.training
+        seed = np.random.SeedSequence((training.seed, batch.step)).generate_state(1, np.uint64)[0]
+        generator = torch.Generator().manual_seed(int(seed) % 2**63)
+        drawn = augment.draw(
+            config,
+            batch=len(batch.images),
+            ndim=self.config.network.ndim,
+            size=training.patch,
+            channels=batch.images.shape[1],
+            generator=generator,
+        )
+        return augment.apply(drawn.to(batch.images.device), batch.images, batch.truth, size=training.patch)
+
+    def validation_step(self, index: Tensor, number: int) -> None:
+        """Predict one whole image; log its loss and the mean Dice over its classes."""
+        if self.validation is None:
+            return
+        case = int(index)
+        image, truth = self.validation.image(case), self.validation.truth(case)
+        pipeline = Pipeline(self.network, self.config, self.task.outputs)
+        logits = pipeline.normalised(np.asarray(image))
+        tensors = torch.from_numpy(logits)[None], self.task.targets(torch.from_numpy(np.array(truth))[None])
+        self.log("val_loss", self.task.loss(*tensors), batch_size=1)
+        mask = self.task.decode(logits)
+        dice = [score.dice for score in self.task.scores(mask, np.asarray(truth))]
+        judged = [value for value in dice if np.isfinite(value)]
+        if judged:  # an image that is empty and predicted empty says nothing
+            self.log("val_dice", float(np.mean(judged)), batch_size=1)
+        self.log("val_foreground", float((mask > 0).mean()), batch_size=1)
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser that the configuration names; the learning rate follows the budget, step by step."""
+        training = self.config.training
+        optimizer = OPTIMIZERS[training.optimizer](self.parameters(), training)
+        factor = SCHEDULES[training.schedule]
+        scheduler = LambdaLR(optimizer, lambda step: factor(self.budget.progress(step)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_gradient_clipping(self, optimizer: Optimizer, *args: Any, **keywords: Any) -> None:
+        """Clip the gradient to the norm `CLIP`."""
+        self.clip_gradients(optimizer, gradient_clip_val=CLIP, gradient_clip_algorithm="norm")
+
+    def on_train_start(self) -> None:
+        """The clock runs from the first step."""
+        self.budget.start()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Remember how much of the time is used."""
+        checkpoint["seconds_used"] = self.budget.elapsed
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with what is left of the time."""
+        self.budget.used = float(checkpoint["seconds_used"])
+
+
+def central(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The middle of the last axes: truth for what valid convolutions leave of a patch."""
+    n = len(shape)
+    starts = [(have - want) // 2 for have, want in zip(tensor.shape[-n:], shape, strict=True)]
+    cut = tuple(slice(start, start + want) for start, want in zip(starts, shape, strict=True))
+    return tensor[(..., *cut)]
