@@ -6,6 +6,7 @@ intervals are `(first, last)`, both inclusive, in indices of the layer's own gri
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -60,6 +61,15 @@ def geometry(network: nn.Module) -> Geometry:
         f"the network {type(network).__name__} does not say how far it looks",
         hint="Give it a method geometry() -> ulna.network.Geometry.",
     )
+
+
+def halo(reach: Callable[[Interval], Interval], stride: int, *, shrink: int = 0) -> int:
+    """How far, to either side, any output looks; `reach` gives the inputs that an interval of outputs needs.
+
+    Output o lies at input o + `shrink`. How far it looks depends on its phase in the pooling grid.
+    """
+    needs = ((output + shrink, *reach((output, output))) for output in range(stride))
+    return max(max(place - first, last - place) for place, first, last in needs)
 
 
 def join(a: Interval, b: Interval) -> Interval:

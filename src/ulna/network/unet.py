@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Literal, cast
 
 import torch
@@ -15,16 +15,16 @@ from ulna.errors import UlnaError
 from ulna.network.geometry import (
     Geometry,
     Interval,
+    halo,
     join,
     through_convolution,
     through_linear,
     through_pooling,
     through_transposed,
 )
-from ulna.network.norm import InstanceNorm
+from ulna.network.layers import CONV, POOL, TRANSPOSED, Norm, activation, crop, front, he, padded, times
 
 Padding = Literal["same", "valid"]
-Norm = Literal["none", "batch", "instance"]
 Upsampling = Literal["transposed", "nearest", "linear"]
 
 
@@ -59,27 +59,22 @@ class UNet(nn.Module):
         dropout_levels: Literal["all", "bottom"] = "all",
     ) -> None:
         super().__init__()
-        self.channels, self.outputs, self.ndim = channels, outputs, ndim
-        self.depth, self.padding, self.upsampling = len(widths), padding, upsampling
+        self.depth, self.ndim, self.padding, self.upsampling = len(widths), ndim, padding, upsampling
         block = partial(Block, ndim=ndim, padding=padding, norm=norm, residual=residual)
-        low = 0 if dropout_levels == "all" else len(widths) - 2  # the first level with dropout
-        drop = [dropout if level >= low else 0.0 for level in range(len(widths))]
+        every = dropout if dropout_levels == "all" else 0.0
+        drops = [dropout if level >= self.depth - 2 else every for level in range(self.depth)]
 
-        down = zip((channels, *widths), widths, drop, strict=False)
-        self.down = nn.ModuleList(block(before, width, dropout=p) for before, width, p in down)
+        self.down = nn.ModuleList(
+            block(before, width, dropout=drop)
+            for before, width, drop in zip((channels, *widths[:-1]), widths, drops, strict=True)
+        )
         self.pool = POOL[ndim](2)
-        above, below = widths[:-1], widths[1:]
-        self.up = nn.ModuleList(
-            up(b, a, ndim=ndim, how=upsampling) for a, b in zip(above, below, strict=True)
-        )
-        self.join = nn.ModuleList(
-            block(
-                a + (a if upsampling == "transposed" else b),
-                a,
-                dropout=dropout if dropout_levels == "all" else 0.0,
-            )
-            for a, b in zip(above, below, strict=True)
-        )
+        self.up = nn.ModuleList()  # level by level from the top, as the blocks that follow
+        self.join = nn.ModuleList()
+        for above, below in pairwise(widths):
+            rising = above if upsampling == "transposed" else below  # channels of what comes up
+            self.up.append(up(below, above, ndim=ndim, how=upsampling))
+            self.join.append(block(rising + above, above, dropout=every))
         self.head = CONV[ndim](widths[0], outputs, 1)
         self.apply(he)
 
@@ -103,15 +98,11 @@ class UNet(nn.Module):
         """How far the network looks and what it does to sizes."""
         stride = 2 ** (self.depth - 1)
         if self.padding == "same":
-            needs = [(o, self._reach((o, o))) for o in range(stride)]
-            return Geometry(stride, max(max(o - first, last - o) for o, (first, last) in needs))
-        lost = crops(self.depth)[0] + 4  # per side: the top skip's crop and two blocks
-        bottom = (
-            2 * lost - 8 * stride + 4
-        ) // stride + 1  # pixels after the lowest block, so that one is left at last
-        smallest = stride * bottom + 8 * stride - 4
-        needs = [(o + lost, self._reach((o, o))) for o in range(stride)]
-        return Geometry(stride, max(max(o - a, b - o) for o, (a, b) in needs), lost, smallest)
+            return Geometry(stride, halo(self._reach, stride))
+        lost = crops(self.depth)[0] + 4  # per side: half of two blocks' 8 pixels and the top skip's crop
+        rest = 8 * stride - 4  # an input of stride·n + rest pixels comes out of the lowest block with n
+        smallest = rest + stride * ((2 * lost - rest) // stride + 1)
+        return Geometry(stride, halo(self._reach, stride, shrink=lost), lost, smallest)
 
     def _reach(self, out: Interval) -> Interval:
         """The input pixels that these output pixels depend on."""
@@ -145,7 +136,7 @@ class UNet(nn.Module):
 
 
 class Block(nn.Module):
-    """Twice 3×3 convolution, norm, ReLU: (N, before, *spatial) → (N, after, *spatial), 4 pixels less if valid."""
+    """Twice 3×3 convolution, norm, ReLU: (N, before, *spatial) → (N, after, *spatial), 4 less if valid."""
 
     def __init__(
         self,
@@ -178,14 +169,6 @@ class Block(nn.Module):
         return cast(Tensor, self.dropout(y))
 
 
-def activation(norm: Norm, channels: int, *, ndim: int, relu: bool = True) -> nn.Module:
-    """Norm and ReLU (or the norm alone)."""
-    if norm == "instance":
-        return InstanceNorm(channels, relu=relu)
-    steps: list[nn.Module] = [BATCH_NORM[ndim](channels)] if norm == "batch" else []
-    return nn.Sequential(*steps, *([nn.ReLU(inplace=True)] if relu else []))
-
-
 def up(below: int, above: int, *, ndim: int, how: Upsampling) -> nn.Module:
     """Twice the size: a learned up-convolution to the channels of the level above, or plain interpolation."""
     if how == "transposed":
@@ -194,61 +177,9 @@ def up(below: int, above: int, *, ndim: int, how: Upsampling) -> nn.Module:
     return nn.Upsample(scale_factor=2, mode=mode)
 
 
-def he(module: nn.Module) -> None:
-    """Weights from a Gaussian of standard deviation √(2/N), N the inputs of one neuron (He et al. 2015)."""
-    if not isinstance(module, CONVOLUTIONS):
-        return
-    # the kernel of an up-convolution is its stride: one tap of it reaches each output
-    taps = 1 if isinstance(module, UP_CONVOLUTIONS) else math.prod(module.kernel_size)
-    nn.init.normal_(module.weight, std=math.sqrt(2 / (module.in_channels * taps)))
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
-
-
 def crops(depth: int) -> tuple[int, ...]:
     """How many pixels a side of each level's skip are cropped in a valid network: (…, 88, 40, 16, 4)."""
     cut = [4]
     for _ in range(depth - 2):
         cut.append(2 * cut[-1] + 8)
     return tuple(reversed(cut))
-
-
-def crop(x: Tensor, size: Sequence[int]) -> Tensor:
-    """The middle of an image, of this size."""
-    for axis, (has, wants) in enumerate(zip(x.shape[2:], size, strict=True), start=2):
-        if has != wants:
-            x = x.narrow(axis, (has - wants) // 2, wants)
-    return x
-
-
-def front(x: Tensor, size: Sequence[int]) -> Tensor:
-    """The first pixels of each axis, of this size."""
-    for axis, (has, wants) in enumerate(zip(x.shape[2:], size, strict=True), start=2):
-        if has != wants:
-            x = x.narrow(axis, 0, wants)
-    return x
-
-
-def padded(x: Tensor, multiple: int) -> Tensor:
-    """Mirrored at each axis' far side to a multiple; where too small to mirror, the edge is repeated."""
-    pad = [-n % multiple for n in x.shape[2:]]
-    if not any(pad):
-        return x
-    mode = "reflect" if all(p < n for p, n in zip(pad, x.shape[2:], strict=True)) else "replicate"
-    return F.pad(x, [side for p in reversed(pad) for side in (0, p)], mode=mode)
-
-
-def times(size: Sequence[int]) -> str:
-    """A size in words: 572×572."""
-    return "×".join(str(int(n)) for n in size)
-
-
-CONV: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
-TRANSPOSED: dict[int, type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {
-    2: nn.ConvTranspose2d,
-    3: nn.ConvTranspose3d,
-}
-POOL: dict[int, type[nn.MaxPool2d] | type[nn.MaxPool3d]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
-BATCH_NORM: dict[int, type[nn.BatchNorm2d] | type[nn.BatchNorm3d]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-UP_CONVOLUTIONS = (nn.ConvTranspose2d, nn.ConvTranspose3d)
-CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, *UP_CONVOLUTIONS)

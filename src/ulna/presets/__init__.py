@@ -1,0 +1,24 @@
+"""Presets: whole configurations under a name, one YAML file each; what a file leaves out is the default."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import yaml
+
+from ulna.config import Config, nearest
+from ulna.errors import UlnaError
+
+
+def preset_names() -> tuple[str, ...]:
+    """The names of the presets, in order of the alphabet."""
+    files = resources.files(__name__).iterdir()
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
+
+
+def load_preset(name: str) -> Config:
+    """The configuration of a preset; raises UlnaError that names the nearest where there is none of this name."""
+    if name not in preset_names():
+        raise UlnaError(f"there is no preset '{name}'.{nearest(name, preset_names())}")
+    text = (resources.files(__name__) / f"{name}.yaml").read_text(encoding="utf-8")
+    return Config.parse({"preset": name, **(yaml.safe_load(text) or {})}, where=f"preset {name}")
