@@ -313,6 +313,16 @@ def test_stains_turn_colours_and_leave_grey_grey_but_for_its_channels_own_change
     assert torch.equal(one_channel.colour, torch.ones(4, 1, 1))
 
 
+def test_a_grey_image_stays_grey_beside_coloured_ones() -> None:
+    images, truth = batch_of((40, 40))
+    images[1] = images[1, :1]
+    config = AugmentationConfig(spatial_probability=1, intensity_probability=1)
+    patches, _ = apply(drawn_for(config, (24, 24)), images, truth, size=(24, 24))
+    alike = (patches == patches[:, :1]).flatten(1).all(1)
+    assert alike.tolist() == [False, True, False, False]
+    assert float(patches[1].std()) > 0
+
+
 def test_noise_has_an_even_level_up_to_the_one_asked_for() -> None:
     drawn = drawn_for(only(noise=0.1), (64, 64), batch=200)
     levels = drawn.noise.flatten(1).std(1)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ulna.config import AugmentationConfig
 from ulna.errors import UlnaError
-from ulna.learning.intensities import blurred, gamma_changed, recoloured
+from ulna.learning.intensities import blurred, gamma_changed, recoloured, with_noise
 from ulna.learning.spatial import centre_crop, coordinates, nearest, smooth
 
 _SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
@@ -82,7 +82,8 @@ def apply(drawn: Draw, images: Tensor, truth: Tensor, *, size: tuple[int, ...]) 
     `images` (N, C, *window) are floating point, `truth` (N, 1, *window) integer (its dtype and labels are
     kept); the window is as large as the patch or larger (see `context`), and the patch lies around its
     centre: what falls outside the window is mirrored. Returns (N, C, *size) and (N, 1, *size). The truth is
-    moved by the same field as the images and is left alone by what changes intensities.
+    moved by the same field as the images and is left alone by what changes intensities. An image that is grey
+    (all its channels alike, as where a grey picture is stored as RGB) stays grey.
     """
     _check_batch(drawn, images, truth, size)
     drawn = drawn.to(images.device)
@@ -97,7 +98,7 @@ def apply(drawn: Draw, images: Tensor, truth: Tensor, *, size: tuple[int, ...]) 
     )
     images = _on(_differs(drawn.gamma, 1), lambda x, d: gamma_changed(x, d.gamma), images, drawn)
     images = _on(_differs(drawn.blur, 0), lambda x, d: blurred(x, d.blur), images, drawn)
-    return images.add_(drawn.noise), labels.view(truth.dtype)
+    return with_noise(images, drawn.noise), labels.view(truth.dtype)
 
 
 def context(config: AugmentationConfig | None, size: tuple[int, ...]) -> tuple[int, ...]:

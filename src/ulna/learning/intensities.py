@@ -13,13 +13,18 @@ from ulna.learning.spatial import mirrored
 def recoloured(images: Tensor, colour: Tensor, offset: Tensor, contrast: Tensor) -> Tensor:
     """Mix channels by `colour` (N, C, C), stretch by `contrast` (N,) around the mean, add `offset` (N, C).
 
-    All of it is one affine change of the channels: y = c M x + (1 - c) M mean(x) + offset.
+    All of it is one affine change of the channels: y = c M x + (1 - c) M mean(x) + offset. A grey image gets
+    the mean of its channels' changes, and so stays grey.
     """
     pixels = images.flatten(2)
     colour, offset = colour.to(images.dtype), offset.to(images.dtype)
     stretch = contrast.to(images.dtype).view(-1, 1, 1)
     mean = colour @ pixels.mean(dim=2, keepdim=True)
-    return torch.baddbmm((1 - stretch) * mean + offset.unsqueeze(2), stretch * colour, pixels).view_as(images)
+    mixed = torch.baddbmm((1 - stretch) * mean + offset.unsqueeze(2), stretch * colour, pixels)
+    grey = _grey(pixels)
+    if bool(grey.any()):
+        mixed[grey] = mixed[grey].mean(dim=1, keepdim=True).expand_as(mixed[grey])
+    return mixed.view_as(images)
 
 
 def gamma_changed(images: Tensor, gamma: Tensor) -> Tensor:
@@ -50,6 +55,22 @@ def blurred(images: Tensor, deviation: Tensor) -> Tensor:
         for step in range(2 * radius + 1):
             images.addcmul_(padded.narrow(axis, step, side), _column(kernels[:, step], images))
     return images
+
+
+def with_noise(images: Tensor, noise: Tensor) -> Tensor:
+    """Add `noise` (N, C, *size); a grey image gets one channel's noise in all of its channels."""
+    grey = _grey(images)
+    if bool(grey.any()):
+        noise = noise.clone()
+        noise[grey] = noise[grey][:, :1].expand_as(noise[grey])
+    return images + noise.to(images.dtype)
+
+
+def _grey(images: Tensor) -> Tensor:
+    """(N,) whether an image has several channels and all are alike."""
+    if images.shape[1] == 1:
+        return torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    return (images == images[:, :1]).flatten(1).all(dim=1)
 
 
 def _column(values: Tensor, images: Tensor) -> Tensor:
