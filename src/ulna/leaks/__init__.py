@@ -1,0 +1,132 @@
+"""Leaks: images that must stay together in every split, because one shows what the other does.
+
+Found are exact duplicates, near-duplicates (re-encoded, brighter, scaled, flipped, turned), and tiles of one
+picture, by facing borders that continue each other or by lines of pixels that overlapping tiles share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ulna.errors import UlnaError
+from ulna.image import Array
+from ulna.leaks.borders import Face, faces, find_overlaps, find_seams, lines
+from ulna.leaks.duplicates import digest, equal_pixels, same_picture, thumbnail
+
+Progress = Callable[[Sequence[Array], str], Iterable[Array]]
+
+DUPLICATE = "duplicate"
+NEAR_DUPLICATE = "near duplicate"
+OVERLAP = "overlapping tiles"
+FACING = "facing borders"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two images that leak into each other: their places in the sequence, how, and how clearly.
+
+    `strength` is the correlation of duplicates (1 for equal pixels), the number of shared lines of
+    overlapping tiles, and the clearness of facing borders (see `ulna.leaks.borders.Seam`).
+    """
+
+    first: int
+    second: int
+    kind: str
+    strength: float
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """Which images belong together: `groups` has one number an image, `pairs` the reasons.
+
+    Groups are numbered in the order of their first images.
+    """
+
+    names: tuple[str, ...]
+    groups: tuple[int, ...]
+    pairs: tuple[Pair, ...]
+
+    @property
+    def joined(self) -> tuple[tuple[int, ...], ...]:
+        """The images of every group that has more than one, as places in the sequence."""
+        members: dict[int, list[int]] = {}
+        for index, group in enumerate(self.groups):
+            members.setdefault(group, []).append(index)
+        return tuple(tuple(group) for group in members.values() if len(group) > 1)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """All that is kept of an image in order to find its relatives."""
+
+    digest: bytes
+    thumbnail: npt.NDArray[np.float32]
+    faces: tuple[Face, ...]
+    lines: dict[bytes, None]
+
+
+def fingerprint(array: Array) -> Fingerprint:
+    """What is needed of an image (C, Y, X) or (C, Z, Y, X) of any dtype to compare it with others."""
+    if array.ndim < 2 or not array.size:
+        raise UlnaError(f"an image of the shape {array.shape} has nothing to compare")
+    return Fingerprint(digest(array), thumbnail(array), tuple(faces(array)), lines(array))
+
+
+def find_groups(images: Sequence[Array], names: Sequence[str], *, progress: Progress | None = None) -> Leaks:
+    """Find the groups of images that leak into each other.
+
+    `images` are arrays (C, Y, X) or (C, Z, Y, X) of any sizes, dtypes and channels; each is read once, in
+    order, so the sequence may load them lazily. `names` names them, one each. `progress` wraps the sequence
+    while it is read. Raises UlnaError where there are not as many names as images.
+    """
+    if len(images) != len(names):
+        raise UlnaError(f"{len(images)} images cannot have {len(names)} names")
+    shown = progress(images, "Looking for leaks") if progress else images
+    return group([fingerprint(image) for image in shown], names)
+
+
+def group(prints: Sequence[Fingerprint], names: Sequence[str]) -> Leaks:
+    """The groups of images whose fingerprints are given. The partition does not depend on their order."""
+    pairs = [Pair(i, j, DUPLICATE, 1.0) for i, j in equal_pixels([p.digest for p in prints])]
+    joined = _Joined(len(prints))
+    joined.join(pairs)
+    near = [Pair(i, j, NEAR_DUPLICATE, r) for i, j, r in same_picture([p.thumbnail for p in prints])]
+    pairs += [pair for pair in near if joined.root(pair.first) != joined.root(pair.second)]
+    joined.join(near)
+    # Of duplicates one takes part in what follows: with two, neither border would have one best partner.
+    chosen = [index for index in range(len(prints)) if joined.root(index) == index]
+    overlaps = [
+        Pair(chosen[i], chosen[j], OVERLAP, float(count))
+        for i, j, count in find_overlaps([prints[index].lines for index in chosen])
+    ]
+    seams = [
+        Pair(chosen[seam.first], chosen[seam.second], FACING, seam.strength)
+        for seam in find_seams([prints[index].faces for index in chosen])
+    ]
+    joined.join(overlaps)
+    joined.join(seams)
+    order: dict[int, int] = {}
+    groups = tuple(order.setdefault(joined.root(index), len(order)) for index in range(len(prints)))
+    return Leaks(tuple(names), groups, (*pairs, *overlaps, *seams))
+
+
+class _Joined:
+    """Union-find: sets that are joined pair by pair; the root of a set is its first member."""
+
+    def __init__(self, count: int) -> None:
+        self._parent = list(range(count))
+
+    def root(self, index: int) -> int:
+        while self._parent[index] != index:
+            self._parent[index] = self._parent[self._parent[index]]
+            index = self._parent[index]
+        return index
+
+    def join(self, pairs: Iterable[Pair]) -> None:
+        for pair in pairs:
+            low, high = sorted((self.root(pair.first), self.root(pair.second)))
+            self._parent[high] = low
