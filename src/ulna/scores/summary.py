@@ -39,6 +39,11 @@ class Scored:
             return self.accuracy
         return _mean([getattr(overlap, name) for overlap in self.overlaps])
 
+    @property
+    def dice(self) -> float:
+        """The mean Dice over the classes that have one."""
+        return self.score("dice")
+
     def rows(self) -> list[dict[str, str | int | float]]:
         """A row of `scores.csv` for each class."""
         return [{"case": self.name, "group": self.group, **overlap.columns()} for overlap in self.overlaps]
@@ -96,6 +101,25 @@ class Summary:
     by_group: Spread
     cases: int
     groups: int
+
+    def left_out(self) -> list[str]:
+        """In words what the means leave out, what counts as 0 in them, and why an interval is missing."""
+        states, dice = self.overall.states, self.overall.scores["dice"].mean
+        what = "masks" if len(self.classes) == 1 else "masks (an image and class each)"
+        lines = []
+        if states["empty, predicted empty"]:
+            lines.append(
+                f"{states['empty, predicted empty']} {what} empty and predicted empty: no part of the means"
+            )
+        if states["false alarm"]:
+            lines.append(
+                f"{states['false alarm']} {what} empty, but something was found: a Dice of 0 (false alarms)"
+            )
+        if states["missed"]:
+            lines.append(f"{states['missed']} {what} not empty, but nothing was found: a Dice of 0 (missed)")
+        if dice.reason:
+            lines.append(f"no interval: {dice.reason}")
+        return lines
 
     def as_json(self) -> dict[str, Any]:
         """The content of `metrics.json` that is about scores."""

@@ -1,0 +1,315 @@
+"""`evaluate`: compare masks, from files or from a model, with the truth: scores, table, picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from ulna.classes import Classes, understand
+from ulna.config import DataConfig
+from ulna.dataset import Case, Dataset, load_image, load_truth, select
+from ulna.errors import UlnaError
+from ulna.formats import pages, read
+from ulna.image import Array, Image, Source
+from ulna.layouts import find_images, read_dataset
+from ulna.pictures.results import Row, results_picture
+from ulna.scores import Scored, Summary, confusion, summarise
+from ulna.scores.files import check_free, whole_folder, write_scores
+from ulna.scores.matching import match
+
+#: The files that an evaluation writes, all of them into one folder.
+FILES = ("scores.csv", "metrics.json", "cases.png")
+_OF_A_RUN = ("model.safetensors", "checkpoints", "run.json")
+_FAULTS = 20  # told at once
+
+Progress = Callable[[Sequence[Case], str], Iterable[Case]]
+Predict = Callable[[Image], Image]
+Maker = Callable[[Case], Array]
+
+
+class Predictor(Protocol):
+    """What makes masks: a trained `ulna.Model`, or anything like it."""
+
+    @property
+    def classes(self) -> Classes:
+        """What the values of its masks mean."""
+
+    def predict(self, image: Image) -> Image:
+        """The mask (1, *spatial) of an image (C, *spatial)."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came out: a `Scored` a case, the `Summary` over all, how both were obtained. It prints itself."""
+
+    cases: tuple[Scored, ...]
+    summary: Summary
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+    folder: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of `metrics.json`."""
+        return {"classes": list(self.classes), "notes": list(self.notes), **self.summary.as_json()}
+
+    def __rich__(self) -> Group:
+        """A table for the terminal: a row a class, means with their intervals; below it what was left out."""
+        told = self.summary
+        table = Table(title=f"{told.cases} images in {told.groups} groups", title_justify="left")
+        table.add_column("class")
+        table.add_column("Dice: mean (95 % interval)", no_wrap=True)
+        for head in ("median", "IoU", "precision", "recall", "accuracy", "images"):
+            table.add_column(head, justify="right")
+        for part in told.classes if len(told.classes) == 1 else (told.overall, *told.classes):
+            dice, *rest = part.scores.values()
+            cells = [_shown(dice.median.estimate), *(_shown(score.mean.estimate) for score in rest)]
+            table.add_row(escape(part.name), str(dice.mean), *cells, str(dice.mean.cases))
+        lines = [*self.notes, *told.left_out(), f"written to {self.folder}: {', '.join(FILES)}"]
+        return Group(table, *(escape(line) for line in lines))
+
+
+def evaluate(
+    masks_or_run: str | Path | Predictor,
+    data: str | Path | Dataset,
+    *,
+    out: str | Path,
+    cases: str | Path | Sequence[str] | None = None,
+    predict: Predict | None = None,
+    classes: Classes | None = None,
+    progress: Progress | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Score masks against the truth at each image's own resolution; write the scores into the folder `out`.
+
+    `masks_or_run` is a folder, pattern or archive of predicted masks, which are matched to the cases by name;
+    or a run's folder, a model file or a `Model`, which predicts them. `data` is a data set of any layout, a
+    bare folder of true masks, or a `Dataset`, whose groups are then taken as they are. `cases` are names, or
+    a text file with one a line. `predict` (image → mask) takes the place of the model's own. `classes` says
+    what mask values mean; by default the model says it, or the true masks themselves.
+
+    Writes `scores.csv` (a row an image and class), `metrics.json` and `cases.png`, all or none. A score is
+    the mean over images of each image's mean over its classes, with a bootstrap 95 % interval over groups.
+
+    Raises UlnaError when masks are missing (all are named), have another size or values that fit no class,
+    when there is no truth, or when `out` holds something else.
+    """
+    folder = Path(out)
+    check_free(folder, FILES)
+    model = _predictor(masks_or_run, predict, classes)
+    dataset, notes = _with_truth(data, cases, bare=model is None)
+    known = classes or (model.classes if model else _understand(dataset.cases))
+    maker = _predicted(model, known) if model else _filed(str(masks_or_run), dataset.cases, known)
+    scored = _score(dataset.cases, maker, known, progress=progress or _silent)
+    notes = (*notes, known.sentence)
+    result = Evaluation(scored, summarise(scored, seed=seed), tuple(known.names), notes, folder)
+    with whole_folder(folder, FILES) as beside:
+        write_scores(beside / FILES[0], scored)
+        words = json.dumps(result.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
+        (beside / FILES[1]).write_text(words + "\n", encoding="utf-8")
+        by_name = {case.name: case for case in dataset.cases}
+        rows = [_row(by_name[one.name], title, maker, known) for title, one in _telling(scored)]
+        results_picture(beside / FILES[2], rows, classes=known.names)
+    return result
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """A function that was passed, with what its masks mean, as a `Predictor`."""
+
+    classes: Classes
+    function: Predict
+
+    def predict(self, image: Image) -> Image:
+        return self.function(image)
+
+
+def _predictor(
+    given: str | Path | Predictor, predict: Predict | None, classes: Classes | None
+) -> Predictor | None:
+    """The model that makes masks; None where they lie in files."""
+    if predict is not None and classes is not None:
+        return _Passed(classes, predict)
+    model = _loaded(given) if isinstance(given, str | Path) else given
+    if predict is None:
+        return model
+    if model is None:
+        raise UlnaError(
+            "the masks' classes are not known: pass 'classes' with 'predict', or name a run", where=given
+        )
+    return _Passed(model.classes, predict)
+
+
+def _loaded(given: str | Path) -> Predictor | None:
+    """The model that a run's folder or a model file holds; None for anything else."""
+    path = Path(given)
+    if not (path.suffix == ".safetensors" or any((path / name).exists() for name in _OF_A_RUN)):
+        return None
+    from ulna.model import load  # masks in files need no torch
+
+    return load(path)
+
+
+def _with_truth(
+    data: str | Path | Dataset, cases: str | Path | Sequence[str] | None, *, bare: bool
+) -> tuple[Dataset, tuple[str, ...]]:
+    """The cases to score, each with truth and group, and what is to be said about them."""
+    dataset = data if isinstance(data, Dataset) else _read(data, bare=bare)
+    if cases is not None:
+        dataset = select(dataset, _names(cases))
+    known = tuple(case for case in dataset.cases if case.truth)
+    if not known:
+        raise UlnaError(
+            "no image here has a true mask to compare with",
+            where=None if isinstance(data, Dataset) else data,
+            hint="Evaluation needs masks drawn by people; 'ulna check' shows what was found.",
+        )
+    without = len(dataset.cases) - len(known)
+    notes = (f"{without} images have no true mask and are not scored",) if without else ()
+    named = tuple(case if case.group else replace(case, group=case.name) for case in known)
+    return replace(dataset, cases=named), notes
+
+
+def _read(place: str | Path, *, bare: bool) -> Dataset:
+    """A data set of any layout; where none is recognised, and `bare`, a place that holds true masks alone."""
+    try:
+        return read_dataset(place)
+    except UlnaError:
+        masks = find_images(place) if bare else ()
+        if not masks:
+            raise
+    return Dataset(
+        tuple(Case(mask.stem, (), (mask,)) for mask in masks), f"{len(masks)} true masks without images"
+    )
+
+
+def _names(cases: str | Path | Sequence[str]) -> list[str]:
+    if not isinstance(cases, str | Path):
+        return list(cases)
+    try:
+        lines = Path(cases).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UlnaError(f"the list of cases cannot be read: {error}", where=cases) from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _understand(cases: Sequence[Case]) -> Classes:
+    return understand((load_truth(case).array for case in cases), DataConfig())
+
+
+def _predicted(model: Predictor, classes: Classes) -> Maker:
+    """Class indices from a model: a mask with `classes` holds them, another the training masks' values."""
+
+    def make(case: Case) -> Array:
+        mask = model.predict(load_image(case))
+        return mask.array if mask.classes else classes.apply(mask.array)
+
+    return make
+
+
+def _filed(place: str, cases: Sequence[Case], classes: Classes) -> Maker:
+    """Class indices from files, which are matched to the cases by name."""
+    masks = match(cases, _single(find_images(place)), where=place)
+    own = _own_values(list(masks.values()), classes)
+
+    def make(case: Case) -> Array:
+        try:
+            return own.apply(read(masks[case.name]).array)
+        except UlnaError as error:
+            raise (
+                error if error.where else UlnaError(error.what, where=masks[case.name], hint=error.hint)
+            ) from error
+
+    return make
+
+
+def _single(sources: Sequence[Source]) -> list[Source]:
+    """Stacks of masks as their pages, all else as it is."""
+    single: list[Source] = []
+    for source in sources:
+        count = 1 if source.page is not None else pages(source)
+        single += [source] if count == 1 else [replace(source, page=page) for page in range(count)]
+    return single
+
+
+def _own_values(masks: Sequence[Source], classes: Classes) -> Classes:
+    """How the predicted masks are written: as the true ones or, with one class, in their own way (0/1)."""
+    if len(classes.names) != 2:
+        return classes
+    try:
+        for mask in masks:
+            classes.apply(read(mask).array)
+    except UlnaError:
+        own = understand((read(mask).array for mask in masks), DataConfig())
+        return own if len(own.names) == 2 else classes
+    return classes
+
+
+def _score(
+    cases: Sequence[Case], maker: Maker, classes: Classes, *, progress: Progress
+) -> tuple[Scored, ...]:
+    scored: list[Scored] = []
+    faults: list[UlnaError] = []
+    for case in progress(cases, "scoring"):
+        try:
+            truth = classes.apply(load_truth(case).array)
+            mask = maker(case)
+            _check_shape(case, mask, truth)
+            matrix = confusion(mask, truth, len(classes.names))
+        except UlnaError as fault:
+            faults.append(fault)
+            if len(faults) == _FAULTS:
+                break
+            continue
+        scored.append(Scored.of(matrix, classes.names, name=case.name, group=case.group))
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        raise UlnaError(
+            f"{len(faults)} masks cannot be scored:\n" + "\n".join(str(fault) for fault in faults)
+        )
+    return tuple(scored)
+
+
+def _check_shape(case: Case, mask: Array, truth: Array) -> None:
+    if mask.shape != truth.shape:
+        sizes = [" × ".join(str(n) for n in array.shape[1:]) for array in (mask, truth)]
+        raise UlnaError(
+            f"the mask is {sizes[0]} pixels, the truth {sizes[1]}",
+            where=case.name,
+            hint="Scores are taken at the image's own resolution: scale the masks back to its size.",
+        )
+
+
+def _telling(scored: Sequence[Scored]) -> list[tuple[str, Scored]]:
+    """The worst, median and best cases by Dice, with their titles; two of each where there are many."""
+    ranked = sorted((one for one in scored if one.dice == one.dice), key=lambda one: one.dice)
+    if not ranked:
+        return [(f"{scored[0].name}: empty, predicted empty", scored[0])]
+    last, middle = len(ranked) - 1, (len(ranked) - 1) // 2
+    places = {0: "worst", last: "best", middle: "median"} if last > 1 else {0: "worst", last: "best"}
+    if last >= 11:
+        places |= {1: "second worst", middle + 1: "median, the next", last - 1: "second best"}
+    return [
+        (f"{places[place]}: {ranked[place].name} — Dice {ranked[place].dice:.3f}", ranked[place])
+        for place in sorted(places)
+    ]
+
+
+def _row(case: Case, title: str, maker: Maker, classes: Classes) -> Row:
+    image = load_image(case).array if case.images else None
+    return Row(title, image, classes.apply(load_truth(case).array), maker(case))
+
+
+def _shown(value: float) -> str:
+    return "–" if value != value else f"{value:.3f}"
+
+
+def _silent(cases: Sequence[Case], _: str) -> Iterable[Case]:
+    return cases
