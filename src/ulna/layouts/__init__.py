@@ -1,1 +1,164 @@
+"""Ways to lay out a data set, found out by looking. One file a layout; a new one is a line in `LAYOUTS`."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ulna import formats
+from ulna.dataset import Case, Dataset, Problem
+from ulna.errors import UlnaError
+from ulna.formats.archive import is_archive
+from ulna.image import Source
+from ulna.layouts import beside, bowl, content, pairs
+from ulna.layouts.listing import Entry, Listing, list_place, natural
+from ulna.layouts.making import Draft, make_cases
+from ulna.layouts.matching import words
+
+__all__ = ["LAYOUTS", "find_cases", "find_images", "read_dataset"]
+
+STACKS = "multi-page TIFF stacks, as any of these:  train-volume.tif  train-labels.tif"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to lay out a data set: an example, and what tells it and reads it."""
+
+    example: str
+    recognises: Callable[[Listing], str | None]
+    cases: Callable[[Listing], Dataset]
+
+
+# The first that recognises a place reads it: from the most particular to the most general.
+LAYOUTS: tuple[Layout, ...] = (
+    Layout(bowl.EXAMPLE, bowl.recognises, bowl.cases),
+    Layout(pairs.EXAMPLE, pairs.recognises, pairs.cases),
+    Layout(beside.EXAMPLE, beside.recognises, beside.cases),
+    Layout(content.EXAMPLE, content.recognises, content.cases),
+)
+
+
+def read_dataset(place: str | Path) -> Dataset:
+    """Find out how images and masks lie in a folder or zip, and list them as cases.
+
+    A zip within the zip, or within the folder, is looked into as well (Kaggle's outer zip); of several the
+    one for training is taken, and the sentence says so. Images without masks and masks without images become
+    problems. Raises UlnaError if the place does not exist or holds no layout that is known.
+    """
+    path = _existing(place)
+    if path.is_file() and not is_archive(Source(path)):
+        raise UlnaError(
+            "is one file, not a data set", where=path, hint="Name the folder or zip that holds it."
+        )
+    found = _dataset(path)
+    if found is None:
+        raise _unknown(Path(place))
+    with_truth = tuple(case for case in found.cases if case.truth)
+    without = tuple(case.name for case in found.cases if not case.truth)
+    problems = found.problems
+    if without:
+        problems = (*problems, Problem(f"{len(without)} images have no mask and are left out", without))
+    return replace(found, cases=with_truth, problems=problems)
+
+
+def find_cases(place: str | Path) -> tuple[Case, ...]:
+    """All images of a place as cases, with their masks where it has some; for prediction.
+
+    `place` is a data set as `read_dataset` takes it (its masks are then no images), or any image file,
+    folder, zip or glob pattern. A stack of pages is one case a page, in one group.
+    """
+    text = str(place)
+    if not Path(place).exists() and any(character in text for character in "*?["):
+        matched = sorted(_glob(text), key=lambda path: natural(str(path)))
+        listings = [_single(path) for path in matched if path.is_file() and formats.recognises(Source(path))]
+    else:
+        path = _existing(place)
+        found = None if path.is_file() and not is_archive(Source(path)) else _dataset(path)
+        if found is not None:
+            return found.cases
+        listings = (
+            [_single(path)] if path.is_file() and not is_archive(Source(path)) else [list_place(Source(path))]
+        )
+    cases, problems = make_cases([Draft((entry,)) for listing in listings for entry in listing.images])
+    if problems:
+        raise UlnaError(problems[0].what, where=", ".join(problems[0].where))
+    if not cases:
+        raise UlnaError("there is no image here", where=place, hint=_suffixes())
+    return cases
+
+
+def find_images(place: str | Path) -> tuple[Source, ...]:
+    """The images alone of `find_cases`: one source an image or page, masks left out."""
+    return tuple(source for case in find_cases(place) for source in case.images)
+
+
+def _dataset(path: Path) -> Dataset | None:
+    return _understood(list_place(Source(path)), depth=2)
+
+
+def _understood(listing: Listing, *, depth: int) -> Dataset | None:
+    """The data set of a listing, or of an archive within it; None if no layout recognises any."""
+    for layout in LAYOUTS:
+        if layout.recognises(listing):
+            return _paged(layout.cases(listing))
+    if not depth:
+        return None
+    for archive in sorted(listing.archives, key=lambda source: "train" not in words(source.stem)):
+        found = _understood(list_place(archive), depth=depth - 1)
+        if found is not None:
+            others = [source.name for source in listing.archives if source != archive]
+            left = f", left out: {', '.join(others)}" if others else ""
+            return replace(found, sentence=f"{found.sentence}; read from '{archive.name}' within{left}")
+    return None
+
+
+def _paged(found: Dataset) -> Dataset:
+    paged = [case for case in found.cases if case.images[0].page is not None]
+    if not paged:
+        return found
+    stacks = len({(case.images[0].path, case.images[0].inside) for case in paged})
+    return replace(
+        found, sentence=f"{found.sentence}; {len(paged)} pages of {stacks} stacks, one group a stack"
+    )
+
+
+def _existing(place: str | Path) -> Path:
+    path = Path(place)
+    if path.exists():
+        return path
+    folder = next((parent for parent in path.parents if parent.is_dir()), Path())
+    missing = path.relative_to(folder).parts[0] if path != folder else path.name
+    close = difflib.get_close_matches(missing, [entry.name for entry in folder.iterdir()], n=1)
+    hint = (
+        f"Did you mean '{folder / close[0]}'?" if close else f"'{folder}' exists, but holds no '{missing}'."
+    )
+    raise UlnaError("there is no such folder or file", where=place, hint=hint)
+
+
+def _glob(pattern: str) -> list[Path]:
+    """The files that a pattern names; the part before the first wildcard is the folder to look in."""
+    parts = Path(pattern).parts
+    first = next(i for i, part in enumerate(parts) if any(character in part for character in "*?["))
+    return list(Path(*parts[:first]).glob("/".join(parts[first:])))
+
+
+def _single(path: Path) -> Listing:
+    source = Source(path)
+    if not formats.recognises(source):
+        raise UlnaError("is no image of a kind that is known here", where=path, hint=_suffixes())
+    return Listing(source, (Entry((), source),))
+
+
+def _suffixes() -> str:
+    return f"Images that can be read: {', '.join(sorted(formats.SUFFIXES))}, also in a .zip."
+
+
+def _unknown(path: Path) -> UlnaError:
+    examples = "\n".join(f"  - {example}" for example in (*(layout.example for layout in LAYOUTS), STACKS))
+    return UlnaError(
+        "no images with masks were recognised here",
+        where=path,
+        hint=f"Known ways to lay out a data set (a folder, or a zip of it):\n{examples}\n{_suffixes()}",
+    )

@@ -1,0 +1,83 @@
+"""`Listing`: the image files of a folder or an archive, in one form for every layout."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ulna import formats
+from ulna.formats.archive import is_archive, members
+from ulna.image import Source
+
+JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image file: its folders within the place that was listed, and where it lies."""
+
+    folders: tuple[str, ...]
+    source: Source
+
+    @property
+    def stem(self) -> str:
+        """The file's name without folders and suffix."""
+        return self.source.stem
+
+    @property
+    def path(self) -> str:
+        """The way from the listed place to the file, for messages."""
+        return "/".join((*self.folders, self.source.name))
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a place: images and archives, without hidden files, in natural order."""
+
+    place: Source
+    images: tuple[Entry, ...]
+    archives: tuple[Source, ...] = ()
+
+
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """A key that sorts numbers in names by their value: `a2` before `a10`."""
+    parts = re.split(r"(\d+)", text.casefold())
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
+
+
+def list_place(place: Source) -> Listing:
+    """List a folder with all its sub-folders, or an archive. Raises UlnaError for bad archives."""
+    found = _in_archive(place) if place.inside or not place.path.is_dir() else _in_folder(place.path)
+    found = [(folders, source) for folders, source in found if not _junk((*folders, source.name))]
+    found.sort(key=lambda pair: (natural("/".join(pair[0])), natural(pair[1].name)))
+    images = tuple(Entry(folders, source) for folders, source in found if formats.recognises(source))
+    return Listing(place, images, tuple(source for _, source in found if is_archive(source)))
+
+
+def _in_archive(archive: Source) -> list[tuple[tuple[str, ...], Source]]:
+    found = []
+    for member in members(archive):
+        *folders, _ = member.replace("\\", "/").split("/")
+        found.append((tuple(folders), Source(archive.path, (*archive.inside, member))))
+    return found
+
+
+def _in_folder(root: Path) -> list[tuple[tuple[str, ...], Source]]:
+    found = []
+    seen: set[str] = set()
+    for folder, below, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            below.clear()  # a link that leads back up
+            continue
+        seen.add(real)
+        below[:] = [name for name in below if not _junk((name,))]
+        folders = Path(folder).relative_to(root).parts
+        found += [(folders, Source(Path(folder) / name)) for name in files]
+    return found
+
+
+def _junk(parts: tuple[str, ...]) -> bool:
+    return any(part.startswith(".") or part.casefold() in JUNK for part in parts)

@@ -1,0 +1,133 @@
+"""From pairs of files to cases: pages of stacks, names, groups, and what was left over."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ulna import formats
+from ulna.dataset import Case, Problem
+from ulna.errors import ReadError
+from ulna.image import Source
+from ulna.layouts.listing import Entry
+from ulna.layouts.matching import Pairing, folder_role, words
+
+# Folders that part a data set, and say nothing about whom an image is of.
+PART = re.compile(r"train(ing)?|tr|val(id(ation)?)?|test(ing)?|ts|dev|data(sets?)?|all|folds?|batch")
+FEW_FOLDERS = 4
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A case before it has its final name and group."""
+
+    images: tuple[Entry, ...]
+    truth: tuple[Entry, ...] = ()
+    objects: bool = False
+    name: str = ""
+
+
+def drafts(pairing: Pairing) -> list[Draft]:
+    """One draft a pair, and one for each image that has no mask, in natural order of the images."""
+    return [Draft(images, (mask,)) for images, mask in pairing.pairs] + [
+        Draft((image,)) for image in pairing.images
+    ]
+
+
+def make_cases(found: Sequence[Draft]) -> tuple[tuple[Case, ...], tuple[Problem, ...]]:
+    """Cases with unique names and groups; a stack becomes one case a page, in one group.
+
+    Names are the image's stem, or its path without suffix where stems repeat. The group is the stack, else
+    the folder (where folders look like patients), else the case by itself.
+    """
+    names = _names(found)
+    groups = _groups(found, names)
+    cases: list[Case] = []
+    problems: list[Problem] = []
+    for draft, name, group in zip(found, names, groups, strict=True):
+        images = tuple(entry.source for entry in draft.images)
+        truth = tuple(entry.source for entry in draft.truth)
+        case = Case(name, images, truth, group, draft.objects)
+        try:
+            cases += _pages(case)
+        except ReadError as error:
+            problems.append(Problem(f"{error.what}; the case is left out", (error.where or name,)))
+    return tuple(cases), tuple(problems)
+
+
+def left_over(masks: Sequence[Entry]) -> tuple[Problem, ...]:
+    """The problem that masks belong to no image, if there are any."""
+    if not masks:
+        return ()
+    return (Problem(f"{len(masks)} masks belong to no image", tuple(entry.path for entry in masks)),)
+
+
+def _pages(case: Case) -> list[Case]:
+    """The case itself, or one case a page where its files are stacks. Raises ReadError where pages differ."""
+    if case.objects or not any(source.suffix in formats.tiff.FORMAT.suffixes for source in case.images):
+        return [case]
+    counts = [formats.pages(source) for source in (*case.images, *case.truth)]
+    if set(counts) == {1}:
+        return [case]
+    if len(set(counts)) > 1:
+        raise ReadError(
+            f"image and mask have different numbers of pages ({', '.join(map(str, counts))})",
+            where=case.images[0],
+        )
+    group = case.group or case.name
+    return [
+        replace(
+            case,
+            name=f"{case.name}_{page:04d}",
+            images=_page(case.images, page),
+            truth=_page(case.truth, page),
+            group=group,
+        )
+        for page in range(counts[0])
+    ]
+
+
+def _page(sources: tuple[Source, ...], page: int) -> tuple[Source, ...]:
+    return tuple(replace(source, page=page) for source in sources)
+
+
+def _names(found: Sequence[Draft]) -> list[str]:
+    """Stems; where one repeats, its cases are named by their paths; where that repeats, with suffix."""
+    first = [draft.images[0] for draft in found]
+    stems = [_stem(draft) for draft in found]
+    paths = ["/".join((*entry.folders, stem)) for entry, stem in zip(first, stems, strict=True)]
+    often, again = Counter(stems), Counter(paths)
+    return [
+        stem if often[stem] == 1 else path if again[path] == 1 else entry.path
+        for entry, stem, path in zip(first, stems, paths, strict=True)
+    ]
+
+
+def _stem(draft: Draft) -> str:
+    stem = draft.name or draft.images[0].stem
+    return re.sub(r"_\d{4}$", "", stem) if len(draft.images) > 1 else stem
+
+
+def _groups(found: Sequence[Draft], names: Sequence[str]) -> list[str]:
+    """The folder of each case if folders look like patients, else the case's own name."""
+    folders = [() if draft.objects else _patient(draft.images[0].folders) for draft in found]
+    told = {folder for folder in folders if folder}
+    numbered = all(any(character.isdigit() for character in folder[-1]) for folder in told)
+    if len(told) < 2 or (len(told) < FEW_FOLDERS and not numbered):
+        return list(names)
+    short = Counter(folder[-1] for folder in told)
+    return [
+        name if not folder else folder[-1] if short[folder[-1]] == 1 else "/".join(folder)
+        for folder, name in zip(folders, names, strict=True)
+    ]
+
+
+def _patient(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """The folders that may name a patient: those that name neither a role nor a part of the data set."""
+    return tuple(
+        name
+        for name in folders
+        if not folder_role(name) and not any(PART.fullmatch(word) for word in words(name))
+    )

@@ -1,0 +1,116 @@
+"""Which file is an image, which a mask, and which mask belongs to which image: told from names alone."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ulna.layouts.listing import Entry
+
+IMAGE_WORD = re.compile(
+    r"images?|imgs?|im|raws?|inputs?|originals?|scans?|photos?|pictures?|frames?|vol(umes?)?"
+)
+MASK_WORD = re.compile(
+    r"masks?|labels?|lbls?|labell?ed|segs?|segm|segmentations?|gts?|groundtruths?|truth|targets?|annot(ations?)?|manual"
+)
+EITHER_WORD = re.compile(f"{IMAGE_WORD.pattern}|{MASK_WORD.pattern}")
+NO_WORD = re.compile(r"(?!)")
+# Words that mean a role only as the whole name of a folder.
+FOLDER_ROLES = {"x": "image", "y": "mask"}
+GROUND_TRUTH = re.compile(r"ground[\s_.-]*truth", re.IGNORECASE)
+CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Images with their masks, and what was left over. An image may have several files: modalities."""
+
+    pairs: tuple[tuple[tuple[Entry, ...], Entry], ...]
+    images: tuple[Entry, ...] = ()
+    masks: tuple[Entry, ...] = ()
+
+
+def words(name: str) -> list[str]:
+    """The words of a name in lower case: `imagesTr` → images, tr; `img01` → img, 01; `Ground Truth`."""
+    name = CAMEL.sub(" ", GROUND_TRUTH.sub(" groundtruth ", name))
+    return [word.casefold() for word in re.split(r"[\s_.,()-]+", name) if word]
+
+
+def folder_role(name: str) -> str:
+    """'image', 'mask' or '' for a folder of this name."""
+    parts = words(name)
+    if len(parts) == 1 and parts[0] in FOLDER_ROLES:
+        return FOLDER_ROLES[parts[0]]
+    if any(MASK_WORD.fullmatch(part) for part in parts):  # before images: `image_labels`, `raw_masks`
+        return "mask"
+    return "image" if any(IMAGE_WORD.fullmatch(part) for part in parts) else ""
+
+
+def is_mask_name(stem: str) -> bool:
+    """Whether a name begins or ends with a word for masks: `a_mask`, `label-01`."""
+    return _without(words(stem), MASK_WORD) != words(stem)
+
+
+def pair(
+    images: Iterable[Entry], masks: Iterable[Entry], where: Callable[[Entry], tuple[str, ...]]
+) -> Pairing:
+    """Join images and masks of the same `where` (folders that both share) whose names agree.
+
+    In this order: the same name, to the letter; the same words; the mask's without its word for masks; both
+    without the words for masks and images; the image's without a four-digit channel at its end (nnU-Net's
+    `case_0000`), which joins several images to one mask. Otherwise a name that two files share joins nothing.
+    """
+    loose_images, loose_masks = list(images), list(masks)
+    pairs: list[tuple[tuple[Entry, ...], Entry]] = []
+    rules: tuple[tuple[re.Pattern[str] | None, re.Pattern[str] | None, bool], ...] = (
+        (None, None, False),
+        (NO_WORD, NO_WORD, False),
+        (NO_WORD, MASK_WORD, False),
+        (EITHER_WORD, EITHER_WORD, False),
+        (NO_WORD, MASK_WORD, True),
+    )
+    for image_words, mask_words, channels in rules:
+        by_image = _by_key(loose_images, image_words, where, channels=channels)
+        by_mask = _by_key(loose_masks, mask_words, where)
+        joined = [
+            (tuple(found), by_mask[key][0])
+            for key, found in by_image.items()
+            if len(by_mask.get(key, ())) == 1 and (channels or len(found) == 1)
+        ]
+        used = {entry for found, mask in joined for entry in (*found, mask)}
+        loose_images = [entry for entry in loose_images if entry not in used]
+        loose_masks = [entry for entry in loose_masks if entry not in used]
+        pairs += joined
+    return Pairing(tuple(pairs), tuple(loose_images), tuple(loose_masks))
+
+
+Key = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def _by_key(
+    entries: Iterable[Entry],
+    strip: re.Pattern[str] | None,
+    where: Callable[[Entry], tuple[str, ...]],
+    *,
+    channels: bool = False,
+) -> dict[Key, list[Entry]]:
+    found: dict[Key, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        name = [entry.stem.casefold()] if strip is None else _without(words(entry.stem), strip)
+        if channels:
+            if len(name) < 2 or not re.fullmatch(r"\d{4}", name[-1]):
+                continue
+            name = name[:-1]
+        found[where(entry), tuple(name)].append(entry)
+    return found
+
+
+def _without(name: list[str], strip: re.Pattern[str]) -> list[str]:
+    """The words of a name without those to strip at its beginning and its end; never without all of them."""
+    while len(name) > 1 and strip.fullmatch(name[-1]):
+        name = name[:-1]
+    while len(name) > 1 and strip.fullmatch(name[0]):
+        name = name[1:]
+    return name
