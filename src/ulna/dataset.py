@@ -1,10 +1,32 @@
-"""`Case` and `Dataset`: what a layout found, and how it is split."""
+"""`Case` and `Dataset`: what a layout found, how it is loaded and how it is split."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
-from ulna.image import Source
+import numpy as np
+
+from ulna import formats
+from ulna.errors import UlnaError
+from ulna.image import Array, Image, Source
+
+T = TypeVar("T")
+
+
+class Progress(Protocol):
+    """What shows how far a long job is: wraps a sequence and passes its items on."""
+
+    def __call__(self, items: Sequence[T], what: str, /) -> Iterable[T]:
+        """Give the items one by one; `what` names the work, for the bar."""
+
+
+def quiet(items: Sequence[T], _what: str, /) -> Iterable[T]:
+    """The progress that shows nothing."""
+    return items
 
 
 @dataclass(frozen=True)
@@ -25,7 +47,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with the data: what, where (case or file names), and whether training can go on."""
+    """One thing that is wrong with the data: what, where (names), and whether training can go on."""
 
     what: str
     where: tuple[str, ...] = ()
@@ -34,8 +56,133 @@ class Problem:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Cases, how their layout was understood (a sentence), and what was found wrong while reading the layout."""
+    """Cases, how their layout was understood (a sentence), and what was wrong with it."""
 
     cases: tuple[Case, ...]
     sentence: str
     problems: tuple[Problem, ...] = ()
+
+
+def load_image(case: Case) -> Image:
+    """The image of a case, (C, Y, X): its modalities stacked on the channel axis, in their order.
+
+    Raises ReadError for a file that cannot be read, UlnaError where modalities differ in size.
+    """
+    images = [formats.read(source) for source in case.images]
+    if len(images) == 1:
+        return images[0]
+    for other in images[1:]:
+        if other.shape != images[0].shape:
+            raise UlnaError(
+                f"its images differ in size: {_size(images[0].shape)} and {_size(other.shape)}",
+                where=case.name,
+            )
+    return replace(images[0], array=np.concatenate([image.array for image in images]))
+
+
+def load_truth(case: Case) -> Image:
+    """The mask of a case as it was read, (C, Y, X); object files are merged to a label map (1, Y, X) int32.
+
+    Raises ReadError for a file that cannot be read, UlnaError for a case that has no mask.
+    """
+    if not case.truth:
+        raise UlnaError("this case has no mask", where=case.name)
+    if case.objects:
+        labels, _ = merge_objects(case)
+        return Image(labels, source=case.truth[0])
+    return formats.read(case.truth[0])
+
+
+def merge_objects(case: Case) -> tuple[Array, int]:
+    """One label map of many files of one object each, and how many pixels two objects claim.
+
+    Returns (1, Y, X) int32, where the k-th file's object is k, counted from 1, and 0 is background. A pixel
+    that several files claim belongs to the first of them. Raises UlnaError where sizes differ.
+    """
+    labels: Array = np.empty((0, 0), np.int32)
+    overlapping = 0
+    for number, source in enumerate(case.truth, start=1):
+        mask = formats.read(source).array
+        inside: Array = (mask != 0).any(axis=0) if len(mask) > 1 else mask[0] != 0
+        if number == 1:
+            labels = np.zeros(inside.shape, np.int32)
+        if inside.shape != labels.shape:
+            raise UlnaError(
+                f"this mask is {_size(inside.shape)}, the first of its case is {_size(labels.shape)}",
+                where=source,
+            )
+        # Only the object's own rectangle is touched: most files are nearly empty.
+        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        if not len(rows):
+            continue
+        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        free = labels[box] == 0
+        overlapping += int(np.count_nonzero(inside[box] & ~free))
+        labels[box][inside[box] & free] = number
+    return labels[None], overlapping
+
+
+def split_by_group(
+    cases: Sequence[Case], share: float, seed: int
+) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+    """Keep out about `share` of the cases, whole groups at a time; returns (rest, kept out), in their order.
+
+    Groups are taken in a random order (drawn from `seed`) as long as each brings the number of cases closer
+    to the share; both sides get at least one group. Raises UlnaError where there is only one group.
+    """
+    sizes = Counter(_group(case) for case in cases)
+    if len(sizes) < 2:
+        raise UlnaError(
+            f"{len(cases)} cases in {len(sizes)} group cannot be split: at least two groups are needed",
+            hint="Add images of other patients, samples or stacks.",
+        )
+    names = sorted(sizes)
+    order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+    wanted = share * len(cases)
+    kept: set[str] = set()
+    count = 0
+    for name in order:
+        closer = abs(count + sizes[name] - wanted) < abs(count - wanted)
+        if closer and len(kept) + 1 < len(names):
+            kept.add(name)
+            count += sizes[name]
+    kept = kept or {min(order, key=lambda name: sizes[name])}
+    rest = tuple(case for case in cases if _group(case) not in kept)
+    return rest, tuple(case for case in cases if _group(case) in kept)
+
+
+def split_in_order(cases: Sequence[Case], share: float) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+    """Keep out the last `share` of the cases; returns (rest, kept out).
+
+    For one stack alone, which no split by group can part: its last slices are the farthest from the others.
+    Raises UlnaError for fewer than two cases.
+    """
+    if len(cases) < 2:
+        raise UlnaError("one case alone cannot be split", hint="Add more images with masks.")
+    count = min(max(1, round(share * len(cases))), len(cases) - 1)
+    return tuple(cases[:-count]), tuple(cases[-count:])
+
+
+def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    """The cases of these names, in the data set's order. Raises UlnaError for names that are unknown."""
+    wanted = {name.strip() for name in names if name.strip()}
+    known = {case.name for case in dataset.cases}
+    unknown = sorted(wanted - known)
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        raise UlnaError(
+            f"there is no case {', '.join(repr(name) for name in unknown[:3])}{more}",
+            hint=f"Did you mean '{close[0]}'?" if close else f"Names look like '{min(known, default='')}'.",
+        )
+    if not wanted:
+        raise UlnaError("the list of cases is empty", hint="Write one case name a line.")
+    return replace(dataset, cases=tuple(case for case in dataset.cases if case.name in wanted))
+
+
+def _group(case: Case) -> str:
+    return case.group or case.name
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " × ".join(str(n) for n in shape)

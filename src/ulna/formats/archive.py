@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import psutil
 
 from ulna.errors import ReadError, UlnaError
+from ulna.formats.base import SMALL
 from ulna.image import Source
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _member(source: Source) -> bytes:
         info = zipped.getinfo(source.inside[-1])
     except KeyError:
         raise ReadError("the archive has no such member", where=source) from None
-    if info.file_size > psutil.virtual_memory().available:
+    if info.file_size > SMALL and info.file_size > psutil.virtual_memory().available:
         raise ReadError(f"needs {info.file_size / 2**30:.1f} GiB of memory, more than is free", where=source)
     try:
         with zipped.open(info) as member:

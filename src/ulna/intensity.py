@@ -1,0 +1,110 @@
+"""Bring images to what a network expects: as many channels, the intensities, the size."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ulna.errors import UlnaError
+from ulna.image import Array
+
+Floats = npt.NDArray[np.float32]
+
+LOW, HIGH = 1.0, 99.8  # percentiles that become 0 and 1, as in CSBDeep and StarDist
+LOOSE = (-1.0, 3.0)  # what lies far outside is clipped: one hot pixel must not fill the range of bf16
+SAMPLE = 1_000_000
+
+
+def normalise(array: Array, how: str) -> Floats:
+    """An image (C, *spatial) as float32 in the range that `how` names.
+
+    - "percentile": the 1st percentile of the image becomes 0 and the 99.8th 1, over all channels together, so
+      that colours keep their proportions; clipped to -1..3. Taken from at most a million even samples.
+    - "zscore": each channel with mean 0 and standard deviation 1.
+    - "range": divided by the largest number of an integer type (255, 65535): the tutorial's recipe; floats
+      stay as they are.
+    - "none": as it is.
+
+    An image without contrast becomes 0 with the first two. Raises UlnaError for an unknown name.
+    """
+    if how == "percentile":
+        low, high = (float(value) for value in np.percentile(_sample(array), (LOW, HIGH)))
+        return np.clip(_scaled(array, low, high - low), *LOOSE)
+    if how == "zscore":
+        flat = array.reshape(len(array), -1)
+        channels = [_scaled(c, float(c.mean(dtype=np.float64)), float(c.std(dtype=np.float64))) for c in flat]
+        return np.stack(channels).reshape(array.shape)
+    if how == "range":
+        largest = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else 1
+        return _scaled(array, 0.0, float(largest))
+    if how == "none":
+        return array.astype(np.float32)
+    raise UlnaError(f"there is no normalisation '{how}'", hint="Known: percentile, zscore, range, none.")
+
+
+def to_channels(array: Array, channels: int) -> Array:
+    """The image (C, *spatial) with `channels` channels, without inventing or losing anything.
+
+    One grey channel is repeated, equal channels become one, a fourth channel (alpha that varies) after three
+    is dropped. Raises UlnaError otherwise.
+    """
+    have = len(array)
+    if have == channels:
+        return array
+    if have == 1:
+        return np.repeat(array, channels, axis=0)
+    colours = array[:3] if have == 4 else array
+    if len(colours) == channels:
+        return colours
+    if channels == 1 and all(np.array_equal(colours[0], other) for other in colours[1:]):
+        return colours[:1]
+    raise UlnaError(
+        f"the image has {have} channels, the network takes {channels}",
+        hint="Convert the image to the channels of the training images, or train on images like this one.",
+    )
+
+
+def resize(array: Array, size: tuple[int, ...], *, smooth: bool) -> Array:
+    """(C, *spatial) at another spatial size; the dtype stays.
+
+    `smooth` is for images: linear, with a Gaussian before it where the image shrinks. Otherwise nearest, for
+    masks: no value appears that was not there.
+    """
+    if tuple(array.shape[1:]) == tuple(size):
+        return array
+    if not smooth:
+        for axis, (old, new) in enumerate(zip(array.shape[1:], size, strict=True), start=1):
+            array = np.take(array, _nearest(old, new), axis=axis)
+        return array
+    factors = [new / old for old, new in zip(array.shape[1:], size, strict=True)]
+    blur = [max(0.0, (1 / factor - 1) / 2) for factor in factors]  # as in scikit-image's resize
+    wide: Array = array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
+    wide = ndimage.gaussian_filter(wide, [0.0, *blur], mode="nearest")
+    result: Array = ndimage.zoom(wide, [1.0, *factors], order=1, mode="nearest", grid_mode=True)
+    return (np.rint(result) if array.dtype.kind in "iu" else result).astype(array.dtype)
+
+
+def _scaled(array: Array, offset: float, scale: float) -> Floats:
+    """(array - offset) / scale in float32; zeros where the scale is none."""
+    if not scale > 0:
+        return np.zeros(array.shape, np.float32)
+    # The offset is taken off in the array's own precision: float32 would lose it in large numbers.
+    wide = np.dtype(np.float64 if array.dtype.itemsize > 2 and array.dtype != np.float32 else np.float32)
+    scaled: Array = array.astype(wide)
+    scaled -= offset
+    scaled /= scale
+    return scaled.astype(np.float32, copy=False)
+
+
+def _sample(array: Array) -> Array:
+    """At most a million values, every k-th pixel with all of its channels."""
+    flat = array.reshape(len(array), -1)
+    return flat[:, :: max(1, ceil(flat.size / SAMPLE))]
+
+
+def _nearest(old: int, new: int) -> npt.NDArray[np.intp]:
+    """Which old index lies under the middle of each new pixel."""
+    return np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.intp), old - 1)
