@@ -57,7 +57,8 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """The content of `metrics.json`."""
-        return {"classes": list(self.classes), "notes": list(self.notes), **self.summary.as_json()}
+        told = {"classes": list(self.classes), "notes": list(self.notes), "left_out": self.summary.left_out()}
+        return told | self.summary.as_json()
 
     def __rich__(self) -> Group:
         """A table for the terminal: a row a class, means with their intervals; below it what was left out."""

@@ -105,18 +105,17 @@ class Summary:
     def left_out(self) -> list[str]:
         """In words what the means leave out, what counts as 0 in them, and why an interval is missing."""
         states, dice = self.overall.states, self.overall.scores["dice"].mean
-        what = "masks" if len(self.classes) == 1 else "masks (an image and class each)"
-        lines = []
-        if states["empty, predicted empty"]:
-            lines.append(
-                f"{states['empty, predicted empty']} {what} empty and predicted empty: no part of the means"
-            )
-        if states["false alarm"]:
-            lines.append(
-                f"{states['false alarm']} {what} empty, but something was found: a Dice of 0 (false alarms)"
-            )
-        if states["missed"]:
-            lines.append(f"{states['missed']} {what} not empty, but nothing was found: a Dice of 0 (missed)")
+        told: tuple[tuple[State, str], ...] = (
+            ("empty, predicted empty", "empty and predicted empty: named here, and no part of the means"),
+            ("false alarm", "empty, but something was found: Dice 0 (a false alarm)"),
+            ("missed", "not empty, but nothing was found: Dice 0 (missed)"),
+        )
+        pair = "" if len(self.classes) == 1 else " (an image and class each)"
+        lines = [
+            f"{states[state]} {'mask' if states[state] == 1 else 'masks'}{pair} {words}"
+            for state, words in told
+            if states[state]
+        ]
         if dice.reason:
             lines.append(f"no interval: {dice.reason}")
         return lines
