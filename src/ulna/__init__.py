@@ -1,1 +1,81 @@
-"""ulna: the U-Net for biomedical images."""
+"""ulna: the U-Net for biomedical images.
+
+    import ulna
+    ulna.train("stage1_train.zip", "run", minutes=10)
+    model = ulna.load("run")
+    mask = model.predict("cells.png")
+
+Names are imported when they are first used: `import ulna` alone loads neither PyTorch nor matplotlib.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ulna.check import check as check
+    from ulna.config import Config as Config
+    from ulna.demo import demo as demo
+    from ulna.errors import UlnaError as UlnaError
+    from ulna.evaluate import evaluate as evaluate
+    from ulna.image import Image as Image
+    from ulna.model import Model as Model
+    from ulna.model import load as load
+    from ulna.network import FCN8 as FCN8
+    from ulna.network import UNet as UNet
+    from ulna.predict import predict as predict
+    from ulna.split import split as split
+    from ulna.summary import summary as summary
+    from ulna.train import train as train
+
+_ROOMS = {
+    "Config": "config",
+    "FCN8": "network",
+    "Image": "image",
+    "Model": "model",
+    "UNet": "network",
+    "UlnaError": "errors",
+    "check": "check",
+    "demo": "demo",
+    "evaluate": "evaluate",
+    "load": "model",
+    "predict": "predict",
+    "split": "split",
+    "summary": "summary",
+    "train": "train",
+}
+
+__all__ = [  # noqa: PLE0604, F822 (resolved by __getattr__)
+    "FCN8",
+    "Config",
+    "Image",
+    "Model",
+    "UNet",
+    "UlnaError",
+    "__version__",
+    "check",
+    "demo",
+    "evaluate",
+    "load",
+    "predict",
+    "split",
+    "summary",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("ulna")
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'ulna' has no attribute '{name}'")
+    value = getattr(import_module(f"ulna.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

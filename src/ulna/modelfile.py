@@ -49,14 +49,18 @@ def save(path: Path, saved: Saved) -> None:
         "versions": saved.versions,
         "scores": saved.scores,
     }
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in saved.network.state_dict().items()}
+    weights = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in saved.network.state_dict().items()
+    }
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
     os.close(handle)
     try:
         save_file(weights, beside, metadata={"ulna": json.dumps(words)})
         Path(beside).replace(path)
     except (OSError, SafetensorError) as error:
-        raise UlnaError(f"the model cannot be written: {error}", where=path, hint="Free some space.") from error
+        raise UlnaError(
+            f"the model cannot be written: {error}", where=path, hint="Free some space."
+        ) from error
     finally:
         Path(beside).unlink(missing_ok=True)
 
@@ -94,8 +98,13 @@ def load(run: str | Path) -> Saved:
     except RuntimeError as error:
         raise UlnaError(f"the weights do not suit the network: {error}", where=path) from None
     return Saved(
-        network.eval(), config, classes, int(words["outputs"]),
-        str(words["data_hash"]), dict(words["versions"]), dict(words["scores"]),
+        network.eval(),
+        config,
+        classes,
+        int(words["outputs"]),
+        str(words["data_hash"]),
+        dict(words["versions"]),
+        dict(words["scores"]),
     )
 
 

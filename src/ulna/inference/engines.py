@@ -43,13 +43,16 @@ class TorchEngine:
         """Images (N, C, *spatial) float32 → logits (N, K, *spatial) float32."""
         layout = torch.channels_last if batch.ndim == 4 else torch.channels_last_3d
         images = torch.from_numpy(batch).to(self._device).contiguous(memory_format=layout)
-        with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast),
+        ):
             outputs: torch.Tensor = self._network(images)
         return outputs.float().cpu().contiguous().numpy()
 
 
 def torch_precision(wanted: str, device: torch.device) -> str:
-    """"bf16" or "float32" for a wish of "auto": bf16 where the machine multiplies it in hardware."""
+    """ "bf16" or "float32" for a wish of "auto": bf16 where the machine multiplies it in hardware."""
     if wanted != "auto":
         return wanted
     if device.type == "cuda":

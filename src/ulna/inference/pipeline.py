@@ -133,7 +133,8 @@ def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
 
 def resized(array: npt.NDArray[np.float32], shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     """(C, *spatial) → (C, *shape), linear, smoothed before it shrinks."""
-    return np.asarray(resize(array, (array.shape[0], *shape), order=1, anti_aliasing=True), np.float32)
+    size = (array.shape[0], *shape)
+    return np.asarray(resize(array, size, order=1, anti_aliasing=True), np.float32)
 
 
 def empty_output(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:

@@ -51,7 +51,12 @@ class Batches(IterableDataset[Batch]):
     """
 
     def __init__(
-        self, cache: Cache, training: TrainingConfig, *, size: tuple[int, ...], steps: Callable[[], Iterable[int]]
+        self,
+        cache: Cache,
+        training: TrainingConfig,
+        *,
+        size: tuple[int, ...],
+        steps: Callable[[], Iterable[int]],
     ) -> None:
         self._cache = cache
         self._training = training
@@ -76,9 +81,13 @@ class Batches(IterableDataset[Batch]):
 
     def _start(self, truth: Array, generator: np.random.Generator) -> tuple[int, ...]:
         shape = truth.shape[1:]
-        centre = self._on_foreground(truth, generator) if generator.random() < self._training.foreground else None
+        centre = (
+            self._on_foreground(truth, generator) if generator.random() < self._training.foreground else None
+        )
         start = []
-        for axis, (length, patch, size) in enumerate(zip(shape, self._training.patch, self._size, strict=True)):
+        for axis, (length, patch, size) in enumerate(
+            zip(shape, self._training.patch, self._size, strict=True)
+        ):
             # the patch stays inside the image where it can; the window around it may leave it
             low, high = min(patch, length) // 2, length - (min(patch, length) + 1) // 2
             place = int(generator.integers(low, high + 1)) if centre is None else int(centre[axis])

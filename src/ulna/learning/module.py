@@ -37,7 +37,13 @@ class Learner(L.LightningModule):
     """
 
     def __init__(
-        self, network: nn.Module, task: Task, config: Config, *, budget: Budget, validation: Cache | None = None
+        self,
+        network: nn.Module,
+        task: Task,
+        config: Config,
+        *,
+        budget: Budget,
+        validation: Cache | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -50,6 +56,7 @@ class Learner(L.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Augment a batch, run the network, judge its output. Returns the loss, a scalar."""
         images, truth = self.augmented(batch)
+        torch.manual_seed(self._seed(batch.step, 1))  # of dropout, so that a resumed run draws the same
         outputs = self.network(images.contiguous(memory_format=self._channels_last))
         loss = self.task.loss(outputs, central(self.task.targets(truth), outputs.shape[2:]))
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
@@ -58,8 +65,7 @@ class Learner(L.LightningModule):
     def augmented(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Patches (N, C, *patch) and truth (N, 1, *patch): the same for the same step, whenever it comes."""
         config, training = self.config.augmentation, self.config.training
-        seed = np.random.SeedSequence((training.seed, batch.step)).generate_state(1, np.uint64)[0]
-        generator = torch.Generator().manual_seed(int(seed) % 2**63)
+        generator = torch.Generator().manual_seed(self._seed(batch.step, 0))
         drawn = augment.draw(
             config,
             batch=len(batch.images),
@@ -69,6 +75,10 @@ class Learner(L.LightningModule):
             generator=generator,
         )
         return augment.apply(drawn.to(batch.images.device), batch.images, batch.truth, size=training.patch)
+
+    def _seed(self, step: int, purpose: int) -> int:
+        state = np.random.SeedSequence((self.config.training.seed, step, purpose)).generate_state(1, np.uint64)
+        return int(state[0] >> np.uint64(1))
 
     def validation_step(self, index: Tensor, number: int) -> None:
         """Predict one whole image; log its loss and the mean Dice over its classes."""
@@ -114,7 +124,6 @@ class Learner(L.LightningModule):
 
 def central(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The middle of the last axes: truth for what valid convolutions leave of a patch."""
-    n = len(shape)
-    starts = [(have - want) // 2 for have, want in zip(tensor.shape[-n:], shape, strict=True)]
-    cut = tuple(slice(start, start + want) for start, want in zip(starts, shape, strict=True))
-    return tensor[(..., *cut)]
+    for axis, wanted in enumerate(shape, start=tensor.ndim - len(shape)):
+        tensor = tensor.narrow(axis, (tensor.shape[axis] - wanted) // 2, wanted)
+    return tensor

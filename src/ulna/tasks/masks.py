@@ -43,8 +43,8 @@ class Masks:
         """Logits (K, *spatial) → class indices (1, *spatial) uint8."""
         if self.outputs == 1:
             # the logit of the threshold: no exponential for every pixel
-            return (outputs > np.log(self._threshold / (1 - self._threshold))).astype(np.uint8)
-        return outputs.argmax(axis=0, keepdims=True).astype(np.uint8)
+            return np.asarray(outputs > np.log(self._threshold / (1 - self._threshold)), np.uint8)
+        return np.asarray(outputs.argmax(axis=0, keepdims=True), np.uint8)
 
     def scores(self, mask: Array, truth: Array) -> list[Overlap]:
         """One `Overlap` a foreground class."""

@@ -1,0 +1,217 @@
+"""The command line: words in, words out. Each command is the function of the same name with the same options."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ulna.errors import UlnaError
+
+app = typer.Typer(
+    help="The U-Net for biomedical images: a folder of images and masks in; a trained network, masks, scores "
+    "and pictures out. Start with: ulna demo",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder, archive or file with images and masks.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a model file.")]
+Cases = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Text file with the names of the cases to use, one a line.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
+
+
+@app.command()
+def check(
+    data: Data,
+    out: Annotated[Path | None, typer.Option(help="Folder for check.json and the picture of samples.")] = None,
+    cases: Cases = None,
+) -> None:
+    """Look at a data set: what it holds, what is wrong with it, and which cases leak into each other."""
+    from ulna.console import track
+    from ulna.jobs.check import check as job
+
+    result = job(data, cases=cases, out=out, progress=track)
+    _print(result)
+    if result.fatal:
+        raise typer.Exit(2)
+
+
+@app.command()
+def split(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for train.txt and test.txt.")],
+    test: Annotated[float, typer.Option(help="Share of the cases for the test.")] = 0.1,
+    seed: Seed = 0,
+) -> None:
+    """Split a data set into train.txt and test.txt, so that what belongs together stays on one side."""
+    from ulna.console import track
+    from ulna.jobs.split import split as job
+
+    _print(job(data, test=test, out=out, seed=seed, progress=track))
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder for the run; it must be new or empty.")],
+    cases: Cases = None,
+    preset: Annotated[str, typer.Option(help="default, tutorial, paper, fcn8.")] = "default",
+    minutes: Annotated[
+        float | None, typer.Option(help="Time for everything, from now to the finished run.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs, instead of a time.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with settings that replace the preset's.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting: training.batch_size=8")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+) -> None:
+    """Train a U-Net."""
+    import psutil
+
+    from ulna.jobs.train import train as job
+
+    result = job(
+        data,
+        out,
+        cases=cases,
+        preset=preset,
+        minutes=minutes,
+        epochs=epochs,
+        config=config,
+        changes=_changes(set_ or []),
+        seed=seed,
+        resume=resume,
+        started=psutil.Process().create_time(),
+    )
+    _print(result)
+
+
+@app.command()
+def predict(
+    run: Run,
+    images: Annotated[str, typer.Argument(metavar="IMAGES", help="File, folder, pattern, archive or data set.")],
+    out: Annotated[Path, typer.Option(metavar="MASKS", help="Folder for the masks.")],
+    cases: Cases = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Write each class's probability as well, as float TIFF.")
+    ] = False,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Write pictures of the masks on the images.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that are there already.")] = False,
+) -> None:
+    """Predict masks for images of any size."""
+    from ulna.jobs.predict import predict as job
+
+    result = job(
+        run,
+        images,
+        out=out,
+        cases=cases,
+        probabilities=probabilities,
+        overlays=overlay,
+        overwrite=overwrite,
+    )
+    _print(result)
+    if result.failed:
+        raise typer.Exit(2)
+
+
+@app.command()
+def evaluate(
+    masks_or_run: Annotated[Path, typer.Argument(metavar="RUN|MASKS", help="A run, a model file, or masks.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA|TRUTH", help="Images with masks, or the true masks.")],
+    out: Annotated[Path, typer.Option(metavar="SCORES", help="Folder for scores, tables and the picture.")],
+    cases: Cases = None,
+) -> None:
+    """Compare masks with the truth: Dice, IoU, precision, recall, with 95 % intervals."""
+    from ulna.console import track
+    from ulna.jobs.evaluate import evaluate as job
+
+    _print(job(masks_or_run, data, out=out, cases=cases, progress=track))
+
+
+@app.command()
+def summary(
+    what: Annotated[str, typer.Argument(metavar="RUN|PRESET", help="A run, a model file, or a preset's name.")],
+) -> None:
+    """Show a network's layers: name, output shape, parameters, what each is connected to."""
+    from ulna.jobs.summary import summary as job
+
+    _print(job(what))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the simulated cells and the run.")] = Path("demo"),
+    minutes: Annotated[float, typer.Option(help="Time for the training.")] = 1.0,
+    seed: Seed = 0,
+) -> None:
+    """Simulate cells, train on them, predict others, and show what came out: the whole of ulna in two minutes."""
+    from ulna.jobs.demo import demo as job
+
+    _print(job(out, minutes=minutes, seed=seed))
+
+
+def _changes(settings: list[str]) -> dict[str, Any]:
+    """`--set key=value` as a dictionary; values are YAML."""
+    import yaml
+
+    changes = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise UlnaError(f"'{setting}' is no setting", where="--set", hint="Write --set training.batch_size=8")
+        try:
+            changes[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UlnaError(f"the value of '{setting}' cannot be read", where="--set") from None
+    return changes
+
+
+def _print(result: object) -> None:
+    from rich.console import Console
+
+    Console(highlight=False).print(result)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from importlib.metadata import version
+
+        typer.echo(version("ulna"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command that was typed; exit with 2 and plain words when something can be mended by the user."""
+    try:
+        app()
+    except UlnaError as error:
+        _fail(str(error), 2)
+    except KeyboardInterrupt:
+        _fail("Stopped. A training goes on when its command is typed again with --resume.", 130)
+
+
+def _fail(words: str, code: int) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]ulna:[/] {escape(words)}")
+    sys.exit(code)

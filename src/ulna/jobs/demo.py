@@ -1,0 +1,66 @@
+"""`demo`: the whole of ulna on simulated cells, in about two minutes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Group
+from rich.markup import escape
+
+from ulna.console import say
+from ulna.errors import UlnaError
+from ulna.jobs.evaluate import Evaluation, evaluate
+from ulna.jobs.predict import predict
+from ulna.jobs.train import Trained, train
+from ulna.synthetic import write_dataset
+
+TRAINING, UNSEEN = 60, 12
+"""How many images are simulated to learn from, and to be judged on."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demonstration made: the run, and the scores on cells that were not seen."""
+
+    folder: Path
+    trained: Trained
+    scores: Evaluation
+
+    def __rich__(self) -> Group:
+        """The scores, where to look, and what to type next."""
+        folder = escape(str(self.folder))
+        return Group(
+            "[bold]Scores on images that were kept out of the training:[/]",
+            self.scores,
+            "",
+            "[bold]Where to look[/]",
+            f"  pictures   {folder}/scores/cases.png: image, true mask, predicted mask, difference",
+            f"  masks      {folder}/masks/",
+            f"  report     {self.trained.report.resolve().as_uri()}",
+            "",
+            "[bold]With your own images[/] (a folder with images/ and masks/, or any other layout):",
+            "  ulna check YOUR_FOLDER",
+            "  ulna train YOUR_FOLDER --out my_run --minutes 10",
+            "  ulna predict my_run NEW_IMAGES --out my_masks --overlay",
+        )
+
+
+def demo(out: str | Path = "demo", *, minutes: float = 1.0, seed: int = 0) -> Demo:
+    """Simulate fluorescence cells, train on some, predict and score others; everything goes into `out`.
+
+    Raises UlnaError when `out` exists and is not empty.
+    """
+    folder = Path(out)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UlnaError("this folder is not empty", where=folder, hint="Name another --out, or delete it.")
+    say(f"[bold]1/4[/] Simulating {TRAINING + UNSEEN} images of cells: touching, out of focus, noisy.")
+    write_dataset(folder / "cells", TRAINING, seed=seed)
+    write_dataset(folder / "unseen", UNSEEN, seed=seed + 1)
+    say(f"[bold]2/4[/] ulna train {folder}/cells --out {folder}/run --minutes {minutes:g}")
+    trained = train(folder / "cells", folder / "run", minutes=minutes, seed=seed)
+    say(f"[bold]3/4[/] ulna predict {folder}/run {folder}/unseen/images --out {folder}/masks --overlay")
+    predict(trained.model, folder / "unseen" / "images", out=folder / "masks", overlays=True)
+    say(f"[bold]4/4[/] ulna evaluate {folder}/masks {folder}/unseen --out {folder}/scores")
+    scores = evaluate(folder / "masks", folder / "unseen", out=folder / "scores")
+    return Demo(folder, trained, scores)

@@ -1,0 +1,171 @@
+"""Lightning, set up: loop, precision, checkpoints, logs, resume."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from ulna.cache import Cache
+from ulna.config import AugmentationConfig, Config
+from ulna.learning import augment
+from ulna.learning.batches import Batches
+from ulna.learning.callbacks import Bar, Clock, Table, Watch
+from ulna.learning.module import Learner
+from ulna.learning.schedule import Budget
+from ulna.pictures.augmented import augmented_picture
+from ulna.tasks import Task
+
+VALIDATE = 32
+"""At most so many images are validated after each epoch, spread evenly; all of them are at the end."""
+
+AFTERWARDS = 8.0
+"""Seconds that pictures and the report take after a training by the clock."""
+
+
+def fit(
+    network: nn.Module,
+    task: Task,
+    config: Config,
+    *,
+    caches: tuple[Cache, Cache | None],
+    run: Path,
+    deadline: float | None,
+    resume: bool,
+) -> None:
+    """Train `network` in place and leave the best weights in it: those of the best validation Dice.
+
+    `deadline` (of `time.monotonic`) bounds a training by the clock. Checkpoints go to `run`/checkpoints, the
+    table of epochs to `run`/metrics.csv, and TensorBoard's events beside it. With `resume` it goes on from the
+    last checkpoint if there is one.
+    """
+    cache, validation = caches
+    table = Table(run / "metrics.csv")
+    budget = _budget(config, table)
+    learner = Learner(network, task, config, budget=budget, validation=validation)
+    trainer = _trainer(config, learner, run, table=table, deadline=deadline)
+    training = config.training
+    size = augment.context(config.augmentation, training.patch)
+    batches = Batches(cache, training, size=size, steps=lambda: budget.epoch(trainer.global_step))
+    last = run / "checkpoints" / "last.ckpt"
+    torch.manual_seed(training.seed)
+    with _quiet():
+        trainer.fit(
+            learner,
+            DataLoader(batches, batch_size=None),
+            _in_order(_spread(validation)) if validation else None,
+            ckpt_path=last if resume and last.is_file() else None,
+            weights_only=True,
+        )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    best = run / "checkpoints" / "best.ckpt"
+    if best.is_file():
+        weights = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+        learner.load_state_dict(weights)
+
+
+def _budget(config: Config, table: Table) -> Budget:
+    training = config.training
+    if training.epochs is not None:
+        return Budget(steps=training.epochs * training.steps, epoch_steps=training.steps)
+    rows = table.read()
+    return Budget(seconds=60 * (training.minutes or 0), used=float(rows[-1]["seconds"]) if rows else 0.0)
+
+
+def _spread(validation: Cache) -> list[int]:
+    count = len(validation.names)
+    return [int(i) for i in np.linspace(0, count - 1, min(count, VALIDATE)).round()]
+
+
+def _in_order(cases: list[int]) -> DataLoader[int]:
+    """A loader that hands out the numbers of cases one by one."""
+    return DataLoader(cast("Dataset[int]", cases), batch_size=None)
+
+
+def _trainer(
+    config: Config, learner: Learner, run: Path, *, table: Table, deadline: float | None
+) -> L.Trainer:
+    training, validation = config.training, learner.validation
+    judged = validation is not None and any(validation.truth(i).any() for i in _spread(validation))
+    monitor, mode = ("val_dice", "max") if judged else ("val_loss", "min") if validation else (None, "min")
+    checkpoints = ModelCheckpoint(
+        run / "checkpoints",
+        filename="best",
+        monitor=monitor,
+        mode=mode,
+        save_last=True,
+        enable_version_counter=False,
+    )
+    callbacks: list[Callback] = [Bar(), Watch(), table, checkpoints]
+    if training.patience is not None and monitor is not None:
+        callbacks.append(EarlyStopping(monitor, patience=training.patience, mode=mode))
+    if deadline is not None:
+        share = len(validation.names) / len(_spread(validation)) if validation else 0.0
+        callbacks.insert(0, Clock(deadline, share=share, after=AFTERWARDS))
+    return L.Trainer(
+        accelerator="auto",
+        devices=1,
+        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
+        max_epochs=-1 if training.epochs is None else training.epochs,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(run, name="", version=""),
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's advice on data workers and its announcements are for programmers; ulna says what matters."""
+    logger = logging.getLogger("lightning.pytorch")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            yield
+    finally:
+        logger.setLevel(before)
+
+
+def picture_of_augmentation(path: Path, config: Config, cache: Cache, *, rows: int = 4, draws: int = 5) -> None:
+    """Write a picture of some training patches beside what augmentation makes of them."""
+    training = config.training.model_copy(update={"batch_size": rows, "foreground": 1.0})
+    size = augment.context(config.augmentation, training.patch)
+    batch = Batches(cache, training, size=size, steps=lambda: range(1)).batch(0)
+    plain = augment.apply(
+        _draw(None, config, rows, seed=0), batch.images, batch.truth, size=training.patch
+    )
+    varied = [
+        augment.apply(
+            _draw(config.augmentation, config, rows, seed=seed), batch.images, batch.truth, size=training.patch
+        )
+        for seed in range(draws)
+    ]
+    samples = [[(image.numpy(), truth.numpy()) for image, truth in zip(*one, strict=True)] for one in (plain, *varied)]
+    augmented_picture(path, samples[0], [[one[row] for one in samples[1:]] for row in range(rows)])
+
+
+def _draw(augmentation: AugmentationConfig | None, config: Config, batch: int, *, seed: int) -> augment.Draw:
+    return augment.draw(
+        augmentation,
+        batch=batch,
+        ndim=config.network.ndim,
+        size=config.training.patch,
+        channels=config.data.channels,
+        generator=torch.Generator().manual_seed(seed),
+    )

@@ -1,0 +1,107 @@
+"""The plan: what the configuration leaves open is decided from the data, the time and the machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import torch
+
+from ulna.config import Config
+from ulna.inference.engines import torch_precision
+
+BATCH_PIXELS = {2: 8 * 128 * 128, 3: 2 * 64 * 64 * 64}
+"""How many pixels a batch has: enough that its Dice is steady, little enough for an ordinary computer."""
+
+MOST_STEPS = 250
+"""An epoch of a training by epochs has so many steps at most where the plan decides."""
+
+FALLBACK_EPOCHS = 60
+"""How many epochs a training has when neither time nor epochs are given."""
+
+SHORT_WIDTHS = (16, 32, 64, 128)
+SHORT = 3.0
+"""Minutes under which the network has a level less, for it would not learn to use it."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the plan must know of the data: channels, the images' spatial shapes, and how many output classes."""
+
+    channels: int
+    shapes: tuple[tuple[int, ...], ...]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A configuration with nothing left open, and what was decided, in sentences."""
+
+    config: Config
+    sentences: tuple[str, ...]
+
+
+def plan(config: Config, facts: Facts, *, device: torch.device) -> Plan:
+    """Decide what `config` leaves open (sizes of 0, empty patch, no budget)."""
+    training = config.training
+    changes: dict[str, object] = {"data.channels": facts.channels}
+    if training.minutes is None and training.epochs is None:
+        changes["training.epochs"] = FALLBACK_EPOCHS
+    widths = config.network.widths
+    if config.preset == "default" and training.minutes is not None and training.minutes < SHORT:
+        widths = SHORT_WIDTHS if len(widths) > len(SHORT_WIDTHS) else widths
+        changes["network.widths"] = widths
+    patch = training.patch or patch_size(config, facts.shapes, depth=len(widths))
+    batch = training.batch_size or max(2, round(BATCH_PIXELS[config.network.ndim] / prod(patch)))
+    changes |= {"training.patch": patch, "training.batch_size": batch}
+    changes["training.steps"] = training.steps or epoch_steps(config, facts.shapes, patch=patch, batch=batch)
+    changes["training.precision"] = torch_precision(training.precision, device)
+    planned = config.changed(changes)
+    return Plan(planned, sentences(planned, facts))
+
+
+def patch_size(config: Config, shapes: Sequence[tuple[int, ...]], *, depth: int) -> tuple[int, ...]:
+    """The patch: the resized image, or a share of the images' median size that suits the network's pooling.
+
+    128 pixels a side in 2D: twice as large costs four times as much a patch and was no better at equal time.
+    """
+    if config.data.resize:
+        return config.data.resize
+    multiple = 2 ** (depth - 1)
+    most = {2: 128, 3: 64}[config.network.ndim]
+    median = np.median(np.array(shapes), axis=0)
+    return tuple(max(multiple, min(most, math.ceil(side / multiple) * multiple)) for side in median)
+
+
+def epoch_steps(
+    config: Config, shapes: Sequence[tuple[int, ...]], *, patch: tuple[int, ...], batch: int
+) -> int:
+    """Steps after which every training image has been seen about once, pixel for pixel."""
+    if config.data.resize:
+        return max(1, math.ceil(len(shapes) / batch))
+    pixels = sum(prod(shape) for shape in shapes)
+    return min(max(1, math.ceil(pixels / prod(patch) / batch)), MOST_STEPS)
+
+
+def sentences(config: Config, facts: Facts) -> tuple[str, ...]:
+    """What was decided, in words."""
+    network, training = config.network, config.training
+    size = "×".join(str(side) for side in training.patch)
+    length = f"{training.minutes:g} minutes in all" if training.minutes else f"{training.epochs} epochs"
+    classes = ", ".join(facts.classes[1:])
+    drawn = "every group of images" if training.sampling == "groups" else "every image"
+    return (
+        f"A {network.ndim}D {network.name} with {len(network.widths)} levels of {network.widths[0]} to "
+        f"{network.widths[-1]} channels, {network.norm} norm, {network.padding} padding; "
+        f"{facts.channels} channels in; it learns {classes}.",
+        f"Intensities: {config.data.normalisation} of each image."
+        + (f" Images are resized to {size}." if config.data.resize else ""),
+        f"Batches of {training.batch_size} patches of {size} pixels, {drawn} drawn alike often"
+        + (", varied by augmentation." if config.augmentation else ", not augmented."),
+        f"{training.optimizer} with a {training.schedule.replace('_', '-')} schedule up to a learning rate of "
+        f"{training.learning_rate:g}; the loss is {config.task.loss.replace('_', ' + ', 1).replace('_', '-')}; "
+        f"{training.precision}; {length}.",
+    )

@@ -1,0 +1,166 @@
+"""`predict`: masks for images of any size, each in a file that suits its image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Group
+from rich.markup import escape
+
+from ulna.console import track
+from ulna.dataset import Case, load_image, select
+from ulna.errors import UlnaError
+from ulna.formats import mask_suffix, pages, read, write, write_pages
+from ulna.image import Image, Source
+from ulna.layouts import find_images, read_dataset
+from ulna.model import Model, load
+from ulna.pictures.common import overlay, to_rgb
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Which masks were written, and which images could not be read or predicted (name and reason)."""
+
+    folder: Path
+    masks: tuple[Path, ...]
+    failed: tuple[tuple[str, str], ...] = ()
+
+    def __rich__(self) -> Group:
+        """What was written and what was not."""
+        lines = [f"{len(self.masks)} masks written to {self.folder}"]
+        lines += [f"[red]not predicted:[/] {escape(name)}: {escape(why)}" for name, why in self.failed]
+        return Group(*lines)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One mask to make: its name without suffix, and the images of its channels."""
+
+    name: str
+    images: tuple[Source, ...]
+
+    @property
+    def suffix(self) -> str:
+        return mask_suffix(self.images[0])
+
+
+def predict(
+    run: str | Path | Model,
+    images: str | Path,
+    *,
+    out: str | Path,
+    cases: str | Path | Sequence[str] | None = None,
+    probabilities: bool = False,
+    overlays: bool = False,
+    overwrite: bool = False,
+) -> Predicted:
+    """Predict a file, a folder, a pattern (`scans/*.tif`), an archive or a data set; write a mask for each image.
+
+    Masks have the stem and the size of their images and the values that the training masks had; PNG for images
+    of the small formats, TIFF for TIFF. `cases` picks from a data set (names, or a text file with one a line).
+    `probabilities` adds float TIFFs with one channel a class, `overlays` adds pictures. An image that cannot be
+    read or predicted is reported at the end, and the rest goes on. Raises UlnaError when there is nothing to
+    predict, or when files would be overwritten and `overwrite` is False.
+    """
+    model = run if isinstance(run, Model) else load(run)
+    folder = Path(out)
+    jobs = _jobs(images, cases)
+    _check_free(folder, jobs, overwrite=overwrite)
+    masks: list[Path] = []
+    failed: list[tuple[str, str]] = []
+    for job in track(jobs, "predicting") if len(jobs) > 1 else jobs:
+        try:
+            masks.append(_predict(model, job, folder, probabilities=probabilities, overlays=overlays))
+        except UlnaError as error:
+            failed.append((job.name, str(error)))
+        except MemoryError:
+            failed.append((job.name, "the memory of this machine does not hold it"))
+    return Predicted(folder, tuple(masks), tuple(failed))
+
+
+def _jobs(images: str | Path, cases: str | Path | Sequence[str] | None) -> list[_Job]:
+    """A data set's images without its masks; else all images that are there."""
+    data = _dataset_cases(images)
+    if cases is not None:
+        if not data:
+            raise UlnaError("--cases picks from a data set, and this is none", where=images)
+        data = select(read_dataset(images), cases).cases
+    jobs = [_Job(case.name, case.images) for case in data] or [
+        _Job(source.stem, (source,)) for source in find_images(images)
+    ]
+    names = [job.name for job in jobs]
+    if len(set(names)) < len(names):  # equal stems in several folders: keep the folders apart
+        return [_Job("_".join(_parts(job.images[0])), job.images) for job in jobs]
+    return jobs
+
+
+def _parts(source: Source) -> tuple[str, ...]:
+    path = Path(source.inside[-1]) if source.inside else source.path
+    return (*(part for part in path.parts[:-1] if part not in ("/", "..", ".")), source.stem)
+
+
+def _dataset_cases(images: str | Path) -> tuple[Case, ...]:
+    path = Path(images)
+    if not (path.is_dir() or path.suffix.lower() == ".zip"):
+        return ()
+    try:
+        cases = read_dataset(path).cases
+    except UlnaError:  # no data set: plain images, or nothing at all, which find_images will say
+        return ()
+    return cases if any(case.truth for case in cases) else ()
+
+
+def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
+    targets = [_target(folder, job) for job in jobs]
+    inputs = {source.path.resolve() for job in jobs for source in job.images if not source.inside}
+    lost = [path for path in targets if path.resolve() in inputs]
+    if lost:
+        raise UlnaError(
+            "the masks would be written over the images themselves", where=lost[0], hint="Name another --out."
+        )
+    there = [path for path in targets if path.exists()]
+    if there and not overwrite:
+        raise UlnaError(
+            f"{len(there)} of the masks are there already, {there[0].name} for one",
+            where=folder,
+            hint="Name another --out, or add --overwrite.",
+        )
+
+
+def _target(folder: Path, job: _Job) -> Path:
+    return folder / f"{job.name}{job.suffix}"
+
+
+def _predict(model: Model, job: _Job, folder: Path, *, probabilities: bool, overlays: bool) -> Path:
+    source = job.images[0]
+    target = _target(folder, job)
+    if len(job.images) == 1 and source.page is None and pages(source) > 1:
+        stack = [read(Source(source.path, source.inside, page)) for page in range(pages(source))]
+    else:
+        stack = [load_image(Case(job.name, job.images))]
+    masks = []
+    for page, image in enumerate(stack):
+        name = job.name if len(stack) == 1 else f"{job.name}_{page:04d}"
+        if probabilities:
+            mask, chances = model.mask_and_probabilities(image)
+            _write(folder / "probabilities" / f"{name}.tif", chances)
+        else:
+            mask = model.predict(image)
+        if overlays:
+            picture = overlay(to_rgb(image.array), mask.array[0])
+            _write(folder / "overlays" / f"{name}.png", Image(np.moveaxis(picture, -1, 0)))
+        masks.append(mask.with_array(model.classes.back(mask.array)))
+    if len(masks) == 1:
+        _write(target, masks[0])
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_pages(target, masks)
+    return target
+
+
+def _write(path: Path, image: Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, image)

@@ -1,0 +1,251 @@
+"""`train`: from a folder of images and masks to a trained U-Net, within a time or a number of epochs."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from rich.console import Group
+from rich.markup import escape
+
+from ulna import modelfile, network, run as runs
+from ulna.cache import Cache
+from ulna.cache import build as build_cache
+from ulna.check import Check, check
+from ulna.classes import Classes
+from ulna.config import Config
+from ulna.console import clock, say, screen, track
+from ulna.dataset import Case, Dataset, select, split_by_group
+from ulna.errors import UlnaError
+from ulna.evaluate import Evaluation, evaluate
+from ulna.learning.fit import fit, picture_of_augmentation
+from ulna.model import Model, device
+from ulna.modelfile import Saved
+from ulna.pictures.curves import curves_picture
+from ulna.plan import Facts, plan
+from ulna.preset import load_preset
+from ulna.report import write_report
+from ulna.tasks import build as build_task
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave: its folder, the model, the scores on the cases kept out, and how long it took."""
+
+    run: Path
+    model: Model
+    scores: Evaluation | None
+    seconds: float
+    report: Path
+
+    def __rich__(self) -> Group:
+        """The scores, and where to look."""
+        lines: list[Any] = [self.scores] if self.scores else ["No case was kept out, so there are no scores."]
+        lines.append(f"Trained in {clock(self.seconds)}: {escape(str(self.run / modelfile.NAME))}")
+        lines.append(f"Report: {self.report.resolve().as_uri()}")
+        return Group(*lines)
+
+
+def train(
+    data: str | Path,
+    out: str | Path,
+    *,
+    cases: str | Path | Sequence[str] | None = None,
+    preset: str = "default",
+    minutes: float | None = None,
+    epochs: int | None = None,
+    config: str | Path | None = None,
+    changes: dict[str, Any] | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+    started: float | None = None,
+) -> Trained:
+    """Train a U-Net on a data set of any known layout and write the run into the folder `out`.
+
+    `cases` picks from the data (names, or a text file with one a line). Settings come from the `preset`, then
+    the YAML file `config`, then `changes` (dotted keys), then the other arguments. `minutes` bounds everything
+    from `started` (seconds of `time.time`, by default now) to the finished run. With `resume`, a run that was
+    stopped goes on from its last epoch, with the settings it began with.
+
+    Raises UlnaError when the data cannot be trained on (everything that is wrong is told at once), when a
+    setting is not known, or when `out` holds another run.
+    """
+    began = time.time() if started is None else started
+    run = Path(out)
+    wanted = settings(preset, config, changes or {}, minutes=minutes, epochs=epochs, seed=seed)
+    going_on = runs.prepare(run, resume=resume)
+    if going_on:
+        wanted = runs.config(run)
+    checked = _checked(data, wanted, run, cases=cases)
+    parts = _parts(run, checked.dataset, wanted, going_on=going_on)
+    caches = _caches(run, parts, wanted, checked.classes)
+    if not going_on:
+        wanted = _begin(run, wanted, parts, caches[0], checked)
+    for sentence in runs.words(run)["plan"]:
+        say(escape(sentence))
+
+    saved = _new(wanted, checked.classes, caches[0])
+    task = build_task(wanted.task, checked.classes.names)
+    if not going_on and wanted.augmentation:
+        picture_of_augmentation(run / "augmented.png", wanted, caches[0])
+    fit(
+        saved.network,
+        task,
+        wanted,
+        caches=caches,
+        run=run,
+        deadline=_deadline(wanted, began),
+        resume=going_on,
+    )
+
+    modelfile.save(run / modelfile.NAME, saved)
+    scores = _scores(run, Model(saved), parts[1], checked)
+    if scores:
+        saved = replace(saved, scores=scores.summary.as_json())
+        modelfile.save(run / modelfile.NAME, saved)
+    curves_picture(run / "curves.png", run / runs.TABLE)
+    seconds = time.time() - began
+    runs.note(run, state="finished", seconds=round(seconds, 1))
+    shutil.rmtree(run / "cache", ignore_errors=True)
+    return Trained(run, Model(saved), scores, seconds, write_report(run))
+
+
+def settings(
+    preset: str,
+    config: str | Path | None,
+    changes: dict[str, Any],
+    *,
+    minutes: float | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+) -> Config:
+    """The preset, changed by the YAML file `config`, by `changes` and by the other arguments, in this order."""
+    if minutes is not None and epochs is not None:
+        raise UlnaError("minutes and epochs cannot both be given", hint="Leave one of them away.")
+    chosen = load_preset(preset)
+    if config is not None:
+        chosen = chosen.changed(_flat(_yaml(Path(config))))
+    chosen = chosen.changed(changes)
+    if minutes is not None:
+        chosen = chosen.changed({"training.minutes": minutes, "training.epochs": None})
+    if epochs is not None:
+        chosen = chosen.changed({"training.epochs": epochs, "training.minutes": None})
+    return chosen if seed is None else chosen.changed({"training.seed": seed})
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        words = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UlnaError(f"this configuration cannot be read: {error}", where=path) from None
+    if not isinstance(words, dict):
+        raise UlnaError("a configuration is a YAML file with sections such as 'training:'", where=path)
+    return words
+
+
+def _flat(words: dict[str, Any]) -> dict[str, Any]:
+    """Nested sections as dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in words.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": inner for name, inner in _flat(value).items()}
+        else:
+            flat[str(key)] = value
+    return flat
+
+
+def _checked(
+    data: str | Path, config: Config, run: Path, *, cases: str | Path | Sequence[str] | None
+) -> Check:
+    """What `check` says of the data; it stops here when something is fatal."""
+    checked = check(data, config=config, cases=cases, out=run, progress=track)
+    screen.print(checked)
+    if checked.fatal:
+        raise UlnaError("the data cannot be trained on, see above", where=data)
+    return checked
+
+
+Parts = tuple[tuple[Case, ...], tuple[Case, ...]]
+
+
+def _parts(run: Path, dataset: Dataset, config: Config, *, going_on: bool) -> Parts:
+    """Cases for training, and those kept out for validation: by group, or the last of a single stack."""
+    if going_on:
+        train, validation = (select(dataset, listed).cases if listed else () for listed in runs.names(run))
+        return train, validation
+    cases, share = dataset.cases, config.data.validation
+    if share == 0:
+        return cases, ()
+    if len({case.group for case in cases}) > 1:
+        return split_by_group(cases, share, config.training.seed)
+    kept = max(1, round(len(cases) * share))
+    if kept >= len(cases):
+        return cases, ()
+    say("All cases are of one group: its last ones are kept out, and what they say flatters.")
+    return cases[:-kept], cases[-kept:]
+
+
+def _caches(run: Path, parts: Parts, config: Config, classes: Classes) -> tuple[Cache, Cache | None]:
+    training, validation = (
+        build_cache(run / "cache" / name, part, config=config.data, classes=classes, progress=track)
+        if part
+        else None
+        for name, part in zip(("train", "validation"), parts, strict=True)
+    )
+    if training is None:
+        raise UlnaError("no case is left to train on", where=run)
+    return training, validation
+
+
+def _begin(run: Path, config: Config, parts: Parts, cache: Cache, checked: Check) -> Config:
+    """Plan, and write the plan into the run."""
+    images = [cache.image(index) for index in range(len(cache.names))]
+    shapes = tuple(tuple(image.shape[1:]) for image in images)
+    planned = plan(config, Facts(images[0].shape[0], shapes, checked.classes.names), device=device())
+    runs.begin(
+        run,
+        planned.config,
+        cases=parts,
+        command=runs.command(),
+        seed=planned.config.training.seed,
+        data_hash=cache.digest,
+        plan=[*planned.sentences, _split_sentence(parts)],
+    )
+    return planned.config
+
+
+def _split_sentence(parts: Parts) -> str:
+    counts = [(len(part), len({case.group for case in part})) for part in parts]
+    return (
+        f"It learns from {counts[0][0]} cases in {counts[0][1]} groups; {counts[1][0]} cases in {counts[1][1]} "
+        "groups are kept out for validation."
+    )
+
+
+def _new(config: Config, classes: Classes, cache: Cache) -> Saved:
+    """A network with fresh weights, drawn from the seed, on the machine's best device."""
+    torch.manual_seed(config.training.seed)
+    outputs = build_task(config.task, classes.names).outputs
+    fresh = network.build(config.network, config.data.channels, outputs).to(device())
+    return Saved(fresh, config, classes, outputs, cache.digest, runs.versions())
+
+
+def _deadline(config: Config, began: float) -> float | None:
+    """When all must be done, in seconds of `time.monotonic`."""
+    if config.training.minutes is None:
+        return None
+    return time.monotonic() - (time.time() - began) + 60 * config.training.minutes
+
+
+def _scores(run: Path, model: Model, cases: tuple[Case, ...], checked: Check) -> Evaluation | None:
+    if not cases:
+        return None
+    kept = replace(checked.dataset, cases=cases)
+    shutil.rmtree(run / "scores", ignore_errors=True)  # of a run that was killed here
+    return evaluate(model, kept, out=run / "scores", progress=track)
