@@ -1,0 +1,89 @@
+"""The presets: they parse, build what they name, and reproduce the published sizes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ulna.config import Config
+from ulna.errors import UlnaError
+from ulna.network import build, geometry
+from ulna.presets import load_preset, preset_names
+
+
+def test_the_names() -> None:
+    assert preset_names() == ("default", "fcn8", "paper", "tutorial")
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_each_is_a_config_that_builds(name: str) -> None:
+    config = load_preset(name)
+    assert config.preset == name
+    with torch.device("meta"):
+        network = build(config.network, 1, 2)
+    assert geometry(network).stride >= 16
+
+
+def test_a_misspelt_name_is_told_the_nearest() -> None:
+    with pytest.raises(UlnaError, match="Did you mean 'tutorial'"):
+        load_preset("tutoral")
+
+
+def test_the_default_is_the_default() -> None:
+    assert load_preset("default") == Config()
+
+
+def test_the_tutorials_parameters() -> None:
+    network = build(load_preset("tutorial").network, 3, 1)
+    assert sum(weight.numel() for weight in network.parameters()) == 1_962_625
+
+
+def test_the_tutorials_recipe() -> None:
+    config = load_preset("tutorial")
+    assert (config.data.resize, config.data.normalisation, config.task.loss) == (
+        (128, 128),
+        "range",
+        "cross_entropy",
+    )
+    training = config.training
+    assert (training.optimizer, training.learning_rate, training.schedule) == ("adam", 1e-3, "constant")
+    assert (training.batch_size, training.epochs, training.weight_decay) == (8, 5, 0.0)
+    assert config.augmentation is None
+
+
+def sizes_on_the_way(network: nn.Module, size: int) -> list[int]:
+    """The side of what every convolution (not the head's) puts out, in the order in which they run."""
+    seen: list[int] = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.register_forward_hook(lambda _module, _given, out: seen.append(int(out.shape[-1])))
+    with torch.device("meta"):
+        out: Tensor = network(torch.empty(1, 1, size, size))
+    assert out.shape == (1, 2, 388, 388)
+    return seen
+
+
+def test_the_papers_figure_1() -> None:
+    config = load_preset("paper")
+    with torch.device("meta"):
+        network = build(config.network, 1, 2).eval()
+    down = [570, 568, 282, 280, 138, 136, 66, 64, 30, 28]
+    up = [56, 54, 52, 104, 102, 100, 200, 198, 196, 392, 390, 388]
+    assert sizes_on_the_way(network, 572) == [*down, *up, 388]
+    pooled = [size // 2 for size in (568, 280, 136, 64)]
+    assert pooled == [284, 140, 68, 32]
+    assert geometry(network).shrink == 92
+    assert sum(weight.numel() for weight in network.parameters()) == 31_030_658
+
+
+def test_the_papers_recipe() -> None:
+    config = load_preset("paper")
+    training = config.training
+    assert (training.optimizer, training.momentum, training.batch_size) == ("sgd", 0.99, 1)
+    assert training.patch == (572, 572)
+    assert config.augmentation is not None
+    assert (config.augmentation.elastic, config.augmentation.elastic_grid) == (10.0, 3)
+    network = build(config.network.model_copy(update={"widths": (2, 2, 2, 2, 2)}), 1, 1)
+    dropouts = [isinstance(block.dropout, nn.Dropout) for block in (*network.down, *network.join)]
+    assert dropouts == [False, False, False, True, True, False, False, False, False]
