@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ulna.network import build
-from ulna.presets import load_preset
+from ulna.preset import load_preset
 
 
 def test_the_tutorials_network_is_keras_own(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 import yaml
 
@@ -12,7 +13,7 @@ from ulna.errors import UlnaError
 
 def preset_names() -> tuple[str, ...]:
     """The names of the presets, in order of the alphabet."""
-    files = resources.files(__name__).iterdir()
+    files = _folder().iterdir()
     return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
 
 
@@ -20,5 +21,9 @@ def load_preset(name: str) -> Config:
     """The configuration of a preset; raises UlnaError that names the nearest where there is none of this name."""
     if name not in preset_names():
         raise UlnaError(f"there is no preset '{name}'.{nearest(name, preset_names())}")
-    text = (resources.files(__name__) / f"{name}.yaml").read_text(encoding="utf-8")
+    text = (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
     return Config.parse({"preset": name, **(yaml.safe_load(text) or {})}, where=f"preset {name}")
+
+
+def _folder() -> Traversable:
+    return resources.files("ulna") / "presets"

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.network import build, geometry
-from ulna.presets import load_preset, preset_names
+from ulna.preset import load_preset, preset_names
 
 
 def test_the_names() -> None:
