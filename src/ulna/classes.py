@@ -1,0 +1,394 @@
+"""What the values in masks mean: found out by looking at them, or set in the configuration."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ulna.config import DataConfig
+from ulna.errors import UlnaError
+from ulna.image import Array
+
+Codes = npt.NDArray[np.int64]
+Value = int | str
+Kind = Literal["binary", "classes", "colours", "instances"]
+
+OTHER = "other"  # as a class's value: every value that no other class has
+WHITE = 0xFFFFFF
+MOST_CLASSES = 20
+MOST_COLOURS = 64
+LOOKED_AT = 12  # masks whose objects are counted, to tell classes from numbered objects
+ONE_PIECE = 1.5  # pieces a value up to which values number objects
+SMEAR = 40  # how far JPEG or interpolation moves a value off 0 and 255
+SHOWN = 8
+RANGE = re.compile(r"\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*")
+COLOUR = re.compile(r"\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*")
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a data set, the background first.
+
+    `values` has for each class the mask values that mean it: numbers, ranges ("128..255"), colours ("r,g,b")
+    or "other", every value that is not named elsewhere. `kind` says how masks are written: one foreground
+    value, class values, colours, or a number for each object. `sentence` says it to the user.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[tuple[Value, ...], ...]
+    kind: Kind
+    sentence: str
+
+    def apply(self, mask: Array) -> Array:
+        """A mask as it was read, (C, *spatial), as class indices, (1, *spatial) uint8.
+
+        Raises UlnaError for values that belong to no class, and names them.
+        """
+        codes, coloured = _codes(mask)
+        if coloured != (self.kind == "colours"):
+            codes = _as_grey(mask) if coloured else _grey_colours(codes)
+        least, most = (int(codes.min()), int(codes.max())) if codes.size else (0, 0)
+        if least >= 0 and most < 1 << 16:
+            present = np.flatnonzero(np.bincount(codes.ravel(), minlength=most + 1))
+            table = np.zeros(most + 1, np.uint8)
+            table[present] = self._indices(present)
+            return table[codes][None]
+        present, where = np.unique(codes, return_inverse=True)
+        return self._indices(present)[where].reshape(1, *codes.shape)
+
+    def back(self, indices: Array) -> Array:
+        """Class indices, (1, *spatial), as values like those of the training masks.
+
+        Numbers give (1, *spatial) uint8, or uint16 or int32 where a value needs it, colours (3, *spatial)
+        uint8. A class of several values gets the last of them; numbered objects become 0 and 255.
+        """
+        written = [_written(values, index) for index, values in enumerate(self.values)]
+        if self.kind == "colours":
+            written = [
+                WHITE if OTHER in values else code for code, values in zip(written, self.values, strict=True)
+            ]
+            table = np.array([_parts(code) for code in written], np.uint8)
+            return np.ascontiguousarray(np.moveaxis(table[indices[0]], -1, 0))
+        suits = (np.uint8, np.uint16, np.int32)
+        dtype = next(
+            (t for t in suits if all(np.can_cast(np.min_scalar_type(v), t) for v in written)), np.int64
+        )
+        return np.array(written, dtype)[indices]
+
+    def _indices(self, codes: Array) -> Array:
+        """The class of each of some distinct codes, uint8."""
+        found = np.full(len(codes), -1, np.int16)
+        for index, values in enumerate(self.values):
+            for value in values:
+                if value != OTHER:
+                    low, high = _span(value)
+                    found[(codes >= low) & (codes <= high)] = index
+        other = next((index for index, values in enumerate(self.values) if OTHER in values), -1)
+        found[found < 0] = other
+        if (found < 0).any():
+            strange = [_shown(int(code), self.kind == "colours") for code in codes[found < 0]]
+            raise UlnaError(
+                f"the mask holds {_listed(strange)}, which belong to no class",
+                hint=f"{self.sentence} Mend the mask, or set data.values in the configuration.",
+            )
+        return found.astype(np.uint8)
+
+
+def understand(masks: Iterable[Array], config: DataConfig, *, objects: bool = False) -> Classes:
+    """Find out what the values of masks, (C, *spatial) as they were read, mean.
+
+    What `config` sets (`values`, `classes`) is taken as it is. Otherwise, in this order: colours; one value
+    beside the background; values smeared around 0 and 255 (cut at 128); numbers of objects (`objects` says
+    that they are, else: each value is mostly one piece, and there are many or their count varies); classes.
+    Raises UlnaError if the masks are all empty or their values look like no mask.
+    """
+    if config.values:
+        return _configured(config)
+    seen = _Seen()
+    for mask in masks:
+        seen.add(mask)
+    if not seen.sets:
+        raise UlnaError("there are no masks to learn the classes from")
+    if seen.coloured:
+        return _named(_colours(seen), config)
+    background, foreground = _ground(seen)
+    if objects or _number_objects(seen, background, foreground):
+        return _named(_instances(seen), config)
+    if len(foreground) == 1 or (foreground == [1, 255] and not any({1, 255} <= found for found in seen.sets)):
+        return _named(_binary(background, foreground), config)
+    if _smeared(seen):
+        return _named(_cut(), config)
+    if len(foreground) > MOST_CLASSES:
+        shown = _listed([str(value) for value in foreground])
+        raise UlnaError(
+            f"the masks hold {len(foreground) + 1} different values ({shown}): neither a few classes nor numbers "
+            "of objects",
+            hint="Are these masks? If they are, set data.values in the configuration ('0..127' is a range).",
+        )
+    return _named(_several(background, foreground), config)
+
+
+@dataclass
+class _Seen:
+    """What was seen in the masks so far."""
+
+    pixels: Counter[int] = field(default_factory=Counter)
+    sets: list[frozenset[int]] = field(default_factory=list)
+    values: int = 0
+    pieces: int = 0
+    looked_at: int = 0
+    coloured: bool = False
+    wide: bool = False  # 32-bit integers: what programs write that number objects
+
+    def add(self, mask: Array) -> None:
+        codes, coloured = _codes(mask)
+        if coloured and not self.coloured:
+            self._turn_coloured()
+        if self.coloured and not coloured:
+            codes = _grey_colours(codes)
+        self.wide |= mask.dtype.kind in "iu" and mask.dtype.itemsize == 4
+        found, counts = _counted(codes)
+        self.pixels.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+        self.sets.append(frozenset(found.tolist()))
+        if len(found) > 2 and self.looked_at < LOOKED_AT:
+            self.looked_at += 1
+            self._count_pieces(np.searchsorted(found, codes), int(np.argmax(counts)))
+
+    def _count_pieces(self, numbers: Array, most: int) -> None:
+        """How many pieces the values come in; the most frequent one, the background, is left out."""
+        numbers = np.where(numbers == most, 0, numbers + 1)
+        touching = np.ones((3,) * numbers.ndim)
+        for number, box in enumerate(ndimage.find_objects(numbers), start=1):
+            if box is not None:
+                self.values += 1
+                self.pieces += int(ndimage.label(numbers[box] == number, touching)[1])
+
+    def _turn_coloured(self) -> None:
+        self.coloured = True
+        self.pixels = Counter({_grey_colour(value): count for value, count in self.pixels.items()})
+        self.sets = [frozenset(_grey_colour(value) for value in found) for found in self.sets]
+
+
+def _ground(seen: _Seen) -> tuple[int, list[int]]:
+    """The background's value (0, else the smallest) and the others in order."""
+    background = 0 if 0 in seen.pixels else min(seen.pixels)
+    foreground = sorted(value for value in seen.pixels if value != background)
+    if not foreground:
+        raise UlnaError(
+            f"all {len(seen.sets)} masks hold nothing but {background}: there is nothing to learn from them",
+            hint="Are these the masks, and were they saved as they should be?",
+        )
+    return background, foreground
+
+
+def _number_objects(seen: _Seen, background: int, foreground: Sequence[int]) -> bool:
+    """Whether values number objects: mostly one piece each, and many, or counted 1..n with varying n."""
+    if background != 0 or len(foreground) < 2 or seen.pieces > ONE_PIECE * seen.values:
+        return False
+    if len(foreground) > MOST_CLASSES:
+        return not _smeared(seen)
+    found = [values - {0} for values in seen.sets if values != {0}]
+    counted = all(max(values) == len(values) for values in found)
+    counts = {len(values) for values in found}
+    return counted and (seen.wide or (len(counts) >= 3 and max(counts) >= 4))
+
+
+def _smeared(seen: _Seen) -> bool:
+    """Whether values lie around 0 and 255 as after JPEG or a smooth resize."""
+    if min(seen.pixels) < 0 or not 255 - SMEAR <= max(seen.pixels) <= 255 or len(seen.pixels) < 6:
+        return False
+    low = sum(count for value, count in seen.pixels.items() if 0 < value <= SMEAR)
+    high = sum(count for value, count in seen.pixels.items() if value >= 255 - SMEAR)
+    between = sum(count for value, count in seen.pixels.items() if SMEAR < value < 255 - SMEAR)
+    return between <= 0.3 * high and low <= high
+
+
+def _binary(background: int, foreground: Sequence[int]) -> Classes:
+    written = " and ".join(str(value) for value in foreground)
+    be = "is" if len(foreground) == 1 else "are"
+    sentence = (
+        f"Masks hold {_all([background, *foreground])}: {written} {be} '{{1}}', {background} is background."
+    )
+    return Classes(("background", "foreground"), ((background,), tuple(foreground)), "binary", sentence)
+
+
+def _several(background: int, foreground: Sequence[int]) -> Classes:
+    names = tuple(f"class {index} ({value})" for index, value in enumerate(foreground, start=1))
+    told = ", ".join(f"{value} is '{{{index}}}'" for index, value in enumerate(foreground, start=1))
+    sentence = f"Masks hold {_all([background, *foreground])}: {told}, {background} is background."
+    values = ((background,), *((value,) for value in foreground))
+    return Classes(("background", *names), values, "classes", sentence)
+
+
+def _instances(seen: _Seen) -> Classes:
+    most = max(len(values - {0}) for values in seen.sets)
+    sentence = f"Masks number their objects (up to {most} in an image): every value but 0 is '{{1}}', 0 is background."
+    return Classes(("background", "foreground"), ((0,), (OTHER,)), "instances", sentence)
+
+
+def _cut() -> Classes:
+    sentence = (
+        "Masks hold values smeared around 0 and 255 (by JPEG or a smooth resize): 128 and above is '{1}', "
+        "the rest is background."
+    )
+    return Classes(("background", "foreground"), (("0..127",), ("128..255",)), "binary", sentence)
+
+
+def _colours(seen: _Seen) -> Classes:
+    black = 0 if 0 in seen.pixels else seen.pixels.most_common(1)[0][0]
+    colours = sorted(code for code in seen.pixels if code != black)
+    if len(colours) > MOST_COLOURS or (
+        len(colours) > MOST_CLASSES and seen.pieces <= ONE_PIECE * seen.values
+    ):
+        if black == 0 and seen.pieces <= ONE_PIECE * seen.values:
+            sentence = "Masks give each object a colour of its own: every colour but black is '{1}'."
+            return Classes(("background", "foreground"), (("0,0,0",), (OTHER,)), "colours", sentence)
+        raise UlnaError(
+            f"the masks hold {len(colours) + 1:,} different colours, as photographs do",
+            hint="Are these masks? If they are, save them without loss (PNG or TIFF), one colour a class.",
+        )
+    shown = [_shown(code, coloured=True) for code in (black, *colours)]
+    told = "; ".join(f"{colour} is '{{{index}}}'" for index, colour in enumerate(shown) if index)
+    sentence = f"Masks hold {len(shown)} colours: {told}; {shown[0]} is background."
+    names = ("background", *(f"class {i} ({colour})" for i, colour in enumerate(shown) if i))
+    return Classes(names, tuple((colour,) for colour in shown), "colours", sentence)
+
+
+def _named(found: Classes, config: DataConfig) -> Classes:
+    """With the names that the configuration gives, also in the sentence."""
+    names = config.classes or found.names
+    if len(names) != len(found.names):
+        raise UlnaError(
+            f"data.classes names {len(names)} classes, the masks hold {len(found.names)} with the background",
+            hint=found.sentence.format(*found.names),
+        )
+    return Classes(names, found.values, found.kind, found.sentence.format(*names))
+
+
+def _configured(config: DataConfig) -> Classes:
+    values = config.values
+    names = config.classes or (
+        "background",
+        *(f"class {i} ({v[-1]})" for i, v in enumerate(values) if i and v),
+    )
+    if len(values) < 2 or len(names) != len(values) or not all(values):
+        raise UlnaError(
+            f"data.values lists {len(values)} classes and data.classes {len(names)}; both need the "
+            "background and at least one class, and each class at least one value",
+            where="configuration",
+        )
+    every = [value for group in values for value in group]
+    for value in every:
+        if value != OTHER:
+            _span(value)
+    coloured = any(isinstance(value, str) and COLOUR.fullmatch(value) for value in every)
+    kind: Kind = "classes" if len(values) > 2 else "binary"
+    kind = "colours" if coloured else "instances" if kind == "binary" and OTHER in values[1] else kind
+    told = "; ".join(
+        f"{', '.join(map(str, group))} is '{name}'" for name, group in zip(names, values, strict=True)
+    )
+    return Classes(names, values, kind, f"Mask values as set: {told}.")
+
+
+def _codes(mask: Array) -> tuple[Codes, bool]:
+    """Whole numbers, (*spatial), one for each value or colour, and whether they stand for colours.
+
+    Alpha is ignored, equal channels are grey, colours are r·65536 + g·256 + b. Raises UlnaError for numbers
+    that are not whole and for more channels than colours have.
+    """
+    if mask.dtype.kind == "f":
+        whole = np.rint(mask)
+        if not np.array_equal(whole, mask):
+            strange = mask[whole != mask]
+            raise UlnaError(
+                f"the mask holds numbers that are not whole, like {float(strange.flat[0]):.6g}",
+                hint="Save the mask with one whole number a class.",
+            )
+        mask = whole.astype(np.int64)
+    colours = mask[:3] if len(mask) in (3, 4) else mask[:1]
+    if len(mask) > 4:
+        raise UlnaError(f"the mask has {len(mask)} channels", hint="A mask has one, or three for colours.")
+    if len(colours) == 1 or all(np.array_equal(colours[0], other) for other in colours[1:]):
+        return colours[0].astype(np.int64), False
+    spread = np.max(colours, axis=0).astype(np.int64) - np.min(colours, axis=0)
+    wide: Codes = colours.astype(np.int64)
+    packed: Codes = (wide[0] << 16) + (wide[1] << 8) + wide[2]
+    if int(spread.max()) <= SMEAR and len(np.unique(packed)) > MOST_COLOURS:
+        return _as_grey(mask), False  # a grey mask that JPEG has tinted
+    if int(wide.max()) > 255:
+        raise UlnaError("the mask has colours of more than 8 bits", hint="Save it with 8 bits a colour.")
+    return packed, True
+
+
+def _counted(codes: Codes) -> tuple[Array, Array]:
+    """The distinct codes in order, and how often each occurs."""
+    if codes.size and codes.min() >= 0 and codes.max() < codes.size:
+        counts = np.bincount(codes.ravel())
+        found = np.flatnonzero(counts)
+        return found, counts[found]
+    return np.unique(codes, return_counts=True)
+
+
+def _as_grey(mask: Array) -> Codes:
+    grey: Array = np.rint(mask[:3].mean(axis=0, dtype=np.float64))
+    return grey.astype(np.int64)
+
+
+def _grey_colours(codes: Codes) -> Codes:
+    return codes * 0x010101
+
+
+def _grey_colour(value: int) -> int:
+    return value * 0x010101
+
+
+def _parts(code: int) -> tuple[int, int, int]:
+    return code >> 16 & 255, code >> 8 & 255, code & 255
+
+
+def _span(value: Value) -> tuple[int, int]:
+    """The first and last code that a value of the configuration means."""
+    if isinstance(value, int):
+        return value, value
+    if colour := COLOUR.fullmatch(value):
+        red, green, blue = (int(part) for part in colour.groups())
+        code = (red << 16) + (green << 8) + blue
+        return code, code
+    if span := RANGE.fullmatch(value):
+        return int(span.group(1)), int(span.group(2))
+    if re.fullmatch(r"\s*-?\d+\s*", value):
+        return int(value), int(value)
+    raise UlnaError(
+        f"'{value}' is no mask value",
+        where="data.values",
+        hint="Write a number, a range '128..255', a colour 'r,g,b' or 'other'.",
+    )
+
+
+def _written(values: Sequence[Value], index: int) -> int:
+    """The code that stands for a class in a mask that is written."""
+    if values[-1] == OTHER:
+        return 255 if len(values) == 1 else _span(values[-2])[1]
+    low, high = _span(values[-1])
+    return high if index else low
+
+
+def _shown(code: int, coloured: bool) -> str:
+    return ",".join(str(part) for part in _parts(code)) if coloured else str(code)
+
+
+def _listed(values: Sequence[str]) -> str:
+    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+    return ", ".join(values[:SHOWN]) + more
+
+
+def _all(values: Sequence[int]) -> str:
+    words = [str(value) for value in values]
+    return f"{', '.join(words[:-1])} and {words[-1]}"
