@@ -1,0 +1,173 @@
+"""Simulated fluorescence microscopy of cell nuclei, with the truth: for the demonstration and for tests.
+
+Every image draws its own magnification, density, focus and light; nuclei vary in size, shape, brightness and
+texture, lie alone or in clumps that touch, some of them out of focus; the background is uneven and glows near
+bright nuclei; the camera counts photons (Poisson) and adds the noise of its electronics (Gaussian).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from ulna import formats
+from ulna.errors import UlnaError
+from ulna.image import Array, Image
+
+FULL = 255
+"""The brightest value of the camera."""
+
+SHARP = 0.8
+"""Standard deviation of the microscope's blur at focus, in pixels."""
+
+
+@dataclass(frozen=True)
+class Nucleus:
+    """One nucleus: where (pixels), how large (radius along each of its own axes, pixels), how it is turned (a
+    rotation matrix), how bright (share of the camera's range), and how far out of focus (pixels of blur)."""
+
+    centre: Array
+    radii: Array
+    turn: Array
+    brightness: float
+    blur: float
+
+
+def cells(count: int, size: Sequence[int] = (256, 256), *, seed: int = 0) -> list[tuple[Array, Array]]:
+    """Images of nuclei with their labels: `count` pairs of (1, *size) uint8 and (1, *size) int32.
+
+    `size` has two numbers for images, three for volumes. Labels count the nuclei from 1; the background is 0.
+    Image n of a seed is the same however many are asked for.
+    """
+    if len(size) not in (2, 3) or min(size) < 1:
+        raise UlnaError(f"simulated images have two or three axes of at least one pixel, not {tuple(size)}")
+    return [_picture(tuple(size), np.random.default_rng((seed, n))) for n in range(count)]
+
+
+def write_dataset(
+    folder: str | Path,
+    count: int,
+    *,
+    seed: int = 0,
+    size: tuple[int, int] = (256, 256),
+    objects: bool = False,
+) -> None:
+    """Write `count` simulated images as `folder`/images/*.png with their masks as `folder`/masks/*.png.
+
+    Masks are 0 and 255; with `objects` they are 16-bit and give every nucleus its own number.
+    """
+    for name in ("images", "masks"):
+        (Path(folder) / name).mkdir(parents=True, exist_ok=True)
+    digits = max(3, len(str(count - 1)))
+    for n, (image, labels) in enumerate(cells(count, size, seed=seed)):
+        mask = labels.astype(np.uint16) if objects else np.where(labels > 0, 255, 0).astype(np.uint8)
+        name = f"cells_{n:0{digits}d}.png"
+        formats.write(Path(folder) / "images" / name, Image(image))
+        formats.write(Path(folder) / "masks" / name, Image(mask))
+
+
+def _picture(size: tuple[int, ...], generator: np.random.Generator) -> tuple[Array, Array]:
+    """One image and its labels."""
+    nuclei = _draw_nuclei(size, generator)
+    labels = np.zeros(size, np.int32)
+    planes: dict[float, Array] = {}  # light of the nuclei by their blur
+    bumps = _smooth(size, 4.0, generator)
+    texture = _smooth(size, 1.5, generator) + _smooth(size, 4.0, generator)
+    for nucleus in nuclei:
+        place, inside, depth = _shape(nucleus, size, bumps, labels)
+        if not inside.any():
+            continue
+        labels[place][inside] = labels.max() + 1
+        light = nucleus.brightness * (0.55 + 0.45 * depth) * np.clip(1 + 0.13 * texture[place], 0.2, None)
+        plane = planes.setdefault(nucleus.blur, np.zeros(size))
+        plane[place] += np.where(inside, light, 0)
+    signal = np.zeros(size)
+    for blur, plane in planes.items():
+        signal += ndimage.gaussian_filter(plane, blur, mode="nearest")
+    image = _camera(signal + _background(signal, size, generator), generator)
+    return image[None], labels[None]
+
+
+def _draw_nuclei(size: tuple[int, ...], generator: np.random.Generator) -> list[Nucleus]:
+    """Nuclei of one image, some alone, some in clumps of up to six whose members touch."""
+    ndim = len(size)
+    typical = generator.uniform(6.5, 14.0)  # radius in pixels: the image's magnification
+    blurs = (SHARP, SHARP * 1.6, generator.uniform(2.0, 0.3 * typical + 1.5))
+    light = generator.uniform(0.2, 0.65)
+    cover = generator.uniform(0.08, 0.3)  # share of the image that nuclei should cover
+    ball = (math.pi if ndim == 2 else 4 / 3 * math.pi) * typical**ndim
+    wanted = max(1, round(cover * math.prod(size) / ball))
+    nuclei: list[Nucleus] = []
+    for _ in range(20 * wanted):  # a full image refuses many
+        if len(nuclei) >= wanted:
+            break
+        seed_place = generator.uniform(-0.5 * typical, np.array(size) + 0.5 * typical)
+        for member in range(int(generator.choice([1, 1, 1, 2, 2, 3, 4, 6]))):
+            radius = typical * generator.lognormal(0, 0.18)
+            radii = radius * np.exp(generator.normal(0, 0.16, ndim))
+            turn = np.linalg.qr(generator.normal(size=(ndim, ndim)))[0]
+            step = generator.normal(size=ndim)
+            step *= 1.9 * typical / np.linalg.norm(step)
+            near = nuclei[-1].centre if member else seed_place
+            centre = near + step if member else seed_place
+            gaps = [np.linalg.norm(centre - other.centre) / (radius + other.radii.mean()) for other in nuclei]
+            if gaps and min(gaps) < 0.85:
+                break
+            blur = float(generator.choice(blurs, p=(0.62, 0.23, 0.15)))
+            brightness = light * generator.lognormal(0, 0.35) * (0.8 if blur > 2 else 1)
+            nuclei.append(Nucleus(centre, radii, turn, brightness, blur))
+    return nuclei
+
+
+def _shape(
+    nucleus: Nucleus, size: tuple[int, ...], bumps: Array, taken: Array
+) -> tuple[tuple[slice, ...], Array, Array]:
+    """Where a nucleus lies: a box, which of its pixels are inside, and how deep (0 at the rim, 1 within).
+
+    An ellipsoid whose rim is moved by smooth `bumps`; pixels that another nucleus has `taken` stay its own,
+    and of what is left only the largest piece counts.
+    """
+    reach = 1.3 * nucleus.radii.max() + 1
+    low = np.clip(np.floor(nucleus.centre - reach), 0, size).astype(int)
+    high = np.clip(np.ceil(nucleus.centre + reach) + 1, 0, size).astype(int)
+    place = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    grid = np.stack(np.meshgrid(*(np.arange(s.start, s.stop) for s in place), indexing="ij"), axis=-1)
+    own = (grid - nucleus.centre) @ nucleus.turn / nucleus.radii
+    distance = np.sqrt((own**2).sum(-1)) + 0.07 * bumps[place]
+    inside = (distance < 1) & (taken[place] == 0)
+    pieces, number = ndimage.label(inside)
+    if number > 1:
+        inside = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
+    return place, inside, np.sqrt(np.clip(1 - distance**2, 0, 1))
+
+
+def _smooth(size: tuple[int, ...], sigma: float, generator: np.random.Generator) -> Array:
+    """Smooth noise of standard deviation 1, whose spots are about `sigma` pixels large."""
+    noise = ndimage.gaussian_filter(generator.standard_normal(size), sigma, mode="wrap")
+    return np.asarray(noise / max(float(noise.std()), 1e-12))
+
+
+def _background(signal: Array, size: tuple[int, ...], generator: np.random.Generator) -> Array:
+    """Uneven light: a floor, a slope, a broad spot, and the glow of what is far out of focus."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in size), indexing="ij")
+    level = generator.uniform(0.02, 0.1)
+    slope = sum(generator.normal(0, 0.3) * axis for axis in axes)
+    spot = generator.uniform(-1, 1, len(size))
+    away = sum((axis - middle) ** 2 for axis, middle in zip(axes, spot, strict=True))
+    uneven = np.clip(1 + slope + generator.uniform(0, 1.2) * np.exp(-2 * away), 0.1, None)
+    glow = ndimage.gaussian_filter(signal, 12.0, mode="nearest")
+    return np.asarray(level * uneven + generator.uniform(0.05, 0.25) * glow)
+
+
+def _camera(light: Array, generator: np.random.Generator) -> Array:
+    """Photons counted, electronic noise added, digitised to 8 bits: uint8 of the same shape."""
+    photons = generator.uniform(60, 500)  # at full range
+    electronics = generator.uniform(0.004, 0.015)
+    counted = generator.poisson(np.clip(light, 0, None) * photons) / photons
+    noisy = counted + generator.normal(0, electronics, light.shape) + 0.02
+    return np.asarray(np.clip(np.rint(FULL * noisy), 0, FULL).astype(np.uint8))
