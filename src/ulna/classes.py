@@ -128,8 +128,8 @@ def understand(masks: Iterable[Array], config: DataConfig, *, objects: bool = Fa
     if len(foreground) > MOST_CLASSES:
         shown = _listed([str(value) for value in foreground])
         raise UlnaError(
-            f"the masks hold {len(foreground) + 1} different values ({shown}): neither a few classes nor numbers "
-            "of objects",
+            f"the masks hold {len(foreground) + 1} different values ({shown}): neither a few classes nor "
+            "numbers of objects",
             hint="Are these masks? If they are, set data.values in the configuration ('0..127' is a range).",
         )
     return _named(_several(background, foreground), config)
@@ -229,7 +229,8 @@ def _several(background: int, foreground: Sequence[int]) -> Classes:
 
 def _instances(seen: _Seen) -> Classes:
     most = max(len(values - {0}) for values in seen.sets)
-    sentence = f"Masks number their objects (up to {most} in an image): every value but 0 is '{{1}}', 0 is background."
+    told = "every value but 0 is '{1}', 0 is background."
+    sentence = f"Masks number their objects (up to {most} in an image): " + told
     return Classes(("background", "foreground"), ((0,), (OTHER,)), "instances", sentence)
 
 

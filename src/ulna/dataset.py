@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
@@ -15,6 +17,7 @@ from ulna.errors import UlnaError
 from ulna.image import Array, Image, Source
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Progress(Protocol):
@@ -61,6 +64,26 @@ class Dataset:
     cases: tuple[Case, ...]
     sentence: str
     problems: tuple[Problem, ...] = ()
+
+
+def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """The results of `work` in the order of the items, a few of them ahead in threads.
+
+    For reading and decoding, which leave Python's lock alone; no more than a few results wait in memory.
+    """
+    workers = min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def load_image(case: Case) -> Image:
@@ -149,18 +172,6 @@ def split_by_group(
     kept = kept or {min(order, key=lambda name: sizes[name])}
     rest = tuple(case for case in cases if _group(case) not in kept)
     return rest, tuple(case for case in cases if _group(case) in kept)
-
-
-def split_in_order(cases: Sequence[Case], share: float) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
-    """Keep out the last `share` of the cases; returns (rest, kept out).
-
-    For one stack alone, which no split by group can part: its last slices are the farthest from the others.
-    Raises UlnaError for fewer than two cases.
-    """
-    if len(cases) < 2:
-        raise UlnaError("one case alone cannot be split", hint="Add more images with masks.")
-    count = min(max(1, round(share * len(cases))), len(cases) - 1)
-    return tuple(cases[:-count]), tuple(cases[-count:])
 
 
 def select(dataset: Dataset, names: Sequence[str]) -> Dataset:

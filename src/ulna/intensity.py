@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import ceil
 
 import numpy as np
@@ -49,14 +50,14 @@ def to_channels(array: Array, channels: int) -> Array:
     """The image (C, *spatial) with `channels` channels, without inventing or losing anything.
 
     One grey channel is repeated, equal channels become one, a fourth channel (alpha that varies) after three
-    is dropped. Raises UlnaError otherwise.
+    is dropped (so is a second after one). Raises UlnaError otherwise.
     """
     have = len(array)
     if have == channels:
         return array
     if have == 1:
         return np.repeat(array, channels, axis=0)
-    colours = array[:3] if have == 4 else array
+    colours = array[: have - 1] if have in (2, 4) else array
     if len(colours) == channels:
         return colours
     if channels == 1 and all(np.array_equal(colours[0], other) for other in colours[1:]):
@@ -64,6 +65,22 @@ def to_channels(array: Array, channels: int) -> Array:
     raise UlnaError(
         f"the image has {have} channels, the network takes {channels}",
         hint="Convert the image to the channels of the training images, or train on images like this one.",
+    )
+
+
+def common_channels(counts: Iterable[int]) -> int:
+    """How many channels suit images of these numbers of channels: grey beside colour makes colour.
+
+    Alpha channels that vary (2 and 4 beside other numbers) do not count. Raises UlnaError for other mixtures.
+    """
+    found = set(counts)
+    if len(found) == 1:
+        return found.pop()
+    if found and found <= {1, 2, 3, 4}:
+        return 3 if found & {3, 4} else 1
+    raise UlnaError(
+        f"the images have {', '.join(map(str, sorted(found))) or 'no'} channels, which do not go together",
+        hint="Train on images of one kind.",
     )
 
 

@@ -31,7 +31,7 @@ def appears_whole(path: Path) -> Iterator[Path]:
             yield beside
             beside.replace(path)
         except OSError as error:
-            raise _plain(error, path) from error
+            raise cannot_write(error, path) from error
     except BaseException:
         _remove(beside)
         raise
@@ -44,7 +44,8 @@ def _remove(beside: Path) -> None:
         return  # its folder could not be made in the first place
 
 
-def _plain(error: OSError, path: Path) -> UlnaError:
+def cannot_write(error: OSError, path: Path) -> UlnaError:
+    """What the system says when a file cannot be written, in plain words."""
     if error.errno in FULL:
         return UlnaError(
             "cannot be written: the disk is full", where=path, hint="Free some space and try again."
