@@ -116,7 +116,7 @@ def _figures(
         low, high = dice.get("mean_interval") or (None, None)
         label = "mean Dice of images kept out"
         if low is not None:
-            label += f", 95 % interval {_number(low)} to {_number(high)}"
+            label += f", 95 % interval {_number(low)}–{_number(high)}"
         shown.append({"value": _number(dice.get("mean")), "label": label})
         groups = metrics.get("groups", "?")
         shown.append({"value": str(metrics.get("cases", "?")), "label": f"images scored, in {groups} groups"})
@@ -161,10 +161,10 @@ def _scores(metrics: dict[str, Any]) -> dict[str, Any] | None:
     notes = [str(note) for note in metrics.get("notes", ())]
     notes += [str(note) for note in metrics.get("left_out", ())]
     if by_group.get("mean") is not None:
+        interval = f" ({_interval(by_group)})" if _interval(by_group) else ""
         notes.append(
-            f"With all pixels of a group taken together, so that each group counts once, the mean Dice is "
-            f"{_number(by_group['mean'])} {_interval(by_group)}".rstrip()
-            + "."
+            "With all pixels of a group taken together, so that each group counts once, the mean Dice is "
+            f"{_number(by_group['mean'])}{interval}."
         )
     cases, groups = metrics.get("cases", "?"), metrics.get("groups", "?")
     return {
@@ -256,7 +256,7 @@ def _part(words: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def _interval(part: dict[str, Any], name: str = "mean_interval") -> str:
     low, high = part.get(name) or (None, None)
-    return "" if low is None or high is None else f"({_number(low)} to {_number(high)})"
+    return "" if low is None or high is None else f"{_number(low)}–{_number(high)}"
 
 
 def _number(value: Any) -> str:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
 from ulna.classes import Classes, understand
-from ulna.config import DataConfig
-from ulna.dataset import Case, Dataset, load_image, load_truth, select
+from ulna.config import Config
+from ulna.dataset import Case, Dataset, Progress, load_image, load_truth, quiet, select
 from ulna.errors import UlnaError
 from ulna.formats import pages, read
+from ulna.formats.archive import is_archive
 from ulna.image import Array, Image, Source
 from ulna.layouts import find_images, read_dataset
+from ulna.layouts.listing import list_place
+from ulna.leaks import find_groups
 from ulna.pictures.results import Row, results_picture
 from ulna.scores import Scored, Summary, confusion, summarise
 from ulna.scores.files import check_free, whole_folder, write_scores
@@ -29,7 +32,6 @@ FILES = ("scores.csv", "metrics.json", "cases.png")
 _OF_A_RUN = ("model.safetensors", "checkpoints", "run.json")
 _FAULTS = 20  # told at once
 
-Progress = Callable[[Sequence[Case], str], Iterable[Case]]
 Predict = Callable[[Image], Image]
 Maker = Callable[[Case], Array]
 
@@ -84,7 +86,7 @@ def evaluate(
     cases: str | Path | Sequence[str] | None = None,
     predict: Predict | None = None,
     classes: Classes | None = None,
-    progress: Progress | None = None,
+    progress: Progress = quiet,
     seed: int = 0,
 ) -> Evaluation:
     """Score masks against the truth at each image's own resolution; write the scores into the folder `out`.
@@ -104,11 +106,17 @@ def evaluate(
     folder = Path(out)
     check_free(folder, FILES)
     model = _predictor(masks_or_run, predict, classes)
-    dataset, notes = _with_truth(data, cases, bare=model is None)
+    dataset, notes = _with_truth(data, cases, bare=model is None, progress=progress)
     known = classes or (model.classes if model else _understand(dataset.cases))
-    maker = _predicted(model, known) if model else _filed(str(masks_or_run), dataset.cases, known)
-    scored = _score(dataset.cases, maker, known, progress=progress or _silent)
     notes = (*notes, known.sentence)
+    if model:
+        maker = _predicted(model, known)
+    else:
+        masks = match(dataset.cases, _files(str(masks_or_run)), where=masks_or_run)
+        written = _own_values(list(masks.values()), known)
+        maker = _filed(masks, written)
+        notes = notes if written == known else (*notes, f"Of the predicted masks: {written.sentence}")
+    scored = _score(dataset.cases, maker, known, progress=progress)
     result = Evaluation(scored, summarise(scored, seed=seed), tuple(known.names), notes, folder)
     with whole_folder(folder, FILES) as beside:
         write_scores(beside / FILES[0], scored)
@@ -158,7 +166,11 @@ def _loaded(given: str | Path) -> Predictor | None:
 
 
 def _with_truth(
-    data: str | Path | Dataset, cases: str | Path | Sequence[str] | None, *, bare: bool
+    data: str | Path | Dataset,
+    cases: str | Path | Sequence[str] | None,
+    *,
+    bare: bool,
+    progress: Progress,
 ) -> tuple[Dataset, tuple[str, ...]]:
     """The cases to score, each with truth and group, and what is to be said about them."""
     dataset = data if isinstance(data, Dataset) else _read(data, bare=bare)
@@ -173,8 +185,9 @@ def _with_truth(
         )
     without = len(dataset.cases) - len(known)
     notes = (f"{without} images have no true mask and are not scored",) if without else ()
-    named = tuple(case if case.group else replace(case, group=case.name) for case in known)
-    return replace(dataset, cases=named), notes
+    if not isinstance(data, Dataset):
+        known = _grouped(known, progress)
+    return replace(dataset, cases=known), notes
 
 
 def _read(place: str | Path, *, bare: bool) -> Dataset:
@@ -182,12 +195,53 @@ def _read(place: str | Path, *, bare: bool) -> Dataset:
     try:
         return read_dataset(place)
     except UlnaError:
-        masks = find_images(place) if bare else ()
+        masks = _files(place) if bare and Path(place).exists() else []
         if not masks:
             raise
-    return Dataset(
-        tuple(Case(mask.stem, (), (mask,)) for mask in masks), f"{len(masks)} true masks without images"
+    unique = len({mask.stem for mask in masks}) == len(masks)
+    cases = tuple(
+        Case(mask.stem if unique else str(mask), (), (mask,), "" if mask.page is None else str(mask.path))
+        for mask in masks
     )
+    return Dataset(cases, f"{len(masks)} true masks without images")
+
+
+def _grouped(cases: Sequence[Case], progress: Progress) -> tuple[Case, ...]:
+    """The cases with groups that leaks between their images join: duplicates, and tiles of one picture."""
+    own = [case.group or case.name for case in cases]
+    if not all(case.images for case in cases):
+        return tuple(replace(case, group=group) for case, group in zip(cases, own, strict=True))
+    leaks = find_groups(_Images(cases), [case.name for case in cases], progress=progress)
+    joined: dict[str, str] = {}  # a group → an earlier one that it belongs to
+
+    def first(group: str) -> str:
+        while joined.get(group, group) != group:
+            group = joined[group]
+        return group
+
+    for one, *others in leaks.joined:
+        for other in others:
+            joined[first(own[other])] = first(own[one])
+    return tuple(replace(case, group=first(group)) for case, group in zip(cases, own, strict=True))
+
+
+class _Images(Sequence[Array]):
+    """The images of cases, each read when it is asked for."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self._cases = cases
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    @overload
+    def __getitem__(self, index: int) -> Array: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Array]: ...
+    def __getitem__(self, index: int | slice) -> Array | Sequence[Array]:
+        if isinstance(index, slice):
+            return _Images(self._cases[index])
+        return load_image(self._cases[index]).array
 
 
 def _names(cases: str | Path | Sequence[str]) -> list[str]:
@@ -201,7 +255,8 @@ def _names(cases: str | Path | Sequence[str]) -> list[str]:
 
 
 def _understand(cases: Sequence[Case]) -> Classes:
-    return understand((load_truth(case).array for case in cases), DataConfig())
+    objects = any(case.objects for case in cases)
+    return understand((load_truth(case).array for case in cases), Config().data, objects=objects)
 
 
 def _predicted(model: Predictor, classes: Classes) -> Maker:
@@ -214,14 +269,12 @@ def _predicted(model: Predictor, classes: Classes) -> Maker:
     return make
 
 
-def _filed(place: str, cases: Sequence[Case], classes: Classes) -> Maker:
-    """Class indices from files, which are matched to the cases by name."""
-    masks = match(cases, _single(find_images(place)), where=place)
-    own = _own_values(list(masks.values()), classes)
+def _filed(masks: dict[str, Source], classes: Classes) -> Maker:
+    """Class indices from files, one a case's name; `classes` says how they are written."""
 
     def make(case: Case) -> Array:
         try:
-            return own.apply(read(masks[case.name]).array)
+            return classes.apply(read(masks[case.name]).array)
         except UlnaError as error:
             raise (
                 error if error.where else UlnaError(error.what, where=masks[case.name], hint=error.hint)
@@ -230,13 +283,20 @@ def _filed(place: str, cases: Sequence[Case], classes: Classes) -> Maker:
     return make
 
 
-def _single(sources: Sequence[Source]) -> list[Source]:
-    """Stacks of masks as their pages, all else as it is."""
-    single: list[Source] = []
-    for source in sources:
-        count = 1 if source.page is not None else pages(source)
-        single += [source] if count == 1 else [replace(source, page=page) for page in range(count)]
-    return single
+def _files(place: str | Path) -> list[Source]:
+    """All image files of a folder, an archive or a pattern, stacks as their pages."""
+    path = Path(place)
+    if not (path.is_dir() or is_archive(Source(path))):
+        return list(find_images(place))
+    found = [entry.source for entry in list_place(Source(path)).images]
+    if not found:
+        raise UlnaError("there is no mask here", where=place, hint="Name the folder that holds the masks.")
+    counts = [pages(source) for source in found]
+    return [
+        source if count == 1 else replace(source, page=page)
+        for source, count in zip(found, counts, strict=True)
+        for page in range(count)
+    ]
 
 
 def _own_values(masks: Sequence[Source], classes: Classes) -> Classes:
@@ -244,12 +304,21 @@ def _own_values(masks: Sequence[Source], classes: Classes) -> Classes:
     if len(classes.names) != 2:
         return classes
     try:
-        for mask in masks:
-            classes.apply(read(mask).array)
+        if all(_fits(read(mask).array, classes) for mask in masks):
+            return classes
+        own = understand((read(mask).array for mask in masks), Config().data)
+    except UlnaError:  # the masks at fault are named when they are scored
+        return classes
+    return own if len(own.names) == 2 else classes
+
+
+def _fits(mask: Array, classes: Classes) -> bool:
+    """Whether its values are those of the classes; a mask of ones that would all be background does not."""
+    try:
+        indices = classes.apply(mask)
     except UlnaError:
-        own = understand((read(mask).array for mask in masks), DataConfig())
-        return own if len(own.names) == 2 else classes
-    return classes
+        return False
+    return int(mask.max(initial=0)) != 1 or bool(indices.any())
 
 
 def _score(
@@ -268,7 +337,7 @@ def _score(
             if len(faults) == _FAULTS:
                 break
             continue
-        scored.append(Scored.of(matrix, classes.names, name=case.name, group=case.group))
+        scored.append(Scored.of(matrix, classes.names, name=case.name, group=case.group or case.name))
     if len(faults) == 1:
         raise faults[0]
     if faults:
@@ -310,7 +379,3 @@ def _row(case: Case, title: str, maker: Maker, classes: Classes) -> Row:
 
 def _shown(value: float) -> str:
     return "–" if value != value else f"{value:.3f}"
-
-
-def _silent(cases: Sequence[Case], _: str) -> Iterable[Case]:
-    return cases

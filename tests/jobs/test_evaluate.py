@@ -1,0 +1,253 @@
+"""Evaluation as it is used: masks in files or from a model, truth in any layout, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import tifffile
+from rich.console import Console
+
+from ulna.classes import Classes
+from ulna.errors import UlnaError
+from ulna.image import Image
+from ulna.jobs.evaluate import FILES, evaluate
+from ulna.layouts import read_dataset
+
+SHAPES = {"a": (40, 52), "b": (48, 40), "c": (33, 47), "d": (64, 64)}
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(array).save(path)
+
+
+def _discs(shape: tuple[int, int], *, shift: int = 0) -> np.ndarray:
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    return ((y - 18) ** 2 + (x - 20 - shift) ** 2 < 100).astype(np.uint8)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A data set of four images of noise, and predicted masks that are shifted by 0, 1, 2 and 3 pixels."""
+    rng = np.random.default_rng(0)
+    for shift, (name, shape) in enumerate(SHAPES.items()):
+        _save(tmp_path / f"data/images/{name}.png", rng.integers(0, 255, shape, dtype=np.uint8))
+        _save(tmp_path / f"data/masks/{name}.png", _discs(shape) * 255)
+        _save(tmp_path / f"predicted/{name}.png", _discs(shape, shift=shift) * 255)
+    return tmp_path
+
+
+def _dice(shift: int, shape: tuple[int, int]) -> float:
+    a, b = _discs(shape) > 0, _discs(shape, shift=shift) > 0
+    return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+
+def test_masks_in_a_folder_against_a_data_set(place):
+    found = evaluate(place / "predicted", place / "data", out=place / "scores")
+    expected = [_dice(shift, shape) for shift, shape in enumerate(SHAPES.values())]
+    assert [case.dice for case in found.cases] == pytest.approx(expected)
+    assert found.summary.overall.scores["dice"].mean.estimate == pytest.approx(np.mean(expected))
+    assert sorted(file.name for file in (place / "scores").iterdir()) == sorted(FILES)
+    with (place / "scores/scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["case"] for row in rows] == list("abcd")
+    assert [float(row["dice"]) for row in rows] == pytest.approx(expected)
+    words = json.loads((place / "scores/metrics.json").read_text())
+    assert words["overall"]["dice"]["mean"] == pytest.approx(np.mean(expected))
+    assert (words["cases"], words["groups"]) == (4, 4)
+    with PIL.Image.open(place / "scores/cases.png") as picture:
+        assert picture.width > 1000
+    assert not [file for file in place.iterdir() if file.name.startswith(".")]
+
+
+def test_it_prints_itself(place):
+    console = Console(width=120, record=True, file=None, quiet=False, force_terminal=False)
+    with console.capture() as captured:
+        console.print(evaluate(place / "predicted", place / "data", out=place / "scores [1]"))
+    text = captured.get()
+    assert "4 images in 4 groups" in text
+    assert "scores [1]" in text
+    assert f"{np.mean([_dice(s, shape) for s, shape in enumerate(SHAPES.values())]):.3f} (" in text
+
+
+def test_a_bare_folder_of_true_masks(place):
+    found = evaluate(place / "predicted", place / "data/masks", out=place / "scores")
+    assert [case.name for case in found.cases] == list("abcd")
+    assert found.cases[0].dice == 1
+
+
+def test_the_same_scores_from_a_function_a_model_and_files(place):
+    dataset = read_dataset(place / "data")
+    masks = {name: _discs(shape, shift=k) for k, (name, shape) in enumerate(SHAPES.items())}
+
+    def predict(image: Image) -> Image:
+        return image.with_array(masks[image.source.stem][None], ("background", "disc"))
+
+    classes = Classes(("background", "disc"), ((0,), (255,)), "binary", "Values: 255 is disc.")
+
+    class Fake:
+        def __init__(self) -> None:
+            self.classes = classes
+            self.predict = predict
+
+    by_function = evaluate("run", dataset, out=place / "s1", predict=predict, classes=classes)
+    by_model = evaluate(Fake(), place / "data", out=place / "s2")
+    by_files = evaluate(place / "predicted", dataset, out=place / "s3", classes=classes)
+    for name in ("scores.csv", "cases.png", "metrics.json"):
+        contents = {(place / out / name).read_bytes() for out in ("s1", "s2", "s3")}
+        assert len(contents) == 1, name
+    assert by_function.summary == by_model.summary == by_files.summary
+
+
+@pytest.mark.parametrize("cases", [["b", "d"], "list"])
+def test_some_cases_only(place, cases):
+    (place / "test.txt").write_text("b\n\nd\n")
+    chosen = place / "test.txt" if cases == "list" else cases
+    found = evaluate(place / "predicted", place / "data", out=place / "scores", cases=chosen)
+    assert [case.name for case in found.cases] == ["b", "d"]
+
+
+def test_tiles_of_one_picture_are_one_group(place):
+    rng = np.random.default_rng(1)
+    _save(place / "data/images/d.png", rng.integers(0, 255, SHAPES["d"], dtype=np.uint8))
+    with PIL.Image.open(place / "data/images/d.png") as image:
+        image.save(place / "data/images/e.png")
+    _save(place / "data/masks/e.png", _discs(SHAPES["d"]) * 255)
+    _save(place / "predicted/e.png", _discs(SHAPES["d"]) * 255)
+    found = evaluate(place / "predicted", place / "data", out=place / "scores")
+    groups = {case.name: case.group for case in found.cases}
+    assert groups["d"] == groups["e"]
+    assert (found.summary.cases, found.summary.groups) == (5, 4)
+    dataset = read_dataset(place / "data")
+    named = replace(dataset, cases=tuple(replace(case, group="one") for case in dataset.cases))
+    taken = evaluate(place / "predicted", named, out=place / "other")
+    assert taken.summary.groups == 1
+
+
+def test_masks_may_say_it_with_other_values(place):
+    for name, shape in SHAPES.items():
+        _save(place / f"ones/{name}_pred.png", _discs(shape))
+    found = evaluate(place / "ones", place / "data", out=place / "scores")
+    assert found.summary.overall.scores["dice"].mean.estimate == 1
+    assert "Of the predicted masks: Masks hold 0 and 1" in found.notes[-1]
+
+
+def test_stacks_are_matched_page_by_page(tmp_path):
+    rng = np.random.default_rng(0)
+    truth = np.stack([_discs((40, 40), shift=k) for k in range(5)]) * 255
+    (tmp_path / "data").mkdir()
+    (tmp_path / "out").mkdir()
+    tifffile.imwrite(tmp_path / "data/train-volume.tif", rng.integers(0, 255, truth.shape, dtype=np.uint8))
+    tifffile.imwrite(tmp_path / "data/train-labels.tif", truth)
+    tifffile.imwrite(tmp_path / "out/train-volume.tif", truth)
+    found = evaluate(tmp_path / "out", tmp_path / "data", out=tmp_path / "scores")
+    assert [case.dice for case in found.cases] == [1] * 5
+    assert found.summary.groups == 1
+    assert "one group" in " ".join(found.summary.left_out())
+
+
+def test_empty_masks_are_named(place):
+    for name in "ab":
+        _save(place / f"data/masks/{name}.png", np.zeros(SHAPES[name], np.uint8))
+    _save(place / "predicted/a.png", np.zeros(SHAPES["a"], np.uint8))
+    found = evaluate(place / "predicted", place / "data", out=place / "scores")
+    assert [case.overlaps[0].state for case in found.cases] == [
+        "empty, predicted empty", "false alarm", "scored", "scored",
+    ]  # fmt: skip
+    with (place / "scores/scores.csv").open(newline="") as file:
+        assert [row["dice"] for row in csv.DictReader(file)][:2] == ["", "0.0"]
+    assert found.summary.overall.scores["dice"].mean.cases == 3
+
+
+def _lose(place: Path) -> None:
+    (place / "predicted/b.png").unlink()
+    (place / "predicted/d.png").unlink()
+
+
+def _resize(place: Path) -> None:
+    _save(place / "predicted/c.png", _discs((20, 20)) * 255)
+
+
+def _confuse(place: Path) -> None:
+    _save(place / "predicted/c.png", np.arange(33 * 47, dtype=np.uint8).reshape(33, 47))
+
+
+def _truncate(place: Path) -> None:
+    path = place / "predicted/c.png"
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def _occupy(place: Path) -> None:
+    (place / "scores").mkdir()
+    (place / "scores/thesis.txt").write_text("precious")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_lose, "2 of 4 cases have no mask here: b, d"),
+        (_resize, r"c: the mask is 20 × 20 pixels, the truth 33 × 47"),
+        (_confuse, "c.png"),
+        (_truncate, "c.png"),
+        (_occupy, "holds other things \\(thesis.txt\\)"),
+    ],
+    ids=["missing", "size", "values", "truncated", "foreign folder"],
+)
+def test_bad_masks_are_refused_and_nothing_is_written(place, spoil: Callable[[Path], None], words):
+    spoil(place)
+    before = sorted(str(path) for path in place.rglob("*"))
+    with pytest.raises(UlnaError, match=words):
+        evaluate(place / "predicted", place / "data", out=place / "scores")
+    assert sorted(str(path) for path in place.rglob("*")) == before
+
+
+def test_an_earlier_evaluation_is_replaced(place):
+    evaluate(place / "predicted", place / "data", out=place / "scores", cases=["a"])
+    evaluate(place / "predicted", place / "data", out=place / "scores")
+    assert json.loads((place / "scores/metrics.json").read_text())["cases"] == 4
+    with pytest.raises(UlnaError):
+        evaluate(place / "nowhere", place / "data", out=place / "scores")
+    assert json.loads((place / "scores/metrics.json").read_text())["cases"] == 4
+
+
+def test_what_is_named_wrongly_is_said(place):
+    with pytest.raises(UlnaError, match="no case 'x'"):
+        evaluate(place / "predicted", place / "data", out=place / "scores", cases=["x"])
+    with pytest.raises(UlnaError, match="list of cases cannot be read"):
+        evaluate(place / "predicted", place / "data", out=place / "scores", cases=place / "no.txt")
+    with pytest.raises(UlnaError, match="is no folder"):
+        evaluate(place / "predicted", place / "data", out=place / "data/images/a.png")
+    (place / "empty").mkdir()
+    with pytest.raises(UlnaError, match="no mask here"):
+        evaluate(place / "empty", place / "data", out=place / "scores")
+    with pytest.raises(UlnaError, match="classes are not known"):
+        evaluate(place / "predicted", place / "data", out=place / "scores", predict=lambda image: image)
+    assert not (place / "scores").exists()
+
+
+def test_three_classes_of_real_cells(data, tmp_path):
+    dataset = read_dataset(data / "segmentation_wbc.zip")
+    few = replace(dataset, cases=dataset.cases[:14])
+    classes = Classes(
+        ("background", "cytoplasm", "nucleus"), ((0,), (128,), (255,)), "classes", "0, 128 and 255."
+    )
+
+    def bright(image: Image) -> Image:
+        grey = image.array.mean(axis=0, keepdims=True)
+        return image.with_array(np.where(grey < 120, 255, np.where(grey < 170, 128, 0)).astype(np.uint8))
+
+    found = evaluate("thresholds", few, out=tmp_path / "scores", predict=bright, classes=classes)
+    assert [part.name for part in found.summary.classes] == ["cytoplasm", "nucleus"]
+    overall = found.summary.overall.scores["dice"]
+    assert 0.2 < overall.mean.low < overall.mean.estimate < overall.mean.high < 1
+    nucleus = found.summary.classes[1].scores["dice"].mean.estimate
+    assert overall.mean.estimate == pytest.approx(
+        (nucleus + found.summary.classes[0].scores["dice"].mean.estimate) / 2
+    )
