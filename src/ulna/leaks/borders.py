@@ -19,11 +19,13 @@ import numpy.typing as npt
 from ulna.image import Array
 
 #: How clear a seam must be: likeness + lead, in natural logarithms (see `Seam`).
-CLEAR = 2.2
+CLEAR = 2.0
 #: How far a seam must lead before the next best in any case.
 LEAD = 0.3
 #: Largest chance that two unrelated borders of this little structure would give as small a step.
-CHANCE = 1e-2
+CHANCE = 0.05
+#: Largest surplus of pixels that are brighter on one side of a seam, as a share: a step of the ground.
+SURPLUS = 0.4
 #: Shorter borders than this many pixels say too little.
 SHORTEST = 32
 
@@ -112,7 +114,9 @@ def _seams_of_bucket(axis: int, far: list[tuple[int, Face]], near: list[tuple[in
     best_near, best_far = cost.argmin(axis=1), cost.argmin(axis=0)
     for a, b in enumerate(best_near):
         likeness = -float(cost[a, b])
-        if best_far[b] != a or likeness <= 0 or lines.by_chance(a, int(b)) > CHANCE:
+        if best_far[b] != a or likeness <= 0 or lines.surplus(a, int(b)) > SURPLUS:
+            continue
+        if lines.by_chance(a, int(b)) > CHANCE:
             continue
         others = np.concatenate([np.delete(cost[a], b), np.delete(cost[:, b], a), lines.shifted(a, int(b))])
         lead = float(others.min()) + likeness
@@ -178,8 +182,12 @@ class _Lines:
             )
         return np.asarray(cost[keep])
 
+    def surplus(self, a: int, b: int) -> float:
+        """By how much more of the pixels are brighter on one side of the seam than on the other: 0 to 1."""
+        return float(abs(np.sign(self.far[a] - self.near[b]).mean()))
+
     def by_chance(self, a: int, b: int) -> float:
-        """The chance that two unrelated Gaussian lines with these spectra give a step as small as this, at most.
+        """The chance, at most, that unrelated Gaussian lines with these spectra give a step as small as this.
 
         The squared step of unrelated lines is chi-squared with as many degrees of freedom as the lines have
         independent values, (Σ power)² / Σ power² over their spectra; Chernoff's bound on its lower tail.

@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from ulna.image import Array
 
-#: Correlation of fine thumbnails from which two images are the same picture. Unrelated images reach 0.4 (nuclei)
-#: or 0.75 (neighbouring slices, single blood cells); a picture re-encoded or made brighter stays above 0.9.
+#: Correlation of fine thumbnails from which two images are the same picture. Unrelated images reach 0.4
+#: (nuclei) or 0.75 (slices, single blood cells); a picture re-encoded or made brighter stays above 0.9.
 SAME_PICTURE = 0.85
 
 _SIDE = {1: 256, 2: 64, 3: 16}  # sides of a thumbnail, by the number of spatial axes: 4,096 values or less

@@ -1,0 +1,324 @@
+"""`check`: everything about a data set at once, the worst first: what it holds, what is wrong, what leaks."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from ulna.classes import Classes, understand
+from ulna.config import Config
+from ulna.dataset import Case, Dataset, Problem, Progress, load_image, load_truth, quiet, select
+from ulna.errors import UlnaError
+from ulna.formats import appears_whole
+from ulna.image import Array
+from ulna.jobs import looking
+from ulna.jobs.looking import Failure, Look, look_at, numbered
+from ulna.layouts import read_dataset
+from ulna.leaks import DUPLICATE, Leaks, group
+from ulna.pictures.samples import Sample, samples_picture, spread
+
+SAMPLES = 8
+NAMED = 3  # names that are shown a problem; check.json has all
+WEIGHTS = ("fatal", "warning", "note")
+_STYLES = {"fatal": "bold red", "warning": "yellow", "note": "dim"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found in a data set; it prints itself.
+
+    `dataset` holds the cases that can be used, each in its final group: the layout's groups and those of
+    leaks, united. `problems` come worst first. `facts` is the table of what was found, in words. `share` is
+    each class's share of all pixels.
+    """
+
+    dataset: Dataset
+    understood: Classes | None
+    problems: tuple[Problem, ...]
+    facts: dict[str, str]
+    share: tuple[float, ...]
+    leaks: Leaks
+    samples: tuple[str, ...]
+
+    @property
+    def fatal(self) -> bool:
+        """Whether training cannot go on."""
+        return any(problem.severity == "fatal" for problem in self.problems)
+
+    @property
+    def classes(self) -> Classes:
+        """What the values of the masks mean. Raises UlnaError where that could not be found out."""
+        if self.understood is None:
+            raise UlnaError(
+                "the masks were not understood", hint=self.problems[0].what if self.problems else ""
+            )
+        return self.understood
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as JSON has it; what `check.json` holds."""
+        told = self.understood
+        classes = (
+            {
+                "sentence": told.sentence,
+                "kind": told.kind,
+                "names": list(told.names),
+                "values": list(told.values),
+            }
+            if told
+            else {}
+        )
+        kinds = [(self.leaks.names[p.first], self.leaks.names[p.second], p) for p in self.leaks.pairs]
+        return {
+            "sentence": self.dataset.sentence,
+            **self.facts,
+            "classes": classes | ({"share": list(self.share)} if told else {}),
+            "problems": [
+                {"severity": p.severity, "what": p.what, "where": list(p.where)} for p in self.problems
+            ],
+            "leaks": [
+                {"first": a, "second": b, "kind": p.kind, "strength": round(p.strength, 3)}
+                for a, b, p in kinds
+            ],
+            "groups": {case.name: case.group for case in self.dataset.cases},
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write `check.json` and the picture `samples.png` into `folder`, each whole or not at all."""
+        with appears_whole(folder / "check.json") as beside:
+            beside.write_text(json.dumps(self.as_dict(), indent=1, ensure_ascii=False), "utf-8")
+        if self.understood is not None and self.samples:
+            chosen = [case for case in self.dataset.cases if case.name in self.samples]
+            chosen.sort(key=lambda case: self.samples.index(case.name))
+            shown = [_sample(case, self.understood) for case in chosen]
+            samples_picture(folder / "samples.png", shown, self.understood.names)
+
+    def __rich__(self) -> Group:
+        """What was found, in a table, and under it what is wrong."""
+        table = Table(show_header=False, box=None, pad_edge=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column()
+        for name, fact in self.facts.items():
+            table.add_row(name, escape(fact))
+        sentences = [self.dataset.sentence] + ([self.understood.sentence] if self.understood else [])
+        lines: list[Any] = [escape(_ended(sentence)) for sentence in sentences if sentence]
+        lines += [table, ""]
+        if not self.problems:
+            lines.append("Nothing was found wrong.")
+        for problem in self.problems:
+            style = _STYLES[problem.severity]
+            where = _shortened(problem.where)
+            lines.append(f"[{style}]{problem.severity}[/]: {escape(problem.what)}")
+            if where:
+                lines.append(f"  [dim]{escape(where)}[/]")
+        return Group(*lines)
+
+
+def check(
+    data: str | Path,
+    *,
+    config: Config | None = None,
+    cases: str | Path | Sequence[str] | None = None,
+    out: str | Path | None = None,
+    progress: Progress = quiet,
+) -> Check:
+    """Look at a data set of any known layout: everything that is wrong at once, and which cases leak.
+
+    Every file is read once. Cases that cannot be read, or whose mask has another size, are left out and said.
+    `cases` picks from the data (names, or a text file with one a line). With `out`, `check.json` and
+    `samples.png` are written there. Raises UlnaError where no data set is recognised; what is wrong within
+    one is told in the record.
+    """
+    wanted = config or Config()
+    found = read_dataset(data)
+    if cases is not None:
+        found = select(found, case_names(cases))
+    looks: list[Look] = []
+    failed: list[Failure] = []
+    masks = _masks(found.cases, looks, failed, progress)
+    problems = list(found.problems)
+    classes = None
+    try:
+        objects = bool(found.cases) and all(case.objects for case in found.cases)
+        classes = understand(masks, wanted.data, objects=objects)
+    except UlnaError as error:
+        problems.append(Problem(error.what, (error.hint,) if error.hint else (), "fatal"))
+    for _ in masks:  # what understanding did not need to see is checked too
+        continue
+    if not looks:  # then it is no wonder that nothing was understood
+        problems = list(found.problems)
+    share, strange = _shares(looks, classes)
+    leaks = group([look.print for look in looks], [look.case.name for look in looks])
+    usable = _regrouped([look.case for look in looks], leaks)
+    problems += [*looking.fatal(looks), *looking.failures(failed), *strange, *looking.oddities(looks)]
+    problems += [*_leak_problems(looks, usable, leaks), *looking.notes(looks)]
+    problems.sort(key=lambda problem: WEIGHTS.index(problem.severity))
+    total = share.sum(axis=0) / max(share.sum(), 1) if len(share) else np.zeros(0)
+    result = Check(
+        replace(found, cases=usable, problems=tuple(problems)),
+        classes,
+        tuple(problems),
+        _facts(looks, usable, classes, total),
+        tuple(float(part) for part in total),
+        leaks,
+        _chosen(looks, share),
+    )
+    if out is not None:
+        result.save(Path(out))
+    return result
+
+
+def _masks(
+    cases: Sequence[Case], looks: list[Look], failed: list[Failure], progress: Progress
+) -> Iterator[Array]:
+    """Read all cases, remember what was seen, and pass the masks on."""
+    seen = look_at(cases)
+    for _ in progress(cases, "Checking"):
+        one = next(seen)
+        if isinstance(one, Failure):
+            failed.append(one)
+        else:
+            looks.append(one[0])
+            yield one[1]
+
+
+def _shares(looks: Sequence[Look], classes: Classes | None) -> tuple[Array, list[Problem]]:
+    """Pixels of each class in each case, (cases, classes), and the problems of masks that show it."""
+    if classes is None or not looks:
+        return np.zeros((0, 0)), []
+    pixels = np.zeros((len(looks), len(classes.names)))
+    strange: list[tuple[str, UlnaError]] = []
+    for row, look in zip(pixels, looks, strict=True):
+        try:
+            indices = classes.apply(look.values)
+        except UlnaError as error:
+            strange.append((look.case.name, error))
+            continue
+        row += np.bincount(indices.ravel(), weights=look.counts, minlength=len(row))
+    found = []
+    if strange:
+        what = f"values that fit no class are in {numbered(len(strange), 'mask')}. {strange[0][1].hint}"
+        found.append(Problem(what, tuple(f"{name}: {error.what}" for name, error in strange), "fatal"))
+    names = {name for name, _ in strange}
+    empty = [
+        look.case.name
+        for row, look in zip(pixels, looks, strict=True)
+        if not row[1:].any() and look.case.name not in names
+    ]
+    if empty:
+        what = f"{len(empty)} of {len(looks)} masks are empty: nothing but background"
+        found.append(Problem(what, tuple(empty), "warning" if 2 * len(empty) > len(looks) else "note"))
+    return pixels, found
+
+
+def _regrouped(cases: Sequence[Case], leaks: Leaks) -> tuple[Case, ...]:
+    """The cases with final groups: the layout's and those of leaks, united under the first one's name."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            name = parent[name]
+        return name
+
+    groups = [case.group or case.name for case in cases]
+    for members in leaks.joined:
+        for member in members[1:]:
+            first, other = root(groups[members[0]]), root(groups[member])
+            parent[other] = first
+    return tuple(replace(case, group=root(name)) for case, name in zip(cases, groups, strict=True))
+
+
+def _leak_problems(looks: Sequence[Look], usable: Sequence[Case], leaks: Leaks) -> list[Problem]:
+    found = []
+    unlike = [
+        f"{leaks.names[pair.first]} = {leaks.names[pair.second]}"
+        for pair in leaks.pairs
+        if pair.kind == DUPLICATE and looks[pair.first].truth != looks[pair.second].truth
+    ]
+    if unlike:
+        found.append(
+            Problem(f"equal images have different masks: {numbered(len(unlike), 'pair')}", tuple(unlike))
+        )
+    if leaks.joined:
+        cases = sum(len(members) for members in leaks.joined)
+        kinds = Counter(pair.kind for pair in leaks.pairs)
+        told = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
+        what = (
+            f"{cases} cases leak into each other and were joined to {numbered(len(leaks.joined), 'group')}, each "
+            f"of which stays on one side of every split ({told})"
+        )
+        where = tuple(" = ".join(leaks.names[member] for member in members) for members in leaks.joined)
+        found.append(Problem(what, where, "note"))
+    if len(usable) > 1 and len({case.group for case in usable}) == 1:
+        what = (
+            "all cases belong to one group, so validation by group is not possible: cases will be kept out "
+            "in blocks of neighbours, and such scores flatter"
+        )
+        found.append(Problem(what, (usable[0].group,)))
+    return found
+
+
+def _facts(
+    looks: Sequence[Look], cases: Sequence[Case], classes: Classes | None, share: Array
+) -> dict[str, str]:
+    """The table of what was found, in words."""
+    if not looks:
+        return {"images": "0 with a mask that can be used"}
+    shapes = sorted({look.shape for look in looks}, key=lambda shape: (np.prod(shape), shape))
+    facts = {
+        "images": f"{len(looks)} with masks, in {numbered(len({case.group for case in cases}), 'group')}",
+        "size": " to ".join(
+            " × ".join(str(n) for n in shape) for shape in dict.fromkeys((shapes[0], shapes[-1]))
+        ),
+        "channels": _counted([look.channels for look in looks]),
+        "values": _counted([look.dtype for look in looks]),
+    }
+    if classes:
+        facts["share of pixels"] = ", ".join(
+            f"{name} {part:.1%}" for name, part in zip(classes.names, share, strict=True)
+        )
+    numbers = [look.objects for look in looks if look.objects]
+    if numbers:
+        facts["objects"] = f"{sum(numbers):,} in all, {min(numbers)} to {max(numbers)} an image"
+    return facts
+
+
+def _counted(values: Sequence[int | str]) -> str:
+    counts = Counter(values).most_common()
+    if len(counts) == 1:
+        return str(counts[0][0])
+    return ", ".join(f"{value} ({count} images)" for value, count in counts)
+
+
+def _chosen(looks: Sequence[Look], share: Array) -> tuple[str, ...]:
+    """The names of cases that stand for all; those with something in their masks, where there are enough."""
+    filled = [index for index, row in enumerate(share) if row[1:].any()]
+    known = filled or list(range(len(looks)))
+    if not known:
+        return ()
+    features = np.array([looks[index].appearance for index in known])
+    return tuple(looks[known[index]].case.name for index in spread(features, SAMPLES))
+
+
+def _sample(case: Case, classes: Classes) -> Sample:
+    truth = load_truth(case).array
+    objects = truth if classes.kind == "instances" else None
+    return Sample(case.name, load_image(case).array, classes.apply(truth), objects)
+
+
+def _shortened(where: Sequence[str]) -> str:
+    shown = [text if len(text) <= 160 else f"{text[:159]}…" for text in where[:NAMED]]
+    more = f" and {len(where) - NAMED} more" if len(where) > NAMED else ""
+    return ", ".join(shown) + more
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."

@@ -1,0 +1,179 @@
+"""What `check` remembers of each case once it has been read, and what is wrong with all of them together."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from ulna.dataset import Case, Problem, load_image, load_truth, merge_objects
+from ulna.errors import UlnaError
+from ulna.image import Array
+from ulna.leaks import Fingerprint, fingerprint
+from ulna.leaks.duplicates import digest
+
+FEW = 10  # cases below which a warning is given
+AHEAD = 8  # cases that are read ahead
+
+
+@dataclass(frozen=True)
+class Look:
+    """A case that was read: sizes, types, the values of its mask and their counts, and what tells leaks.
+
+    `values` (C, 1, n) are the different values (colours) of the mask and `counts` (n,) their pixels.
+    """
+
+    case: Case
+    shape: tuple[int, ...]
+    channels: int
+    dtype: str
+    values: Array
+    counts: Array
+    objects: int
+    overlapping: int
+    print: Fingerprint
+    truth: bytes
+    appearance: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A case that cannot be used, and why; `kind` gathers those of one kind."""
+
+    case: Case
+    kind: str
+    why: str
+
+
+UNREADABLE = "cannot be read, left out"
+MISMATCH = "mask of another size than the image, left out"
+
+Seen = tuple[Look, Array] | Failure
+
+
+def look_at(cases: Sequence[Case]) -> Iterator[Seen]:
+    """Read cases, some ahead in threads, and give in order what was seen: a look and the mask, or why not."""
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(cases), AHEAD):
+            yield from pool.map(_look, cases[start : start + AHEAD])
+
+
+def _look(case: Case) -> Seen:
+    try:
+        image = load_image(case)
+        mask, overlapping = merge_objects(case) if case.objects else (load_truth(case).array, 0)
+    except UlnaError as error:
+        return Failure(case, UNREADABLE, f"{case.name}: {error.what}")
+    if mask.shape[1:] != image.array.shape[1:]:
+        sizes = f"image {_size(image.shape)}, mask {_size(mask.shape[1:])}"
+        return Failure(case, MISMATCH, f"{case.name}: {sizes}")
+    values, counts = _values(mask)
+    look = Look(
+        case,
+        image.shape,
+        image.channels,
+        str(image.array.dtype),
+        values,
+        counts,
+        len(case.truth) if case.objects else 0,
+        overlapping,
+        fingerprint(image.array),
+        digest(mask),
+        _appearance(image.array, float(1 - counts.max() / counts.sum())),
+    )
+    return look, mask
+
+
+def _values(mask: Array) -> tuple[Array, Array]:
+    """The different values of a mask (C, *spatial) as (C, 1, n), and how many pixels have each, (n,)."""
+    flat = mask.reshape(len(mask), -1)
+    if len(flat) == 1:
+        values, counts = np.unique(flat[0], return_counts=True)
+        return values[None, None], counts
+    values, counts = np.unique(flat, axis=1, return_counts=True)
+    return values[:, None], counts
+
+
+def _appearance(array: Array, foreground: float) -> tuple[float, ...]:
+    """Brightness, contrast, colour, foreground and size, for choosing samples that differ."""
+    values = array.astype(np.float32)
+    low, middle, high = (float(v) for v in np.percentile(values, (5, 50, 99)))
+    colour = float((values.max(axis=0) - values.min(axis=0)).mean()) if len(values) > 1 else 0.0
+    scale = max(abs(low), abs(high), 1e-6)
+    size = float(np.log(np.prod(array.shape[1:])))
+    return middle / scale, (high - low) / scale, 3 * colour / scale, np.log1p(scale), float(foreground), size
+
+
+def fatal(looks: Sequence[Look]) -> list[Problem]:
+    """What training cannot go on with."""
+    if not looks:
+        return [Problem("no case can be used: no image with a readable mask of its size", (), "fatal")]
+    found = []
+    if len(looks) == 1:
+        found.append(
+            Problem(
+                "there is one case only: nothing is left to validate with", (looks[0].case.name,), "fatal"
+            )
+        )
+    axes = Counter(len(look.shape) for look in looks)
+    if len(axes) > 1:
+        names = tuple(look.case.name for look in looks if len(look.shape) != axes.most_common(1)[0][0])
+        found.append(Problem("2D images and volumes are mixed", names, "fatal"))
+    return found
+
+
+def failures(failed: Sequence[Failure]) -> list[Problem]:
+    """The cases that were left out, one problem a kind."""
+    kinds = Counter(failure.kind for failure in failed)
+    return [
+        Problem(f"{kind}: {numbered(count, 'case')}", tuple(f.why for f in failed if f.kind == kind))
+        for kind, count in kinds.items()
+    ]
+
+
+def oddities(looks: Sequence[Look]) -> list[Problem]:
+    """What deserves a look: objects that overlap, images without contrast, mixed channels and types."""
+    found = []
+    overlapping = [look for look in looks if look.overlapping]
+    if overlapping:
+        pixels = sum(look.overlapping for look in overlapping)
+        where = tuple(f"{look.case.name}: {numbered(look.overlapping, 'pixel')}" for look in overlapping)
+        images = numbered(len(overlapping), "image")
+        what = f"objects overlap in {images} ({numbered(pixels, 'pixel')} in all); the first file keeps them"
+        found.append(Problem(what, where))
+    flat = tuple(look.case.name for look in looks if not look.print.digest)
+    if flat:
+        found.append(Problem(f"one value only is in {numbered(len(flat), 'image')}", flat))
+    for what, attribute in (("numbers of channels", "channels"), ("types of values", "dtype")):
+        counts = Counter(str(getattr(look, attribute)) for look in looks)
+        if len(counts) > 1:
+            usual = counts.most_common(1)[0][0]
+            odd = tuple(look.case.name for look in looks if str(getattr(look, attribute)) != usual)
+            told = ", ".join(f"{value} in {count}" for value, count in counts.most_common())
+            found.append(Problem(f"images have different {what}: {told}", odd))
+    if 1 < len(looks) < FEW:
+        found.append(Problem(f"{len(looks)} cases are few: scores will hardly say anything"))
+    return found
+
+
+def notes(looks: Sequence[Look]) -> list[Problem]:
+    """What is worth knowing and no fault: images of many sizes."""
+    sizes = Counter(look.shape for look in looks)
+    if len(sizes) < 2:
+        return []
+    told = ", ".join(f"{_size(size)} ({count})" for size, count in sizes.most_common(4))
+    more = f" and {len(sizes) - 4} more" if len(sizes) > 4 else ""
+    return [Problem(f"images have {len(sizes)} sizes: {told}{more}", (), "note")]
+
+
+def numbered(count: int, noun: str) -> str:
+    """A number with its noun: "1 case", "2,000 cases"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " × ".join(str(n) for n in shape)

@@ -1,0 +1,89 @@
+"""`split`: a list of cases to train on and one to test with; what belongs together stays on one side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from ulna.config import Config
+from ulna.dataset import Case, Progress, quiet, split_by_group
+from ulna.errors import UlnaError
+from ulna.formats import appears_whole
+from ulna.jobs.check import Check, check
+
+FILES = ("train.txt", "test.txt")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The cases on either side, and the folder that holds their lists; it prints itself."""
+
+    train: tuple[Case, ...]
+    test: tuple[Case, ...]
+    folder: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        """Numbers of cases and groups on each side."""
+        return {
+            name: {"cases": len(side), "groups": _groups(side)}
+            for name, side in (("train", self.train), ("test", self.test))
+        }
+
+    def __rich__(self) -> Group:
+        """A table with a row a side, and where the lists are."""
+        table = Table(box=None, pad_edge=False)
+        for heading in ("", "cases", "groups"):
+            table.add_column(heading, justify="right" if heading else "left")
+        for name, side in (("train", self.train), ("test", self.test)):
+            table.add_row(name, str(len(side)), str(_groups(side)))
+        lists = " and ".join(str(self.folder / name) for name in FILES)
+        return Group(table, f"Written: {escape(lists)}")
+
+
+def split(
+    data: str | Path,
+    *,
+    test: float = 0.1,
+    out: str | Path,
+    seed: int = 0,
+    config: Config | None = None,
+    progress: Progress = quiet,
+) -> Split:
+    """Write `train.txt` and `test.txt`, one case name a line, into the folder `out`.
+
+    `test` is the share of the cases to keep for the test, which whole groups come as close to as they can:
+    patients, stacks, duplicates and tiles of one picture stay together (see `check`). The same `seed` gives
+    the same split. Raises UlnaError where the share is not between 0 and 1, where the data cannot be used or
+    have one group only, and where `out` holds such lists already.
+    """
+    if not 0 < test < 1:
+        raise UlnaError(f"the share for the test must lie between 0 and 1, not be {test:g}", where="--test")
+    folder = Path(out)
+    there = [name for name in FILES if (folder / name).exists()]
+    if there:
+        raise UlnaError(
+            f"there is a {there[0]} already", where=folder, hint="Name another folder, or remove it."
+        )
+    found = check(data, config=config, progress=progress)
+    _stop_if_fatal(found, data)
+    rest, kept = split_by_group(found.dataset.cases, test, seed)
+    for name, side in zip(FILES, (rest, kept), strict=True):
+        with appears_whole(folder / name) as beside:
+            beside.write_text("".join(f"{case.name}\n" for case in side), "utf-8")
+    return Split(rest, kept, folder)
+
+
+def _stop_if_fatal(found: Check, data: str | Path) -> None:
+    wrong = [problem.what for problem in found.problems if problem.severity == "fatal"]
+    if wrong:
+        raise UlnaError("\n".join(wrong), where=data, hint="'ulna check' lists all that was found.")
+
+
+def _groups(cases: Sequence[Case]) -> int:
+    return len({case.group for case in cases})

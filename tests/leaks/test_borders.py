@@ -1,0 +1,110 @@
+"""Tiles of one picture are found by their borders; backgrounds and noise join nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from ulna.image import Array
+from ulna.leaks import FACING, OVERLAP, find_groups
+from ulna.leaks.borders import faces, find_overlaps, find_seams, lines
+
+
+def cells(shape: tuple[int, ...], seed: int, *, spots: int = 300, noise: float = 1.5) -> Array:
+    """A picture of bright cells on a dark ground with camera noise: (1, *shape) uint8."""
+    draw = np.random.default_rng(seed)
+    picture = np.zeros(shape)
+    spots = max(spots * int(np.prod(shape)) // 256**2, 1)
+    picture[tuple(draw.integers(0, n, spots) for n in shape)] = draw.uniform(0.3, 1, spots)
+    picture = ndimage.gaussian_filter(picture, 3)
+    picture = 12 + 150 * picture / picture.max() + draw.normal(0, noise, shape)
+    return picture.round().clip(0, 255).astype(np.uint8)[None]
+
+
+def tiles(picture: Array, rows: int, columns: int) -> list[Array]:
+    return [
+        tile for row in np.array_split(picture, rows, axis=1) for tile in np.array_split(row, columns, axis=2)
+    ]
+
+
+def names(images: list[Array]) -> list[str]:
+    return [str(index) for index in range(len(images))]
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10_000), rows=st.integers(1, 3), columns=st.integers(2, 3))
+def test_a_picture_cut_into_tiles_is_put_together_again(seed: int, rows: int, columns: int) -> None:
+    images = tiles(cells((160 * rows, 160 * columns), seed), rows, columns)
+    strangers = [cells((160, 160), seed + k) for k in range(1, 6)]
+    found = find_groups([*images, *strangers], names([*images, *strangers]))
+    assert set(found.groups[: len(images)]) == {0}
+    assert found.groups[len(images) :] == tuple(range(1, 6))
+    assert {pair.kind for pair in found.pairs} == {FACING}
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_the_order_of_the_images_does_not_matter(seed: int) -> None:
+    images = [tile for k in range(3) for tile in tiles(cells((256, 256), seed + k), 2, 2)]
+    order = np.random.default_rng(seed).permutation(len(images))
+    straight = np.array(find_groups(images, names(images)).groups)
+    mixed = np.array(find_groups([images[k] for k in order], names(images)).groups)
+    assert ((straight[order][:, None] == straight[order]) == (mixed[:, None] == mixed)).all()
+
+
+@pytest.mark.parametrize("smooth", [0, 1, 3, 12])
+@pytest.mark.parametrize("count", [2, 12])
+def test_independent_noise_is_not_joined(smooth: float, count: int) -> None:
+    for seed in range(4):
+        draw = np.random.default_rng(seed)
+        images = [
+            ndimage.gaussian_filter(draw.normal(0, 1, (1, 128, 128)), (0, smooth, smooth))
+            for _ in range(count)
+        ]
+        assert find_groups(images, names(images)).pairs == ()
+
+
+def test_a_common_background_joins_nothing() -> None:
+    y, x = np.mgrid[:128, :128]
+    shading = 40 - ((y - 64.0) ** 2 + (x - 64.0) ** 2) / 300
+    images = [
+        (shading + np.random.default_rng(k).normal(0, 1, (1, 128, 128))).astype(np.uint8) for k in range(8)
+    ]
+    assert find_groups(images, names(images)).pairs == ()
+
+
+def test_empty_and_constant_images_join_nothing() -> None:
+    images = [np.zeros((1, 64, 64), np.uint8)] * 3 + [np.full((1, 64, 64), 7.5)] * 2
+    assert find_groups(images, names(images)).groups == (0, 1, 2, 3, 4)
+
+
+def test_volumes_cut_in_two_belong_together() -> None:
+    volume = cells((32, 96, 96), 3, spots=400)
+    left, right = np.split(volume, 2, axis=3)
+    strangers = [cells((32, 96, 48), k, spots=400) for k in range(4, 8)]
+    found = find_groups([left, *strangers, right], names([left, *strangers, right]))
+    assert found.groups == (0, 1, 2, 3, 4, 0)
+
+
+def test_seams_name_axis_and_direction() -> None:
+    upper, lower = np.split(cells((256, 192), 5), 2, axis=1)
+    (seam,) = find_seams([faces(lower), faces(upper)])
+    assert (seam.first, seam.second, seam.axis) == (1, 0, 0)
+    assert seam.strength == seam.likeness + seam.lead > 2
+
+
+def test_colours_and_floats() -> None:
+    picture = np.concatenate([cells((128, 256), seed) for seed in (1, 2, 3)])
+    for images in (np.split(picture, 2, axis=2), np.split(picture / 1e4, 2, axis=2)):
+        assert find_groups(images, names(images)).groups == (0, 0)
+
+
+def test_overlapping_tiles_share_lines() -> None:
+    picture = cells((128, 300), 8)
+    images = [picture[:, :, :160], picture[:, :, 140:300], cells((128, 160), 9)]
+    (pair,) = find_groups(images, names(images)).pairs
+    assert (pair.first, pair.second, pair.kind, pair.strength) == (0, 1, OVERLAP, 20)
+    assert list(find_overlaps([lines(image) for image in images])) == [(0, 1, 20)]

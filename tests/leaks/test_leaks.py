@@ -1,0 +1,77 @@
+"""The groups of images, on made and on real data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from tests.leaks.test_borders import cells, names, tiles
+from ulna.errors import UlnaError
+from ulna.leaks import DUPLICATE, find_groups
+
+
+def test_duplicates_do_not_hide_their_neighbours() -> None:
+    images = tiles(cells((128, 256), 2), 1, 2)
+    found = find_groups([images[0], images[0].copy(), images[1]], names([*images, images[0]]))
+    assert found.groups == (0, 0, 0)
+    assert found.pairs[0].kind == DUPLICATE
+    assert found.joined == ((0, 1, 2),)
+
+
+def test_every_image_is_read_once_and_in_order() -> None:
+    read: list[int] = []
+
+    class Lazy(list[np.ndarray]):
+        def __getitem__(self, index: object) -> object:
+            raise AssertionError("only iteration is needed")
+
+        def __iter__(self):  # type: ignore[no-untyped-def]
+            for index in range(3):
+                read.append(index)
+                yield cells((64, 64), index)
+
+    find_groups(Lazy([np.zeros(1)] * 3), ["a", "b", "c"])
+    assert read == [0, 1, 2]
+
+
+def test_names_must_suit() -> None:
+    with pytest.raises(UlnaError, match="1 images cannot have 2 names"):
+        find_groups([cells((32, 32), 0)], ["a", "b"])
+
+
+def test_groups_of_the_data_science_bowl(data: Path) -> None:
+    """Measured with benchmarks/leaks.py: see benchmarks/results/leaks.md for what is behind the numbers."""
+    with (data / "dsb2018" / "kinds.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    with zipfile.ZipFile(data / "dsb2018" / "stage1_train.zip") as archive:
+        places = {Path(name).stem: name for name in archive.namelist() if "/images/" in name}
+        images = [
+            np.moveaxis(np.asarray(Pillow.open(io.BytesIO(archive.read(places[row["id"]])))), -1, 0)[:3]
+            for row in rows
+        ]
+    start = time.perf_counter()
+    found = np.array(find_groups(images, [row["id"] for row in rows]).groups)
+    assert time.perf_counter() - start < 60
+    truth = np.array([row["group"] for row in rows])
+    pairs = np.triu_indices(len(rows), 1)
+    same = (truth[:, None] == truth)[pairs]
+    joined = (found[:, None] == found)[pairs]
+    assert joined[same].mean() >= 0.89
+    assert joined[~same].mean() <= 0.001
+
+
+def test_patients_are_not_joined(data: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    with zipfile.ZipFile(data / "lgg-mri-segmentation.zip") as archive:
+        places = [name for name in archive.namelist() if name.endswith(".tif") and "_mask" not in name]
+        images = [np.moveaxis(tifffile.imread(io.BytesIO(archive.read(name))), -1, 0) for name in places]
+    found = find_groups(images, places)
+    patients = [Path(name).parent.name for name in places]
+    assert all(len({patients[index] for index in group}) == 1 for group in found.joined)
