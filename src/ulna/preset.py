@@ -18,7 +18,7 @@ def preset_names() -> tuple[str, ...]:
 
 
 def load_preset(name: str) -> Config:
-    """The configuration of a preset; raises UlnaError that names the nearest where there is none of this name."""
+    """The configuration of a preset; where there is none of this name, UlnaError names the nearest."""
     if name not in preset_names():
         raise UlnaError(f"there is no preset '{name}'.{nearest(name, preset_names())}")
     text = (_folder() / f"{name}.yaml").read_text(encoding="utf-8")

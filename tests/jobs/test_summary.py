@@ -82,7 +82,7 @@ def test_residual_sums_have_a_row() -> None:
     table = summary(UNet(1, 1, widths=(2, 4), residual=True))
     sums = [layer for layer in table.layers if layer.kind == "Add"]
     assert len(sums) == 3
-    assert sums[0].connected_to == ("down.0.act2", "down.0.shortcut")
+    assert sums[0].connected_to == ("down.0.conv2", "down.0.shortcut")
 
 
 def test_of_a_run(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -136,3 +137,9 @@ def test_build_takes_what_the_config_says() -> None:
 def test_build_refuses_what_fcn8_has_not(change: dict[str, object]) -> None:
     with pytest.raises(UlnaError, match="fcn8 cannot"):
         build(NetworkConfig.model_validate({"name": "fcn8", **change}), 3, 1)
+
+
+@pytest.mark.parametrize("wrong", [{"ndim": 4}, {"widths": (16,)}])
+def test_what_is_no_unet_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UlnaError, match="2 or 3 dimensions"):
+        UNet(1, 1, **wrong)
