@@ -15,6 +15,7 @@ import csv
 import json
 import subprocess
 import tempfile
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,7 @@ def main() -> None:
     words.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data" / "dsb2018")
     words.add_argument("--keras", type=Path, default=FOLDER, help="folder of the Keras environment")
     words.add_argument("--out", type=Path, default=RESULTS, help="folder of keras_dsb.json and keras_dsb.md")
-    words.add_argument(
-        "--cases", type=int, default=None, help="only so many images of each part (a smoke test)"
-    )
+    words.add_argument("--cases", type=int, default=None, help="only so many images of each part (a smoke test)")
     given = words.parse_args()
     epochs = given.epochs or (0 if given.minutes else 5)
     python = rival_python(given.keras)
@@ -94,9 +93,7 @@ def _mask(labels: np.ndarray) -> np.ndarray:
     """(128, 128) uint8 0-255: each nucleus resized by itself, then the largest value."""
     largest = np.zeros((SIZE, SIZE), np.float32)
     for label in np.unique(labels[labels > 0]):
-        np.maximum(
-            largest, _resized((labels == label)[None].astype(np.float32), (SIZE, SIZE))[0], out=largest
-        )
+        np.maximum(largest, _resized((labels == label)[None].astype(np.float32), (SIZE, SIZE))[0], out=largest)
     return (largest * 255).round().astype(np.uint8)
 
 
@@ -114,8 +111,8 @@ def _interval(dice: list[float], groups: list[str]) -> dict[str, Any]:
     found = bootstrap(dice, groups)
     return {
         "dice": found.estimate,
-        "low": found.low,
-        "high": found.high,
+        "low": None if isnan(found.low) else found.low,  # one group says nothing about others
+        "high": None if isnan(found.high) else found.high,
         "cases": found.cases,
         "groups": found.groups,
     }
@@ -151,7 +148,8 @@ def _add(row: dict[str, Any], folder: Path) -> None:
 def _words(score: dict[str, Any] | None) -> str:
     if score is None:
         return "–"
-    return f"{score['dice']:.3f} ({score['low']:.3f}–{score['high']:.3f}), {score['cases']}"
+    interval = "" if score["low"] is None else f" ({score['low']:.3f}–{score['high']:.3f})"
+    return f"{score['dice']:.3f}{interval}, {score['cases']}"
 
 
 main()

@@ -15,7 +15,7 @@ from pipe import serve
 from ulna.learning.fit import fit
 from ulna.network import build
 from ulna.plan import Facts, plan
-from ulna.presets import load_preset
+from ulna.preset import load_preset
 from ulna.tasks import build as build_task
 
 BATCH, SIZE, CASES = 8, 128, 64
