@@ -6,32 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_pictures import cells, names, tiles
 from scipy import ndimage
 
-from ulna.image import Array
 from ulna.leaks import FACING, OVERLAP, find_groups
 from ulna.leaks.borders import faces, find_overlaps, find_seams, lines
-
-
-def cells(shape: tuple[int, ...], seed: int, *, spots: int = 300, noise: float = 1.5) -> Array:
-    """A picture of bright cells on a dark ground with camera noise: (1, *shape) uint8."""
-    draw = np.random.default_rng(seed)
-    picture = np.zeros(shape)
-    spots = max(spots * int(np.prod(shape)) // 256**2, 1)
-    picture[tuple(draw.integers(0, n, spots) for n in shape)] = draw.uniform(0.3, 1, spots)
-    picture = ndimage.gaussian_filter(picture, 3)
-    picture = 12 + 150 * picture / picture.max() + draw.normal(0, noise, shape)
-    return picture.round().clip(0, 255).astype(np.uint8)[None]
-
-
-def tiles(picture: Array, rows: int, columns: int) -> list[Array]:
-    return [
-        tile for row in np.array_split(picture, rows, axis=1) for tile in np.array_split(row, columns, axis=2)
-    ]
-
-
-def names(images: list[Array]) -> list[str]:
-    return [str(index) for index in range(len(images))]
 
 
 @settings(max_examples=8, deadline=None)
@@ -60,19 +39,14 @@ def test_the_order_of_the_images_does_not_matter(seed: int) -> None:
 def test_independent_noise_is_not_joined(smooth: float, count: int) -> None:
     for seed in range(4):
         draw = np.random.default_rng(seed)
-        images = [
-            ndimage.gaussian_filter(draw.normal(0, 1, (1, 128, 128)), (0, smooth, smooth))
-            for _ in range(count)
-        ]
+        images = [ndimage.gaussian_filter(draw.normal(0, 1, (1, 128, 128)), (0, smooth, smooth)) for _ in range(count)]
         assert find_groups(images, names(images)).pairs == ()
 
 
 def test_a_common_background_joins_nothing() -> None:
     y, x = np.mgrid[:128, :128]
     shading = 40 - ((y - 64.0) ** 2 + (x - 64.0) ** 2) / 300
-    images = [
-        (shading + np.random.default_rng(k).normal(0, 1, (1, 128, 128))).astype(np.uint8) for k in range(8)
-    ]
+    images = [(shading + np.random.default_rng(k).normal(0, 1, (1, 128, 128))).astype(np.uint8) for k in range(8)]
     assert find_groups(images, names(images)).pairs == ()
 
 

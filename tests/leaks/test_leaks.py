@@ -6,14 +6,17 @@ import csv
 import io
 import time
 import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
+from made_pictures import cells, names, tiles
 from PIL import Image as Pillow
 
-from tests.leaks.test_borders import cells, names, tiles
 from ulna.errors import UlnaError
+from ulna.image import Array
 from ulna.leaks import DUPLICATE, find_groups
 
 
@@ -26,19 +29,16 @@ def test_duplicates_do_not_hide_their_neighbours() -> None:
 
 
 def test_every_image_is_read_once_and_in_order() -> None:
-    read: list[int] = []
+    read: list[str] = []
 
-    class Lazy(list[np.ndarray]):
-        def __getitem__(self, index: object) -> object:
-            raise AssertionError("only iteration is needed")
+    def progress(images: Sequence[Array], what: str) -> Iterator[Array]:
+        for index, image in enumerate(images):
+            read.append(f"{what} {index}")
+            yield image
 
-        def __iter__(self):  # type: ignore[no-untyped-def]
-            for index in range(3):
-                read.append(index)
-                yield cells((64, 64), index)
-
-    find_groups(Lazy([np.zeros(1)] * 3), ["a", "b", "c"])
-    assert read == [0, 1, 2]
+    images = [cells((64, 64), index) for index in range(3)]
+    assert find_groups(images, names(images), progress=progress).groups == (0, 1, 2)
+    assert read == [f"Looking for leaks {index}" for index in range(3)]
 
 
 def test_names_must_suit() -> None:
@@ -53,8 +53,7 @@ def test_groups_of_the_data_science_bowl(data: Path) -> None:
     with zipfile.ZipFile(data / "dsb2018" / "stage1_train.zip") as archive:
         places = {Path(name).stem: name for name in archive.namelist() if "/images/" in name}
         images = [
-            np.moveaxis(np.asarray(Pillow.open(io.BytesIO(archive.read(places[row["id"]])))), -1, 0)[:3]
-            for row in rows
+            np.moveaxis(np.asarray(Pillow.open(io.BytesIO(archive.read(places[row["id"]])))), -1, 0)[:3] for row in rows
         ]
     start = time.perf_counter()
     found = np.array(find_groups(images, [row["id"] for row in rows]).groups)
@@ -68,7 +67,6 @@ def test_groups_of_the_data_science_bowl(data: Path) -> None:
 
 
 def test_patients_are_not_joined(data: Path) -> None:
-    tifffile = pytest.importorskip("tifffile")
     with zipfile.ZipFile(data / "lgg-mri-segmentation.zip") as archive:
         places = [name for name in archive.namelist() if name.endswith(".tif") and "_mask" not in name]
         images = [np.moveaxis(tifffile.imread(io.BytesIO(archive.read(name))), -1, 0) for name in places]

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ulna.classes import Classes, understand
 from ulna.config import Config
-from ulna.dataset import Case, Dataset, Problem, Progress, load_image, load_truth, quiet, select
+from ulna.dataset import Case, Dataset, Problem, Progress, case_names, load_image, load_truth, quiet, select
 from ulna.errors import UlnaError
 from ulna.formats import appears_whole
 from ulna.image import Array
@@ -250,10 +250,11 @@ def _leak_problems(looks: Sequence[Look], usable: Sequence[Case], leaks: Leaks) 
     if leaks.joined:
         cases = sum(len(members) for members in leaks.joined)
         kinds = Counter(pair.kind for pair in leaks.pairs)
+        groups = numbered(len(leaks.joined), "group")
         told = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
         what = (
-            f"{cases} cases leak into each other and were joined to {numbered(len(leaks.joined), 'group')}, each "
-            f"of which stays on one side of every split ({told})"
+            f"{cases} cases leak into each other and were joined to {groups}, each of which stays on one "
+            f"side of every split ({told})"
         )
         where = tuple(" = ".join(leaks.names[member] for member in members) for members in leaks.joined)
         found.append(Problem(what, where, "note"))

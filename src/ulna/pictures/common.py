@@ -6,8 +6,6 @@ global is touched, and no window is needed.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ulna.errors import UlnaError
+from ulna.formats.whole import appears_whole
 from ulna.image import Array
 
 Rgb = npt.NDArray[np.uint8]
@@ -141,25 +140,10 @@ def show(axes: Axes, rgb: Rgb, title: str = "", *, size: float = 8) -> None:
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write `figure` to `path` in the format of its suffix, whole or not at all; returns the path.
 
-    Raises UlnaError where the file cannot be written (no such folder, disk full, no permission).
+    Raises UlnaError where the file cannot be written (disk full, no permission).
     """
-    if figure.canvas is None or not isinstance(figure.canvas, FigureCanvasAgg):
+    if not isinstance(figure.canvas, FigureCanvasAgg):
         FigureCanvasAgg(figure)
-    beside = _beside(path)
-    try:
+    with appears_whole(path) as beside:
         figure.savefig(beside, format=path.suffix.lstrip(".") or "png")
-        beside.replace(path)
-    except OSError as error:
-        raise UlnaError(f"the picture cannot be written: {error.strerror or error}", where=path) from error
-    finally:
-        beside.unlink(missing_ok=True)
     return path
-
-
-def _beside(path: Path) -> Path:
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise UlnaError(f"the picture cannot be written: {error.strerror or error}", where=path) from error
-    os.close(handle)
-    return Path(name)

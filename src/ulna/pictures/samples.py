@@ -63,7 +63,7 @@ def samples_figure(samples: Sequence[Sample], classes: Sequence[str]) -> Figure:
         show(right, masked, " × ".join(str(n) for n in sample.image.shape[1:]), size=7)
     if len(classes) > 2:
         patches = [
-            Patch(color=tuple(part / 255 for part in colour(index)), label=name)
+            Patch(color="#{:02x}{:02x}{:02x}".format(*colour(index)), label=name)
             for index, name in enumerate(classes)
             if index
         ]
