@@ -92,7 +92,7 @@ def _content(run: _Run) -> dict[str, Any]:
         "finished": str(made.get("finished", "")),
         "figures": _figures(metrics, made, lists),
         "check": _check(run.words("check.json")),
-        "plan": _sentences(made.get("plan")),
+        "plan": [str(sentence) for sentence in _list(made.get("plan"))],
         "curves_alt": _curves_in_words(curves),
         "scores": _scores(metrics),
         "cases": _cases(run.table("scores/scores.csv")),
@@ -113,10 +113,9 @@ def _figures(
     shown = []
     dice = _part(metrics, "overall", "dice")
     if dice:
-        low, high = dice.get("mean_interval") or (None, None)
         label = "mean Dice of images kept out"
-        if low is not None:
-            label += f", 95 % interval {_number(low)}–{_number(high)}"
+        if _interval(dice):
+            label += f", 95 % interval {_interval(dice)}"
         shown.append({"value": _number(dice.get("mean")), "label": label})
         groups = metrics.get("groups", "?")
         shown.append({"value": str(metrics.get("cases", "?")), "label": f"images scored, in {groups} groups"})
@@ -139,7 +138,7 @@ def _check(words: dict[str, Any]) -> dict[str, Any] | None:
             "what": str(problem.get("what", "")),
             "where": _in_words(problem.get("where", ())),
         }
-        for problem in words.get("problems", ())
+        for problem in _list(words.get("problems"))
         if isinstance(problem, dict)
     ]
     return {
@@ -158,8 +157,8 @@ def _scores(metrics: dict[str, Any]) -> dict[str, Any] | None:
         return None
     parts = per_class if len(per_class) == 1 else {"all classes": _part(metrics, "overall"), **per_class}
     by_group = _part(metrics, "by_group", "dice")
-    notes = [str(note) for note in metrics.get("notes", ())]
-    notes += [str(note) for note in metrics.get("left_out", ())]
+    notes = [str(note) for note in _list(metrics.get("notes"))]
+    notes += [str(note) for note in _list(metrics.get("left_out"))]
     if by_group.get("mean") is not None:
         interval = f" ({_interval(by_group)})" if _interval(by_group) else ""
         notes.append(
@@ -240,8 +239,9 @@ def _in_words(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _sentences(value: Any) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)] if value else []
+def _list(value: Any) -> list[Any]:
+    """What should be a list, as one: nothing is none, and a value alone is a list of one."""
+    return list(value) if isinstance(value, list | tuple) else [value] if value else []
 
 
 def _part(words: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -255,8 +255,8 @@ def _part(words: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _interval(part: dict[str, Any], name: str = "mean_interval") -> str:
-    low, high = part.get(name) or (None, None)
-    return "" if low is None or high is None else f"{_number(low)}–{_number(high)}"
+    ends = [end for end in _list(part.get(name)) if isinstance(end, int | float)]
+    return f"{_number(ends[0])}–{_number(ends[1])}" if len(ends) == 2 else ""
 
 
 def _number(value: Any) -> str:

@@ -86,3 +86,13 @@ def test_where_no_interval_can_be_given_it_says_why():
     assert str(bootstrap([0.5, 0.5], [1, 2])) == "0.500 (0.500 to 0.500)"
     with pytest.raises(UlnaError, match="need as many groups"):
         bootstrap([0.5, 0.7], ["a"])
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), min_size=2, max_size=20))
+def test_the_fast_ways_are_the_plain_way(pairs):
+    values, groups = [v / 9 for v, _ in pairs], [g for _, g in pairs]
+    for fast in (mean, median):
+        plain = bootstrap(values, groups, statistic=lambda v, fast=fast: fast(v), draws=100)
+        quick = bootstrap(values, groups, statistic=fast, draws=100)
+        assert (quick.low, quick.high) == pytest.approx((plain.low, plain.high), nan_ok=True)

@@ -14,14 +14,14 @@ from rich.table import Table
 
 from ulna.classes import Classes, understand
 from ulna.config import Config
-from ulna.dataset import Case, Dataset, Progress, load_image, load_truth, quiet, select
+from ulna.dataset import Case, Dataset, Progress, case_names, load_image, load_truth, quiet, select
 from ulna.errors import UlnaError
 from ulna.formats import pages, read
 from ulna.formats.archive import is_archive
 from ulna.image import Array, Image, Source
 from ulna.layouts import find_images, read_dataset
 from ulna.layouts.listing import list_place
-from ulna.leaks import find_groups
+from ulna.leaks import find_groups, unite
 from ulna.pictures.results import Row, results_picture
 from ulna.scores import Scored, Summary, confusion, summarise
 from ulna.scores.files import check_free, whole_folder, write_scores
@@ -139,9 +139,7 @@ class _Passed:
         return self.function(image)
 
 
-def _predictor(
-    given: str | Path | Predictor, predict: Predict | None, classes: Classes | None
-) -> Predictor | None:
+def _predictor(given: str | Path | Predictor, predict: Predict | None, classes: Classes | None) -> Predictor | None:
     """The model that makes masks; None where they lie in files."""
     if predict is not None and classes is not None:
         return _Passed(classes, predict)
@@ -149,9 +147,7 @@ def _predictor(
     if predict is None:
         return model
     if model is None:
-        raise UlnaError(
-            "the masks' classes are not known: pass 'classes' with 'predict', or name a run", where=given
-        )
+        raise UlnaError("the masks' classes are not known: pass 'classes' with 'predict', or name a run", where=given)
     return _Passed(model.classes, predict)
 
 
@@ -175,7 +171,7 @@ def _with_truth(
     """The cases to score, each with truth and group, and what is to be said about them."""
     dataset = data if isinstance(data, Dataset) else _read(data, bare=bare)
     if cases is not None:
-        dataset = select(dataset, _names(cases))
+        dataset = select(dataset, case_names(cases))
     known = tuple(case for case in dataset.cases if case.truth)
     if not known:
         raise UlnaError(
@@ -212,17 +208,7 @@ def _grouped(cases: Sequence[Case], progress: Progress) -> tuple[Case, ...]:
     if not all(case.images for case in cases):
         return tuple(replace(case, group=group) for case, group in zip(cases, own, strict=True))
     leaks = find_groups(_Images(cases), [case.name for case in cases], progress=progress)
-    joined: dict[str, str] = {}  # a group → an earlier one that it belongs to
-
-    def first(group: str) -> str:
-        while joined.get(group, group) != group:
-            group = joined[group]
-        return group
-
-    for one, *others in leaks.joined:
-        for other in others:
-            joined[first(own[other])] = first(own[one])
-    return tuple(replace(case, group=first(group)) for case, group in zip(cases, own, strict=True))
+    return tuple(replace(case, group=group) for case, group in zip(cases, unite(own, leaks), strict=True))
 
 
 class _Images(Sequence[Array]):
@@ -242,16 +228,6 @@ class _Images(Sequence[Array]):
         if isinstance(index, slice):
             return _Images(self._cases[index])
         return load_image(self._cases[index]).array
-
-
-def _names(cases: str | Path | Sequence[str]) -> list[str]:
-    if not isinstance(cases, str | Path):
-        return list(cases)
-    try:
-        lines = Path(cases).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UlnaError(f"the list of cases cannot be read: {error}", where=cases) from error
-    return [line.strip() for line in lines if line.strip()]
 
 
 def _understand(cases: Sequence[Case]) -> Classes:
@@ -276,9 +252,7 @@ def _filed(masks: dict[str, Source], classes: Classes) -> Maker:
         try:
             return classes.apply(read(masks[case.name]).array)
         except UlnaError as error:
-            raise (
-                error if error.where else UlnaError(error.what, where=masks[case.name], hint=error.hint)
-            ) from error
+            raise (error if error.where else UlnaError(error.what, where=masks[case.name], hint=error.hint)) from error
 
     return make
 
@@ -321,9 +295,7 @@ def _fits(mask: Array, classes: Classes) -> bool:
     return int(mask.max(initial=0)) != 1 or bool(indices.any())
 
 
-def _score(
-    cases: Sequence[Case], maker: Maker, classes: Classes, *, progress: Progress
-) -> tuple[Scored, ...]:
+def _score(cases: Sequence[Case], maker: Maker, classes: Classes, *, progress: Progress) -> tuple[Scored, ...]:
     scored: list[Scored] = []
     faults: list[UlnaError] = []
     for case in progress(cases, "scoring"):
@@ -341,9 +313,7 @@ def _score(
     if len(faults) == 1:
         raise faults[0]
     if faults:
-        raise UlnaError(
-            f"{len(faults)} masks cannot be scored:\n" + "\n".join(str(fault) for fault in faults)
-        )
+        raise UlnaError(f"{len(faults)} masks cannot be scored:\n" + "\n".join(str(fault) for fault in faults))
     return tuple(scored)
 
 

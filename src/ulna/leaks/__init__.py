@@ -114,6 +114,21 @@ def group(prints: Sequence[Fingerprint], names: Sequence[str]) -> Leaks:
     return Leaks(tuple(names), groups, (*pairs, *overlaps, *seams))
 
 
+def unite(groups: Sequence[str], leaks: Leaks) -> tuple[str, ...]:
+    """Groups that are known (one name an image) joined with those of leaks; each keeps its first name."""
+    first: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while first.setdefault(name, name) != name:
+            name = first[name]
+        return name
+
+    for one, *others in leaks.joined:
+        for other in others:
+            first[root(groups[other])] = root(groups[one])
+    return tuple(root(name) for name in groups)
+
+
 class _Joined:
     """Union-find: sets that are joined pair by pair; the root of a set is its first member."""
 

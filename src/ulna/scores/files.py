@@ -27,9 +27,7 @@ def check_free(folder: Path, files: Sequence[str]) -> None:
     """Raise UlnaError unless `folder` does not exist or holds only `files`, which may be replaced."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UlnaError("this is no folder", where=folder, hint="Name a folder for the scores with --out.")
-    foreign = (
-        sorted(entry.name for entry in folder.iterdir() if entry.name not in files) if folder.exists() else []
-    )
+    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in files) if folder.exists() else []
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise UlnaError(

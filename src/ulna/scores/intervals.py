@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ulna.errors import UlnaError
 
 Values = npt.NDArray[np.float64]
+Times = npt.NDArray[np.intp]
 Statistic = Callable[[Values], float]
 
 
@@ -71,28 +72,33 @@ def bootstrap(
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1 or len(numbers) != len(groups):
         raise UlnaError(f"{numbers.size} values need as many groups, not {len(groups)}")
-    members = _members(numbers, groups)
-    scored = numbers[~np.isnan(numbers)]
-    cases, count = int(scored.size), len(members)
+    known = ~np.isnan(numbers)
+    scored = numbers[known]
+    own = [group for group, keep in zip(groups, known, strict=True) if keep]
+    places = {group: place for place, group in enumerate(dict.fromkeys(own))}
+    cases, count = int(scored.size), len(places)
     nan = float("nan")
     if not cases:
         return Interval(nan, nan, nan, 0, 0, "no case has a score")
     estimate = float(statistic(scored))
     if count < 2:
-        return Interval(
-            estimate, nan, nan, cases, 1, "one group alone says nothing about how much groups differ"
-        )
+        return Interval(estimate, nan, nan, cases, 1, "one group alone says nothing about how much groups differ")
     picks = np.random.default_rng(seed).integers(count, size=(draws, count))
-    spread = [float(statistic(np.concatenate([members[g] for g in pick]))) for pick in picks]
+    times = np.stack([np.bincount(pick, minlength=count) for pick in picks])
+    spread = _resampled(scored, times[:, [places[group] for group in own]], statistic)
     tail = (1 - level) / 2
     low, high = np.quantile(spread, (tail, 1 - tail))
     return Interval(estimate, float(low), float(high), cases, count)
 
 
-def _members(numbers: Values, groups: Sequence[Hashable]) -> list[Values]:
-    """The scored values of each group, groups in the order in which they first appear."""
-    gathered: dict[Hashable, list[float]] = {}
-    for number, group in zip(numbers.tolist(), groups, strict=True):
-        if not math.isnan(number):
-            gathered.setdefault(group, []).append(number)
-    return [np.asarray(own, dtype=np.float64) for own in gathered.values()]
+def _resampled(values: Values, times: Times, statistic: Statistic) -> Values:
+    """The statistic of each draw, (draws,), where draw d holds value v `times[d, v]` times."""
+    if statistic is mean:
+        return np.asarray((times @ values) / times.sum(axis=1))
+    if statistic is median:
+        order = np.argsort(values)
+        reached = times[:, order].cumsum(axis=1)  # how many drawn values are no larger than this one
+        total = reached[:, -1:]
+        low, high = ((reached > middle).argmax(axis=1) for middle in ((total - 1) // 2, total // 2))
+        return np.asarray((values[order][low] + values[order][high]) / 2)
+    return np.array([statistic(np.repeat(values, drawn)) for drawn in times])

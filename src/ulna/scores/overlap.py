@@ -133,9 +133,7 @@ def _check(array: Array, classes: int, what: str) -> None:
         raise UlnaError(f"the {what} must hold whole numbers (class indices), not {array.dtype}")
     if array.size and (int(array.min()) < 0 or int(array.max()) >= classes):
         low, high = int(array.min()), int(array.max())
-        raise UlnaError(
-            f"the {what} holds values from {low} to {high}, but the classes are 0 to {classes - 1}"
-        )
+        raise UlnaError(f"the {what} holds values from {low} to {high}, but the classes are 0 to {classes - 1}")
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -140,16 +140,12 @@ def summarise(cases: Sequence[Scored], *, seed: int = 0) -> Summary:
     """Means, medians and bootstrap 95 % intervals over groups. All cases have the same classes, in order."""
     groups = [case.group for case in cases]
 
-    def part(
-        name: str, take: Callable[[Scored], Sequence[Overlap]], score: Callable[[Scored, str], float]
-    ) -> Part:
+    def part(name: str, take: Callable[[Scored], Sequence[Overlap]], score: Callable[[Scored, str], float]) -> Part:
         spreads = {what: _spread([score(case, what) for case in cases], groups, seed=seed) for what in SCORES}
         return Part(name, spreads, _states([overlap for case in cases for overlap in take(case)]))
 
     def single(k: int, name: str) -> Part:
-        return part(
-            name, lambda case: [case.overlaps[k]], lambda case, what: float(getattr(case.overlaps[k], what))
-        )
+        return part(name, lambda case: [case.overlaps[k]], lambda case, what: float(getattr(case.overlaps[k], what)))
 
     names = [overlap.name for overlap in cases[0].overlaps] if cases else []
     return Summary(

@@ -1,0 +1,163 @@
+"""The report: from a whole run, an empty one, a hostile one; and that it needs nothing but itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from ulna.errors import UlnaError
+from ulna.report import write_report
+from ulna.scores import Scored, confusion, summarise
+from ulna.scores.files import write_scores
+
+CLASSES = ("background", "nucleus")
+EVIL = "<script>alert('1')</script>\"&"
+VOID = {"meta", "img", "br", "line"}
+
+
+class _Page(HTMLParser):
+    """The elements of a page, that they are closed in order, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def _page(run: Path) -> _Page:
+    page = _Page(write_report(run).read_text(encoding="utf-8"))
+    assert page.open == []
+    return page
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run as training leaves it behind."""
+    folder = tmp_path / "my run"
+    (folder / "scores").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    truth = rng.integers(2, size=(12, 1, 9, 9))
+    mask = np.where(rng.random(truth.shape) < 0.1, 1 - truth, truth)
+    scored = [
+        Scored.of(confusion(m, t, 2), CLASSES, name=f"case{k}", group=str(k // 3))
+        for k, (m, t) in enumerate(zip(mask, truth, strict=True))
+    ]
+    told = summarise(scored)
+    words = {"classes": CLASSES, "notes": ["255 is nucleus."], "left_out": told.left_out(), **told.as_json()}
+    (folder / "scores/metrics.json").write_text(json.dumps(words))
+    write_scores(folder / "scores/scores.csv", scored)
+    for name in ("samples", "augmented", "curves", "scores/cases"):
+        PIL.Image.new("RGB", (8, 8)).save(folder / f"{name}.png")
+    problem = {"what": "3 masks are empty", "where": ["case1", "case2"], "severity": "warning"}
+    (folder / "check.json").write_text(json.dumps({"sentence": "Pairs of folders.", "problems": [problem]}))
+    (folder / "metrics.csv").write_text("epoch,val_dice\n1,0.5\n2,0.75\n3,\n")
+    (folder / "run.json").write_text(
+        json.dumps(
+            {
+                "command": "ulna train data --out run", "seed": 7, "seconds": 615, "data_hash": "9f86d081",
+                "plan": ["A 2D unet.", "10 minutes in all."], "versions": {"torch": "2.13.0"},
+            }
+        )
+    )  # fmt: skip
+    (folder / "config.yaml").write_text("preset: default\n")
+    (folder / "train.txt").write_text("a\nb\n")
+    return folder
+
+
+def test_a_whole_run_is_told(run):
+    page = _page(run)
+    for words in (
+        "my run", "Pairs of folders.", "3 masks are empty", "case1, case2", "A 2D unet.", "255 is nucleus.",
+        "ulna train data --out run", "9f86d081", "torch: 2.13.0", "preset: default", "10 min 15 s",
+        "12 images in 4 groups",
+    ):  # fmt: skip
+        assert words in page.text, words
+    dice = json.loads((run / "scores/metrics.json").read_text())["overall"]["dice"]
+    low, high = dice["mean_interval"]
+    assert f"{dice['mean']:.3f}" in page.text
+    assert f"{low:.3f}–{high:.3f}" in page.text
+    assert len(page.all("circle")) == 12
+    images = page.all("img")
+    assert len(images) == 4
+    assert all(image["alt"] for image in images)
+    assert any("best validation Dice is 0.750" in (image["alt"] or "") for image in images)
+    assert "This run holds no" not in page.text
+
+
+def test_it_needs_nothing_but_itself(run):
+    page = _page(run)
+    assert {"script", "link", "iframe", "object"}.isdisjoint(tag for tag, _ in page.found)
+    places = [
+        value for _, attributes in page.found for name, value in attributes.items() if name in ("src", "href")
+    ]
+    assert all(re.match(r"data:image/png;base64,|#", place or "") for place in places)
+    assert "url(" not in (run / "report.html").read_text()
+    assert "http" not in re.sub(r'http-equiv="', "", (run / "report.html").read_text())
+
+
+def test_an_empty_run_says_what_is_missing(tmp_path):
+    page = _page(tmp_path)
+    for name in ("check.json", "run.json", "curves.png", "scores/metrics.json"):
+        assert name in page.text
+    assert page.all("img") == []
+
+
+def test_names_from_a_file_system_do_no_harm(run, tmp_path):
+    hostile = run.rename(tmp_path / "<b>&'run")
+    (hostile / "run.json").write_text(
+        json.dumps({"command": EVIL, EVIL: EVIL, "plan": [EVIL], "versions": {EVIL: 1}})
+    )
+    problem = {"what": EVIL, "where": [EVIL], "severity": EVIL}
+    (hostile / "check.json").write_text(json.dumps({"sentence": EVIL, EVIL: EVIL, "problems": [problem]}))
+    (hostile / "config.yaml").write_text(EVIL)
+    (hostile / "train.txt").write_text(EVIL)
+    words = json.loads((hostile / "scores/metrics.json").read_text())
+    words |= {"notes": [EVIL], "per_class": {EVIL: words["overall"]}}
+    (hostile / "scores/metrics.json").write_text(json.dumps(words))
+    table = (hostile / "scores/scores.csv").read_text().replace("case1,", "</table><script>,")
+    (hostile / "scores/scores.csv").write_text(table.replace("nucleus", "<svg onload=x>"))
+    page = _page(hostile)
+    assert page.all("script") == []
+    assert not any(name.startswith("on") for _, attributes in page.found for name in attributes)
+    assert page.text.count(EVIL) >= 8
+
+
+@pytest.mark.parametrize("broken", ["check.json", "run.json", "scores/metrics.json", "train.txt"])
+@pytest.mark.parametrize(
+    "content", [b"{", b"[1]", b"\xff\xfe\x00", b"{}", b'{"plan": 3, "problems": 5, "overall": 1}']
+)
+def test_what_cannot_be_read_is_said(run, broken, content):
+    (run / broken).write_bytes(content)
+    page = _page(run)
+    if content == b"\xff\xfe\x00":
+        assert f"{broken} could not be read" in page.text
+
+
+def test_there_must_be_a_run(tmp_path):
+    with pytest.raises(UlnaError, match="no such run"):
+        write_report(tmp_path / "none")
