@@ -112,9 +112,7 @@ def test_a_whole_run_is_told(run):
 def test_it_needs_nothing_but_itself(run):
     page = _page(run)
     assert {"script", "link", "iframe", "object"}.isdisjoint(tag for tag, _ in page.found)
-    places = [
-        value for _, attributes in page.found for name, value in attributes.items() if name in ("src", "href")
-    ]
+    places = [value for _, attributes in page.found for name, value in attributes.items() if name in ("src", "href")]
     assert all(re.match(r"data:image/png;base64,|#", place or "") for place in places)
     assert "url(" not in (run / "report.html").read_text()
     assert "http" not in re.sub(r'http-equiv="', "", (run / "report.html").read_text())
@@ -129,9 +127,7 @@ def test_an_empty_run_says_what_is_missing(tmp_path):
 
 def test_names_from_a_file_system_do_no_harm(run, tmp_path):
     hostile = run.rename(tmp_path / "<b>&'run")
-    (hostile / "run.json").write_text(
-        json.dumps({"command": EVIL, EVIL: EVIL, "plan": [EVIL], "versions": {EVIL: 1}})
-    )
+    (hostile / "run.json").write_text(json.dumps({"command": EVIL, EVIL: EVIL, "plan": [EVIL], "versions": {EVIL: 1}}))
     problem = {"what": EVIL, "where": [EVIL], "severity": EVIL}
     (hostile / "check.json").write_text(json.dumps({"sentence": EVIL, EVIL: EVIL, "problems": [problem]}))
     (hostile / "config.yaml").write_text(EVIL)
@@ -148,9 +144,7 @@ def test_names_from_a_file_system_do_no_harm(run, tmp_path):
 
 
 @pytest.mark.parametrize("broken", ["check.json", "run.json", "scores/metrics.json", "train.txt"])
-@pytest.mark.parametrize(
-    "content", [b"{", b"[1]", b"\xff\xfe\x00", b"{}", b'{"plan": 3, "problems": 5, "overall": 1}']
-)
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff\xfe\x00", b"{}", b'{"plan": 3, "problems": 5, "overall": 1}'])
 def test_what_cannot_be_read_is_said(run, broken, content):
     (run / broken).write_bytes(content)
     page = _page(run)
@@ -161,3 +155,9 @@ def test_what_cannot_be_read_is_said(run, broken, content):
 def test_there_must_be_a_run(tmp_path):
     with pytest.raises(UlnaError, match="no such run"):
         write_report(tmp_path / "none")
+
+
+def test_one_group_alone_is_said(run):
+    words = json.loads((run / "scores/metrics.json").read_text())
+    (run / "scores/metrics.json").write_text(json.dumps(words | {"groups": 1}))
+    assert "They are of one group" in _page(run).text

@@ -106,9 +106,7 @@ def _content(run: _Run) -> dict[str, Any]:
     }
 
 
-def _figures(
-    metrics: dict[str, Any], made: dict[str, Any], lists: Sequence[tuple[str, list[str]]]
-) -> list[Any]:
+def _figures(metrics: dict[str, Any], made: dict[str, Any], lists: Sequence[tuple[str, list[str]]]) -> list[Any]:
     """The few numbers at the top: what a reader looks for first."""
     shown = []
     dice = _part(metrics, "overall", "dice")
@@ -143,7 +141,9 @@ def _check(words: dict[str, Any]) -> dict[str, Any] | None:
     ]
     return {
         "sentences": [
-            text for text in (words.get("sentence"), _part(words, "classes").get("sentence")) if text
+            f"{str(text).rstrip('.')}."
+            for text in (words.get("sentence"), _part(words, "classes").get("sentence"))
+            if text
         ],
         "facts": _facts(words, leave=("sentence", "problems", "classes", "leaks", "groups", "cases")),
         "problems": problems,
@@ -165,26 +165,34 @@ def _scores(metrics: dict[str, Any]) -> dict[str, Any] | None:
             "With all pixels of a group taken together, so that each group counts once, the mean Dice is "
             f"{_number(by_group['mean'])}{interval}."
         )
-    cases, groups = metrics.get("cases", "?"), metrics.get("groups", "?")
     return {
-        "how": (
-            f"{cases} images in {groups} groups were kept out of the training and scored at their own "
-            "resolution. Images that belong together (a patient, a stack, tiles of one picture, duplicates) "
-            "are one group and lie on one side of the split. The intervals come from drawing whole groups "
-            "again and again (bootstrap). These images also chose the best epoch, so images that were never "
-            "used may score lower."
-        ),
+        "how": _how(str(metrics.get("cases", "?")), metrics.get("groups")),
         "heads": [*_SCORES.values(), "Dice, median", "images"],
         "rows": [{"name": name, "cells": _cells(part)} for name, part in parts.items()],
         "notes": notes,
     }
 
 
+def _how(cases: str, groups: Any) -> str:
+    """How the scores were obtained."""
+    chose = "These images also chose the best epoch, so images that were never used may score lower."
+    if groups == 1:
+        return (
+            f"{cases} images were kept out of the training and scored at their own resolution. They are of one "
+            f"group, so that no interval can be given, and if the training saw others of it, they flatter. {chose}"
+        )
+    return (
+        f"{cases} images in {groups} groups were kept out of the training and scored at their own resolution. "
+        "Images that belong together (a patient, a stack, tiles of one picture, duplicates) are one group and "
+        "lie on one side of the split. The intervals come from drawing whole groups again and again "
+        f"(bootstrap). {chose}"
+    )
+
+
 def _cells(part: dict[str, Any]) -> list[dict[str, str]]:
     dice = _part(part, "dice")
     means = [
-        {"value": _number(_part(part, name).get("mean")), "interval": _interval(_part(part, name))}
-        for name in _SCORES
+        {"value": _number(_part(part, name).get("mean")), "interval": _interval(_part(part, name))} for name in _SCORES
     ]
     median = {"value": _number(dice.get("median")), "interval": _interval(dice, "median_interval")}
     return [*means, median, {"value": str(dice.get("cases", "?")), "interval": ""}]

@@ -235,9 +235,7 @@ def test_what_is_named_wrongly_is_said(place):
 def test_three_classes_of_real_cells(data, tmp_path):
     dataset = read_dataset(data / "segmentation_wbc.zip")
     few = replace(dataset, cases=dataset.cases[:14])
-    classes = Classes(
-        ("background", "cytoplasm", "nucleus"), ((0,), (128,), (255,)), "classes", "0, 128 and 255."
-    )
+    classes = Classes(("background", "cytoplasm", "nucleus"), ((0,), (128,), (255,)), "classes", "0, 128 and 255.")
 
     def bright(image: Image) -> Image:
         grey = image.array.mean(axis=0, keepdims=True)
@@ -248,6 +246,15 @@ def test_three_classes_of_real_cells(data, tmp_path):
     overall = found.summary.overall.scores["dice"]
     assert 0.2 < overall.mean.low < overall.mean.estimate < overall.mean.high < 1
     nucleus = found.summary.classes[1].scores["dice"].mean.estimate
-    assert overall.mean.estimate == pytest.approx(
-        (nucleus + found.summary.classes[0].scores["dice"].mean.estimate) / 2
+    assert overall.mean.estimate == pytest.approx((nucleus + found.summary.classes[0].scores["dice"].mean.estimate) / 2)
+
+
+def test_the_tally_by_group_is_shown_where_it_differs(place):
+    dataset = read_dataset(place / "data")
+    paired = replace(
+        dataset, cases=tuple(replace(case, group="ab" if case.name in "ab" else "cd") for case in dataset.cases)
     )
+    console = Console(width=140)
+    with console.capture() as captured:
+        console.print(evaluate(place / "predicted", paired, out=place / "scores"))
+    assert "Dice with all pixels of a group together" in captured.get()

@@ -74,7 +74,8 @@ class Evaluation:
             dice, *rest = part.scores.values()
             cells = [_shown(dice.median.estimate), *(_shown(score.mean.estimate) for score in rest)]
             table.add_row(escape(part.name), str(dice.mean), *cells, str(dice.mean.cases))
-        lines = [*self.notes, *told.left_out(), f"written to {self.folder}: {', '.join(FILES)}"]
+        by_group = [f"Dice with all pixels of a group together: {told.by_group.mean}"] if told.joined else []
+        lines = [*by_group, *self.notes, *told.left_out(), f"written to {self.folder}: {', '.join(FILES)}"]
         return Group(table, *(escape(line) for line in lines))
 
 
@@ -336,10 +337,13 @@ def _telling(scored: Sequence[Scored]) -> list[tuple[str, Scored]]:
     places = {0: "worst", last: "best", middle: "median"} if last > 1 else {0: "worst", last: "best"}
     if last >= 11:
         places |= {1: "second worst", middle + 1: "median, the next", last - 1: "second best"}
-    return [
-        (f"{places[place]}: {ranked[place].name} — Dice {ranked[place].dice:.3f}", ranked[place])
-        for place in sorted(places)
-    ]
+    return [(f"{places[place]}: {_titled(ranked[place])}", ranked[place]) for place in sorted(places)]
+
+
+def _titled(case: Scored) -> str:
+    """Name and Dice of a case, and what is special about it."""
+    odd = [overlap.state for overlap in case.overlaps if overlap.state in ("false alarm", "missed")]
+    return f"{case.name} — Dice {case.dice:.3f}" + (f" ({', '.join(dict.fromkeys(odd))})" if odd else "")
 
 
 def _row(case: Case, title: str, maker: Maker, classes: Classes) -> Row:

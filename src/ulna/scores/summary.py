@@ -102,6 +102,11 @@ class Summary:
     cases: int
     groups: int
 
+    @property
+    def joined(self) -> bool:
+        """Whether some groups hold several cases, so that scores by group say something of their own."""
+        return 1 < self.groups < self.cases
+
     def left_out(self) -> list[str]:
         """In words what the means leave out, what counts as 0 in them, and why an interval is missing."""
         states, dice = self.overall.states, self.overall.scores["dice"].mean
