@@ -81,9 +81,9 @@ def write(path: Path, image: Image) -> None:
             where=path,
             hint="Write it as .tif.",
         )
-    data = imagecodecs.png_encode(
-        np.ascontiguousarray(array[0] if len(array) == 1 else np.moveaxis(array, 0, -1))
-    )
+    # A copy, not only "contiguous": the strides of axes of length 1 must be right too.
+    samples = array[0] if len(array) == 1 else np.moveaxis(array, 0, -1)
+    data = imagecodecs.png_encode(samples.copy())
     with appears_whole(path) as beside:
         beside.write_bytes(data)
 

@@ -42,9 +42,7 @@ def read(stream: BinaryIO, source: Source) -> Image:
         planes = [_plane(series, page, stream, source) for page in wanted]
         spacing, unit = read_spacing(tiff, volume=len(planes) > 1)
     array = planes[0] if len(planes) == 1 else np.stack(planes, axis=1)
-    return Image(
-        array.astype(np.uint8) if array.dtype == bool else array, spacing=spacing, unit=unit, source=source
-    )
+    return Image(array.astype(np.uint8) if array.dtype == bool else array, spacing=spacing, unit=unit, source=source)
 
 
 def pages(stream: BinaryIO, source: Source) -> int:
@@ -111,6 +109,8 @@ def _plane(series: Any, page: int, stream: BinaryIO, source: Source) -> Array:
         parts = [_samples(frame.asarray(), first.axes) for frame in frames]
     else:
         parts = [_samples(part, axes) for part, axes in _cut(series, page, source)]
+    if any(part.shape[:2] != (height, width) for part in parts):
+        raise ReadError("this TIFF is damaged: its pixels are not those that it announces", where=source)
     parts = [_coloured(part, first) for part in parts]
     return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
@@ -136,9 +136,9 @@ def _cut(series: Any, page: int, source: Source) -> list[tuple[Array, str]]:
     order = [axes.index(axis) for axis in axes if axis not in kept] + [
         axes.index(axis) for axis in "CYXS" if axis in kept
     ]
-    plane = array.transpose(order).reshape(
-        -1, *(array.shape[axes.index(axis)] for axis in "CYXS" if axis in kept)
-    )[page]
+    plane = array.transpose(order).reshape(-1, *(array.shape[axes.index(axis)] for axis in "CYXS" if axis in kept))[
+        page
+    ]
     inner = "YXS" if "S" in kept else "YX"
     return [(part, inner) for part in plane] if "C" in kept else [(plane, inner)]
 
@@ -152,12 +152,7 @@ def _coloured(array: Array, first: Any) -> Array:
     """(Y, X[, S]) → (C, Y, X): upright, palette expanded, constant alpha dropped."""
     tag = first.tags.get(ORIENTATION)
     array = upright(array, int(tag.value) if tag is not None else 1)
-    if (
-        first.photometric == PALETTE
-        and first.colormap is not None
-        and array.ndim == 2
-        and array.dtype == np.uint8
-    ):
+    if first.photometric == PALETTE and first.colormap is not None and array.ndim == 2 and array.dtype == np.uint8:
         # The palette has 16 bits a colour; the file's other side is a screen with 8.
         colours = (first.colormap.T >> 8).astype(np.uint8)
         return channels_first(colours[array], grey=True)

@@ -47,8 +47,6 @@ def _remove(beside: Path) -> None:
 def cannot_write(error: OSError, path: Path) -> UlnaError:
     """What the system says when a file cannot be written, in plain words."""
     if error.errno in FULL:
-        return UlnaError(
-            "cannot be written: the disk is full", where=path, hint="Free some space and try again."
-        )
+        return UlnaError("cannot be written: the disk is full", where=path, hint="Free some space and try again.")
     reason = (error.strerror or str(error)).lower()
     return UlnaError(f"cannot be written: {reason}", where=path, hint="Choose another place for the output.")

@@ -1,0 +1,122 @@
+"""Archives read in place, and those made to do harm."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+
+from ulna import formats
+from ulna.errors import ReadError, UlnaError
+from ulna.formats.archive import members
+from ulna.image import Source
+
+PNG = imagecodecs.png_encode(np.arange(12, dtype=np.uint8).reshape(3, 4))
+
+
+def zipped(path: Path, files: dict[str, bytes]) -> Source:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return Source(path)
+
+
+def test_members_and_their_images(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "a.zip", {"one/": b"", "one/a.png": PNG, "b.png": PNG})
+    assert members(archive) == ("one/a.png", "b.png")
+    assert formats.read(Source(archive.path, ("one/a.png",))).array.shape == (1, 3, 4)
+
+
+def test_a_zip_within_a_zip_is_read_in_place(tmp_path: Path) -> None:
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("a.png", PNG)
+    outer = zipped(tmp_path / "outer.zip", {"stage1_train.zip": inner.getvalue()})
+    source = Source(outer.path, ("stage1_train.zip", "a.png"))
+    assert members(Source(outer.path, ("stage1_train.zip",))) == ("a.png",)
+    assert formats.read(source).array.shape == (1, 3, 4)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["outer.zip"]
+
+
+def test_pages_of_a_stack_within(tmp_path: Path) -> None:
+    stack = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, stack, photometric="minisblack")
+    archive = zipped(tmp_path / "a.zip", {"s.tif": stream.getvalue()})
+    assert formats.pages(Source(archive.path, ("s.tif",))) == 3
+    for page in range(3):
+        array = formats.read(Source(archive.path, ("s.tif",), page)).array
+        np.testing.assert_array_equal(array[0], stack[page])
+
+
+def test_an_archive_that_changes_is_opened_anew(tmp_path: Path) -> None:
+    zipped(tmp_path / "a.zip", {"a.png": PNG})
+    assert members(Source(tmp_path / "a.zip")) == ("a.png",)
+    zipped(tmp_path / "a.zip", {"a.png": PNG, "b.png": PNG})
+    assert members(Source(tmp_path / "a.zip")) == ("a.png", "b.png")
+
+
+@pytest.mark.parametrize("name", ["../../evil.png", "/etc/evil.png", "a/../../evil.png", "C:\\evil.png", "..\\x.png"])
+def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
+    archive = zipped(tmp_path / "a.zip", {"good.png": PNG, name: PNG})
+    with pytest.raises(UlnaError, match="leads out of it") as raised:
+        members(archive)
+    assert name.rsplit("/", 1)[-1] in str(raised.value)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_a_bomb_is_refused_by_what_it_declares(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "a.zip", {"good.png": PNG, "bomb.png": b"\0" * 2_000_000})
+    declare(archive.path, "bomb.png", 3 << 30)
+    with pytest.raises(UlnaError, match=r"'bomb\.png'.*3\.0 GiB: this is a bomb"):
+        members(archive)
+
+
+def test_a_header_that_lies_does_not_fill_the_memory(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "a.zip", {"bomb.png": b"\0" * 300_000_000})
+    declare(archive.path, "bomb.png", 100)
+    with pytest.raises(ReadError, match=r"bomb\.png"):
+        formats.read(Source(archive.path, ("bomb.png",)))
+
+
+def declare(path: Path, name: str, size: int) -> None:
+    """Change the size that the archive's directory declares for a member."""
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\x01\x02", 0, data.rindex(name.encode()))
+    data[entry + 24 : entry + 28] = size.to_bytes(4, "little")
+    path.write_bytes(data)
+
+
+def test_damaged_archives(tmp_path: Path) -> None:
+    (tmp_path / "text.zip").write_text("no archive")
+    with pytest.raises(ReadError, match="no zip archive"):
+        members(Source(tmp_path / "text.zip"))
+    archive = zipped(tmp_path / "cut.zip", {"a.png": PNG, "b.png": bytes(np.random.default_rng(0).bytes(5000))})
+    whole = archive.path.read_bytes()
+    archive.path.write_bytes(whole[:3000])
+    with pytest.raises(ReadError, match=r"cut\.zip"):
+        members(archive)
+    flipped = bytearray(whole)
+    flipped[1500] ^= 255
+    archive.path.write_bytes(flipped)
+    with pytest.raises(ReadError, match=r"b\.png"):
+        formats.read(Source(archive.path, ("b.png",)))
+    with pytest.raises(ReadError, match="no such member"):
+        formats.read(Source(archive.path, ("c.png",)))
+    with pytest.raises(ReadError, match="No such file"):
+        members(Source(tmp_path / "absent.zip"))
+
+
+def test_an_encrypted_member_is_said_to_be(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "a.zip", {"a.png": PNG})
+    data = bytearray(archive.path.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(mark) + place] |= 1
+    archive.path.write_bytes(data)
+    with pytest.raises(ReadError, match="it is encrypted"):
+        formats.read(Source(archive.path, ("a.png",)))
