@@ -67,7 +67,7 @@ def test_seams_name_axis_and_direction() -> None:
     upper, lower = np.split(cells((256, 192), 5), 2, axis=1)
     (seam,) = find_seams([faces(lower), faces(upper)])
     assert (seam.first, seam.second, seam.axis) == (1, 0, 0)
-    assert seam.strength == seam.likeness + seam.lead > 2
+    assert seam.strength == seam.likeness + seam.lead > 1.5
 
 
 def test_colours_and_floats() -> None:

@@ -58,9 +58,7 @@ class Check:
     def classes(self) -> Classes:
         """What the values of the masks mean. Raises UlnaError where that could not be found out."""
         if self.understood is None:
-            raise UlnaError(
-                "the masks were not understood", hint=self.problems[0].what if self.problems else ""
-            )
+            raise UlnaError("the masks were not understood", hint=self.problems[0].what if self.problems else "")
         return self.understood
 
     def as_dict(self) -> dict[str, Any]:
@@ -81,13 +79,8 @@ class Check:
             "sentence": self.dataset.sentence,
             **self.facts,
             "classes": classes | ({"share": list(self.share)} if told else {}),
-            "problems": [
-                {"severity": p.severity, "what": p.what, "where": list(p.where)} for p in self.problems
-            ],
-            "leaks": [
-                {"first": a, "second": b, "kind": p.kind, "strength": round(p.strength, 3)}
-                for a, b, p in kinds
-            ],
+            "problems": [{"severity": p.severity, "what": p.what, "where": list(p.where)} for p in self.problems],
+            "leaks": [{"first": a, "second": b, "kind": p.kind, "strength": round(p.strength, 3)} for a, b, p in kinds],
             "groups": {case.name: case.group for case in self.dataset.cases},
         }
 
@@ -176,9 +169,7 @@ def check(
     return result
 
 
-def _masks(
-    cases: Sequence[Case], looks: list[Look], failed: list[Failure], progress: Progress
-) -> Iterator[Array]:
+def _masks(cases: Sequence[Case], looks: list[Look], failed: list[Failure], progress: Progress) -> Iterator[Array]:
     """Read all cases, remember what was seen, and pass the masks on."""
     seen = look_at(cases)
     for _ in progress(cases, "Checking"):
@@ -244,9 +235,7 @@ def _leak_problems(looks: Sequence[Look], usable: Sequence[Case], leaks: Leaks) 
         if pair.kind == DUPLICATE and looks[pair.first].truth != looks[pair.second].truth
     ]
     if unlike:
-        found.append(
-            Problem(f"equal images have different masks: {numbered(len(unlike), 'pair')}", tuple(unlike))
-        )
+        found.append(Problem(f"equal images have different masks: {numbered(len(unlike), 'pair')}", tuple(unlike)))
     if leaks.joined:
         cases = sum(len(members) for members in leaks.joined)
         kinds = Counter(pair.kind for pair in leaks.pairs)
@@ -267,18 +256,14 @@ def _leak_problems(looks: Sequence[Look], usable: Sequence[Case], leaks: Leaks) 
     return found
 
 
-def _facts(
-    looks: Sequence[Look], cases: Sequence[Case], classes: Classes | None, share: Array
-) -> dict[str, str]:
+def _facts(looks: Sequence[Look], cases: Sequence[Case], classes: Classes | None, share: Array) -> dict[str, str]:
     """The table of what was found, in words."""
     if not looks:
         return {"images": "0 with a mask that can be used"}
     shapes = sorted({look.shape for look in looks}, key=lambda shape: (np.prod(shape), shape))
     facts = {
         "images": f"{len(looks)} with masks, in {numbered(len({case.group for case in cases}), 'group')}",
-        "size": " to ".join(
-            " × ".join(str(n) for n in shape) for shape in dict.fromkeys((shapes[0], shapes[-1]))
-        ),
+        "size": " to ".join(" × ".join(str(n) for n in shape) for shape in dict.fromkeys((shapes[0], shapes[-1]))),
         "channels": _counted([look.channels for look in looks]),
         "values": _counted([look.dtype for look in looks]),
     }

@@ -115,9 +115,7 @@ def fatal(looks: Sequence[Look]) -> list[Problem]:
     found = []
     if len(looks) == 1:
         found.append(
-            Problem(
-                "there is one case only: nothing is left to validate with", (looks[0].case.name,), "fatal"
-            )
+            Problem("there is one case only: nothing is left to validate with", (looks[0].case.name,), "fatal")
         )
     axes = Counter(len(look.shape) for look in looks)
     if len(axes) > 1:

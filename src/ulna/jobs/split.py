@@ -67,9 +67,7 @@ def split(
     folder = Path(out)
     there = [name for name in FILES if (folder / name).exists()]
     if there:
-        raise UlnaError(
-            f"there is a {there[0]} already", where=folder, hint="Name another folder, or remove it."
-        )
+        raise UlnaError(f"there is a {there[0]} already", where=folder, hint="Name another folder, or remove it.")
     found = check(data, config=config, progress=progress)
     _stop_if_fatal(found, data)
     rest, kept = split_by_group(found.dataset.cases, test, seed)

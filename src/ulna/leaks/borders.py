@@ -19,9 +19,9 @@ import numpy.typing as npt
 from ulna.image import Array
 
 #: How clear a seam must be: likeness + lead, in natural logarithms (see `Seam`).
-CLEAR = 2.0
+CLEAR = 1.5
 #: How far a seam must lead before the next best in any case.
-LEAD = 0.3
+LEAD = 0.6
 #: Largest chance that two unrelated borders of this little structure would give as small a step.
 CHANCE = 0.05
 #: Largest surplus of pixels that are brighter on one side of a seam, as a share: a step of the ground.
@@ -177,9 +177,7 @@ class _Lines:
         keep = np.zeros(shape, bool)
         for axis, size in enumerate(shape):
             distance = np.minimum(np.arange(size), size - np.arange(size))
-            keep |= (distance >= max(4, size // 16)).reshape(
-                [-1 if k == axis else 1 for k in range(len(shape))]
-            )
+            keep |= (distance >= max(4, size // 16)).reshape([-1 if k == axis else 1 for k in range(len(shape))])
         return np.asarray(cost[keep])
 
     def surplus(self, a: int, b: int) -> float:
@@ -199,9 +197,7 @@ class _Lines:
         freedom = float(power.sum() ** 2 / max((power**2).sum(), 1e-30))
         step = float(((far - near) ** 2).mean()) + self.noise
         apart = far.mean(axis=axes) - near.mean(axis=axes)
-        unrelated = (
-            float(far.var(axis=axes).mean() + near.var(axis=axes).mean() + (apart**2).mean()) + self.noise
-        )
+        unrelated = float(far.var(axis=axes).mean() + near.var(axis=axes).mean() + (apart**2).mean()) + self.noise
         ratio = min(step / unrelated, 1.0)
         return float(np.exp(0.5 * freedom * (1 - ratio + np.log(ratio))))
 

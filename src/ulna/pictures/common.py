@@ -43,9 +43,7 @@ def plane(array: Array, at: int | None = None) -> Array:
     if array.ndim == 3:
         return array
     if array.ndim != 4:
-        raise UlnaError(
-            f"an image has 2 or 3 spatial axes after its channels, this has the shape {array.shape}"
-        )
+        raise UlnaError(f"an image has 2 or 3 spatial axes after its channels, this has the shape {array.shape}")
     return array[:, array.shape[1] // 2 if at is None else at]
 
 

@@ -67,9 +67,7 @@ def samples_figure(samples: Sequence[Sample], classes: Sequence[str]) -> Figure:
             for index, name in enumerate(classes)
             if index
         ]
-        figure.legend(
-            handles=patches, loc="outside lower center", ncols=len(patches), frameon=False, fontsize=8
-        )
+        figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False, fontsize=8)
     return figure
 
 

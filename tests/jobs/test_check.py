@@ -1,0 +1,182 @@
+"""`check` says everything at once, the worst first, and gives the final groups."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from rich.console import Console
+from scipy import ndimage
+
+from ulna.config import Config
+from ulna.errors import UlnaError
+from ulna.image import Array
+from ulna.jobs.check import Check, check
+
+
+def cells(shape: tuple[int, int], seed: int) -> tuple[Array, Array]:
+    """A picture of cells and its mask, 0/255."""
+    draw = np.random.default_rng(seed)
+    spots = np.zeros(shape)
+    count = 300 * shape[0] * shape[1] // 256**2
+    spots[draw.integers(0, shape[0], count), draw.integers(0, shape[1], count)] = draw.uniform(0.3, 1, count)
+    spots = ndimage.gaussian_filter(spots, 3)
+    spots /= spots.max()
+    image = (12 + 150 * spots + draw.normal(0, 1.5, shape)).round().clip(0, 255).astype(np.uint8)
+    return image, ((spots > 0.3) * 255).astype(np.uint8)
+
+
+def put(folder: Path, name: str, image: Array, mask: Array | None) -> None:
+    for part, array in (("images", image), ("masks", mask)):
+        if array is not None:
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            Pillow.fromarray(array).save(folder / part / f"{name}.png")
+
+
+def healthy(folder: Path, count: int = 12) -> Path:
+    for index in range(count):
+        put(folder, f"cell{index:02d}", *cells((96, 96), index))
+    return folder
+
+
+def told(found: Check) -> str:
+    console = Console(width=160, file=io.StringIO(), record=True)
+    console.print(found)
+    return console.export_text()
+
+
+def test_a_healthy_data_set(tmp_path: Path) -> None:
+    found = check(healthy(tmp_path / "data"), out=tmp_path / "out")
+    assert not found.fatal
+    assert found.problems == ()
+    assert len(found.dataset.cases) == len({case.group for case in found.dataset.cases}) == 12
+    assert found.classes.names == ("background", "foreground")
+    assert sum(found.share) == pytest.approx(1)
+    text = told(found)
+    assert "Nothing was found wrong" in text
+    assert "12 with masks, in 12 groups" in text
+    words = json.loads((tmp_path / "out" / "check.json").read_text("utf-8"))
+    assert words == json.loads(json.dumps(found.as_dict()))
+    assert words["size"] == "96 × 96"
+    with Pillow.open(tmp_path / "out" / "samples.png") as picture:
+        assert picture.width > picture.height > 100
+    assert len(found.samples) == 8
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["check.json", "samples.png"]
+
+
+def test_everything_is_said_at_once_and_the_worst_first(tmp_path: Path) -> None:
+    data = healthy(tmp_path / "data")
+    image, mask = cells((96, 96), 100)
+    put(data, "no_mask", image, None)
+    put(data, "small_mask", *(cells((96, 96), 101)[0], mask[:50]))
+    put(data, "empty", cells((96, 96), 102)[0], mask * 0)
+    put(data, "odd", cells((96, 96), 103)[0], mask)
+    put(data, "flat", np.full((96, 96), 9, np.uint8), mask)
+    colour = np.stack([cells((96, 96), 104 + k)[0] for k in range(3)], axis=-1)
+    put(data, "colour", colour, mask)
+    (data / "images" / "odd.png").write_bytes((data / "images" / "odd.png").read_bytes()[:300])
+    Pillow.fromarray(mask).save(data / "masks" / "nobody.png")
+    found = check(data)
+    weights = [problem.severity for problem in found.problems]
+    assert weights == sorted(weights, key=["fatal", "warning", "note"].index)
+    assert not found.fatal
+    text = told(found)
+    for words in (
+        "1 images have no mask",
+        "1 masks belong to no image",
+        "cannot be read, left out: 1 case",
+        "mask of another size than the image, left out: 1 case",
+        "small_mask: image 96 × 96, mask 50 × 96",
+        "1 of 15 masks are empty",
+        "one value only is in 1 image",
+        "images have different numbers of channels: 1 in 14, 3 in 1",
+    ):
+        assert words in text, words
+    assert {case.name for case in found.dataset.cases}.isdisjoint({"no_mask", "small_mask", "odd"})
+
+
+def test_leaks_and_layout_groups_are_united(tmp_path: Path) -> None:
+    data = healthy(tmp_path / "data", 10)
+    image, mask = cells((192, 192), 50)
+    for row in (0, 1):
+        for column in (0, 1):
+            part = np.s_[96 * row : 96 * row + 96, 96 * column : 96 * column + 96]
+            put(data, f"tile{row}{column}", image[part], mask[part])
+    copy, other = cells((96, 96), 3)
+    put(data, "zcopy", copy, other[::-1])
+    found = check(data)
+    groups = {case.name: case.group for case in found.dataset.cases}
+    assert {groups[f"tile{row}{column}"] for row in (0, 1) for column in (0, 1)} == {"tile00"}
+    assert groups["cell03"] == groups["zcopy"] == "cell03"
+    assert len(set(groups.values())) == 11
+    text = told(found)
+    assert "6 cases leak into each other and were joined to 2 groups" in text
+    assert "equal images have different masks: 1 pair" in text
+
+
+def test_values_that_fit_no_class_are_fatal(tmp_path: Path) -> None:
+    data = healthy(tmp_path / "data")
+    image, mask = cells((96, 96), 50)
+    put(data, "strange", image, np.where(mask > 0, 77, 0).astype(np.uint8))
+    found = check(data, config=Config().changed({"data.values": [[0], [255]]}))
+    assert found.fatal
+    assert "strange: the mask holds 77" in told(found)
+
+
+def test_only_empty_masks_are_fatal(tmp_path: Path) -> None:
+    for index in range(3):
+        put(tmp_path, f"a{index}", cells((64, 64), index)[0], np.zeros((64, 64), np.uint8))
+    found = check(tmp_path)
+    assert found.fatal
+    assert "nothing to learn" in found.problems[0].what
+    with pytest.raises(UlnaError, match="not understood"):
+        _ = found.classes
+
+
+def test_one_image_is_fatal_and_none_usable_too(tmp_path: Path) -> None:
+    put(tmp_path / "one", "a", *cells((64, 64), 0))
+    assert [p.severity for p in check(tmp_path / "one").problems] == ["fatal"]
+    put(tmp_path / "none", "a", *cells((64, 64), 0))
+    put(tmp_path / "none", "b", *cells((64, 64), 1))
+    for path in (tmp_path / "none" / "images").iterdir():
+        path.write_bytes(path.read_bytes()[:60])
+    found = check(tmp_path / "none", out=tmp_path / "out")
+    assert found.fatal
+    assert "no case can be used" in found.problems[0].what
+    assert "0 with a mask" in told(found)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["check.json"]
+
+
+def test_overlapping_object_files_and_selected_cases(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bowl.zip", "w") as archive:
+        for index in range(3):
+            image, _ = cells((64, 64), index)
+            masks = np.zeros((2, 64, 64), np.uint8)
+            masks[0, 10:20, 10:20] = masks[1, 19:30, 19 + index : 30] = 255
+            for name, array in ((f"images/c{index}", image), ("masks/a", masks[0]), ("masks/b", masks[1])):
+                packed = io.BytesIO()
+                Pillow.fromarray(array).save(packed, "PNG")
+                archive.writestr(f"c{index}/{name}.png", packed.getvalue())
+    found = check(tmp_path / "bowl.zip")
+    (overlap,) = [p for p in found.problems if "overlap" in p.what]
+    assert overlap.where == ("c0: 1 pixel",)
+    assert found.facts["objects"] == "6 in all, 2 to 2 an image"
+    some = check(tmp_path / "bowl.zip", cases=["c1", "c2"], out=tmp_path / "out")
+    assert [case.name for case in some.dataset.cases] == ["c1", "c2"]
+    assert (tmp_path / "out" / "samples.png").is_file()
+
+
+def test_a_stack_alone_cannot_be_validated_by_group(data: Path) -> None:
+    found = check(data / "isbi2012")
+    assert not found.fatal
+    assert any("one group" in problem.what for problem in found.problems)
+
+
+def test_nothing_recognisable(tmp_path: Path) -> None:
+    with pytest.raises(UlnaError):
+        check(tmp_path)
