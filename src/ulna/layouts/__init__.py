@@ -49,9 +49,7 @@ def read_dataset(place: str | Path) -> Dataset:
     """
     path = _existing(place)
     if path.is_file() and not is_archive(Source(path)):
-        raise UlnaError(
-            "is one file, not a data set", where=path, hint="Name the folder or zip that holds it."
-        )
+        raise UlnaError("is one file, not a data set", where=path, hint="Name the folder or zip that holds it.")
     found = _dataset(path)
     if found is None:
         raise _unknown(Path(place))
@@ -59,7 +57,8 @@ def read_dataset(place: str | Path) -> Dataset:
     without = tuple(case.name for case in found.cases if not case.truth)
     problems = found.problems
     if without:
-        problems = (*problems, Problem(f"{len(without)} images have no mask and are left out", without))
+        have = "1 image has" if len(without) == 1 else f"{len(without)} images have"
+        problems = (*problems, Problem(f"{have} no mask and {'is' if len(without) == 1 else 'are'} left out", without))
     return replace(found, cases=with_truth, problems=problems)
 
 
@@ -78,9 +77,7 @@ def find_cases(place: str | Path) -> tuple[Case, ...]:
         found = None if path.is_file() and not is_archive(Source(path)) else _dataset(path)
         if found is not None:
             return found.cases
-        listings = (
-            [_single(path)] if path.is_file() and not is_archive(Source(path)) else [list_place(Source(path))]
-        )
+        listings = [_single(path)] if path.is_file() and not is_archive(Source(path)) else [list_place(Source(path))]
     cases, problems = make_cases([Draft((entry,)) for listing in listings for entry in listing.images])
     if problems:
         raise UlnaError(problems[0].what, where=", ".join(problems[0].where))
@@ -119,9 +116,8 @@ def _paged(found: Dataset) -> Dataset:
     if not paged:
         return found
     stacks = len({(case.images[0].path, case.images[0].inside) for case in paged})
-    return replace(
-        found, sentence=f"{found.sentence}; {len(paged)} pages of {stacks} stacks, one group a stack"
-    )
+    noun = "stack" if stacks == 1 else "stacks"
+    return replace(found, sentence=f"{found.sentence}; {len(paged)} pages of {stacks} {noun}, one group a stack")
 
 
 def _existing(place: str | Path) -> Path:
@@ -131,9 +127,7 @@ def _existing(place: str | Path) -> Path:
     folder = next((parent for parent in path.parents if parent.is_dir()), Path())
     missing = path.relative_to(folder).parts[0] if path != folder else path.name
     close = difflib.get_close_matches(missing, [entry.name for entry in folder.iterdir()], n=1)
-    hint = (
-        f"Did you mean '{folder / close[0]}'?" if close else f"'{folder}' exists, but holds no '{missing}'."
-    )
+    hint = f"Did you mean '{folder / close[0]}'?" if close else f"'{folder}' exists, but holds no '{missing}'."
     raise UlnaError("there is no such folder or file", where=place, hint=hint)
 
 

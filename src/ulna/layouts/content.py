@@ -50,11 +50,7 @@ def _suffixes(listing: Listing) -> tuple[str, str, int] | None:
     by_name: dict[tuple[tuple[str, ...], str], list[Entry]] = defaultdict(list)
     for entry in listing.images:
         by_name[entry.folders, entry.stem.casefold()].append(entry)
-    twice = [
-        found
-        for found in by_name.values()
-        if len({entry.source.suffix for entry in found}) == 2 == len(found)
-    ]
+    twice = [found for found in by_name.values() if len({entry.source.suffix for entry in found}) == 2 == len(found)]
     if not twice:
         return None
     (kinds, _), *_ = Counter(tuple(sorted(e.source.suffix for e in found)) for found in twice).most_common(1)
@@ -77,6 +73,4 @@ def _suffixes(listing: Listing) -> tuple[str, str, int] | None:
 def _distinct(source: Source) -> int:
     """How many distinct colours a file holds."""
     array = formats.read(source).array
-    return (
-        len(np.unique(array.reshape(len(array), -1), axis=1).T) if len(array) > 1 else len(np.unique(array))
-    )
+    return len(np.unique(array.reshape(len(array), -1), axis=1).T) if len(array) > 1 else len(np.unique(array))

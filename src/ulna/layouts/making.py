@@ -31,9 +31,7 @@ class Draft:
 
 def drafts(pairing: Pairing) -> list[Draft]:
     """One draft a pair, and one for each image that has no mask, in natural order of the images."""
-    return [Draft(images, (mask,)) for images, mask in pairing.pairs] + [
-        Draft((image,)) for image in pairing.images
-    ]
+    return [Draft(images, (mask,)) for images, mask in pairing.pairs] + [Draft((image,)) for image in pairing.images]
 
 
 def make_cases(found: Sequence[Draft]) -> tuple[tuple[Case, ...], tuple[Problem, ...]]:
@@ -61,7 +59,8 @@ def left_over(masks: Sequence[Entry]) -> tuple[Problem, ...]:
     """The problem that masks belong to no image, if there are any."""
     if not masks:
         return ()
-    return (Problem(f"{len(masks)} masks belong to no image", tuple(entry.path for entry in masks)),)
+    what = "1 mask belongs to no image" if len(masks) == 1 else f"{len(masks)} masks belong to no image"
+    return (Problem(what, tuple(entry.path for entry in masks)),)
 
 
 def _pages(case: Case) -> list[Case]:
@@ -127,7 +126,5 @@ def _groups(found: Sequence[Draft], names: Sequence[str]) -> list[str]:
 def _patient(folders: tuple[str, ...]) -> tuple[str, ...]:
     """The folders that may name a patient: those that name neither a role nor a part of the data set."""
     return tuple(
-        name
-        for name in folders
-        if not folder_role(name) and not any(PART.fullmatch(word) for word in words(name))
+        name for name in folders if not folder_role(name) and not any(PART.fullmatch(word) for word in words(name))
     )

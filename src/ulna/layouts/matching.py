@@ -9,9 +9,7 @@ from dataclasses import dataclass
 
 from ulna.layouts.listing import Entry
 
-IMAGE_WORD = re.compile(
-    r"images?|imgs?|im|raws?|inputs?|originals?|scans?|photos?|pictures?|frames?|vol(umes?)?"
-)
+IMAGE_WORD = re.compile(r"images?|imgs?|im|raws?|inputs?|originals?|scans?|photos?|pictures?|frames?|vol(umes?)?")
 MASK_WORD = re.compile(
     r"masks?|labels?|lbls?|labell?ed|segs?|segm|segmentations?|gts?|groundtruths?|truth|targets?|annot(ations?)?|manual"
 )
@@ -53,9 +51,7 @@ def is_mask_name(stem: str) -> bool:
     return _without(words(stem), MASK_WORD) != words(stem)
 
 
-def pair(
-    images: Iterable[Entry], masks: Iterable[Entry], where: Callable[[Entry], tuple[str, ...]]
-) -> Pairing:
+def pair(images: Iterable[Entry], masks: Iterable[Entry], where: Callable[[Entry], tuple[str, ...]]) -> Pairing:
     """Join images and masks of the same `where` (folders that both share) whose names agree.
 
     In this order: the same name, to the letter; the same words; the mask's without its word for masks; both

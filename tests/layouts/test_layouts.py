@@ -1,0 +1,291 @@
+"""Data sets as people have them, and what is said when there is none."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+
+from ulna.dataset import Dataset
+from ulna.errors import UlnaError
+from ulna.layouts import find_cases, find_images, read_dataset
+
+RNG = np.random.default_rng(5)
+IMAGE = imagecodecs.png_encode(RNG.integers(0, 256, (8, 9, 3)).astype(np.uint8))
+MASK = imagecodecs.png_encode(np.eye(8, 9, dtype=np.uint8) * 255)
+
+
+def lay(root: Path, *names: str) -> Path:
+    """Files with these paths; what is named like a mask holds one."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(MASK if any(word in name.lower() for word in ("mask", "label", "gt", "seg")) else IMAGE)
+    return root
+
+
+def pack(root: Path, place: Path) -> Path:
+    with zipfile.ZipFile(place, "w") as archive:
+        for path in sorted(root.rglob("*")):
+            archive.write(path, path.relative_to(root).as_posix())
+    return place
+
+
+def told(dataset: Dataset) -> dict[str, list[str]]:
+    """Case name → the files of image and truth."""
+    return {case.name: [source.name for source in (*case.images, *case.truth)] for case in dataset.cases}
+
+
+PAIRS = [
+    ("images/a.png", "masks/a.png"),
+    ("Image/a.png", "Labels/a.png"),
+    ("imgs/a.png", "masks/a_mask.png"),
+    ("raw/a.png", "labels/a-labels.png"),
+    ("input/a.png", "target/a_gt.png"),
+    ("img/a.png", "gt/a.png"),
+    ("images/a.png", "Ground Truth/a_seg.png"),
+    ("x/a.png", "y/a.png"),
+    ("imagesTr/a.png", "labelsTr/a.png"),
+    ("imagesTr/a_0000.png", "labelsTr/a.png"),
+    ("images/img_001.png", "masks/mask_001.png"),
+    ("images/img001.png", "masks/mask001.png"),
+    ("images/image_1.png", "masks/image_1_segmentation.png"),
+    ("train/images/a.png", "train/masks/a.png"),
+    ("images/train/a.png", "masks/train/a.png"),
+    ("train_images/a.png", "train_masks/a.png"),
+    ("data/set 1/images/a.png", "data/set 1/label/A.PNG"),
+    ("a.png", "a_mask.png"),
+    ("a.png", "a_label.png"),
+    ("a.png", "a-labels.png"),
+    ("a.png", "a_seg.png"),
+    ("a.png", "a_groundtruth.png"),
+    ("img_1.png", "mask_1.png"),
+    ("deep/er/a.png", "deep/er/a_masks.png"),
+]
+
+
+@pytest.mark.parametrize(("image", "mask"), PAIRS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_image_and_its_mask_find_each_other(tmp_path: Path, image: str, mask: str, packed: bool) -> None:
+    place = lay(tmp_path / "data", image, mask)
+    found = read_dataset(pack(place, tmp_path / "data.zip") if packed else place)
+    assert list(told(found).values()) == [[Path(image).name, Path(mask).name]]
+    assert not found.problems
+    assert found.sentence.startswith("1 ")
+
+
+def test_what_is_left_over_is_a_problem_and_no_error(tmp_path: Path) -> None:
+    found = read_dataset(lay(tmp_path, "images/a.png", "images/b.png", "masks/a.png", "masks/c.png"))
+    assert list(told(found)) == ["a"]
+    assert [(problem.what, problem.where) for problem in found.problems] == [
+        ("1 mask belongs to no image", ("masks/c.png",)),
+        ("1 image has no mask and is left out", ("b",)),
+    ]
+
+
+def test_names_are_sorted_as_people_count(tmp_path: Path) -> None:
+    found = read_dataset(lay(tmp_path, *(f"{folder}/s{n}.png" for n in (10, 9, 100) for folder in ("images", "masks"))))
+    assert list(told(found)) == ["s9", "s10", "s100"]
+
+
+def test_names_that_repeat_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    places = [f"{part}/{kind}/a.png" for part in ("train", "val") for kind in ("images", "masks")]
+    found = read_dataset(lay(tmp_path, *places))
+    assert list(told(found)) == ["train/images/a", "val/images/a"]
+    assert len({case.group for case in found.cases}) == 2
+
+
+def test_a_folder_is_a_patient_and_a_part_of_the_data_is_none(tmp_path: Path) -> None:
+    patients = [f"train/p{p}/{n}{suffix}.png" for p in (1, 2) for n in "ab" for suffix in ("", "_mask")]
+    found = read_dataset(lay(tmp_path / "one", *patients))
+    assert [case.group for case in found.cases] == ["p1", "p1", "p2", "p2"]
+    kinds = [
+        f"{kind}/{kind} ({n}){suffix}.png" for kind in ("benign", "normal") for n in "12" for suffix in ("", "_mask")
+    ]
+    found = read_dataset(lay(tmp_path / "two", *kinds))
+    assert len({case.group for case in found.cases}) == 4
+
+
+def test_hidden_files_and_other_files_are_ignored(tmp_path: Path) -> None:
+    lay(tmp_path, "images/a.png", "masks/a.png", "images/.a.png", "__MACOSX/images/._a.png", ".git/images/b.png")
+    (tmp_path / "images" / "Thumbs.db").write_text("")
+    (tmp_path / "README.md").write_text("")
+    (tmp_path / "labels.csv").write_text("")
+    found = read_dataset(tmp_path)
+    assert list(told(found)) == ["a"]
+    assert not found.problems
+
+
+def test_a_link_that_leads_back_is_no_endless_walk(tmp_path: Path) -> None:
+    lay(tmp_path, "images/a.png", "masks/a.png")
+    (tmp_path / "images" / "back").symlink_to(tmp_path, target_is_directory=True)
+    assert list(told(read_dataset(tmp_path))) == ["a"]
+
+
+def test_modalities_are_images_of_one_case(tmp_path: Path) -> None:
+    lay(tmp_path, "imagesTr/a_0000.png", "imagesTr/a_0001.png", "labelsTr/a.png")
+    assert told(read_dataset(tmp_path)) == {"a": ["a_0000.png", "a_0001.png", "a.png"]}
+
+
+def test_two_masks_for_one_image_join_nothing(tmp_path: Path) -> None:
+    lay(tmp_path, "a.png", "a_mask.png", "b.png", "b_mask.png", "b_seg.png")
+    found = read_dataset(tmp_path)
+    assert list(told(found)) == ["a"]
+    assert found.problems[0].where == ("b_mask.png", "b_seg.png")
+
+
+BOWL = [f"{i}/{kind}" for i in ("id1", "id2") for kind in (f"images/{i}.png", "masks/m1.png", "masks/m2.png")]
+
+
+@pytest.mark.parametrize("prefix", ["", "stage1_train/", "a/b/"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_one_file_an_object(tmp_path: Path, prefix: str, packed: bool) -> None:
+    place = lay(tmp_path / "data", *(prefix + name for name in BOWL))
+    found = read_dataset(pack(place, tmp_path / "data.zip") if packed else place)
+    assert told(found) == {i: [f"{i}.png", "m1.png", "m2.png"] for i in ("id1", "id2")}
+    assert all(case.objects for case in found.cases)
+    assert [case.group for case in found.cases] == ["id1", "id2"]
+    assert "2 images with 4 masks, one file an object" in found.sentence
+
+
+def test_the_bowls_images_without_masks_are_named(tmp_path: Path) -> None:
+    place = lay(tmp_path, *(f"stage1_train/{name}" for name in BOWL), "stage1_test/id3/images/id3.png")
+    found = read_dataset(place)
+    assert list(told(found)) == ["id1", "id2"]
+    assert found.problems[0].where == ("id3",)
+    assert [case.name for case in find_cases(place)] == ["id3", "id1", "id2"]
+
+
+@pytest.mark.parametrize("outer", ["zip", "folder"])
+def test_kaggles_outer_archive(tmp_path: Path, outer: str) -> None:
+    inside = tmp_path / "data-science-bowl-2018"
+    inside.mkdir()
+    pack(lay(tmp_path / "train", *BOWL), inside / "stage1_train.zip")
+    pack(lay(tmp_path / "test", "id9/images/id9.png"), inside / "stage1_test.zip")
+    (inside / "stage1_solution.csv.zip").write_bytes(b"not looked into")
+    found = read_dataset(pack(inside, tmp_path / "all.zip") if outer == "zip" else inside)
+    assert list(told(found)) == ["id1", "id2"]
+    assert "read from 'stage1_train.zip'" in found.sentence
+    assert "left out: stage1_solution.csv.zip, stage1_test.zip" in found.sentence
+
+
+def stack(path: Path, pages: int, **options: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, RNG.integers(0, 2, (pages, 6, 7)).astype(np.uint8), photometric="minisblack", **options)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [("train-volume.tif", "train-labels.tif"), ("images/s.tif", "masks/s.tif"), ("s.tif", "s_mask.tif")],
+)
+def test_a_stack_is_one_group_of_pages(tmp_path: Path, image: str, mask: str) -> None:
+    stack(tmp_path / image, 4)
+    stack(tmp_path / mask, 4)
+    found = read_dataset(tmp_path)
+    stem = Path(image).stem
+    assert [case.name for case in found.cases] == [f"{stem}_{page:04d}" for page in range(4)]
+    assert {case.group for case in found.cases} == {stem}
+    assert [case.truth[0].page for case in found.cases] == [0, 1, 2, 3]
+    assert "4 pages of 1 stack" in found.sentence
+
+
+def test_stacks_of_different_lengths_are_left_out_and_named(tmp_path: Path) -> None:
+    for name, pages in {"a.tif": 3, "a_mask.tif": 4, "b.tif": 2, "b_mask.tif": 2}.items():
+        stack(tmp_path / name, pages)
+    found = read_dataset(tmp_path)
+    assert [case.name for case in found.cases] == ["b_0000", "b_0001"]
+    assert "3, 4" in found.problems[0].what
+    assert "a.tif" in found.problems[0].where[0]
+
+
+def test_told_apart_by_content(tmp_path: Path) -> None:
+    for k in range(3):
+        lay(tmp_path, f"{k}.png")
+        tifffile.imwrite(tmp_path / f"{k}.tif", np.eye(8, 9, dtype=np.uint8) * 128)
+    found = read_dataset(tmp_path)
+    assert told(found) == {str(k): [f"{k}.png", f"{k}.tif"] for k in range(3)}
+    assert ".tif: few distinct values" in found.sentence
+
+
+def test_two_photographs_of_one_name_are_no_pair(tmp_path: Path) -> None:
+    lay(tmp_path, "1.png")
+    tifffile.imwrite(tmp_path / "1.tif", RNG.integers(0, 256, (8, 9)).astype(np.uint8))
+    with pytest.raises(UlnaError, match="no images with masks were recognised"):
+        read_dataset(tmp_path)
+
+
+def test_nothing_recognisable_lists_what_is_known(tmp_path: Path) -> None:
+    with pytest.raises(UlnaError) as raised:
+        read_dataset(lay(tmp_path, "a.png", "b.png"))
+    for example in ("images/a.png", "a_mask.png", "<id>/masks", "001.bmp", "train-volume.tif", ".png"):
+        assert example in str(raised.value)
+
+
+def test_no_such_folder_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "stage1_train").mkdir()
+    with pytest.raises(UlnaError, match=r"Did you mean '.*stage1_train'"):
+        read_dataset(tmp_path / "stage1_trian")
+    with pytest.raises(UlnaError, match="holds no 'zzz'"):
+        read_dataset(tmp_path / "zzz" / "deeper")
+    with pytest.raises(UlnaError, match="one file, not a data set"):
+        read_dataset(lay(tmp_path, "a.png") / "a.png")
+
+
+def test_a_damaged_zip_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(UlnaError, match="no zip archive that can be read"):
+        read_dataset(tmp_path / "a.zip")
+
+
+def test_an_archive_with_a_name_that_leads_out_is_refused(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("images/a.png", IMAGE)
+        archive.writestr("masks/../../a.png", MASK)
+    (tmp_path / "a.zip").write_bytes(stream.getvalue())
+    for look in (read_dataset, find_images):
+        with pytest.raises(UlnaError, match="leads out of it"):
+            look(tmp_path / "a.zip")
+
+
+def test_images_alone_for_prediction(tmp_path: Path) -> None:
+    lay(tmp_path / "plain", "b10.png", "b9.png", "deep/c.png")
+    stack(tmp_path / "plain" / "s.tif", 2)
+    names = [source.stem for source in find_images(tmp_path / "plain")]
+    assert names == ["b9", "b10", "s_0000", "s_0001", "c"]
+    assert [s.name for s in find_images(tmp_path / "plain" / "b9.png")] == ["b9.png"]
+    assert [s.name for s in find_images(str(tmp_path / "plain" / "*.png"))] == ["b9.png", "b10.png"]
+    assert [s.name for s in find_images(str(tmp_path / "**" / "c*"))] == ["c.png"]
+    assert len(find_images(pack(tmp_path / "plain", tmp_path / "plain.zip"))) == 5
+
+
+def test_masks_are_no_images_for_prediction(tmp_path: Path) -> None:
+    lay(tmp_path, "images/a.png", "images/b.png", "masks/a.png")
+    assert [source.name for source in find_images(tmp_path)] == ["a.png", "b.png"]
+
+
+def test_no_image_for_prediction(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("")
+    for place in (tmp_path, tmp_path / "a.txt", str(tmp_path / "*.png"), tmp_path / "absent.png"):
+        with pytest.raises(UlnaError, match=r"no image|no such"):
+            find_images(place)
+
+
+def test_the_four_real_data_sets(data: Path) -> None:
+    counts = {
+        "dsb2018/stage1_train.zip": (425, 425),
+        "dsb2018": (425, 425),
+        "isbi2012": (24, 1),
+        "lgg-mri-segmentation.zip": (83, 16),
+        "segmentation_wbc.zip": (105, 105),
+    }
+    for place, (cases, groups) in counts.items():
+        found = read_dataset(data / place)
+        assert (len(found.cases), len({case.group for case in found.cases})) == (cases, groups), place
+        assert not found.problems
+    assert sum(len(case.truth) for case in read_dataset(data / "dsb2018").cases) == 16_206

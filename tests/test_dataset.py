@@ -1,0 +1,175 @@
+"""Cases loaded, merged, split and selected."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ulna import formats
+from ulna.dataset import (
+    Case,
+    Dataset,
+    in_parallel,
+    load_image,
+    load_truth,
+    merge_objects,
+    quiet,
+    select,
+    split_by_group,
+)
+from ulna.errors import ReadError, UlnaError
+from ulna.image import Image, Source
+from ulna.layouts import read_dataset
+
+
+def saved(path: Path, array: np.ndarray) -> Source:
+    formats.write(path, Image(array))
+    return Source(path)
+
+
+def objects_case(tmp_path: Path, *masks: np.ndarray) -> Case:
+    truth = tuple(saved(tmp_path / f"{k}.png", mask) for k, mask in enumerate(masks))
+    return Case("cells", (truth[0],), truth, objects=True)
+
+
+def test_objects_keep_their_identity_and_the_first_wins(tmp_path: Path) -> None:
+    first, second, third = (np.zeros((1, 6, 8), np.uint8) for _ in range(3))
+    first[0, 1:4, 1:4] = 255
+    second[0, 3:5, 3:7] = 1
+    third[0, 0, 7] = 9
+    empty = np.zeros((1, 6, 8), np.uint8)
+    labels, overlapping = merge_objects(objects_case(tmp_path, first, second, empty, third))
+    expected = np.zeros((1, 6, 8), np.int32)
+    expected[third > 0] = 4
+    expected[second > 0] = 2
+    expected[first > 0] = 1
+    np.testing.assert_array_equal(labels, expected)
+    assert labels.dtype == np.int32
+    assert overlapping == 1
+
+
+def test_an_object_in_colour_counts_where_any_channel_does(tmp_path: Path) -> None:
+    mask = np.zeros((3, 4, 4), np.uint8)
+    mask[2, 1, 1] = 200
+    labels = load_truth(objects_case(tmp_path, mask)).array
+    assert labels.sum() == 1
+    assert labels[0, 1, 1] == 1
+
+
+def test_objects_of_another_size_are_named(tmp_path: Path) -> None:
+    case = objects_case(tmp_path, np.zeros((1, 4, 5), np.uint8), np.zeros((1, 5, 4), np.uint8))
+    with pytest.raises(UlnaError, match=r"1\.png: this mask is 5 × 4, the first of its case is 4 × 5"):
+        load_truth(case)
+
+
+def test_modalities_are_stacked(tmp_path: Path) -> None:
+    one, two = np.full((1, 4, 5), 1, np.uint8), np.full((3, 4, 5), 2, np.uint16)
+    case = Case("a", (saved(tmp_path / "1.png", one), saved(tmp_path / "2.png", two)))
+    image = load_image(case)
+    assert image.array[:, 0, 0].tolist() == [1, 2, 2, 2]
+    assert image.array.dtype == np.uint16
+    other = saved(tmp_path / "3.png", np.zeros((1, 5, 5), np.uint8))
+    with pytest.raises(UlnaError, match="a: its images differ in size: 4 × 5 and 5 × 5"):
+        load_image(Case("a", (*case.images, other)))
+
+
+def test_a_case_without_a_mask(tmp_path: Path) -> None:
+    with pytest.raises(UlnaError, match="no mask"):
+        load_truth(Case("a", (Source(tmp_path / "a.png"),)))
+    with pytest.raises(ReadError, match="no such file"):
+        load_image(Case("a", (Source(tmp_path / "a.png"),)))
+
+
+def cases_of(groups: list[int]) -> tuple[Case, ...]:
+    return tuple(Case(f"c{k}", (Source(Path(f"{k}.png")),), group=f"g{group}") for k, group in enumerate(groups))
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    groups=st.lists(st.integers(0, 12), min_size=2, max_size=60).filter(lambda g: len(set(g)) > 1),
+    share=st.floats(0.01, 0.99),
+    seed=st.integers(0, 99),
+)
+def test_a_split_parts_groups_and_loses_nothing(groups: list[int], share: float, seed: int) -> None:
+    cases = cases_of(groups)
+    rest, kept = split_by_group(cases, share, seed)
+    assert rest
+    assert kept
+    assert {case.group for case in rest}.isdisjoint(case.group for case in kept)
+    assert sorted((*rest, *kept), key=lambda case: case.name) == sorted(cases, key=lambda case: case.name)
+    assert [case for case in cases if case in kept] == list(kept)
+    assert split_by_group(cases, share, seed) == (rest, kept)
+    largest = max(groups.count(group) for group in set(groups))
+    assert abs(len(kept) - share * len(cases)) <= largest
+
+
+def test_the_seed_draws_the_split() -> None:
+    cases = cases_of(list(range(100)))
+    splits = {split_by_group(cases, 0.1, seed)[1] for seed in range(10)}
+    assert len(splits) == 10
+    assert {len(kept) for kept in splits} == {10}
+
+
+def test_a_case_without_group_is_its_own() -> None:
+    cases = tuple(Case(f"c{k}", ()) for k in range(10))
+    assert len(split_by_group(cases, 0.3, 0)[1]) == 3
+
+
+def test_one_group_cannot_be_split() -> None:
+    with pytest.raises(UlnaError, match="3 cases in 1 group cannot be split"):
+        split_by_group(cases_of([1, 1, 1]), 0.5, 0)
+
+
+def test_select() -> None:
+    dataset = Dataset(cases_of([1, 2, 3]), "three")
+    assert [case.name for case in select(dataset, ["c2", " c0\n", "", "c2"]).cases] == ["c0", "c2"]
+    with pytest.raises(UlnaError, match=r"no case 'c02'\nDid you mean 'c"):
+        select(dataset, ["c02"])
+    with pytest.raises(UlnaError, match="and 2 more"):
+        select(dataset, ["v", "w", "x", "y", "z"])
+    with pytest.raises(UlnaError, match="empty"):
+        select(dataset, ["", " "])
+
+
+def test_in_parallel_keeps_the_order_and_stays_near() -> None:
+    started: list[int] = []
+    lock = threading.Lock()
+
+    def work(item: int) -> int:
+        with lock:
+            started.append(item)
+        return item * item
+
+    results = in_parallel(work, range(1000))
+    assert next(results) == 0
+    assert len(started) < 100
+    assert list(results) == [k * k for k in range(1, 1000)]
+
+
+def test_in_parallel_raises_what_work_raises() -> None:
+    def work(item: int) -> int:
+        if item == 3:
+            raise UlnaError("three")
+        return item
+
+    with pytest.raises(UlnaError, match="three"):
+        list(in_parallel(work, range(10)))
+
+
+def test_quiet_passes_on() -> None:
+    assert list(quiet([1, 2], "work")) == [1, 2]
+
+
+def test_the_bowls_overlaps(data: Path) -> None:
+    """The three images with overlapping masks, 5 pixels in all, that the data's README names."""
+    cases = [c for c in read_dataset(data / "dsb2018").cases if c.name[:8] in ("0a7d30b2", "72e8c49d", "f26f4c2c")]
+    assert [merge_objects(case)[1] for case in cases] == [2, 2, 1]
+    for case in cases:
+        labels = merge_objects(case)[0]
+        assert labels.shape[1:] == load_image(case).shape
+        assert len(np.unique(labels)) == len(case.truth) + 1
