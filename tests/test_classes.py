@@ -97,6 +97,22 @@ def test_few_numbered_objects_are_known_by_their_varying_count() -> None:
     assert understand(far, NOTHING).kind == "instances"
 
 
+def test_many_classes_are_no_numbered_objects() -> None:
+    """Scenes of 30 classes, of which each shows a few, in few pieces."""
+    masks = []
+    for _ in range(40):
+        mask = np.zeros((1, 64, 64), np.uint8)
+        for value in RNG.choice(np.arange(1, 31), 3, replace=False):
+            row, column = RNG.integers(0, 50, 2)
+            mask[0, row : row + 14, column : column + 14] = value
+        masks.append(mask)
+    assert understand(masks, NOTHING).kind == "classes"
+    palette = RNG.integers(0, 256, (31, 3)).astype(np.uint8)
+    palette[0] = 0
+    found = understand([np.moveaxis(palette[mask[0]], -1, 0) for mask in masks], NOTHING)
+    assert (found.kind, len(found.names)) == ("colours", 31)
+
+
 def test_jpeg_masks_are_cut_at_128() -> None:
     clean = np.kron(regions((0, 255), 12), np.ones((1, 13, 13))).astype(np.uint8)
     stream = io.BytesIO()

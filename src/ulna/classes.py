@@ -25,6 +25,8 @@ WHITE = 0xFFFFFF
 MOST_CLASSES = 20
 MOST_COLOURS = 64
 LOOKED_AT = 12  # masks whose objects are counted, to tell classes from numbered objects
+MANY = 8  # values in a mask from which they number objects rather than classes
+GRAIN = 30  # pieces a value from which many values are the noise of a photograph
 ONE_PIECE = 1.5  # pieces a value up to which values number objects
 SMEAR = 40  # how far JPEG or interpolation moves a value off 0 and 255
 SHOWN = 8
@@ -71,15 +73,11 @@ class Classes:
         """
         written = [_written(values, index) for index, values in enumerate(self.values)]
         if self.kind == "colours":
-            written = [
-                WHITE if OTHER in values else code for code, values in zip(written, self.values, strict=True)
-            ]
+            written = [WHITE if OTHER in values else code for code, values in zip(written, self.values, strict=True)]
             table = np.array([_parts(code) for code in written], np.uint8)
             return np.ascontiguousarray(np.moveaxis(table[indices[0]], -1, 0))
         suits = (np.uint8, np.uint16, np.int32)
-        dtype = next(
-            (t for t in suits if all(np.can_cast(np.min_scalar_type(v), t) for v in written)), np.int64
-        )
+        dtype = next((t for t in suits if all(np.can_cast(np.min_scalar_type(v), t) for v in written)), np.int64)
         return np.array(written, dtype)[indices]
 
     def _indices(self, codes: Array) -> Array:
@@ -125,7 +123,7 @@ def understand(masks: Iterable[Array], config: DataConfig, *, objects: bool = Fa
         return _named(_binary(background, foreground), config)
     if _smeared(seen):
         return _named(_cut(), config)
-    if len(foreground) > MOST_CLASSES:
+    if len(foreground) > (MOST_CLASSES if seen.pieces > GRAIN * seen.values else MOST_COLOURS):
         shown = _listed([str(value) for value in foreground])
         raise UlnaError(
             f"the masks hold {len(foreground) + 1} different values ({shown}): neither a few classes nor "
@@ -192,12 +190,17 @@ def _number_objects(seen: _Seen, background: int, foreground: Sequence[int]) -> 
     """Whether values number objects: mostly one piece each, and many, or counted 1..n with varying n."""
     if background != 0 or len(foreground) < 2 or seen.pieces > ONE_PIECE * seen.values:
         return False
-    if len(foreground) > MOST_CLASSES:
-        return not _smeared(seen)
     found = [values - {0} for values in seen.sets if values != {0}]
-    counted = all(max(values) == len(values) for values in found)
+    counted = sum(max(values) == len(values) for values in found) / len(found)
     counts = {len(values) for values in found}
-    return counted and (seen.wide or (len(counts) >= 3 and max(counts) >= 4))
+    if len(foreground) > MOST_CLASSES:
+        return not _smeared(seen) and (counted > 0.5 or _many_a_mask(seen))
+    return counted > 0.9 and (seen.wide or (len(counts) >= 3 and max(counts) >= 4))
+
+
+def _many_a_mask(seen: _Seen) -> bool:
+    """Whether a mask holds more values than classes of one picture would be."""
+    return sum(len(values) - 1 for values in seen.sets) >= MANY * len(seen.sets)
 
 
 def _smeared(seen: _Seen) -> bool:
@@ -213,9 +216,7 @@ def _smeared(seen: _Seen) -> bool:
 def _binary(background: int, foreground: Sequence[int]) -> Classes:
     written = " and ".join(str(value) for value in foreground)
     be = "is" if len(foreground) == 1 else "are"
-    sentence = (
-        f"Masks hold {_all([background, *foreground])}: {written} {be} '{{1}}', {background} is background."
-    )
+    sentence = f"Masks hold {_all([background, *foreground])}: {written} {be} '{{1}}', {background} is background."
     return Classes(("background", "foreground"), ((background,), tuple(foreground)), "binary", sentence)
 
 
@@ -245,10 +246,9 @@ def _cut() -> Classes:
 def _colours(seen: _Seen) -> Classes:
     black = 0 if 0 in seen.pixels else seen.pixels.most_common(1)[0][0]
     colours = sorted(code for code in seen.pixels if code != black)
-    if len(colours) > MOST_COLOURS or (
-        len(colours) > MOST_CLASSES and seen.pieces <= ONE_PIECE * seen.values
-    ):
-        if black == 0 and seen.pieces <= ONE_PIECE * seen.values:
+    one_piece = seen.pieces <= ONE_PIECE * seen.values
+    if len(colours) > MOST_COLOURS or (len(colours) > MOST_CLASSES and one_piece and _many_a_mask(seen)):
+        if black == 0 and one_piece:
             sentence = "Masks give each object a colour of its own: every colour but black is '{1}'."
             return Classes(("background", "foreground"), (("0,0,0",), (OTHER,)), "colours", sentence)
         raise UlnaError(
@@ -292,9 +292,7 @@ def _configured(config: DataConfig) -> Classes:
     coloured = any(isinstance(value, str) and COLOUR.fullmatch(value) for value in every)
     kind: Kind = "classes" if len(values) > 2 else "binary"
     kind = "colours" if coloured else "instances" if kind == "binary" and OTHER in values[1] else kind
-    told = "; ".join(
-        f"{', '.join(map(str, group))} is '{name}'" for name, group in zip(names, values, strict=True)
-    )
+    told = "; ".join(f"{', '.join(map(str, group))} is '{name}'" for name, group in zip(names, values, strict=True))
     return Classes(names, values, kind, f"Mask values as set: {told}.")
 
 

@@ -66,6 +66,8 @@ PAIRS = [
     ("a.png", "a_groundtruth.png"),
     ("img_1.png", "mask_1.png"),
     ("deep/er/a.png", "deep/er/a_masks.png"),
+    ("train/a.png", "train_masks/a_mask.png"),
+    ("a.png", "masks/a.png"),
 ]
 
 
@@ -194,13 +196,22 @@ def test_a_stack_is_one_group_of_pages(tmp_path: Path, image: str, mask: str) ->
     assert "4 pages of 1 stack" in found.sentence
 
 
-def test_stacks_of_different_lengths_are_left_out_and_named(tmp_path: Path) -> None:
+def test_stacks_of_different_lengths_are_named_and_not_joined(tmp_path: Path) -> None:
     for name, pages in {"a.tif": 3, "a_mask.tif": 4, "b.tif": 2, "b_mask.tif": 2}.items():
         stack(tmp_path / name, pages)
     found = read_dataset(tmp_path)
     assert [case.name for case in found.cases] == ["b_0000", "b_0001"]
     assert "3, 4" in found.problems[0].what
     assert "a.tif" in found.problems[0].where[0]
+    assert found.problems[1].where == ("a_0000", "a_0001", "a_0002")
+    assert len(find_images(tmp_path)) == 5
+
+
+def test_a_file_that_cannot_be_read_stays_to_be_said(tmp_path: Path) -> None:
+    """Prediction reports it and goes on; a check finds it when it loads the case."""
+    stack(tmp_path / "a.tif", 2)
+    (tmp_path / "b.tif").write_bytes(b"II*\0 cut off")
+    assert [case.name for case in find_cases(tmp_path)] == ["a_0000", "a_0001", "b"]
 
 
 def test_told_apart_by_content(tmp_path: Path) -> None:

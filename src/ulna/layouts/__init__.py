@@ -78,9 +78,7 @@ def find_cases(place: str | Path) -> tuple[Case, ...]:
         if found is not None:
             return found.cases
         listings = [_single(path)] if path.is_file() and not is_archive(Source(path)) else [list_place(Source(path))]
-    cases, problems = make_cases([Draft((entry,)) for listing in listings for entry in listing.images])
-    if problems:
-        raise UlnaError(problems[0].what, where=", ".join(problems[0].where))
+    cases, _ = make_cases([Draft((entry,)) for listing in listings for entry in listing.images])
     if not cases:
         raise UlnaError("there is no image here", where=place, hint=_suffixes())
     return cases

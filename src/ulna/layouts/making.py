@@ -48,10 +48,12 @@ def make_cases(found: Sequence[Draft]) -> tuple[tuple[Case, ...], tuple[Problem,
         images = tuple(entry.source for entry in draft.images)
         truth = tuple(entry.source for entry in draft.truth)
         case = Case(name, images, truth, group, draft.objects)
-        try:
-            cases += _pages(case)
-        except ReadError as error:
-            problems.append(Problem(f"{error.what}; the case is left out", (error.where or name,)))
+        counts = _counts(case)
+        if len(set(counts[len(images) :]) - set(counts[: len(images)])):
+            told = f"image and mask have different numbers of pages: {', '.join(map(str, counts))}"
+            problems.append(Problem(told, tuple(str(source) for source in (*images, *truth))))
+            case = replace(case, truth=())
+        cases += _pages(case, counts[0])
     return tuple(cases), tuple(problems)
 
 
@@ -63,18 +65,24 @@ def left_over(masks: Sequence[Entry]) -> tuple[Problem, ...]:
     return (Problem(what, tuple(entry.path for entry in masks)),)
 
 
-def _pages(case: Case) -> list[Case]:
-    """The case itself, or one case a page where its files are stacks. Raises ReadError where pages differ."""
-    if case.objects or not any(source.suffix in formats.tiff.FORMAT.suffixes for source in case.images):
+def _counts(case: Case) -> list[int]:
+    """The pages of each file of a case; 1 for what cannot be read: that shows, and is said, when it is read."""
+    files = (*case.images, *case.truth)
+    if case.objects or not any(source.suffix in formats.tiff.FORMAT.suffixes for source in files):
+        return [1] * len(files)
+    counts = []
+    for source in files:
+        try:
+            counts.append(formats.pages(source))
+        except ReadError:
+            return [1] * len(files)
+    return counts
+
+
+def _pages(case: Case, count: int) -> list[Case]:
+    """The case itself, or one case a page where its files are stacks."""
+    if count == 1:
         return [case]
-    counts = [formats.pages(source) for source in (*case.images, *case.truth)]
-    if set(counts) == {1}:
-        return [case]
-    if len(set(counts)) > 1:
-        raise ReadError(
-            f"image and mask have different numbers of pages ({', '.join(map(str, counts))})",
-            where=case.images[0],
-        )
     group = case.group or case.name
     return [
         replace(
@@ -84,7 +92,7 @@ def _pages(case: Case) -> list[Case]:
             truth=_page(case.truth, page),
             group=group,
         )
-        for page in range(counts[0])
+        for page in range(count)
     ]
 
 

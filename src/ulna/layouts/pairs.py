@@ -38,6 +38,9 @@ def _pairing(listing: Listing) -> tuple[Pairing, tuple[str, str]]:
         by_role[role].append(entry)
         if place is not None:
             names[role].add(entry.folders[place])
+    if not by_role["image"]:  # `train/a.jpg` and `train_masks/a_mask.gif`, or `a.png` and `masks/a.png`
+        by_role["image"] = by_role[""]
+        names["image"] = {entry.folders[-1] if entry.folders else "." for entry in by_role[""]}
     pairing = pair(by_role["image"], by_role["mask"], _shared)
     return pairing, (", ".join(sorted(names["image"])), ", ".join(sorted(names["mask"])))
 
