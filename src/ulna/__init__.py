@@ -14,20 +14,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ulna.check import check as check
     from ulna.config import Config as Config
-    from ulna.demo import demo as demo
     from ulna.errors import UlnaError as UlnaError
-    from ulna.evaluate import evaluate as evaluate
     from ulna.image import Image as Image
+    from ulna.jobs.check import check as check
+    from ulna.jobs.demo import demo as demo
+    from ulna.jobs.evaluate import evaluate as evaluate
+    from ulna.jobs.predict import predict as predict
+    from ulna.jobs.split import split as split
+    from ulna.jobs.summary import summary as summary
+    from ulna.jobs.train import train as train
     from ulna.model import Model as Model
     from ulna.model import load as load
     from ulna.network import FCN8 as FCN8
     from ulna.network import UNet as UNet
-    from ulna.predict import predict as predict
-    from ulna.split import split as split
-    from ulna.summary import summary as summary
-    from ulna.train import train as train
 
 _ROOMS = {
     "Config": "config",
@@ -36,17 +36,17 @@ _ROOMS = {
     "Model": "model",
     "UNet": "network",
     "UlnaError": "errors",
-    "check": "check",
-    "demo": "demo",
-    "evaluate": "evaluate",
+    "check": "jobs.check",
+    "demo": "jobs.demo",
+    "evaluate": "jobs.evaluate",
     "load": "model",
-    "predict": "predict",
-    "split": "split",
-    "summary": "summary",
-    "train": "train",
+    "predict": "jobs.predict",
+    "split": "jobs.split",
+    "summary": "jobs.summary",
+    "train": "jobs.train",
 }
 
-__all__ = [  # noqa: PLE0604, F822 (resolved by __getattr__)
+__all__ = [
     "FCN8",
     "Config",
     "Image",

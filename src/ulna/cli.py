@@ -22,7 +22,8 @@ app = typer.Typer(
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder, archive or file with images and masks.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a model file.")]
 Cases = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Text file with the names of the cases to use, one a line.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Text file with the names of the cases to use, one a line."),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
 
@@ -63,13 +64,12 @@ def train(
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder for the run; it must be new or empty.")],
     cases: Cases = None,
     preset: Annotated[str, typer.Option(help="default, tutorial, paper, fcn8.")] = "default",
-    minutes: Annotated[
-        float | None, typer.Option(help="Time for everything, from now to the finished run.")
-    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time for everything, from now to the finished run.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs, instead of a time.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with settings that replace the preset's.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting: training.batch_size=8")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting: training.batch_size=8"),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,

@@ -67,9 +67,7 @@ class AugmentationConfig(_Section):
 
     flip: bool = True
     rotation: float = Field(180.0, ge=0, le=180)
-    tilt: float = Field(
-        0.0, ge=0, le=180, description="in 3D: rotation out of the plane of the last two axes"
-    )
+    tilt: float = Field(0.0, ge=0, le=180, description="in 3D: rotation out of the plane of the last two axes")
     scale: Span = (0.7, 1.4)
     shift: float = Field(0.0, ge=0, le=1)
     elastic: float = Field(10.0, ge=0)
@@ -103,9 +101,7 @@ class TrainingConfig(_Section):
     weight_decay: float = Field(1e-2, ge=0)
     schedule: Literal["one_cycle", "constant"] = "one_cycle"
     precision: Literal["auto", "bf16", "float32"] = "auto"
-    patience: int | None = Field(
-        None, gt=0, description="epochs without gain after which training stops early"
-    )
+    patience: int | None = Field(None, gt=0, description="epochs without gain after which training stops early")
     seed: int = 0
 
 
@@ -132,9 +128,7 @@ class Config(_Section):
     def _sizes_suit_the_axes(self) -> Self:
         for name, size in (("training.patch", self.training.patch), ("data.resize", self.data.resize or ())):
             if size and len(size) != self.network.ndim:
-                raise ValueError(
-                    f"{name} needs {self.network.ndim} numbers, one a spatial axis, not {len(size)}"
-                )
+                raise ValueError(f"{name} needs {self.network.ndim} numbers, one a spatial axis, not {len(size)}")
         return self
 
     @classmethod

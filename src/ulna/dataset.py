@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -145,9 +146,7 @@ def merge_objects(case: Case) -> tuple[Array, int]:
     return labels[None], overlapping
 
 
-def split_by_group(
-    cases: Sequence[Case], share: float, seed: int
-) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+def split_by_group(cases: Sequence[Case], share: float, seed: int) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
     """Keep out about `share` of the cases, whole groups at a time; returns (rest, kept out), in their order.
 
     Groups are taken in a random order (drawn from `seed`) as long as each brings the number of cases closer
@@ -189,6 +188,17 @@ def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
     if not wanted:
         raise UlnaError("the list of cases is empty", hint="Write one case name a line.")
     return replace(dataset, cases=tuple(case for case in dataset.cases if case.name in wanted))
+
+
+def case_names(cases: str | Path | Sequence[str]) -> tuple[str, ...]:
+    """Names as they are, or those in a text file, one a line. Raises UlnaError for a file that cannot be read."""
+    if not isinstance(cases, str | Path):
+        return tuple(cases)
+    try:
+        lines = Path(cases).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UlnaError(f"the list of cases cannot be read ({error})", where=cases) from None
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _group(case: Case) -> str:

@@ -101,7 +101,5 @@ class Image:
     def with_array(self, array: Array, classes: tuple[str, ...] = ()) -> Image:
         """The same place in space and on disk, with another array of the same spatial shape."""
         if tuple(array.shape[1:]) != self.shape:
-            raise UlnaError(
-                f"the array's shape {array.shape[1:]} is not the image's {self.shape}", where=self.source
-            )
+            raise UlnaError(f"the array's shape {array.shape[1:]} is not the image's {self.shape}", where=self.source)
         return replace(self, array=array, classes=classes)

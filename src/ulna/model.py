@@ -13,11 +13,12 @@ import torch
 from ulna import modelfile
 from ulna.classes import Classes
 from ulna.config import Config
-from ulna.dataset import to_channels
+from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
 from ulna.formats import pages, read
 from ulna.image import Array, Image, Source
-from ulna.inference.pipeline import Pipeline, Progress, silent
+from ulna.inference.pipeline import Pipeline
+from ulna.intensity import to_channels
 from ulna.modelfile import Saved
 from ulna.tasks import Task, build
 
@@ -50,7 +51,7 @@ class Model:
     def _pipeline(self) -> Pipeline:
         return Pipeline(self.saved.network, self.config, self.saved.outputs)
 
-    def predict(self, image: Given, *, progress: Progress = silent) -> Image:
+    def predict(self, image: Given, *, progress: Progress = quiet) -> Image:
         """The mask of an image of any size: class indices (1, *spatial) uint8, 0 the background.
 
         An array is (Y, X), (C, Y, X) or (Y, X, C); a file may hold several pages, whose masks are then stacked
@@ -66,19 +67,22 @@ class Model:
         given = self._image(image)
         return given.with_array(self.task.decode(self._logits(given, progress)), self.classes.names)
 
-    def probabilities(self, image: Given, *, progress: Progress = silent) -> Image:
+    def probabilities(self, image: Given, *, progress: Progress = quiet) -> Image:
         """The probability of each class, (classes, *spatial) float32, the background first."""
         given = self._image(image)
         return given.with_array(self.task.probabilities(self._logits(given, progress)))
 
-    def mask_and_probabilities(self, image: Image, *, progress: Progress = silent) -> tuple[Image, Image]:
+    def mask_and_probabilities(self, image: Image, *, progress: Progress = quiet) -> tuple[Image, Image]:
         """Both at the price of one: what `predict` and `probabilities` return."""
         logits = self._logits(image, progress)
         mask = image.with_array(self.task.decode(logits), self.classes.names)
         return mask, image.with_array(self.task.probabilities(logits))
 
     def _logits(self, image: Image, progress: Progress) -> npt.NDArray[np.float32]:
-        array = to_channels(image.array, self.config.data.channels, where=image.source)
+        try:
+            array = to_channels(image.array, self.config.data.channels)
+        except UlnaError as error:
+            raise UlnaError(error.what, where=image.source, hint=error.hint) from None
         return self._pipeline.raw(array, progress=progress)
 
     def _image(self, image: Given) -> Image:

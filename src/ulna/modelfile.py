@@ -26,8 +26,12 @@ NAME = "model.safetensors"
 
 @dataclass(frozen=True)
 class Saved:
-    """What a model file holds: the network with its weights, the resolved configuration, the classes and how
-    their mask values are written, the number of output channels, and where it comes from (`versions`, `data_hash`, `scores`)."""
+    """What a model file holds.
+
+    The network with its weights, the resolved configuration, the classes and how their mask values are
+    written, the number of output channels, and where it comes from: hash of the training data, versions, and
+    scores on what was kept out.
+    """
 
     network: nn.Module
     config: Config
@@ -49,18 +53,14 @@ def save(path: Path, saved: Saved) -> None:
         "versions": saved.versions,
         "scores": saved.scores,
     }
-    weights = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in saved.network.state_dict().items()
-    }
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in saved.network.state_dict().items()}
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
     os.close(handle)
     try:
         save_file(weights, beside, metadata={"ulna": json.dumps(words)})
         Path(beside).replace(path)
     except (OSError, SafetensorError) as error:
-        raise UlnaError(
-            f"the model cannot be written: {error}", where=path, hint="Free some space."
-        ) from error
+        raise UlnaError(f"the model cannot be written: {error}", where=path, hint="Free some space.") from error
     finally:
         Path(beside).unlink(missing_ok=True)
 

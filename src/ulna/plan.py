@@ -76,9 +76,7 @@ def patch_size(config: Config, shapes: Sequence[tuple[int, ...]], *, depth: int)
     return tuple(max(multiple, min(most, math.ceil(side / multiple) * multiple)) for side in median)
 
 
-def epoch_steps(
-    config: Config, shapes: Sequence[tuple[int, ...]], *, patch: tuple[int, ...], batch: int
-) -> int:
+def epoch_steps(config: Config, shapes: Sequence[tuple[int, ...]], *, patch: tuple[int, ...], batch: int) -> int:
     """Steps after which every training image has been seen about once, pixel for pixel."""
     if config.data.resize:
         return max(1, math.ceil(len(shapes) / batch))

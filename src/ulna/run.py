@@ -31,16 +31,10 @@ def prepare(run: Path, *, resume: bool) -> bool:
     if not resume:
         if run.exists() and (not run.is_dir() or any(run.iterdir())):
             what = "this folder holds another run" if planned else "this folder is not empty"
-            hint = (
-                "Go on with it by adding --resume, or name another --out."
-                if planned
-                else "Name another --out."
-            )
+            hint = "Go on with it by adding --resume, or name another --out." if planned else "Name another --out."
             raise UlnaError(what, where=run, hint=hint)
     elif run.exists() and not planned and any(path.name not in _BEFORE_PLAN for path in run.iterdir()):
-        raise UlnaError(
-            "there is no run in this folder to go on with", where=run, hint="Leave --resume away."
-        )
+        raise UlnaError("there is no run in this folder to go on with", where=run, hint="Leave --resume away.")
     elif planned and words(run).get("state") == "finished":
         raise UlnaError("this run has finished", where=run, hint="Name another --out to train anew.")
     try:
@@ -97,9 +91,7 @@ def put(path: Path, text: str) -> None:
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise UlnaError(
-            f"the file cannot be written: {error.strerror}", where=path, hint="Is the disk full?"
-        ) from None
+        raise UlnaError(f"the file cannot be written: {error.strerror}", where=path, hint="Is the disk full?") from None
 
 
 def versions() -> dict[str, str]:

@@ -37,7 +37,7 @@ def pages(source: Source) -> int:
         family = _family(stream, source)
         try:
             return family.pages(stream, source)
-        except family.errors as error:
+        except (*family.errors, MemoryError) as error:
             raise _damaged(family, source, error) from error
 
 

@@ -212,7 +212,8 @@ FORMAT = Format(
         KeyError,
         IndexError,
         AttributeError,  # tifffile, where a tag that it needs is missing
-        ZeroDivisionError,
+        ArithmeticError,
+        AssertionError,  # tifffile's own, on tags that contradict each other
         OSError,
         EOFError,
         struct.error,

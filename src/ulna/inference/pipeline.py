@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from math import prod
-from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import psutil
 import torch
-from skimage.transform import resize
 from torch import Tensor, nn
 
 from ulna.config import Config
+from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.inference.engines import Engine, TorchEngine, torch_precision
 from ulna.inference.tiles import Tiling, plan_tiles, window
-from ulna.intensity import normalise
+from ulna.intensity import normalise, resize
 from ulna.network import frozen_statistics
 from ulna.network.geometry import Geometry, geometry
-
-T = TypeVar("T")
-
-
-class Progress(Protocol):
-    """What shows how far a loop is: called with the items and a description, it yields the items."""
-
-    def __call__(self, items: Sequence[T], description: str, /) -> Iterable[T]:
-        """Yield the items one after the other."""
-        ...
-
-
-def silent(items: Sequence[T], description: str, /) -> Iterable[T]:
-    """No progress is shown."""
-    return items
 
 
 @dataclass
@@ -53,20 +36,18 @@ class Pipeline:
         self._geometry: Geometry = geometry(self.network)
         self._device = next(self.network.parameters()).device
 
-    def raw(self, image: Array, *, progress: Progress = silent) -> npt.NDArray[np.float32]:
+    def raw(self, image: Array, *, progress: Progress = quiet) -> npt.NDArray[np.float32]:
         """An image as read, (C, *spatial) → logits (K, *spatial) on the image's own grid."""
         return self.normalised(normalise(image, self.config.data.normalisation), progress=progress)
 
-    def normalised(
-        self, image: npt.NDArray[np.float32], *, progress: Progress = silent
-    ) -> npt.NDArray[np.float32]:
+    def normalised(self, image: npt.NDArray[np.float32], *, progress: Progress = quiet) -> npt.NDArray[np.float32]:
         """A normalised image (C, *spatial) → logits (K, *spatial); what `config.data.resize` asks is done here."""
         own = image.shape[1:]
         size = self.config.data.resize
         if size is not None and tuple(size) != own:
-            image = resized(image, tuple(size))
+            image = np.asarray(resize(image, tuple(size), smooth=True), np.float32)
         logits = self._tiled(image, progress)
-        return resized(logits, own) if logits.shape[1:] != own else logits
+        return logits if logits.shape[1:] == own else np.asarray(resize(logits, own, smooth=True), np.float32)
 
     def _tiled(self, image: npt.NDArray[np.float32], progress: Progress) -> npt.NDArray[np.float32]:
         settings = self.config.inference
@@ -84,9 +65,7 @@ class Pipeline:
                 out[(slice(None), *tile_.target)] = logits[(slice(None), *tile_.source)]
         return out
 
-    def _statistics(
-        self, image: npt.NDArray[np.float32], tiling: Tiling, most: int
-    ) -> AbstractContextManager[None]:
+    def _statistics(self, image: npt.NDArray[np.float32], tiling: Tiling, most: int) -> AbstractContextManager[None]:
         """Instance norms must take their statistics from the image, not from a tile, or tiles would show.
 
         From the whole image where memory allows, else from windows spread evenly over it.
@@ -129,12 +108,6 @@ def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
     if prod(shape) <= min(pixels, 2 * limit ** len(shape)) * 0.8:
         return largest_side(shape)
     return min(int(pixels ** (1 / len(shape))), limit)
-
-
-def resized(array: npt.NDArray[np.float32], shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """(C, *spatial) → (C, *shape), linear, smoothed before it shrinks."""
-    size = (array.shape[0], *shape)
-    return np.asarray(resize(array, size, order=1, anti_aliasing=True), np.float32)
 
 
 def empty_output(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:

@@ -76,9 +76,7 @@ def _axis(length: int, geometry: Geometry, *, tile: int, margin: int) -> tuple[i
     return size, _parts(length, geometry, size=size, step=step, whole=whole, halo=halo, lead=lead)
 
 
-def _parts(
-    length: int, geometry: Geometry, *, size: int, step: int, whole: int, halo: int, lead: int
-) -> list[Part]:
+def _parts(length: int, geometry: Geometry, *, size: int, step: int, whole: int, halo: int, lead: int) -> list[Part]:
     # positions in the mirrored image: the image itself is lead … lead + length. With same padding the last
     # window ends where the mirrored image ends, for there zeros are padded in the untiled pass too.
     shrink = geometry.shrink

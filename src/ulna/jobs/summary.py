@@ -136,9 +136,7 @@ class _Paths(TorchFunctionMode):
         """The layers that these tensors came from, each once."""
         return tuple(dict.fromkeys(name for t in tensors for name in self.origins.get(id(t), ())))
 
-    def add(
-        self, name: str, kind: str, out: Tensor, given: Sequence[Any], *, layer: nn.Module | None = None
-    ) -> None:
+    def add(self, name: str, kind: str, out: Tensor, given: Sequence[Any], *, layer: nn.Module | None = None) -> None:
         """A row for a layer or a join, under a name that is not taken yet."""
         taken = sum(row.name.partition(" ")[0] == name for row in self.layers)
         name = f"{name} ({taken + 1})" if taken else name
@@ -148,9 +146,7 @@ class _Paths(TorchFunctionMode):
         self.layers.append(Layer(name, kind, shape, weights, work, self.came_from(given)))
         self.mark(out, (name,))
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Called by PyTorch in place of each of its functions."""
         out = func(*args, **(kwargs or {}))
         if self.within or not isinstance(out, Tensor):

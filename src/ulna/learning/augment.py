@@ -116,8 +116,7 @@ def context(config: AugmentationConfig | None, size: tuple[int, ...]) -> tuple[i
     turn = min(math.radians(max(config.rotation, config.tilt if len(size) == 3 else 0.0)), math.pi / 4)
     factor = min(1.2, math.cos(turn) + math.sin(turn)) / min(config.scale[0], 1.0)
     margins = [
-        (side * factor - side) / 2 + min(config.elastic, _room(side, config)) + config.shift * side
-        for side in size
+        (side * factor - side) / 2 + min(config.elastic, _room(side, config)) + config.shift * side for side in size
     ]
     return tuple(side + 2 * math.ceil(margin - 1e-6) for side, margin in zip(size, margins, strict=True))
 
@@ -137,9 +136,7 @@ def _neutral(batch: int, size: tuple[int, ...], channels: int) -> Draw:
     )
 
 
-def _draw_spatial(
-    config: AugmentationConfig, drawn: Draw, size: tuple[int, ...], generator: torch.Generator
-) -> Draw:
+def _draw_spatial(config: AugmentationConfig, drawn: Draw, size: tuple[int, ...], generator: torch.Generator) -> Draw:
     batch, ndim = drawn.shift.shape
     moved = _chance(config.spatial_probability, batch, generator)
     matrix = _rotations(config, batch, ndim, generator)
@@ -183,9 +180,7 @@ def _draw_intensities(config: AugmentationConfig, drawn: Draw, generator: torch.
         rows = torch.randn(int(noisy.sum()), *noise.shape[1:], generator=generator)
         noise = torch.zeros(noise.shape)
         noise[noisy] = rows * level[noisy].view(-1, *(1,) * (noise.ndim - 1))
-    return replace(
-        drawn, colour=colour, offset=offset, contrast=contrast, gamma=gamma, blur=blur, noise=noise
-    )
+    return replace(drawn, colour=colour, offset=offset, contrast=contrast, gamma=gamma, blur=blur, noise=noise)
 
 
 def _stains(strength: float, batch: int, channels: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -284,10 +279,6 @@ def _check_batch(drawn: Draw, images: Tensor, truth: Tensor, size: tuple[int, ..
     if tuple(drawn.noise.shape) != expected:
         raise UlnaError(f"the draw was made for patches of shape {tuple(drawn.noise.shape)}, not {expected}")
     if tuple(truth.shape) != (images.shape[0], 1, *images.shape[2:]):
-        raise UlnaError(
-            f"truth of shape {tuple(truth.shape)} does not suit images of shape {tuple(images.shape)}"
-        )
+        raise UlnaError(f"truth of shape {tuple(truth.shape)} does not suit images of shape {tuple(images.shape)}")
     if not images.is_floating_point() or truth.is_floating_point():
-        raise UlnaError(
-            f"images must be floating point and truth integer, not {images.dtype} and {truth.dtype}"
-        )
+        raise UlnaError(f"images must be floating point and truth integer, not {images.dtype} and {truth.dtype}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,7 @@ from ulna.image import Array
 from ulna.inference.tiles import window
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """Windows cut for one step: images (N, C, *window) float32, truth (N, 1, *window) uint8, and the step."""
 
     images: Tensor
@@ -45,9 +44,9 @@ def weights(groups: tuple[str, ...], sampling: str) -> npt.NDArray[np.float64]:
 class Batches(IterableDataset[Batch]):
     """The batches of some steps, from a cache.
 
-    `steps` is called at the start of each pass and gives the numbers of its steps. `size` is the window around each patch (see `augment.context`) and `patch` the part that is learned from.
-    A share `training.foreground` of the patches is centred on a pixel of the foreground, the others lie
-    anywhere in the image.
+    `steps` is called at the start of each pass and gives the numbers of its steps. `size` is the window around
+    each patch (see `augment.context`) and `training.patch` the part that is learned from. A share
+    `training.foreground` of the patches is centred on a pixel of the foreground, the others lie anywhere.
     """
 
     def __init__(
@@ -81,13 +80,9 @@ class Batches(IterableDataset[Batch]):
 
     def _start(self, truth: Array, generator: np.random.Generator) -> tuple[int, ...]:
         shape = truth.shape[1:]
-        centre = (
-            self._on_foreground(truth, generator) if generator.random() < self._training.foreground else None
-        )
+        centre = self._on_foreground(truth, generator) if generator.random() < self._training.foreground else None
         start = []
-        for axis, (length, patch, size) in enumerate(
-            zip(shape, self._training.patch, self._size, strict=True)
-        ):
+        for axis, (length, patch, size) in enumerate(zip(shape, self._training.patch, self._size, strict=True)):
             # the patch stays inside the image where it can; the window around it may leave it
             low, high = min(patch, length) // 2, length - (min(patch, length) + 1) // 2
             place = int(generator.integers(low, high + 1)) if centre is None else int(centre[axis])

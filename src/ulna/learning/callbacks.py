@@ -77,9 +77,7 @@ class Bar(Callback):
         """Show the bar."""
         self._bar.start()
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
         """Move the bar on."""
         loss = float(outputs["loss"])
         self._loss = loss if math.isnan(self._loss) else 0.95 * self._loss + 0.05 * loss
@@ -108,9 +106,7 @@ class Watch(Callback):
         self._patience = patience
         self._empty = 0
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
         """Stop when the loss is no number."""
         if not math.isfinite(float(outputs["loss"])):
             raise UlnaError(

@@ -54,7 +54,8 @@ def fit(
     table = Table(run / "metrics.csv")
     budget = _budget(config, table)
     learner = Learner(network, task, config, budget=budget, validation=validation)
-    trainer = _trainer(config, learner, run, table=table, deadline=deadline)
+    with _quiet():
+        trainer = _trainer(config, learner, run, table=table, deadline=deadline)
     training = config.training
     size = augment.context(config.augmentation, training.patch)
     batches = Batches(cache, training, size=size, steps=lambda: budget.epoch(trainer.global_step))
@@ -94,9 +95,7 @@ def _in_order(cases: list[int]) -> DataLoader[int]:
     return DataLoader(cast("Dataset[int]", cases), batch_size=None)
 
 
-def _trainer(
-    config: Config, learner: Learner, run: Path, *, table: Table, deadline: float | None
-) -> L.Trainer:
+def _trainer(config: Config, learner: Learner, run: Path, *, table: Table, deadline: float | None) -> L.Trainer:
     training, validation = config.training, learner.validation
     judged = validation is not None and any(validation.truth(i).any() for i in _spread(validation))
     monitor, mode = ("val_dice", "max") if judged else ("val_loss", "min") if validation else (None, "min")
@@ -131,7 +130,7 @@ def _trainer(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Lightning's advice on data workers and its announcements are for programmers; ulna says what matters."""
-    logger = logging.getLogger("lightning.pytorch")
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
@@ -147,12 +146,13 @@ def picture_of_augmentation(path: Path, config: Config, cache: Cache, *, rows: i
     training = config.training.model_copy(update={"batch_size": rows, "foreground": 1.0})
     size = augment.context(config.augmentation, training.patch)
     batch = Batches(cache, training, size=size, steps=lambda: range(1)).batch(0)
-    plain = augment.apply(
-        _draw(None, config, rows, seed=0), batch.images, batch.truth, size=training.patch
-    )
+    plain = augment.apply(_draw(None, config, rows, seed=0), batch.images, batch.truth, size=training.patch)
     varied = [
         augment.apply(
-            _draw(config.augmentation, config, rows, seed=seed), batch.images, batch.truth, size=training.patch
+            _draw(config.augmentation, config, rows, seed=seed),
+            batch.images,
+            batch.truth,
+            size=training.patch,
         )
         for seed in range(draws)
     ]

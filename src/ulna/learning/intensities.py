@@ -48,9 +48,7 @@ def blurred(images: Tensor, deviation: Tensor) -> Tensor:
     kernels = (kernels / kernels.sum(dim=1, keepdim=True)).to(images.dtype)
     for axis in range(2, images.ndim):
         side = images.shape[axis]
-        padded = images.index_select(
-            axis, mirrored(torch.arange(-radius, side + radius), side).to(images.device)
-        )
+        padded = images.index_select(axis, mirrored(torch.arange(-radius, side + radius), side).to(images.device))
         images = torch.zeros_like(images)
         for step in range(2 * radius + 1):
             images.addcmul_(padded.narrow(axis, step, side), _column(kernels[:, step], images))

@@ -74,7 +74,7 @@ class Budget:
         if self.steps is not None:
             yield from range(step, min(step + self.epoch_steps, self.steps))
             return
-        end = (math.floor(self.progress(step) * EPOCHS_OF_A_TIME) + 1) / EPOCHS_OF_A_TIME
+        end = min((math.floor(self.progress(step) * EPOCHS_OF_A_TIME) + 1) / EPOCHS_OF_A_TIME, 1.0)
         while True:
             yield step
             step += 1

@@ -44,9 +44,7 @@ def spread(elastic: Tensor, size: tuple[int, ...]) -> Tensor:
     field = elastic
     for axis, side in enumerate(size):
         weights = _cubic_weights(elastic.shape[2 + axis], side).to(elastic)
-        field = torch.tensordot(
-            field, weights, dims=([2], [0])
-        )  # the new axis is last: after n turns all in place
+        field = torch.tensordot(field, weights, dims=([2], [0]))  # the new axis is last: after n turns all in place
     return field
 
 

@@ -100,9 +100,7 @@ class _Fused(torch.autograd.Function):
         means, variances = _statistics(x)
         for n in range(len(x)):
             out = (y[n : n + 1], weight.new_empty(0), weight.new_empty(0))
-            torch.native_batch_norm(
-                x[n : n + 1], weight, bias, means[n], variances[n], False, 0.0, eps, out=out
-            )
+            torch.native_batch_norm(x[n : n + 1], weight, bias, means[n], variances[n], False, 0.0, eps, out=out)
             if relu:
                 out[0].relu_()
         ctx.save_for_backward(x, y if relu else None, weight, means, (variances + eps).rsqrt())
@@ -147,16 +145,12 @@ def frozen_statistics(network: nn.Module, reference: Tensor | Sequence[Tensor]) 
 
 
 def _record(network: nn.Module, norms: Sequence[InstanceNorm], pieces: Sequence[Tensor]) -> list[Statistics]:
-    seen: list[list[tuple[int, Tensor, Tensor]]] = [
-        [] for _ in norms
-    ]  # for each norm: pixels, mean, variance
+    seen: list[list[tuple[int, Tensor, Tensor]]] = [[] for _ in norms]  # for each norm: pixels, mean, variance
     watches = []
     for norm, notes in zip(norms, seen, strict=True):
         norm.frozen = None
 
-        def note(
-            _: nn.Module, given: tuple[Tensor, ...], notes: list[tuple[int, Tensor, Tensor]] = notes
-        ) -> None:
+        def note(_: nn.Module, given: tuple[Tensor, ...], notes: list[tuple[int, Tensor, Tensor]] = notes) -> None:
             x = given[0]
             means, variances = _statistics(x)
             for mean, var in zip(means, variances, strict=True):

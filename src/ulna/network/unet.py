@@ -60,9 +60,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         if ndim not in CONV or len(widths) < 2:
-            raise UlnaError(
-                f"a U-Net has 2 or 3 dimensions, not {ndim}, and at least two widths, not {len(widths)}"
-            )
+            raise UlnaError(f"a U-Net has 2 or 3 dimensions, not {ndim}, and at least two widths, not {len(widths)}")
         self.depth, self.ndim, self.padding, self.upsampling = len(widths), ndim, padding, upsampling
         block = partial(Block, ndim=ndim, padding=padding, norm=norm, residual=residual)
         every = dropout if dropout_levels == "all" else 0.0

@@ -14,9 +14,7 @@ from ulna.pictures.common import Rgb, new_figure, outline, plane, save_figure, s
 Sample = tuple[Array, Array]  # image (C, *spatial), truth (1, *spatial) class indices
 
 
-def augmented_picture(
-    path: Path, originals: Sequence[Sample], variations: Sequence[Sequence[Sample]]
-) -> Path:
+def augmented_picture(path: Path, originals: Sequence[Sample], variations: Sequence[Sequence[Sample]]) -> Path:
     """Draw one row a sample: the original, then its variations, each with the outlines of its classes.
 
     `originals` has one (image, truth) a row and `variations` as many sequences of them (five look well);
@@ -25,9 +23,7 @@ def augmented_picture(
     all; returns the path. Raises UlnaError when rows are missing or the file cannot be written.
     """
     if not originals or len(originals) != len(variations):
-        raise UlnaError(
-            f"{len(originals)} originals do not suit variations of {len(variations)} samples", where=path
-        )
+        raise UlnaError(f"{len(originals)} originals do not suit variations of {len(variations)} samples", where=path)
     columns = 1 + max(len(row) for row in variations)
     figure = new_figure(1.7 * columns, 1.7 * len(originals) + 0.3)
     grid = figure.subplots(len(originals), columns, squeeze=False)

@@ -143,9 +143,7 @@ def _key(figure: Figure, patches: list[Patch], where: _Place, title: str = "") -
 
 def _patch(name: str, tint: tuple[int, int, int]) -> Patch:
     shade = tuple(part / 255 for part in tint)
-    return Patch(
-        facecolor=(shade[0], shade[1], shade[2]), edgecolor="black", linewidth=0.5, label=_words(name)
-    )
+    return Patch(facecolor=(shade[0], shade[1], shade[2]), edgecolor="black", linewidth=0.5, label=_words(name))
 
 
 def _words(text: str) -> str:

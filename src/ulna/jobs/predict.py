@@ -11,11 +11,11 @@ from rich.console import Group
 from rich.markup import escape
 
 from ulna.console import track
-from ulna.dataset import Case, load_image, select
+from ulna.dataset import Case, Dataset, case_names, load_image, select
 from ulna.errors import UlnaError
-from ulna.formats import mask_suffix, pages, read, write, write_pages
-from ulna.image import Image, Source
-from ulna.layouts import find_images, read_dataset
+from ulna.formats import mask_suffix, write, write_pages
+from ulna.image import Image
+from ulna.layouts import find_cases
 from ulna.model import Model, load
 from ulna.pictures.common import overlay, to_rgb
 
@@ -37,14 +37,14 @@ class Predicted:
 
 @dataclass(frozen=True)
 class _Job:
-    """One mask to make: its name without suffix, and the images of its channels."""
+    """One mask to make: its name without suffix, and its cases: one, or one a page of a stack."""
 
     name: str
-    images: tuple[Source, ...]
+    pages: tuple[Case, ...]
 
     @property
     def suffix(self) -> str:
-        return mask_suffix(self.images[0])
+        return mask_suffix(self.pages[0].images[0])
 
 
 def predict(
@@ -82,40 +82,28 @@ def predict(
 
 
 def _jobs(images: str | Path, cases: str | Path | Sequence[str] | None) -> list[_Job]:
-    """A data set's images without its masks; else all images that are there."""
-    data = _dataset_cases(images)
+    """A job for each file, with all of its pages; or for each of the cases that are named."""
+    found = find_cases(images)
     if cases is not None:
-        if not data:
-            raise UlnaError("--cases picks from a data set, and this is none", where=images)
-        data = select(read_dataset(images), cases).cases
-    jobs = [_Job(case.name, case.images) for case in data] or [
-        _Job(source.stem, (source,)) for source in find_images(images)
-    ]
-    names = [job.name for job in jobs]
-    if len(set(names)) < len(names):  # equal stems in several folders: keep the folders apart
-        return [_Job("_".join(_parts(job.images[0])), job.images) for job in jobs]
-    return jobs
+        chosen = select(Dataset(found, ""), case_names(cases)).cases
+        return [_Job(case.name, (case,)) for case in chosen]
+    files: dict[tuple[Path, tuple[str, ...]], list[Case]] = {}
+    for case in found:
+        files.setdefault((case.images[0].path, case.images[0].inside), []).append(case)
+    return [_Job(_name(pages), tuple(pages)) for pages in files.values()]
 
 
-def _parts(source: Source) -> tuple[str, ...]:
-    path = Path(source.inside[-1]) if source.inside else source.path
-    return (*(part for part in path.parts[:-1] if part not in ("/", "..", ".")), source.stem)
-
-
-def _dataset_cases(images: str | Path) -> tuple[Case, ...]:
-    path = Path(images)
-    if not (path.is_dir() or path.suffix.lower() == ".zip"):
-        return ()
-    try:
-        cases = read_dataset(path).cases
-    except UlnaError:  # no data set: plain images, or nothing at all, which find_images will say
-        return ()
-    return cases if any(case.truth for case in cases) else ()
+def _name(pages: Sequence[Case]) -> str:
+    """The case's name; for a stack that without the number of the page."""
+    first, source = pages[0].name, pages[0].images[0]
+    return first if source.page is None else first.removesuffix(source.stem) + Path(source.name).stem
 
 
 def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
     targets = [_target(folder, job) for job in jobs]
-    inputs = {source.path.resolve() for job in jobs for source in job.images if not source.inside}
+    inputs = {
+        source.path.resolve() for job in jobs for page in job.pages for source in page.images if not source.inside
+    }
     lost = [path for path in targets if path.resolve() in inputs]
     if lost:
         raise UlnaError(
@@ -135,15 +123,10 @@ def _target(folder: Path, job: _Job) -> Path:
 
 
 def _predict(model: Model, job: _Job, folder: Path, *, probabilities: bool, overlays: bool) -> Path:
-    source = job.images[0]
     target = _target(folder, job)
-    if len(job.images) == 1 and source.page is None and pages(source) > 1:
-        stack = [read(Source(source.path, source.inside, page)) for page in range(pages(source))]
-    else:
-        stack = [load_image(Case(job.name, job.images))]
     masks = []
-    for page, image in enumerate(stack):
-        name = job.name if len(stack) == 1 else f"{job.name}_{page:04d}"
+    for page in job.pages:
+        image, name = load_image(page), page.name
         if probabilities:
             mask, chances = model.mask_and_probabilities(image)
             _write(folder / "probabilities" / f"{name}.tif", chances)

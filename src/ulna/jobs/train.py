@@ -14,16 +14,18 @@ import yaml
 from rich.console import Group
 from rich.markup import escape
 
-from ulna import modelfile, network, run as runs
+from ulna import modelfile, network
+from ulna import run as runs
 from ulna.cache import Cache
 from ulna.cache import build as build_cache
-from ulna.check import Check, check
 from ulna.classes import Classes
-from ulna.config import Config
+from ulna.config import Config, DataConfig
 from ulna.console import clock, say, screen, track
 from ulna.dataset import Case, Dataset, select, split_by_group
 from ulna.errors import UlnaError
-from ulna.evaluate import Evaluation, evaluate
+from ulna.intensity import common_channels
+from ulna.jobs.check import Check, check
+from ulna.jobs.evaluate import Evaluation, evaluate
 from ulna.learning.fit import fit, picture_of_augmentation
 from ulna.model import Model, device
 from ulna.modelfile import Saved
@@ -160,9 +162,7 @@ def _flat(words: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _checked(
-    data: str | Path, config: Config, run: Path, *, cases: str | Path | Sequence[str] | None
-) -> Check:
+def _checked(data: str | Path, config: Config, run: Path, *, cases: str | Path | Sequence[str] | None) -> Check:
     """What `check` says of the data; it stops here when something is fatal."""
     checked = check(data, config=config, cases=cases, out=run, progress=track)
     screen.print(checked)
@@ -192,22 +192,26 @@ def _parts(run: Path, dataset: Dataset, config: Config, *, going_on: bool) -> Pa
 
 
 def _caches(run: Path, parts: Parts, config: Config, classes: Classes) -> tuple[Cache, Cache | None]:
-    training, validation = (
-        build_cache(run / "cache" / name, part, config=config.data, classes=classes, progress=track)
-        if part
-        else None
-        for name, part in zip(("train", "validation"), parts, strict=True)
-    )
-    if training is None:
+    """Decode once what is learned from and what is kept out; both with the channels that suit all images."""
+    if not parts[0]:
         raise UlnaError("no case is left to train on", where=run)
-    return training, validation
+
+    def cached(data: DataConfig) -> list[Cache]:
+        folders = (run / "cache" / "train", run / "cache" / "validation")
+        pairs = zip(folders, parts, strict=True)
+        return [build_cache(to, part, config=data, classes=classes, progress=track) for to, part in pairs if part]
+
+    caches = cached(config.data)
+    channels = common_channels(shape[0] for cache in caches for shape in cache.shapes)
+    if any(cache.shapes[0][0] != channels for cache in caches):
+        caches = cached(config.data.model_copy(update={"channels": channels}))
+    return caches[0], caches[1] if len(caches) > 1 else None
 
 
 def _begin(run: Path, config: Config, parts: Parts, cache: Cache, checked: Check) -> Config:
     """Plan, and write the plan into the run."""
-    images = [cache.image(index) for index in range(len(cache.names))]
-    shapes = tuple(tuple(image.shape[1:]) for image in images)
-    planned = plan(config, Facts(images[0].shape[0], shapes, checked.classes.names), device=device())
+    facts = Facts(cache.shapes[0][0], tuple(shape[1:] for shape in cache.shapes), checked.classes.names)
+    planned = plan(config, facts, device=device())
     runs.begin(
         run,
         planned.config,

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ulna.inference.engines import TorchEngine, torch_precision
+from ulna.network import UNet
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-6), ("bf16", 0.1)])
+def test_the_engine_runs_the_network(precision: str, tolerance: float) -> None:
+    torch.manual_seed(0)
+    network = UNet(1, 2, widths=(4, 8)).eval()
+    batch = np.random.default_rng(0).standard_normal((2, 1, 16, 24), dtype=np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(batch)).numpy()
+    outputs = TorchEngine().compile(network, batch.shape, precision).run(batch)
+    assert outputs.dtype == np.float32
+    np.testing.assert_allclose(outputs, expected, atol=tolerance)
+
+
+def test_a_wish_is_a_wish() -> None:
+    assert torch_precision("bf16", torch.device("cpu")) == "bf16"
+    assert torch_precision("float32", torch.device("cpu")) == "float32"
+    assert torch_precision("auto", torch.device("cpu")) in {"bf16", "float32"}

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ulna.config import Config
+from ulna.errors import UlnaError
+from ulna.inference import pipeline
+from ulna.inference.pipeline import Pipeline, affordable_pixels, empty_output, largest_tile
+from ulna.network import UNet
+
+WIDTHS = (4, 6, 8)
+
+
+def make(shape: tuple[int, ...], *, norm: str, padding: str, upsampling: str) -> tuple[UNet, np.ndarray]:
+    torch.manual_seed(0)
+    network = UNet(
+        2, 3, widths=WIDTHS, ndim=len(shape), norm=norm, padding=padding, upsampling=upsampling
+    ).eval()
+    for module in network.modules():  # running statistics that are not the trivial ones
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.5, 2)
+    return network, np.random.default_rng(0).standard_normal((2, *shape), dtype=np.float32)
+
+
+def predicted(network: UNet, image: np.ndarray, tile: int, margin: int = 16) -> np.ndarray:
+    settings = {"inference.tile": tile, "inference.margin": margin, "network.widths": WIDTHS}
+    config = Config().changed(settings | {"network.ndim": image.ndim - 1})
+    return Pipeline(network, config, 3).normalised(image)
+
+
+@pytest.mark.parametrize(
+    ("shape", "norm", "padding", "upsampling"),
+    [
+        ((301, 277), "instance", "same", "transposed"),
+        ((257, 190), "batch", "same", "nearest"),
+        ((199, 251), "none", "same", "linear"),
+        ((233, 151), "none", "valid", "transposed"),
+        ((5, 300), "instance", "same", "transposed"),
+        ((90, 61, 70), "none", "same", "transposed"),
+    ],
+)
+@pytest.mark.parametrize("margin", [0, 16])
+def test_tiled_equals_untiled(
+    shape: tuple[int, ...], norm: str, padding: str, upsampling: str, margin: int
+) -> None:
+    network, image = make(shape, norm=norm, padding=padding, upsampling=upsampling)
+    whole = predicted(network, image, 4000, margin)
+    assert whole.shape == (3, *shape)
+    for tile in (80, 100):
+        tiled = predicted(network, image, tile, margin)
+        np.testing.assert_allclose(tiled, whole, atol=1e-4 * np.abs(whole).max())
+
+
+def test_without_frozen_statistics_tiles_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextlib import nullcontext
+
+    network, image = make((301, 277), norm="instance", padding="same", upsampling="transposed")
+    image[:, :150] *= 3
+    whole = predicted(network, image, 4000)
+    monkeypatch.setattr(pipeline, "frozen_statistics", lambda *_: nullcontext())
+    assert np.abs(predicted(network, image, 80) - whole).max() > 0.1
+
+
+def test_an_image_of_one_pixel() -> None:
+    network, image = make((1, 1), norm="instance", padding="same", upsampling="transposed")
+    assert np.isfinite(predicted(network, image, 0)).all()
+
+
+def test_a_resizing_model_answers_on_the_images_own_grid() -> None:
+    network, image = make((70, 45), norm="none", padding="same", upsampling="nearest")
+    config = Config().changed({"data.resize": (32, 32), "network.widths": WIDTHS})
+    assert Pipeline(network, config, 3).normalised(image).shape == (3, 70, 45)
+
+
+def test_sizes_follow_the_memory() -> None:
+    assert affordable_pixels(Config()) > 256 * 256
+    assert largest_tile((3000, 3000), 10**9) == 1024
+    assert largest_tile((3000, 3000), 500**2) == 500
+    assert largest_tile((1040, 1388), 10**9) >= 1388 + 32
+    assert largest_tile((400, 512, 512), 10**9) == 192
+
+
+def test_more_than_the_memory_holds_is_refused() -> None:
+    with pytest.raises(UlnaError, match="GiB"):
+        empty_output((1, 2**24, 2**20))
