@@ -37,8 +37,10 @@ def pages(source: Source) -> int:
         family = _family(stream, source)
         try:
             return family.pages(stream, source)
-        except (*family.errors, MemoryError) as error:
+        except family.errors as error:
             raise _damaged(family, source, error) from error
+        except MemoryError as error:
+            raise ReadError("does not fit in the memory", where=source) from error
 
 
 def read(source: Source) -> Image:
