@@ -61,9 +61,7 @@ def test_many_pixels_are_added_up_right(layout: torch.memory_format) -> None:
     torch.manual_seed(5)
     x = (torch.randn(1, 2, 1200, 1100) * 0.1 + 0.6).contiguous(memory_format=layout)
     with torch.no_grad():
-        torch.testing.assert_close(
-            InstanceNorm(2)(x), F.instance_norm(x.double()).float(), atol=1e-5, rtol=1e-5
-        )
+        torch.testing.assert_close(InstanceNorm(2)(x), F.instance_norm(x.double()).float(), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("relu", [False, True])

@@ -46,9 +46,7 @@ def test_any_size_comes_back(size: list[int], depth: int, norm: str, upsampling:
 @pytest.mark.parametrize(("padding", "residual"), [("same", False), ("valid", True)])
 def test_every_weight_learns(ndim: int, norm: str, upsampling: str, padding: str, residual: bool) -> None:
     torch.manual_seed(0)
-    network = UNet(
-        1, 2, widths=(4, 8), ndim=ndim, norm=norm, upsampling=upsampling, padding=padding, residual=residual
-    )
+    network = UNet(1, 2, widths=(4, 8), ndim=ndim, norm=norm, upsampling=upsampling, padding=padding, residual=residual)
     size = geometry(network).next_size(20)
     network(torch.rand(2, 1, *(size,) * ndim)).square().sum().backward()
     for name, weight in network.named_parameters():
@@ -72,9 +70,7 @@ def test_weights_keep_the_variance_of_what_passes() -> None:
             if module.weight.numel() > 2000:
                 assert float(module.weight.detach().std()) == pytest.approx(math.sqrt(2 / inputs), rel=0.1)
         if isinstance(module, nn.ConvTranspose2d):
-            assert float(module.weight.detach().std()) == pytest.approx(
-                math.sqrt(2 / module.in_channels), rel=0.1
-            )
+            assert float(module.weight.detach().std()) == pytest.approx(math.sqrt(2 / module.in_channels), rel=0.1)
 
 
 def test_dropout_where_it_is_asked_for() -> None:

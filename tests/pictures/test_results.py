@@ -28,9 +28,7 @@ def test_the_difference_says_what_each_pixel_is():
 
 
 def test_colours_differ_in_lightness_too():
-    light = sorted(
-        float(np.dot(tint, (0.2126, 0.7152, 0.0722))) for tint in (RIGHT, TOO_MUCH, MISSING, OTHER)
-    )
+    light = sorted(float(np.dot(tint, (0.2126, 0.7152, 0.0722))) for tint in (RIGHT, TOO_MUCH, MISSING, OTHER))
     assert min(np.diff(light)) > 10
 
 

@@ -37,8 +37,7 @@ def test_groups_of_unequal_size_as_all_draws_have_it(statistic):
     groups = [name for name, many in own.items() for _ in many]
     # every one of the 4^4 draws is equally likely: the exact bootstrap distribution
     exact = [
-        statistic(np.array([v for name in draw for v in own[name]]))
-        for draw in itertools.product(own, repeat=len(own))
+        statistic(np.array([v for name in draw for v in own[name]])) for draw in itertools.product(own, repeat=len(own))
     ]
     ours = bootstrap(values, groups, statistic=statistic, draws=20_000)
     low, high = np.quantile(exact, (0.025, 0.975))

@@ -32,9 +32,7 @@ def test_by_the_name_of_the_image():
     }
 
 
-@pytest.mark.parametrize(
-    "ending", ["_mask", "-labels", "_pred", " GT", "_Segmentation", "_seg", "_prediction"]
-)
+@pytest.mark.parametrize("ending", ["_mask", "-labels", "_pred", " GT", "_Segmentation", "_seg", "_prediction"])
 def test_usual_endings_may_differ(ending):
     cases = [_case("p/x_1", "data/p/x_1.tif", "data/p/x_1_mask.tif"), _case("p/x_11", "data/p/x_11.tif")]
     masks = _masks(f"out/x_1{ending}.png", f"out/x_11{ending}.png")
@@ -64,15 +62,11 @@ def test_archives_and_pages():
     pages = [Source(Path("data/train-volume.tif"), page=page) for page in range(3)]
     cases = [Case(page.stem, (page,)) for page in pages]
     stack = [Source(Path("out/train-volume.tif"), page=page) for page in range(3)]
-    assert match(cases, stack, where="out") == {
-        page.stem: mask for page, mask in zip(pages, stack, strict=True)
-    }
+    assert match(cases, stack, where="out") == {page.stem: mask for page, mask in zip(pages, stack, strict=True)}
 
 
 def test_all_that_are_missing_are_named():
     cases = [_case(f"case{k}", f"data/case{k}.png") for k in range(30)]
-    with pytest.raises(
-        UlnaError, match=r"29 of 30 cases have no mask here: case1, case2, .*case20, …"
-    ) as told:
+    with pytest.raises(UlnaError, match=r"29 of 30 cases have no mask here: case1, case2, .*case20, …") as told:
         match(cases, _masks("out/case0.png"), where="out")
     assert "case0.png" in told.value.hint

@@ -26,9 +26,7 @@ CLASSES = ("background", "cytoplasm", "nucleus")
 
 def _pair(seed: int, shape: tuple[int, ...], classes: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return rng.integers(classes, size=shape, dtype=np.uint8), rng.integers(
-        classes, size=shape, dtype=np.uint8
-    )
+    return rng.integers(classes, size=shape, dtype=np.uint8), rng.integers(classes, size=shape, dtype=np.uint8)
 
 
 @pytest.mark.parametrize("shape", [(17, 23), (1, 31, 29), (1, 5, 7, 9)])
