@@ -30,7 +30,7 @@ from ulna.tasks import Task
 VALIDATE = 32
 """At most so many images are validated after each epoch, spread evenly; all of them are at the end."""
 
-AFTERWARDS = 8.0
+AFTERWARDS = 3.0
 """Seconds that pictures and the report take after a training by the clock."""
 
 
