@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import nn
 
 from ulna import network as networks
 from ulna.classes import Classes
 from ulna.config import Config
 from ulna.errors import UlnaError
+from ulna.formats import appears_whole
 
 FORMAT = 1
 """Version of what the metadata hold; a file with a higher one is refused."""
@@ -54,15 +53,9 @@ def save(path: Path, saved: Saved) -> None:
         "scores": saved.scores,
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in saved.network.state_dict().items()}
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-    os.close(handle)
-    try:
-        save_file(weights, beside, metadata={"ulna": json.dumps(words)})
-        Path(beside).replace(path)
-    except (OSError, SafetensorError) as error:
-        raise UlnaError(f"the model cannot be written: {error}", where=path, hint="Free some space.") from error
-    finally:
-        Path(beside).unlink(missing_ok=True)
+    data = to_bytes(weights, metadata={"ulna": json.dumps(words)})
+    with appears_whole(path) as beside:
+        beside.write_bytes(data)
 
 
 def find(run: str | Path) -> Path:

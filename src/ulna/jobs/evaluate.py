@@ -65,11 +65,13 @@ class Evaluation:
     def __rich__(self) -> Group:
         """A table for the terminal: a row a class, means with their intervals; below it what was left out."""
         told = self.summary
-        table = Table(title=f"{told.cases} images in {told.groups} groups", title_justify="left")
-        table.add_column("class")
-        table.add_column("Dice: mean (95 % interval)", no_wrap=True)
+        # without lines, and only names give way: the numbers must be whole on a terminal of 80 columns
+        title = f"{told.cases} images in {told.groups} groups"
+        table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+        table.add_column("class", overflow="fold")
+        table.add_column("Dice (95 % interval)", no_wrap=True)
         for head in ("median", "IoU", "precision", "recall", "accuracy", "images"):
-            table.add_column(head, justify="right")
+            table.add_column(head, justify="right", no_wrap=True)
         for part in told.classes if len(told.classes) == 1 else (told.overall, *told.classes):
             dice, *rest = part.scores.values()
             cells = [_shown(dice.median.estimate), *(_shown(score.mean.estimate) for score in rest)]
