@@ -21,7 +21,7 @@ CONFIG, WORDS, TABLE = "config.yaml", "run.json", "metrics.csv"
 LISTS = ("train.txt", "validation.txt")
 LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
 
-LIBRARIES = ("ulna", "torch", "lightning", "numpy", "scikit-image", "tifffile")
+LIBRARIES = ("ulna", "torch", "lightning", "numpy", "scipy", "tifffile")
 """Whose versions are written into a run."""
 
 
