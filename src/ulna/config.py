@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ulna.errors import UlnaError
 
-Positive = Field(gt=0)
-Span = tuple[float, float]
+
+def _rising(span: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < span[0] <= span[1]:
+        raise ValueError("must be a range (low, high) above 0")
+    return span
+
+
+Size = Annotated[int, Field(gt=0)]
+Span = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class DataConfig(_Section):
@@ -30,7 +38,7 @@ class DataConfig(_Section):
     classes: tuple[str, ...] = ()
     values: tuple[tuple[int | str, ...], ...] = ()
     normalisation: Literal["percentile", "zscore", "range", "none"] = "percentile"
-    resize: tuple[int, ...] | None = None
+    resize: tuple[Size, ...] | None = None
     validation: float = Field(0.1, ge=0, lt=1, description="share of the groups kept out for validation")
 
 
@@ -47,7 +55,7 @@ class NetworkConfig(_Section):
 
     name: Literal["unet", "fcn8"] = "unet"
     ndim: Literal[2, 3] = 2
-    widths: tuple[int, ...] = Field((16, 32, 64, 128, 256), min_length=2)
+    widths: tuple[Size, ...] = Field((16, 32, 64, 128, 256), min_length=2)
     padding: Literal["same", "valid"] = "same"
     norm: Literal["none", "batch", "instance"] = "instance"
     upsampling: Literal["transposed", "nearest", "linear"] = "transposed"
@@ -70,13 +78,13 @@ class AugmentationConfig(_Section):
     tilt: float = Field(0.0, ge=0, le=180, description="in 3D: rotation out of the plane of the last two axes")
     scale: Span = (0.7, 1.4)
     shift: float = Field(0.0, ge=0, le=1)
-    elastic: float = Field(10.0, ge=0)
+    elastic: float = Field(6.0, ge=0)
     elastic_grid: int = Field(3, ge=2)
     spatial_probability: float = Field(0.8, ge=0, le=1)
     brightness: float = Field(0.1, ge=0)
     contrast: Span = (0.75, 1.25)
     gamma: Span = (0.7, 1.5)
-    stain: float = Field(0.1, ge=0, description="how far colours may move, channel by channel")
+    stain: float = Field(0.25, ge=0, description="how far colours may move, channel by channel")
     noise: float = Field(0.05, ge=0)
     blur: float = Field(1.0, ge=0, description="largest standard deviation of the Gaussian, in pixels")
     intensity_probability: float = Field(0.5, ge=0, le=1)
@@ -92,7 +100,7 @@ class TrainingConfig(_Section):
     epochs: int | None = Field(None, gt=0)
     steps: int = Field(0, ge=0, description="steps of an epoch")
     batch_size: int = Field(0, ge=0)
-    patch: tuple[int, ...] = ()
+    patch: tuple[Size, ...] = ()
     sampling: Literal["images", "groups"] = "groups"
     foreground: float = Field(0.33, ge=0, le=1, description="share of patches centred on the foreground")
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
@@ -102,7 +110,7 @@ class TrainingConfig(_Section):
     schedule: Literal["one_cycle", "constant"] = "one_cycle"
     precision: Literal["auto", "bf16", "float32"] = "auto"
     patience: int | None = Field(None, gt=0, description="epochs without gain after which training stops early")
-    seed: int = 0
+    seed: int = Field(0, ge=0)
 
 
 class InferenceConfig(_Section):
@@ -140,26 +148,26 @@ class Config(_Section):
             lines = [_plain(fault) for fault in error.errors()]
             raise UlnaError("\n".join(lines), where=where) from None
 
-    def changed(self, changes: dict[str, Any]) -> Config:
+    def changed(self, changes: dict[str, Any], *, where: object = "configuration") -> Config:
         """A copy with dotted keys set: `{"training.batch_size": 8}`. Raises UlnaError for unknown keys."""
         words = self.model_dump()
         for key, value in changes.items():
             *sections, last = key.split(".")
             place: Any = words
             for section in sections:
-                _known(section, place, key)
+                _known(section, place, key, where)
                 if not isinstance(place[section], dict):
                     place[section] = {}
                 place = place[section]
             if sections != ["augmentation"] or place:
-                _known(last, place, key)
+                _known(last, place, key, where)
             place[last] = value
-        return Config.parse(words, where="--set" if len(changes) > 1 else f"--set {next(iter(changes), '')}")
+        return Config.parse(words, where=where)
 
 
-def _known(name: str, place: Any, key: str) -> None:
+def _known(name: str, place: Any, key: str, where: object) -> None:
     if not isinstance(place, dict) or name not in place:
-        raise UlnaError(f"there is no setting '{key}'.{nearest(name, place)}", where="configuration")
+        raise UlnaError(f"there is no setting '{key}'.{_nearest_key(key)}", where=where)
 
 
 def nearest(word: str, known: Any) -> str:
@@ -169,18 +177,48 @@ def nearest(word: str, known: Any) -> str:
     return f" Did you mean '{close[0]}'?" if close else f" Known here: {', '.join(words)}."
 
 
-def _plain(fault: Any) -> str:
-    path = [str(step) for step in fault["loc"]]
-    key = ".".join(path)
-    if fault["type"] == "extra_forbidden":
-        model: Any = Config
-        for step in path[:-1]:
-            model = _section(model, step)
-        return f"there is no setting '{key}'.{nearest(path[-1], model.model_fields)}"
-    return f"{key or 'configuration'}: {fault['msg']}"
+def _nearest_key(key: str) -> str:
+    """As `nearest`, for a dotted key: its section or its last name may be misspelt, or the section be missing."""
+    keys = list(_keys(Config))
+    last = key.rpartition(".")[2]
+    named = [known for known in keys if known.rpartition(".")[2] == last]
+    close = named or difflib.get_close_matches(key, keys, n=1, cutoff=0.7)
+    if close:
+        return f" Did you mean '{close[0]}'?"
+    section = key.partition(".")[0]
+    return nearest(last, [known for known in keys if known.startswith(f"{section}.")] or Config.model_fields)
 
 
-def _section(model: Any, name: str) -> Any:
-    annotation = model.model_fields[name].annotation
+def _keys(model: type[BaseModel], before: str = "") -> Iterator[str]:
+    """Every setting as a dotted key."""
+    for name, field in model.model_fields.items():
+        section = _section(field.annotation)
+        if section is None:
+            yield before + name
+        else:
+            yield from _keys(section, f"{before}{name}.")
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
     options = getattr(annotation, "__args__", (annotation,))
-    return next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
+    return next((one for one in options if isinstance(one, type) and issubclass(one, BaseModel)), None)
+
+
+def _plain(fault: Any) -> str:
+    """One fault that pydantic found, as people say it."""
+    key = ".".join(step for step in fault["loc"] if isinstance(step, str))
+    if fault["type"] == "extra_forbidden":
+        return f"there is no setting '{key}'.{_nearest_key(key)}"
+    if fault["type"] == "value_error":
+        said = str(fault["ctx"]["error"])
+        return f"{key} {said}, not {_shown(fault['input'])}" if key else said
+    said = fault["msg"].partition(", unable to")[0].replace("Input should be", "must be").partition(" or instance")[0]
+    if fault["type"] == "too_short":
+        said = f"needs at least {fault['ctx']['min_length']} numbers"
+    said = said.replace("valid dictionary", "section with settings of its own").replace("valid tuple", "list")
+    return f"{key or 'this'} {said[:1].lower()}{said[1:]}, not {_shown(fault['input'])}"
+
+
+def _shown(value: Any) -> str:
+    text = str(list(value)) if isinstance(value, tuple | list) else str(value)
+    return text if len(text) < 60 else f"{text[:59]}…"

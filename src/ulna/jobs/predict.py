@@ -11,9 +11,10 @@ from rich.console import Group
 from rich.markup import escape
 
 from ulna.console import track
-from ulna.dataset import Case, Dataset, case_names, load_image, select
-from ulna.errors import UlnaError
+from ulna.dataset import Case, Dataset, Progress, case_names, load_image, quiet, select
+from ulna.errors import UlnaError, WriteError
 from ulna.formats import mask_suffix, write, write_pages
+from ulna.formats.whole import cannot_write
 from ulna.image import Image
 from ulna.layouts import find_cases
 from ulna.model import Model, load
@@ -30,7 +31,8 @@ class Predicted:
 
     def __rich__(self) -> Group:
         """What was written and what was not."""
-        lines = [f"{len(self.masks)} masks written to {self.folder}"]
+        written = "1 mask" if len(self.masks) == 1 else f"{len(self.masks)} masks"
+        lines = [f"{written} written to {escape(str(self.folder))}"]
         lines += [f"[red]not predicted:[/] {escape(name)}: {escape(why)}" for name, why in self.failed]
         return Group(*lines)
 
@@ -69,11 +71,16 @@ def predict(
     folder = Path(out)
     jobs = _jobs(images, cases)
     _check_free(folder, jobs, overwrite=overwrite)
+    _make(folder)
     masks: list[Path] = []
     failed: list[tuple[str, str]] = []
-    for job in track(jobs, "predicting") if len(jobs) > 1 else jobs:
+    several = len(jobs) > 1
+    tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
+    for job in track(jobs, "predicting") if several else jobs:
         try:
-            masks.append(_predict(model, job, folder, probabilities=probabilities, overlays=overlays))
+            masks.append(_predict(model, job, folder, probabilities=probabilities, overlays=overlays, progress=tiles))
+        except WriteError:
+            raise  # the next one could not be written either
         except UlnaError as error:
             failed.append((job.name, str(error)))
         except MemoryError:
@@ -122,28 +129,31 @@ def _target(folder: Path, job: _Job) -> Path:
     return folder / f"{job.name}{job.suffix}"
 
 
-def _predict(model: Model, job: _Job, folder: Path, *, probabilities: bool, overlays: bool) -> Path:
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(error, folder) from None
+
+
+def _predict(
+    model: Model, job: _Job, folder: Path, *, probabilities: bool, overlays: bool, progress: Progress
+) -> Path:
     target = _target(folder, job)
     masks = []
     for page in job.pages:
         image, name = load_image(page), page.name
         if probabilities:
-            mask, chances = model.mask_and_probabilities(image)
-            _write(folder / "probabilities" / f"{name}.tif", chances)
+            mask, chances = model.mask_and_probabilities(image, progress=progress)
+            write(folder / "probabilities" / f"{name}.tif", chances)
         else:
-            mask = model.predict(image)
+            mask = model.predict(image, progress=progress)
         if overlays:
             picture = overlay(to_rgb(image.array), mask.array[0])
-            _write(folder / "overlays" / f"{name}.png", Image(np.moveaxis(picture, -1, 0)))
+            write(folder / "overlays" / f"{name}.png", Image(np.moveaxis(picture, -1, 0)))
         masks.append(mask.with_array(model.classes.back(mask.array)))
     if len(masks) == 1:
-        _write(target, masks[0])
+        write(target, masks[0])
     else:
-        target.parent.mkdir(parents=True, exist_ok=True)
         write_pages(target, masks)
     return target
-
-
-def _write(path: Path, image: Image) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, image)
