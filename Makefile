@@ -6,6 +6,8 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	$(BIN)/ulna demo --out demo
+	@echo
+	@echo "ulna is installed in $(BIN): type 'source $(BIN)/activate' once, and then the commands above."
 
 test: check
 	$(BIN)/python -m pytest -n 2
