@@ -152,6 +152,8 @@ def split_by_group(cases: Sequence[Case], share: float, seed: int) -> tuple[tupl
     Groups are taken in a random order (drawn from `seed`) as long as each brings the number of cases closer
     to the share; both sides get at least one group. Raises UlnaError where there is only one group.
     """
+    if seed < 0:
+        raise UlnaError(f"a seed is a whole number from 0 on, not {seed}")
     sizes = Counter(_group(case) for case in cases)
     if len(sizes) < 2:
         raise UlnaError(

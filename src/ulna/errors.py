@@ -24,3 +24,7 @@ class UlnaError(Exception):
 
 class ReadError(UlnaError):
     """A file cannot be read as an image: missing, truncated, corrupt, or of a kind that is not known."""
+
+
+class WriteError(UlnaError):
+    """A file cannot be written: the disk is full, the place is not allowed, or it is no folder."""

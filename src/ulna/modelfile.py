@@ -83,13 +83,16 @@ def load(run: str | Path) -> Saved:
     except (SafetensorError, OSError) as error:
         raise UlnaError(f"this is no model file of ulna ({error})", where=path) from None
     words = _metadata(metadata, path)
-    config = Config.parse(words["config"], where=path)
-    classes = Classes(**_tuples(words["classes"]))
-    network = networks.build(config.network, config.data.channels, int(words["outputs"]))
     try:
+        config = Config.parse(words["config"], where=path)
+        classes = Classes(**_tuples(words["classes"]))
+        if not config.data.channels:
+            raise ValueError("it does not say how many channels an image has")
+        network = networks.build(config.network, config.data.channels, int(words["outputs"]))
         network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UlnaError(f"the weights do not suit the network: {error}", where=path) from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0].rstrip(":")
+        raise UlnaError(f"the weights here do not suit what the file says of them ({reason})", where=path) from None
     return Saved(
         network.eval(),
         config,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import platform
 import shlex
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import yaml
 from ulna.config import Config
 from ulna.dataset import Case
 from ulna.errors import UlnaError
+from ulna.formats.whole import appears_whole, cannot_write
 
 CONFIG, WORDS, TABLE = "config.yaml", "run.json", "metrics.csv"
 LISTS = ("train.txt", "validation.txt")
@@ -25,13 +29,42 @@ LIBRARIES = ("ulna", "torch", "lightning", "numpy", "scipy", "tifffile")
 """Whose versions are written into a run."""
 
 
-def prepare(run: Path, *, resume: bool) -> bool:
-    """Make the folder; whether a run that had been planned there goes on. Raises UlnaError for a foreign one."""
+@contextmanager
+def prepared(run: Path, *, resume: bool) -> Iterator[bool]:
+    """Make the folder; give whether a run that had been planned there goes on.
+
+    What is raised before the run is planned (`begin`) leaves the place as it was: the command can be mended and
+    typed again. Raises UlnaError for a folder that holds something else.
+    """
+    new = not run.exists()
+    going_on = _prepare(run, resume=resume)
+    try:
+        yield going_on
+    except UlnaError:
+        if not resume and not (run / WORDS).exists():
+            for left in _BEFORE_PLAN:
+                _remove(run / left)
+            if new:
+                run.rmdir()
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _prepare(run: Path, *, resume: bool) -> bool:
     planned = (run / WORDS).is_file()
     if not resume:
-        if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        if run.exists() and not run.is_dir():
+            raise UlnaError("this is a file, not a folder", where=run, hint="Name another --out.")
+        if run.exists() and any(run.iterdir()):
             what = "this folder holds another run" if planned else "this folder is not empty"
-            hint = "Go on with it by adding --resume, or name another --out." if planned else "Name another --out."
+            stopped = planned or all(path.name in _BEFORE_PLAN for path in run.iterdir())
+            hint = "Go on with it by adding --resume, or name another --out." if stopped else "Name another --out."
             raise UlnaError(what, where=run, hint=hint)
     elif run.exists() and not planned and any(path.name not in _BEFORE_PLAN for path in run.iterdir()):
         raise UlnaError("there is no run in this folder to go on with", where=run, hint="Leave --resume away.")
@@ -40,7 +73,7 @@ def prepare(run: Path, *, resume: bool) -> bool:
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UlnaError(f"the folder cannot be made: {error.strerror}", where=run) from None
+        raise cannot_write(error, run) from None
     return planned
 
 
@@ -64,7 +97,36 @@ def begin(run: Path, config: Config, *, cases: Sequence[Sequence[Case]], **facts
 
 def config(run: Path) -> Config:
     """The configuration that the run began with."""
-    return Config.parse(yaml.safe_load((run / CONFIG).read_text("utf-8")), where=run / CONFIG)
+    path = run / CONFIG
+    try:
+        said = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise _unreadable(path, error) from None
+    return Config.parse(said, where=path)
+
+
+def going_on_with(run: Path, wanted: Config, plain: Config) -> Config:
+    """The configuration that the run began with, unless other settings are `wanted` now: then UlnaError.
+
+    `plain` are the settings of a command that names none.
+    """
+    asked, now = dotted(words(run).get("asked", {})), dotted(wanted.model_dump(mode="json"))
+    other = [key for key in asked if now.get(key) != asked[key]]
+    if other and wanted != plain:
+        raise UlnaError(
+            f"this run began with {other[0]} {asked[other[0]]}, not {now.get(other[0])}",
+            where=run,
+            hint="Type the command that began it with --resume added, or with --resume and no settings.",
+        )
+    return config(run)
+
+
+def dotted(words: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested sections as dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in words.items():
+        flat |= dotted(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
+    return flat
 
 
 def words(run: Path) -> dict[str, Any]:
@@ -73,8 +135,13 @@ def words(run: Path) -> dict[str, Any]:
     try:
         said = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise UlnaError(f"this file of the run cannot be read: {error}", where=path) from None
+        raise _unreadable(path, error) from None
     return dict(said)
+
+
+def _unreadable(path: Path, error: Exception) -> UlnaError:
+    reason = str(error).partition("\n")[0]
+    return UlnaError(f"this file of the run cannot be read: {reason}", where=path)
 
 
 def note(run: Path, **facts: Any) -> None:
@@ -85,13 +152,8 @@ def note(run: Path, **facts: Any) -> None:
 
 def put(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
+    with appears_whole(path) as beside:
         beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise UlnaError(f"the file cannot be written: {error.strerror}", where=path, hint="Is the disk full?") from None
 
 
 def versions() -> dict[str, str]:
@@ -99,10 +161,24 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()}
 
 
+def seconds_used(run: Path) -> float:
+    """How many seconds of training the run had behind it at the end of its last epoch; 0 before the first."""
+    path = run / TABLE
+    if not path.is_file():
+        return 0.0
+    with path.open(newline="", encoding="utf-8") as file:
+        return max((float(row["seconds"]) for row in csv.DictReader(file)), default=0.0)
+
+
 def names(run: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of the cases for training and of those kept out for validation."""
-    train, validation = (tuple((run / name).read_text("utf-8").splitlines()) for name in LISTS)
-    return train, validation
+    listed: list[tuple[str, ...]] = []
+    for name in LISTS:
+        try:
+            listed.append(tuple((run / name).read_text("utf-8").splitlines()))
+        except (OSError, ValueError) as error:
+            raise _unreadable(run / name, error) from None
+    return listed[0], listed[1]
 
 
 def command() -> str:

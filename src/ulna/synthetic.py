@@ -46,6 +46,8 @@ def cells(count: int, size: Sequence[int] = (256, 256), *, seed: int = 0) -> lis
     """
     if len(size) not in (2, 3) or min(size) < 1:
         raise UlnaError(f"simulated images have two or three axes of at least one pixel, not {tuple(size)}")
+    if seed < 0:
+        raise UlnaError(f"a seed is a whole number from 0 on, not {seed}")
     return [_picture(tuple(size), np.random.default_rng((seed, n))) for n in range(count)]
 
 

@@ -355,10 +355,6 @@ def test_the_window_holds_nearly_all_that_is_read() -> None:
 
 def test_what_makes_no_sense_is_refused_in_words() -> None:
     images, truth = batch_of((8, 8))
-    with pytest.raises(UlnaError, match="scale"):
-        drawn_for(AugmentationConfig(scale=(1.2, 0.8)), (8, 8))
-    with pytest.raises(UlnaError, match="gamma"):
-        drawn_for(AugmentationConfig(gamma=(0.0, 0.8)), (8, 8))
     with pytest.raises(UlnaError, match="sizes"):
         draw(None, batch=1, ndim=3, size=(8, 8), channels=1, generator=torch.Generator())
     with pytest.raises(UlnaError, match="made for patches"):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ulna.errors import UlnaError
+from ulna.errors import WriteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ def appears_whole(path: Path) -> Iterator[Path]:
     """Give the path of a file to write beside `path`; it takes the name `path` when all went well.
 
     Whatever is raised meanwhile removes the half-written file, and `path` is as it was. Folders are made as
-    needed. Raises UlnaError in plain words where the disk is full or the place cannot be written to.
+    needed. Raises WriteError in plain words where the disk is full or the place cannot be written to.
     """
     # The suffix stays last, for the writers that go by it.
     beside = path.with_name(f".{path.stem}.part-{os.getpid()}{path.suffix}")
@@ -44,9 +44,9 @@ def _remove(beside: Path) -> None:
         return  # its folder could not be made in the first place
 
 
-def cannot_write(error: OSError, path: Path) -> UlnaError:
+def cannot_write(error: OSError, path: Path) -> WriteError:
     """What the system says when a file cannot be written, in plain words."""
     if error.errno in FULL:
-        return UlnaError("cannot be written: the disk is full", where=path, hint="Free some space and try again.")
+        return WriteError("cannot be written: the disk is full", where=path, hint="Free some space and try again.")
     reason = (error.strerror or str(error)).lower()
-    return UlnaError(f"cannot be written: {reason}", where=path, hint="Choose another place for the output.")
+    return WriteError(f"cannot be written: {reason}", where=path, hint="Choose another place for the output.")

@@ -125,7 +125,7 @@ def check(
 ) -> Check:
     """Look at a data set of any known layout: everything that is wrong at once, and which cases leak.
 
-    Every file is read once. Cases that cannot be read, or whose mask has another size, are left out and said.
+    Every file is read once. Cases that cannot be read, or whose mask has another size, are fatal; all are named.
     `cases` picks from the data (names, or a text file with one a line). With `out`, `check.json` and
     `samples.png` are written there. Raises UlnaError where no data set is recognised; what is wrong within
     one is told in the record.

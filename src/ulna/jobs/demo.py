@@ -12,7 +12,7 @@ from ulna.console import say
 from ulna.errors import UlnaError
 from ulna.jobs.evaluate import Evaluation, evaluate
 from ulna.jobs.predict import predict
-from ulna.jobs.train import Trained, train
+from ulna.jobs.train import Trained, settings, train
 from ulna.synthetic import write_dataset
 
 TRAINING, UNSEEN = 60, 12
@@ -51,6 +51,7 @@ def demo(out: str | Path = "demo", *, minutes: float = 1.0, seed: int = 0) -> De
 
     Raises UlnaError when `out` exists and is not empty.
     """
+    settings("default", None, {}, minutes=minutes, seed=seed)  # what is wrong is said before anything is written
     folder = Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UlnaError("this folder is not empty", where=folder, hint="Name another --out, or delete it.")

@@ -49,8 +49,8 @@ class Failure:
     why: str
 
 
-UNREADABLE = "cannot be read, left out"
-MISMATCH = "mask of another size than the image, left out"
+UNREADABLE = "cannot be read"
+MISMATCH = "mask of another size than the image"
 
 Seen = tuple[Look, Array] | Failure
 
@@ -125,10 +125,14 @@ def fatal(looks: Sequence[Look]) -> list[Problem]:
 
 
 def failures(failed: Sequence[Failure]) -> list[Problem]:
-    """The cases that were left out, one problem a kind."""
+    """The cases that cannot be used, one problem a kind; to leave some out is for the user to decide."""
     kinds = Counter(failure.kind for failure in failed)
     return [
-        Problem(f"{kind}: {numbered(count, 'case')}", tuple(f.why for f in failed if f.kind == kind))
+        Problem(
+            f"{kind}: {numbered(count, 'case')}. Mend or remove them, or name the others with --cases",
+            tuple(f.why for f in failed if f.kind == kind),
+            "fatal",
+        )
         for kind, count in kinds.items()
     ]
 

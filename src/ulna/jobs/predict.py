@@ -136,9 +136,7 @@ def _make(folder: Path) -> None:
         raise cannot_write(error, folder) from None
 
 
-def _predict(
-    model: Model, job: _Job, folder: Path, *, probabilities: bool, overlays: bool, progress: Progress
-) -> Path:
+def _predict(model: Model, job: _Job, folder: Path, *, probabilities: bool, overlays: bool, progress: Progress) -> Path:
     target = _target(folder, job)
     masks = []
     for page in job.pages:

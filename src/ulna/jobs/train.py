@@ -26,6 +26,7 @@ from ulna.errors import UlnaError
 from ulna.intensity import common_channels
 from ulna.jobs.check import Check, check
 from ulna.jobs.evaluate import Evaluation, evaluate
+from ulna.jobs.looking import numbered
 from ulna.learning.fit import fit, picture_of_augmentation
 from ulna.model import Model, device
 from ulna.modelfile import Saved
@@ -34,6 +35,9 @@ from ulna.plan import Facts, plan
 from ulna.preset import load_preset
 from ulna.report import write_report
 from ulna.tasks import build as build_task
+
+EXAMPLE = "It should look like this:\n  training:\n    batch_size: 8"
+"""What a configuration file looks like."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +85,16 @@ def train(
     began = time.time() if started is None else started
     run = Path(out)
     wanted = settings(preset, config, changes or {}, minutes=minutes, epochs=epochs, seed=seed)
-    going_on = runs.prepare(run, resume=resume)
-    if going_on:
-        wanted = runs.config(run)
-    checked = _checked(data, wanted, run, cases=cases)
-    parts = _parts(run, checked.dataset, wanted, going_on=going_on)
-    caches = _caches(run, parts, wanted, checked.classes)
-    if not going_on:
-        wanted = _begin(run, wanted, parts, caches[0], checked)
+    with runs.prepared(run, resume=resume) as going_on:
+        if going_on:
+            wanted = runs.going_on_with(run, wanted, load_preset("default"))
+        checked = _checked(data, wanted, run, cases=cases)
+        parts = _parts(run, checked.dataset, wanted, going_on=going_on)
+        caches = _caches(run, parts, wanted, checked.classes)
+        if going_on:
+            _check_same(run, caches[0], data)
+        else:
+            wanted = _begin(run, wanted, parts, caches[0], checked)
     for sentence in runs.words(run)["plan"]:
         say(escape(sentence))
 
@@ -102,7 +108,7 @@ def train(
         wanted,
         caches=caches,
         run=run,
-        deadline=_deadline(wanted, began),
+        deadline=_deadline(wanted, began - runs.seconds_used(run)),
         resume=going_on,
     )
 
@@ -132,8 +138,8 @@ def settings(
         raise UlnaError("minutes and epochs cannot both be given", hint="Leave one of them away.")
     chosen = load_preset(preset)
     if config is not None:
-        chosen = chosen.changed(_flat(_yaml(Path(config))))
-    chosen = chosen.changed(changes)
+        chosen = chosen.changed(runs.dotted(_yaml(Path(config))), where=config)
+    chosen = chosen.changed(changes, where="--set")
     if minutes is not None:
         chosen = chosen.changed({"training.minutes": minutes, "training.epochs": None})
     if epochs is not None:
@@ -144,22 +150,15 @@ def settings(
 def _yaml(path: Path) -> dict[str, Any]:
     try:
         words = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UlnaError(f"this configuration cannot be read: {error}", where=path) from None
+    except OSError as error:
+        raise UlnaError(f"this configuration cannot be read: {error.strerror}", where=path) from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}, line {mark.line + 1}" if mark else path
+        raise UlnaError("this is no YAML file", where=where, hint=EXAMPLE) from None
     if not isinstance(words, dict):
-        raise UlnaError("a configuration is a YAML file with sections such as 'training:'", where=path)
+        raise UlnaError("a configuration is a YAML file with sections", where=path, hint=EXAMPLE)
     return words
-
-
-def _flat(words: dict[str, Any]) -> dict[str, Any]:
-    """Nested sections as dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in words.items():
-        if isinstance(value, dict):
-            flat |= {f"{key}.{name}": inner for name, inner in _flat(value).items()}
-        else:
-            flat[str(key)] = value
-    return flat
 
 
 def _checked(data: str | Path, config: Config, run: Path, *, cases: str | Path | Sequence[str] | None) -> Check:
@@ -167,8 +166,15 @@ def _checked(data: str | Path, config: Config, run: Path, *, cases: str | Path |
     checked = check(data, config=config, cases=cases, out=run, progress=track)
     screen.print(checked)
     if checked.fatal:
-        raise UlnaError("the data cannot be trained on, see above", where=data)
+        hint = "'ulna check DATA --out FOLDER' writes all names into a file."
+        raise UlnaError("the data cannot be trained on, see above", where=data, hint=hint)
     return checked
+
+
+def _check_same(run: Path, cache: Cache, data: str | Path) -> None:
+    """A run that goes on must go on with the images that it began with."""
+    if cache.digest != runs.words(run).get("data_hash"):
+        raise UlnaError(f"these are not the images that {run} began with", where=data, hint="Name another --out.")
 
 
 Parts = tuple[tuple[Case, ...], tuple[Case, ...]]
@@ -219,17 +225,17 @@ def _begin(run: Path, config: Config, parts: Parts, cache: Cache, checked: Check
         command=runs.command(),
         seed=planned.config.training.seed,
         data_hash=cache.digest,
+        asked=config.model_dump(mode="json"),
         plan=[*planned.sentences, _split_sentence(parts)],
     )
     return planned.config
 
 
 def _split_sentence(parts: Parts) -> str:
-    counts = [(len(part), len({case.group for case in part})) for part in parts]
-    return (
-        f"It learns from {counts[0][0]} cases in {counts[0][1]} groups; {counts[1][0]} cases in {counts[1][1]} "
-        "groups are kept out for validation."
-    )
+    sides = [
+        f"{numbered(len(part), 'case')} in {numbered(len({case.group for case in part}), 'group')}" for part in parts
+    ]
+    return f"It learns from {sides[0]}; kept out for validation: {sides[1] if parts[1] else 'none'}."
 
 
 def _new(config: Config, classes: Classes, cache: Cache) -> Saved:

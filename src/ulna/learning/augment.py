@@ -64,14 +64,13 @@ def draw(
 
     `size` is the patch in pixels. `spatial_probability` decides per image on all spatial parts together;
     `intensity_probability` per image on each part of the intensities by itself. With `config` None all rows
-    are neutral. The same generator state gives the same draw. Raises UlnaError for ranges that make no sense.
+    are neutral. The same generator state gives the same draw.
     """
     if len(size) != ndim:
         raise UlnaError(f"a patch of {ndim} spatial axes needs {ndim} sizes, not {size}")
     drawn = _neutral(batch, size, channels)
     if config is None:
         return drawn
-    _check_ranges(config)
     drawn = _draw_spatial(config, drawn, size, generator)
     return _draw_intensities(config, drawn, generator)
 
@@ -112,7 +111,6 @@ def context(config: AugmentationConfig | None, size: tuple[int, ...]) -> tuple[i
     """
     if config is None or config.spatial_probability == 0:
         return size
-    _check_ranges(config)
     turn = min(math.radians(max(config.rotation, config.tilt if len(size) == 3 else 0.0)), math.pi / 4)
     factor = min(1.2, math.cos(turn) + math.sin(turn)) / min(config.scale[0], 1.0)
     margins = [
@@ -258,20 +256,6 @@ def _chance(probability: float, batch: int, generator: torch.Generator) -> Tenso
 def _room(side: int, config: AugmentationConfig) -> float:
     """The largest standard deviation of the elastic vectors that does not fold a side of so many pixels."""
     return (side - 1) / (config.elastic_grid - 1) / 4
-
-
-def _check_ranges(config: AugmentationConfig) -> None:
-    for name, span, least in (
-        ("scale", config.scale, 0.0),
-        ("contrast", config.contrast, None),
-        ("gamma", config.gamma, 0.0),
-    ):
-        if span[0] > span[1] or (least is not None and span[0] <= least):
-            raise UlnaError(
-                f"augmentation.{name} must be a range (low, high), not {span}",
-                where="configuration",
-                hint="low at most high" + ("." if least is None else ", both above 0."),
-            )
 
 
 def _check_batch(drawn: Draw, images: Tensor, truth: Tensor, size: tuple[int, ...]) -> None:

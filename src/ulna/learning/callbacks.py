@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import time
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ulna.console import clock, say, screen
 from ulna.errors import UlnaError
+from ulna.formats import appears_whole
 from ulna.learning.module import Learner
 
 COLUMNS = ("epoch", "step", "seconds", "learning_rate", "train_loss", "val_loss", "val_dice")
@@ -29,12 +33,10 @@ class Table(Callback):
         """Append the row; Lightning has validated by now."""
         rows = [row for row in self.read() if int(row["epoch"]) < trainer.current_epoch]
         rows.append(self._row(trainer, module))
-        beside = self._path.with_suffix(".tmp")
-        with beside.open("w", newline="") as file:
+        with appears_whole(self._path) as beside, beside.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
-        beside.replace(self._path)
 
     def read(self) -> list[dict[str, str]]:
         """The rows written so far."""
@@ -53,6 +55,21 @@ class Table(Callback):
             "learning_rate": f"{trainer.optimizers[0].param_groups[0]['lr']:.3g}",
             **{name: f"{numbers[name]:.5f}" for name in COLUMNS[4:] if name in numbers},
         }
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints that appear whole or not at all.
+
+    Lightning's own go by way of the system's folder for temporary files, and moving them from there to another
+    disk can be cut short.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write beside `path`, then rename. Raises UlnaError when the disk is full."""
+        data = io.BytesIO()
+        torch.save(checkpoint, data)
+        with appears_whole(Path(path)) as beside:
+            beside.write_bytes(data.getbuffer())
 
 
 class Bar(Callback):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +20,11 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from ulna.cache import Cache
-from ulna.config import AugmentationConfig, Config
+from ulna.config import AugmentationConfig, Config, TrainingConfig
+from ulna.formats.whole import cannot_write
 from ulna.learning import augment
 from ulna.learning.batches import Batches
-from ulna.learning.callbacks import Bar, Clock, Table, Watch
+from ulna.learning.callbacks import Bar, Clock, Table, Watch, WholeFiles
 from ulna.learning.module import Learner
 from ulna.learning.schedule import Budget
 from ulna.pictures.augmented import augmented_picture
@@ -52,7 +55,7 @@ def fit(
     """
     cache, validation = caches
     table = Table(run / "metrics.csv")
-    budget = _budget(config, table)
+    budget = _budget(config.training)
     learner = Learner(network, task, config, budget=budget, validation=validation)
     with _quiet():
         trainer = _trainer(config, learner, run, table=table, deadline=deadline)
@@ -61,7 +64,7 @@ def fit(
     batches = Batches(cache, training, size=size, steps=lambda: budget.epoch(trainer.global_step))
     last = run / "checkpoints" / "last.ckpt"
     torch.manual_seed(training.seed)
-    with _quiet():
+    with _quiet(), _stoppable(trainer), _on_disk(run):
         trainer.fit(
             learner,
             DataLoader(batches, batch_size=None),
@@ -69,20 +72,16 @@ def fit(
             ckpt_path=last if resume and last.is_file() else None,
             weights_only=True,
         )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     best = run / "checkpoints" / "best.ckpt"
     if best.is_file():
         weights = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
         learner.load_state_dict(weights)
 
 
-def _budget(config: Config, table: Table) -> Budget:
-    training = config.training
+def _budget(training: TrainingConfig) -> Budget:
     if training.epochs is not None:
         return Budget(steps=training.epochs * training.steps, epoch_steps=training.steps)
-    rows = table.read()
-    return Budget(seconds=60 * (training.minutes or 0), used=float(rows[-1]["seconds"]) if rows else 0.0)
+    return Budget(seconds=60 * (training.minutes or 0))
 
 
 def _spread(validation: Cache) -> list[int]:
@@ -119,12 +118,38 @@ def _trainer(config: Config, learner: Learner, run: Path, *, table: Table, deadl
         precision="bf16-mixed" if training.precision == "bf16" else "32-true",
         max_epochs=-1 if training.epochs is None else training.epochs,
         callbacks=callbacks,
+        plugins=[WholeFiles()],
         logger=TensorBoardLogger(run, name="", version=""),
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+@contextmanager
+def _stoppable(trainer: L.Trainer) -> Iterator[None]:
+    """Ctrl-C stays KeyboardInterrupt, and works again afterwards: Lightning exits, and ignores the signal for good."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _on_disk(run: Path) -> Iterator[None]:
+    """A disk that fills up, or is taken away, while the logs are written."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(error, run) from error
 
 
 @contextmanager
