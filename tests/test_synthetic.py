@@ -60,11 +60,7 @@ def test_nuclei_are_brighter_vary_and_touch() -> None:
 def test_files_are_pairs(tmp_path: Path) -> None:
     write_dataset(tmp_path, 2, seed=5, size=(64, 80))
     names = [path.name for path in sorted((tmp_path / "images").iterdir())]
-    assert (
-        names
-        == [path.name for path in sorted((tmp_path / "masks").iterdir())]
-        == ["cells_000.png", "cells_001.png"]
-    )
+    assert names == [path.name for path in sorted((tmp_path / "masks").iterdir())] == ["cells_000.png", "cells_001.png"]
     for name, (image, labels) in zip(names, cells(2, (64, 80), seed=5), strict=True):
         np.testing.assert_array_equal(formats.read(Source(tmp_path / "images" / name)).array, image)
         mask = formats.read(Source(tmp_path / "masks" / name)).array

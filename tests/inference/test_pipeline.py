@@ -15,9 +15,7 @@ WIDTHS = (4, 6, 8)
 
 def make(shape: tuple[int, ...], *, norm: str, padding: str, upsampling: str) -> tuple[UNet, np.ndarray]:
     torch.manual_seed(0)
-    network = UNet(
-        2, 3, widths=WIDTHS, ndim=len(shape), norm=norm, padding=padding, upsampling=upsampling
-    ).eval()
+    network = UNet(2, 3, widths=WIDTHS, ndim=len(shape), norm=norm, padding=padding, upsampling=upsampling).eval()
     for module in network.modules():  # running statistics that are not the trivial ones
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.3)
@@ -43,9 +41,7 @@ def predicted(network: UNet, image: np.ndarray, tile: int, margin: int = 16) -> 
     ],
 )
 @pytest.mark.parametrize("margin", [0, 16])
-def test_tiled_equals_untiled(
-    shape: tuple[int, ...], norm: str, padding: str, upsampling: str, margin: int
-) -> None:
+def test_tiled_equals_untiled(shape: tuple[int, ...], norm: str, padding: str, upsampling: str, margin: int) -> None:
     network, image = make(shape, norm=norm, padding=padding, upsampling=upsampling)
     whole = predicted(network, image, 4000, margin)
     assert whole.shape == (3, *shape)
