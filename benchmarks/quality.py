@@ -187,8 +187,8 @@ def add(row: dict[str, Any]) -> None:
         "# Masks of images that were kept out of training and of every choice",
         "",
         "`python benchmarks/quality.py bowl|membranes|blood|brain|rivals`; 95 % intervals in brackets, by bootstrap "
-        "over groups. Dice is the mean over images, at their own resolution. Minutes are asked / taken, for the whole of "
-        "`ulna train`.",
+        "over groups. Dice is the mean over images, at their own resolution. Minutes are asked / taken, for the "
+        "whole of `ulna train`.",
         "",
         "| data | preset | minutes | images: train / test (groups) | scores |",
         "|---|---|---|---|---|",

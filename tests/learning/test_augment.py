@@ -54,9 +54,7 @@ def drawn_for(
     return draw(config, batch=batch, ndim=len(size), size=size, channels=channels, generator=generator)
 
 
-def batch_of(
-    window: tuple[int, ...], *, batch: int = 4, channels: int = 3, seed: int = 1
-) -> tuple[Tensor, Tensor]:
+def batch_of(window: tuple[int, ...], *, batch: int = 4, channels: int = 3, seed: int = 1) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     images = torch.rand(batch, channels, *window, generator=generator)
     truth = torch.randint(0, 4, (batch, 1, *window), generator=generator, dtype=torch.uint8)
@@ -112,9 +110,7 @@ def test_an_image_is_varied_alike_alone_and_in_its_batch(size: tuple[int, ...], 
     assert (alone[1] != together[1][k : k + 1]).float().mean() < 0.01  # ties between two pixels may turn
 
 
-@pytest.mark.parametrize(
-    "config", [None, only(), AugmentationConfig(spatial_probability=0, intensity_probability=0)]
-)
+@pytest.mark.parametrize("config", [None, only(), AugmentationConfig(spatial_probability=0, intensity_probability=0)])
 @pytest.mark.parametrize(
     ("window", "size"),
     [((20, 31), (12, 12)), ((12, 13), (12, 13)), ((9, 10, 11), (4, 5, 6)), ((5, 30), (9, 9))],
@@ -127,9 +123,7 @@ def test_nothing_drawn_is_the_plain_centre(
     rows = [mirrored(torch.arange(s) + (w - s) // 2, w) for w, s in zip(window, size, strict=True)]
     centre = np.ix_(range(4), range(3), *(row.numpy() for row in rows))
     assert np.array_equal(patches.numpy(), images.numpy()[centre])
-    assert np.array_equal(
-        labels.numpy(), truth.numpy()[np.ix_(range(4), range(1), *(row.numpy() for row in rows))]
-    )
+    assert np.array_equal(labels.numpy(), truth.numpy()[np.ix_(range(4), range(1), *(row.numpy() for row in rows))])
 
 
 def test_images_whose_chance_misses_are_untouched_beside_others_that_move() -> None:
@@ -238,9 +232,7 @@ def test_image_and_mask_move_together(seed: int) -> None:
     assert torch.equal((patches > 0)[clear], labels.bool()[clear])
 
 
-@pytest.mark.parametrize(
-    "dtype", [torch.uint8, torch.int16, torch.uint16, torch.int32, torch.uint32, torch.int64]
-)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.uint16, torch.int32, torch.uint32, torch.int64])
 def test_labels_keep_their_dtype_and_large_numbers_stay_exact(dtype: torch.dtype) -> None:
     top = torch.iinfo(dtype).max
     values = torch.tensor([0, top - 1, top, top // 2 + 1])
@@ -305,10 +297,7 @@ def test_stains_turn_colours_and_leave_grey_grey_but_for_its_channels_own_change
     drawn = drawn_for(only(stain=0.2), (4, 4), batch=50)
     rows = drawn.colour.sum(dim=2)  # what grey becomes: a factor a channel
     assert bool(((rows >= 0.8 - 1e-6) & (rows <= 1.2 + 1e-6)).all())
-    assert (
-        float((drawn.colour - torch.diag_embed(torch.diagonal(drawn.colour, dim1=1, dim2=2))).abs().max())
-        > 0.05
-    )
+    assert float((drawn.colour - torch.diag_embed(torch.diagonal(drawn.colour, dim1=1, dim2=2))).abs().max()) > 0.05
     one_channel = drawn_for(only(stain=0.2), (4, 4), channels=1)
     assert torch.equal(one_channel.colour, torch.ones(4, 1, 1))
 
