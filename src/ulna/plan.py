@@ -88,13 +88,13 @@ def sentences(config: Config, facts: Facts) -> tuple[str, ...]:
     """What was decided, in words."""
     network, training = config.network, config.training
     size = "×".join(str(side) for side in training.patch)
-    length = f"{training.minutes:g} minutes in all" if training.minutes else f"{training.epochs} epochs"
+    length = f"{_count(training.minutes, 'minute')} in all" if training.minutes else _count(training.epochs or 0, "epoch")
     classes = ", ".join(facts.classes[1:])
     drawn = "every group of images" if training.sampling == "groups" else "every image"
     return (
         f"A {network.ndim}D {network.name} with {len(network.widths)} levels of {network.widths[0]} to "
         f"{network.widths[-1]} channels, {network.norm} norm, {network.padding} padding; "
-        f"{facts.channels} channels in; it learns {classes}.",
+        f"{_count(facts.channels, 'channel')} in; it learns {classes}.",
         f"Intensities: {config.data.normalisation} of each image."
         + (f" Images are resized to {size}." if config.data.resize else ""),
         f"Batches of {training.batch_size} patches of {size} pixels, {drawn} drawn alike often"
@@ -103,3 +103,7 @@ def sentences(config: Config, facts: Facts) -> tuple[str, ...]:
         f"{training.learning_rate:g}; the loss is {config.task.loss.replace('_', ' + ', 1).replace('_', '-')}; "
         f"{training.precision}; {length}.",
     )
+
+
+def _count(number: float, noun: str) -> str:
+    return f"{number:g} {noun}" + ("" if number == 1 else "s")
