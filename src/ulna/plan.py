@@ -88,7 +88,8 @@ def sentences(config: Config, facts: Facts) -> tuple[str, ...]:
     """What was decided, in words."""
     network, training = config.network, config.training
     size = "×".join(str(side) for side in training.patch)
-    length = f"{_count(training.minutes, 'minute')} in all" if training.minutes else _count(training.epochs or 0, "epoch")
+    minutes, epochs = training.minutes, training.epochs
+    length = f"{_count(minutes, 'minute')} in all" if minutes else _count(epochs or 0, "epoch")
     classes = ", ".join(facts.classes[1:])
     drawn = "every group of images" if training.sampling == "groups" else "every image"
     return (
