@@ -23,7 +23,7 @@ from ulna.image import Array
 from ulna.jobs import looking
 from ulna.jobs.looking import Failure, Look, look_at, numbered
 from ulna.layouts import read_dataset
-from ulna.leaks import DUPLICATE, Leaks, group
+from ulna.leaks import DUPLICATE, Leaks, group, unite
 from ulna.pictures.samples import Sample, samples_picture, spread
 
 SAMPLES = 8
@@ -150,7 +150,8 @@ def check(
         problems = list(found.problems)
     share, strange = _shares(looks, classes)
     leaks = group([look.print for look in looks], [look.case.name for look in looks])
-    usable = _regrouped([look.case for look in looks], leaks)
+    groups = unite([look.case.group or look.case.name for look in looks], leaks)
+    usable = tuple(replace(look.case, group=name) for look, name in zip(looks, groups, strict=True))
     problems += [*looking.fatal(looks), *looking.failures(failed), *strange, *looking.oddities(looks)]
     problems += [*_leak_problems(looks, usable, leaks), *looking.notes(looks)]
     problems.sort(key=lambda problem: WEIGHTS.index(problem.severity))
@@ -208,23 +209,6 @@ def _shares(looks: Sequence[Look], classes: Classes | None) -> tuple[Array, list
         what = f"{len(empty)} of {len(looks)} masks are empty: nothing but background"
         found.append(Problem(what, tuple(empty), "warning" if 2 * len(empty) > len(looks) else "note"))
     return pixels, found
-
-
-def _regrouped(cases: Sequence[Case], leaks: Leaks) -> tuple[Case, ...]:
-    """The cases with final groups: the layout's and those of leaks, united under the first one's name."""
-    parent: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while parent.setdefault(name, name) != name:
-            name = parent[name]
-        return name
-
-    groups = [case.group or case.name for case in cases]
-    for members in leaks.joined:
-        for member in members[1:]:
-            first, other = root(groups[members[0]]), root(groups[member])
-            parent[other] = first
-    return tuple(replace(case, group=root(name)) for case, name in zip(cases, groups, strict=True))
 
 
 def _leak_problems(looks: Sequence[Look], usable: Sequence[Case], leaks: Leaks) -> list[Problem]:

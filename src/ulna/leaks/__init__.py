@@ -93,10 +93,12 @@ def group(prints: Sequence[Fingerprint], names: Sequence[str]) -> Leaks:
     """The groups of images whose fingerprints are given. The partition does not depend on their order."""
     pairs = [Pair(i, j, DUPLICATE, 1.0) for i, j in equal_pixels([p.digest for p in prints])]
     joined = _Joined(len(prints))
-    joined.join(pairs)
+    for pair in pairs:
+        joined.join(pair.first, pair.second)
     near = [Pair(i, j, NEAR_DUPLICATE, r) for i, j, r in same_picture([p.thumbnail for p in prints])]
     pairs += [pair for pair in near if joined.root(pair.first) != joined.root(pair.second)]
-    joined.join(near)
+    for pair in near:
+        joined.join(pair.first, pair.second)
     # Of duplicates one takes part in what follows: with two, neither border would have one best partner.
     chosen = [index for index in range(len(prints)) if joined.root(index) == index]
     overlaps = [
@@ -107,26 +109,27 @@ def group(prints: Sequence[Fingerprint], names: Sequence[str]) -> Leaks:
         Pair(chosen[seam.first], chosen[seam.second], FACING, seam.strength)
         for seam in find_seams([prints[index].faces for index in chosen])
     ]
-    joined.join(overlaps)
-    joined.join(seams)
+    for pair in (*overlaps, *seams):
+        joined.join(pair.first, pair.second)
     order: dict[int, int] = {}
     groups = tuple(order.setdefault(joined.root(index), len(order)) for index in range(len(prints)))
     return Leaks(tuple(names), groups, (*pairs, *overlaps, *seams))
 
 
 def unite(groups: Sequence[str], leaks: Leaks) -> tuple[str, ...]:
-    """Groups that are known (one name an image) joined with those of leaks; each keeps its first name."""
-    first: dict[str, str] = {}
+    """Groups that are known (one name an image) joined with those of leaks, under the name of the first image.
 
-    def root(name: str) -> str:
-        while first.setdefault(name, name) != name:
-            name = first[name]
-        return name
-
-    for one, *others in leaks.joined:
-        for other in others:
-            first[root(groups[other])] = root(groups[one])
-    return tuple(root(name) for name in groups)
+    Raises UlnaError where there are not as many groups as images.
+    """
+    if len(groups) != len(leaks.groups):
+        raise UlnaError(f"{len(leaks.groups)} images cannot have {len(groups)} groups")
+    joined = _Joined(len(groups))
+    partitions: tuple[Sequence[str | int], ...] = (groups, leaks.groups)
+    for partition in partitions:
+        first: dict[str | int, int] = {}
+        for index, part in enumerate(partition):
+            joined.join(first.setdefault(part, index), index)
+    return tuple(groups[joined.root(index)] for index in range(len(groups)))
 
 
 class _Joined:
@@ -141,7 +144,6 @@ class _Joined:
             index = self._parent[index]
         return index
 
-    def join(self, pairs: Iterable[Pair]) -> None:
-        for pair in pairs:
-            low, high = sorted((self.root(pair.first), self.root(pair.second)))
-            self._parent[high] = low
+    def join(self, one: int, other: int) -> None:
+        low, high = sorted((self.root(one), self.root(other)))
+        self._parent[high] = low

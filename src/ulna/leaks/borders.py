@@ -26,6 +26,9 @@ LEAD = 0.6
 CHANCE = 0.05
 #: Largest surplus of pixels that are brighter on one side of a seam, as a share: a step of the ground.
 SURPLUS = 0.4
+#: Largest squared step across a seam, relative to those inside the two images beside it: cut pictures give 1,
+#: seldom 2; strangers that are alike along the border but for a step of brightness give 1.5 to 30.
+STEP = 2.5
 #: Shorter borders than this many pixels say too little.
 SHORTEST = 32
 
@@ -116,7 +119,7 @@ def _seams_of_bucket(axis: int, far: list[tuple[int, Face]], near: list[tuple[in
         likeness = -float(cost[a, b])
         if best_far[b] != a or likeness <= 0 or lines.surplus(a, int(b)) > SURPLUS:
             continue
-        if lines.by_chance(a, int(b)) > CHANCE:
+        if lines.step(a, int(b)) > STEP or lines.by_chance(a, int(b)) > CHANCE:
             continue
         others = np.concatenate([np.delete(cost[a], b), np.delete(cost[:, b], a), lines.shifted(a, int(b))])
         lead = float(others.min()) + likeness
@@ -183,6 +186,12 @@ class _Lines:
     def surplus(self, a: int, b: int) -> float:
         """By how much more of the pixels are brighter on one side of the seam than on the other: 0 to 1."""
         return float(abs(np.sign(self.far[a] - self.near[b]).mean()))
+
+    def step(self, a: int, b: int) -> float:
+        """The squared step across the seam relative to the steps inside the two images."""
+        across = float(((self.far[a] - self.near[b]) ** 2).mean())
+        inside = float(np.sqrt(self.inside_far[a] * self.inside_near[b]))
+        return (across + self.noise) / (inside + self.noise)
 
     def by_chance(self, a: int, b: int) -> float:
         """The chance, at most, that unrelated Gaussian lines with these spectra give a step as small as this.
