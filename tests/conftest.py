@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from typed import Door
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: one thread each, set before torch is loaded
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -23,3 +25,28 @@ def data(request: pytest.FixtureRequest) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data sets at {folder} (name their folder with --data)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny data set: eight simulated images of 64 by 64 pixels with their masks."""
+    from ulna.synthetic import write_dataset
+
+    folder = tmp_path_factory.mktemp("data") / "cells"
+    write_dataset(folder, 8, size=(64, 64))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(cells: Path) -> Path:
+    """A run trained on `cells` in no time; tests leave it as it is."""
+    from ulna.jobs.train import train
+
+    small = {"training.steps": 3, "network.widths": [4, 8], "training.patch": [32, 32], "training.batch_size": 2}
+    return train(cells, cells.parent / "run", epochs=2, changes=small).run
+
+
+@pytest.fixture
+def door(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Door:
+    """Types commands within this process."""
+    return Door(monkeypatch, capsys)

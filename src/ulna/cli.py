@@ -10,6 +10,9 @@ import typer
 
 from ulna.errors import UlnaError
 
+STOPPED = 130
+"""The exit code that typer gives a command that was stopped with Ctrl-C."""
+
 app = typer.Typer(
     help="The U-Net for biomedical images: a folder of images and masks in; a trained network, masks, scores "
     "and pictures out. Start with: ulna demo",
@@ -179,7 +182,9 @@ def _changes(settings: list[str]) -> dict[str, Any]:
 def _print(result: object) -> None:
     from rich.console import Console
 
-    Console(highlight=False).print(result)
+    from ulna.console import WIDE
+
+    Console(highlight=False, width=None if sys.stdout.isatty() else WIDE).print(result)
 
 
 def _version(show: bool) -> None:
@@ -205,8 +210,10 @@ def main() -> None:
         app()
     except UlnaError as error:
         _fail(str(error), 2)
-    except KeyboardInterrupt:
-        _fail("Stopped. A training goes on when its command is typed again with --resume.", 130)
+    except SystemExit as end:
+        if end.code != STOPPED:
+            raise
+        _fail("Stopped. A training goes on when its command is typed again with --resume.", STOPPED)
 
 
 def _fail(words: str, code: int) -> None:

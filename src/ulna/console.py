@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -18,7 +19,10 @@ from rich.progress import (
 
 T = TypeVar("T")
 
-screen = Console(stderr=True, highlight=False)
+WIDE = 400
+"""Columns where there is no terminal: in a file nothing should be broken but by its writer."""
+
+screen = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDE)
 """Where progress, notes and errors are shown."""
 
 

@@ -68,7 +68,7 @@ def find(run: str | Path) -> Path:
     if (path / NAME).is_file():
         return path / NAME
     hint = f"A run is a folder that holds {NAME}; 'ulna train DATA --out {path}' makes one."
-    if (path / "checkpoints" / "last.ckpt").is_file():
+    if (path / "run.json").is_file():
         hint = "Its training has not ended: go on with it by adding --resume to the command that began it."
     raise UlnaError("there is no trained model in this folder", where=path, hint=hint)
 

@@ -38,6 +38,7 @@ class Pipeline:
 
     def raw(self, image: Array, *, progress: Progress = quiet) -> npt.NDArray[np.float32]:
         """An image as read, (C, *spatial) → logits (K, *spatial) on the image's own grid."""
+        check_room((image.shape[0] + self.outputs, *image.shape[1:]))
         return self.normalised(normalise(image, self.config.data.normalisation), progress=progress)
 
     def normalised(self, image: npt.NDArray[np.float32], *, progress: Progress = quiet) -> npt.NDArray[np.float32]:
@@ -112,10 +113,15 @@ def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
 
 def empty_output(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     """Room for the logits; raises UlnaError when the memory does not hold them."""
+    check_room(shape)
+    return np.empty(shape, np.float32)
+
+
+def check_room(shape: tuple[int, ...]) -> None:
+    """Raise UlnaError when the free memory does not hold so many 32-bit numbers."""
     needed, free = 4 * prod(shape), psutil.virtual_memory().available
     if needed > free:
         raise UlnaError(
-            f"the outputs for this image need {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free",
+            f"this image needs {needed / 2**30:.1f} GiB of memory and {free / 2**30:.1f} GiB are free",
             hint="Cut the image into parts, or close other programs.",
         )
-    return np.empty(shape, np.float32)

@@ -54,7 +54,8 @@ class Trained:
         """The scores, and where to look."""
         lines: list[Any] = [self.scores] if self.scores else ["No case was kept out, so there are no scores."]
         lines.append(f"Trained in {clock(self.seconds)}: {escape(str(self.run / modelfile.NAME))}")
-        lines.append(f"Report: {self.report.resolve().as_uri()}")
+        link = self.report.resolve().as_uri()
+        lines.append(f"Report: [link={link}]{link}[/link]")
         return Group(*lines)
 
 

@@ -1,0 +1,91 @@
+"""A training that is killed or stopped goes on to the weights it would have had."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from typed import Door, all_files, command
+from ulna.run import LAST
+
+if sys.platform == "win32":
+    pytest.skip("signals are sent as POSIX has them", allow_module_level=True)
+
+LONG = ["--epochs", "4", "--seed", "3"]
+for _setting in ("training.steps=12", "network.widths=[8,16]", "training.patch=[64,64]", "training.batch_size=8"):
+    LONG += ["--set", _setting]
+
+
+@pytest.fixture(scope="module")
+def straight(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """The weights of the run that nothing disturbed."""
+    run = tmp_path_factory.mktemp("straight") / "run"
+    subprocess.run(command("train", cells, "--out", run, *LONG), check=True, capture_output=True)
+    return load_file(run / "model.safetensors")
+
+
+def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def epochs_done(run: Path) -> int:
+    table = run / "metrics.csv"
+    return max(len(table.read_text().splitlines()) - 1, 0) if table.is_file() else 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_been(
+    how: signal.Signals, straight: dict[str, torch.Tensor], cells: Path, tmp_path: Path, door: Door
+) -> None:
+    run = tmp_path / "run"
+    with (tmp_path / "said.txt").open("w") as said:
+        process = subprocess.Popen(command("train", cells, "--out", run, *LONG), stderr=said, stdout=said)
+        try:
+            until = time.monotonic() + 120
+            while not (run / LAST).is_file() and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.01)
+            os.kill(process.pid, how)
+            code = process.wait(timeout=60)
+        finally:
+            process.kill()
+    words = (tmp_path / "said.txt").read_text()
+    assert code == (-9 if how == signal.SIGKILL else 130), words
+    assert "Traceback" not in words
+    assert ("--resume" in words) == (how == signal.SIGINT)
+    assert 1 <= epochs_done(run) < 4
+    for path in (run / "checkpoints").glob("*.ckpt"):
+        torch.load(path, weights_only=True)  # what is there is whole
+    other = door("train", cells, "--out", run, *LONG, "--resume", "--set", "training.steps=5")
+    assert (other.code, "training.steps 12, not 5" in other.err) == (2, True)
+    assert door("train", cells, "--out", run, "--resume").code == 0
+    assert epochs_done(run) == 4
+    assert equal(load_file(run / "model.safetensors"), straight)
+    assert not [name for name in all_files(run) if name.startswith("cache") or name.endswith(".part")]
+
+
+def test_a_run_goes_on_with_its_own_images_only(cells: Path, run: Path, tmp_path: Path, door: Door) -> None:
+    import json
+    import shutil
+
+    from ulna.synthetic import write_dataset
+
+    stopped = shutil.copytree(run, tmp_path / "run")
+    words = json.loads((stopped / "run.json").read_text("utf-8"))
+    (stopped / "run.json").write_text(json.dumps(words | {"state": "training"}))
+    write_dataset(tmp_path / "other", 8, size=(64, 64), seed=5)
+    said = door("train", tmp_path / "other", "--out", stopped, "--resume")
+    assert (said.code, "not the images" in said.err) == (2, True), said
+    for name in ("config.yaml", "train.txt"):
+        kept = (stopped / name).read_bytes()
+        (stopped / name).unlink()
+        said = door("train", cells, "--out", stopped, "--resume")
+        assert (said.code, name in said.err) == (2, True), said
+        (stopped / name).write_bytes(kept)
