@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from ulna.config import Config, nearest
+from ulna.errors import UlnaError
+
+
+def test_a_config_survives_the_way_through_json() -> None:
+    config = Config().changed({"training.patch": [64, 32], "training.minutes": 3, "augmentation.flip": False})
+    assert Config.parse(config.model_dump(mode="json")) == config
+    assert config.training.patch == (64, 32)
+    assert Config().augmentation is not None
+    assert Config().training.minutes is None  # the original is as it was
+
+
+def test_augmentation_can_be_switched_off_and_on() -> None:
+    off = Config().changed({"augmentation": None})
+    assert off.augmentation is None
+    on = off.changed({"augmentation.flip": False})
+    assert on.augmentation is not None
+    assert (on.augmentation.flip, on.augmentation.rotation) == (False, 180)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("training.batchsize", 1, "Did you mean 'training.batch_size'?"),
+        ("trainng.batch_size", 1, "Did you mean 'training.batch_size'?"),
+        ("batch_size", 1, "Did you mean 'training.batch_size'?"),
+        ("network.name.x", 1, "there is no setting 'network.name.x'"),
+        ("task.unheard", 1, "Known here: task.loss, task.name, task.threshold"),
+        ("nonsense", 1, "Known here: augmentation, data"),
+        ("", 1, "there is no setting ''"),
+        ("augmentation.x", 1, "there is no setting 'augmentation.x'"),
+        ("network", 3, "network must be a valid section"),
+        ("network.name", "vnet", "network.name must be 'unet' or 'fcn8', not vnet"),
+        ("network.widths", [8], "network.widths needs at least 2 numbers"),
+        ("network.widths", [0, 8], "network.widths must be greater than 0"),
+        ("training.patch", [32], "training.patch needs 2 numbers, one a spatial axis, not 1"),
+        ("training.patch", [-1, 8], "training.patch must be greater than 0, not -1"),
+        ("training.batch_size", "many", "training.batch_size must be a valid integer, not many"),
+        ("training.minutes", math.nan, "training.minutes must be a finite number"),
+        ("training.seed", -1, "training.seed must be greater than or equal to 0"),
+        ("augmentation.scale", [2, 1], "augmentation.scale must be a range (low, high) above 0, not [2, 1]"),
+        ("data.resize", [0, 0], "data.resize must be greater than 0"),
+    ],
+)
+def test_what_makes_no_sense_is_said(key: str, value: object, said: str) -> None:
+    with pytest.raises(UlnaError) as caught:
+        Config().changed({key: value}, where="my.yaml")
+    assert said.replace("valid section", "section") in str(caught.value).replace("valid section", "section")
+    assert caught.value.where == "my.yaml"
+
+
+def test_all_faults_are_said_at_once() -> None:
+    with pytest.raises(UlnaError) as caught:
+        Config.parse({"training": {"batchsize": 1, "momentum": 2}, "netwrk": {}})
+    assert all(word in str(caught.value) for word in ("batch_size", "training.momentum", "netwrk"))
+
+
+def test_a_config_does_not_change() -> None:
+    with pytest.raises(ValidationError):
+        Config().training.seed = 3  # type: ignore[misc]
+
+
+def test_nearest() -> None:
+    assert nearest("instnce", ["batch", "instance"]) == " Did you mean 'instance'?"
+    assert nearest("xyz", ["b", "a"]) == " Known here: a, b."

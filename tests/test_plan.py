@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ulna.config import Config
+from ulna.plan import FALLBACK_EPOCHS, SHORT_WIDTHS, Facts, plan
+from ulna.preset import load_preset
+
+CPU = torch.device("cpu")
+FACTS = Facts(3, tuple((256, 320) for _ in range(40)), ("background", "cell"))
+
+
+def test_nothing_is_left_open() -> None:
+    planned = plan(Config(), FACTS, device=CPU).config
+    training = planned.training
+    assert planned.data.channels == 3
+    assert training.epochs == FALLBACK_EPOCHS
+    assert (training.patch, training.batch_size) == ((128, 128), 8)
+    assert training.steps == 25  # 40 images of 5 patches each, 8 at once
+    assert training.precision in ("bf16", "float32")
+
+
+def test_what_was_chosen_stays() -> None:
+    chosen = {"training.patch": [64, 96], "training.batch_size": 3, "training.steps": 7, "training.epochs": 2}
+    training = plan(Config().changed(chosen), FACTS, device=CPU).config.training
+    assert (training.patch, training.batch_size, training.steps, training.epochs) == ((64, 96), 3, 7, 2)
+    assert training.minutes is None
+
+
+def test_a_short_time_takes_a_smaller_network() -> None:
+    short = plan(Config().changed({"training.minutes": 1}), FACTS, device=CPU).config
+    long = plan(Config().changed({"training.minutes": 30}), FACTS, device=CPU).config
+    assert short.network.widths == SHORT_WIDTHS
+    assert len(long.network.widths) > len(short.network.widths)
+    assert short.training.epochs is None
+
+
+@pytest.mark.parametrize(("size", "patch"), [((20, 50), (32, 64)), ((1, 1), (16, 16)), ((500, 100), (128, 112))])
+def test_patches_suit_small_images_and_the_pooling(size: tuple[int, int], patch: tuple[int, int]) -> None:
+    facts = Facts(1, (size,) * 5, ("background", "cell"))
+    assert plan(Config(), facts, device=CPU).config.training.patch == patch
+
+
+def test_the_tutorial_resizes() -> None:
+    planned = plan(load_preset("tutorial"), FACTS, device=CPU)
+    assert planned.config.training.patch == (128, 128)
+    assert planned.config.training.steps == 5  # 40 images, 8 at once
+    assert any("resized to 128×128" in sentence for sentence in planned.sentences)
+
+
+def test_it_is_said_in_words() -> None:
+    told = " ".join(plan(Config().changed({"training.minutes": 10}), FACTS, device=CPU).sentences)
+    for words in ("3 channels in", "it learns cell", "128×128", "10 minutes", "one-cycle", "dice + cross-entropy"):
+        assert words in told
