@@ -1,0 +1,157 @@
+"""The loop as a whole: module, callbacks, checkpoints."""
+
+from __future__ import annotations
+
+import csv
+import math
+import signal
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ulna import network, tasks
+from ulna.cache import Cache, build
+from ulna.classes import understand
+from ulna.config import Config, DataConfig
+from ulna.dataset import load_truth
+from ulna.errors import UlnaError
+from ulna.layouts import read_dataset
+from ulna.learning.callbacks import COLUMNS, Clock, Table, Watch
+from ulna.learning.fit import fit, picture_of_augmentation
+from ulna.learning.module import Learner, central
+from ulna.learning.schedule import Budget
+
+SMALL = Config().changed(
+    {
+        "data.channels": 1,
+        "network.widths": [4, 8],
+        "training.patch": [32, 32],
+        "training.batch_size": 2,
+        "training.steps": 2,
+        "training.epochs": 2,
+        "training.precision": "float32",
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def caches(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Cache, Cache]:
+    cases = read_dataset(cells).cases
+    classes = understand([load_truth(case).array for case in cases], DataConfig())
+    folder = tmp_path_factory.mktemp("cache")
+    words: dict[str, Any] = {"config": DataConfig(), "classes": classes}
+    return build(folder / "train", cases[:6], **words), build(folder / "validation", cases[6:], **words)
+
+
+def fresh(config: Config = SMALL) -> tuple[nn.Module, tasks.Task]:
+    torch.manual_seed(0)
+    return network.build(config.network, 1, 1), tasks.build(config.task, ("background", "cell"))
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+def test_it_learns_and_leaves_a_table_and_checkpoints(
+    optimizer: str, caches: tuple[Cache, Cache], tmp_path: Path
+) -> None:
+    config = SMALL.changed({"training.optimizer": optimizer})
+    net, task = fresh()
+    before = [weights.clone() for weights in net.parameters()]
+    handler = signal.getsignal(signal.SIGINT)
+    fit(net, task, config, caches=caches, run=tmp_path, deadline=None, resume=False)
+    assert any(not torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+    table = rows(tmp_path)
+    assert tuple(table[0]) == COLUMNS
+    assert [(row["epoch"], row["step"]) for row in table] == [("0", "2"), ("1", "4")]
+    assert all(math.isfinite(float(row[name])) for row in table for name in COLUMNS)
+    best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(best[f"network.{name}"], weights) for name, weights in net.state_dict().items())
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_without_validation_the_last_weights_stay(caches: tuple[Cache, Cache], tmp_path: Path) -> None:
+    net, task = fresh()
+    fit(net, task, SMALL, caches=(caches[0], None), run=tmp_path, deadline=None, resume=False)
+    assert rows(tmp_path)[-1]["val_dice"] == ""
+
+
+def test_by_the_clock_it_ends_in_time(caches: tuple[Cache, Cache], tmp_path: Path) -> None:
+    config = SMALL.changed({"training.epochs": None, "training.minutes": 0.2})
+    net, task = fresh()
+    fit(net, task, config, caches=caches, run=tmp_path, deadline=time.monotonic() + 10, resume=False)
+    assert float(rows(tmp_path)[-1]["learning_rate"]) < config.training.learning_rate
+
+
+def test_ctrl_c_stays_what_it_is(caches: tuple[Cache, Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Learner, "validation_step", stopped)
+    handler = signal.getsignal(signal.SIGINT)
+    net, task = fresh()
+    with pytest.raises(KeyboardInterrupt):
+        fit(net, task, SMALL, caches=caches, run=tmp_path, deadline=None, resume=False)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_collapse_is_said_while_it_happens(caches: tuple[Cache, Cache], tmp_path: Path) -> None:
+    net, task = fresh()
+    config = SMALL.changed({"training.learning_rate": 1e30, "training.steps": 20})
+    with pytest.raises(UlnaError, match="collapsed: the loss of step") as caught:
+        fit(net, task, config, caches=caches, run=tmp_path, deadline=None, resume=False)
+    assert "training.learning_rate=2.5e+29" in caught.value.hint
+
+
+def test_masks_that_stay_empty_are_warned_of_once(capsys: pytest.CaptureFixture[str]) -> None:
+    watch = Watch(patience=2)
+    for found in (0.0, 0.1, 0.0, 0.0, 0.0):
+        metrics = {"val_foreground": torch.tensor(found)}
+        watch.on_validation_end(SimpleNamespace(callback_metrics=metrics, sanity_checking=False), None)  # type: ignore[arg-type]
+    assert capsys.readouterr().err.count("everything was called background") == 1
+
+
+def test_the_clock_leaves_time_for_what_comes_after() -> None:
+    clock = Clock(time.monotonic() + 100, share=3.0, after=8.0)
+    module: Any = SimpleNamespace(budget=Budget(seconds=1000))
+    module.budget.start()
+    clock.on_train_start(None, module)  # type: ignore[arg-type]
+    assert module.budget.seconds == pytest.approx(92, abs=0.5)
+    clock._since = time.monotonic() - 5  # a validation of 5 seconds; the one at the end is 3 times as long
+    clock.on_validation_end(None, module)  # type: ignore[arg-type]
+    assert module.budget.seconds == pytest.approx(100 - 8 - 4 * 5, abs=0.5)
+
+
+def test_a_table_that_is_not_there_has_no_rows(tmp_path: Path) -> None:
+    assert Table(tmp_path / "metrics.csv").read() == []
+
+
+def test_augmentation_is_the_same_for_the_same_step(caches: tuple[Cache, Cache]) -> None:
+    from ulna.learning.batches import Batches
+
+    net, task = fresh()
+    learner = Learner(net, task, SMALL, budget=Budget(steps=4, epoch_steps=2))
+    batch = Batches(caches[0], SMALL.training, size=(64, 64), steps=range).batch(3)
+    first, second = learner.augmented(batch), learner.augmented(batch)
+    assert first.images.shape == (2, 1, 32, 32)
+    assert torch.equal(first.images, second.images)
+    assert not torch.equal(first.images, learner.augmented(batch._replace(step=4)).images)
+
+
+@pytest.mark.parametrize(("size", "wanted", "first"), [(10, 10, 0), (10, 6, 2), (9, 6, 1)])
+def test_central(size: int, wanted: int, first: int) -> None:
+    tensor = torch.arange(size).expand(2, 1, size, size)
+    assert central(tensor, (wanted, wanted))[0, 0, 0].tolist() == list(range(first, first + wanted))
+
+
+def test_the_picture_of_augmentation_is_written(caches: tuple[Cache, Cache], tmp_path: Path) -> None:
+    picture_of_augmentation(tmp_path / "augmented.png", SMALL, caches[0])
+    assert (tmp_path / "augmented.png").stat().st_size > 10_000
