@@ -37,7 +37,7 @@ class DataConfig(_Section):
     channels: int = Field(0, ge=0)
     classes: tuple[str, ...] = ()
     values: tuple[tuple[int | str, ...], ...] = ()
-    normalisation: Literal["percentile", "zscore", "range", "none"] = "percentile"
+    normalisation: Literal["percentile", "percentile_joint", "zscore", "range", "none"] = "percentile"
     resize: tuple[Size, ...] | None = None
     validation: float = Field(0.1, ge=0, lt=1, description="share of the groups kept out for validation")
 
