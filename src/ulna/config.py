@@ -84,7 +84,7 @@ class AugmentationConfig(_Section):
     brightness: float = Field(0.1, ge=0)
     contrast: Span = (0.75, 1.25)
     gamma: Span = (0.7, 1.5)
-    stain: float = Field(0.25, ge=0, description="how far colours may move, channel by channel")
+    stain: float = Field(0.35, ge=0, description="how far colours may move, channel by channel")
     noise: float = Field(0.05, ge=0)
     blur: float = Field(1.0, ge=0, description="largest standard deviation of the Gaussian, in pixels")
     intensity_probability: float = Field(0.5, ge=0, le=1)
