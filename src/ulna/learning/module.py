@@ -51,6 +51,8 @@ class Learner(L.LightningModule):
         self.config = config
         self.budget = budget
         self.validation = validation
+        # on the way, validation may be as fast and as rough as the training is
+        self._rough = config.changed({"inference.precision": config.training.precision})
         # CPUs and tensor cores convolve several times faster when a pixel's channels lie side by side
         self._channels_last = torch.channels_last if config.network.ndim == 2 else torch.channels_last_3d
         self.network.to(memory_format=self._channels_last)  # type: ignore[call-overload]
@@ -92,7 +94,7 @@ class Learner(L.LightningModule):
             return
         case = int(index)
         image, truth = self.validation.image(case), self.validation.truth(case)
-        pipeline = Pipeline(self.network, self.config, self.task.outputs)
+        pipeline = Pipeline(self.network, self._rough, self.task.outputs)
         logits = pipeline.normalised(np.asarray(image))
         tensors = torch.from_numpy(logits)[None], self.task.targets(torch.from_numpy(np.array(truth))[None])
         self.log("val_loss", self.task.loss(*tensors), batch_size=1)

@@ -74,7 +74,8 @@ class Budget:
         if self.steps is not None:
             yield from range(step, min(step + self.epoch_steps, self.steps))
             return
-        end = min((math.floor(self.progress(step) * EPOCHS_OF_A_TIME) + 1) / EPOCHS_OF_A_TIME, 1.0)
+        # the end of the time moves a little when a validation has been timed: no epoch shall be a mere rest
+        end = min((round(self.progress(step) * EPOCHS_OF_A_TIME) + 1) / EPOCHS_OF_A_TIME, 1.0)
         while True:
             yield step
             step += 1
