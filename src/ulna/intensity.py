@@ -53,7 +53,9 @@ def normalise(array: Array, how: str) -> Floats:
         return _scaled(array, 0.0, float(largest))
     if how == "none":
         return array.astype(np.float32)
-    raise UlnaError(f"there is no normalisation '{how}'", hint="Known: percentile, percentile_joint, zscore, range, none.")
+    raise UlnaError(
+        f"there is no normalisation '{how}'", hint="Known: percentile, percentile_joint, zscore, range, none."
+    )
 
 
 def to_channels(array: Array, channels: int) -> Array:
