@@ -18,7 +18,7 @@ IMAGES = hnp.arrays(
     st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12)),
     elements=st.integers(0, 127),
 )
-HOWS = ["percentile", "percentile_joint", "zscore", "range", "none"]
+HOWS = ["percentile", "percentile_by_channel", "zscore", "range", "none"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -39,26 +39,28 @@ def test_percentiles_do_not_know_the_cameras_gain_and_offset(array: np.ndarray, 
     np.testing.assert_allclose(normalise(wide * gain + offset, "percentile"), normalise(wide, "percentile"), atol=1e-4)
 
 
-def test_percentile_does_not_know_the_stain() -> None:
+def test_percentiles_by_channel_do_not_know_the_stain() -> None:
     image = RNG.integers(0, 1000, (3, 50, 60)).astype(np.uint16)
     other = image * np.array([3, 2, 1], np.uint16).reshape(3, 1, 1) + 7  # each channel's own gain
-    np.testing.assert_allclose(normalise(other, "percentile"), normalise(image, "percentile"), atol=1e-5)
+    np.testing.assert_allclose(
+        normalise(other, "percentile_by_channel"), normalise(image, "percentile_by_channel"), atol=1e-5
+    )
 
 
 def test_an_empty_channel_is_not_stretched_to_an_image() -> None:
     image = RNG.integers(0, 1000, (2, 50, 60)).astype(np.uint16)
     image[1] //= 500  # noise of one or two counts
-    result = normalise(image, "percentile")
+    result = normalise(image, "percentile_by_channel")
     assert result[0].std() > 0.25
     assert result[1].std() < 0.02
 
 
-def test_joint_percentiles_keep_colours_in_proportion() -> None:
+def test_percentile_keeps_colours_in_proportion() -> None:
     image = RNG.integers(0, 1000, (3, 50, 60)).astype(np.uint16)
     image[1] //= 2
     low, high = np.percentile(image, (1, 99.8))
     expected = np.clip((image - low) / (high - low), -1, 3)
-    np.testing.assert_allclose(normalise(image, "percentile_joint"), expected, atol=1e-6)
+    np.testing.assert_allclose(normalise(image, "percentile"), expected, atol=1e-6)
 
 
 def test_one_hot_pixel_neither_darkens_the_image_nor_leaves_the_range() -> None:

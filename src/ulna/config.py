@@ -37,7 +37,7 @@ class DataConfig(_Section):
     channels: int = Field(0, ge=0)
     classes: tuple[str, ...] = ()
     values: tuple[tuple[int | str, ...], ...] = ()
-    normalisation: Literal["percentile", "percentile_joint", "zscore", "range", "none"] = "percentile"
+    normalisation: Literal["percentile", "percentile_by_channel", "zscore", "range", "none"] = "percentile"
     resize: tuple[Size, ...] | None = None
     validation: float = Field(0.1, ge=0, lt=1, description="share of the groups kept out for validation")
 
@@ -84,7 +84,8 @@ class AugmentationConfig(_Section):
     brightness: float = Field(0.1, ge=0)
     contrast: Span = (0.75, 1.25)
     gamma: Span = (0.7, 1.5)
-    stain: float = Field(0.35, ge=0, description="how far colours may move, channel by channel")
+    stain: float = Field(0.4, ge=0, description="how far colours may move, channel by channel")
+    counterstain: float = Field(0.5, ge=0, le=1, description="how often a second, unevenly spread stain is added")
     noise: float = Field(0.05, ge=0)
     blur: float = Field(1.0, ge=0, description="largest standard deviation of the Gaussian, in pixels")
     intensity_probability: float = Field(0.5, ge=0, le=1)

@@ -23,11 +23,11 @@ SAMPLE = 1_000_000
 def normalise(array: Array, how: str) -> Floats:
     """An image (C, *spatial) as float32 in the range that `how` names.
 
-    - "percentile": the 1st percentile of each channel becomes 0 and its 99.8th 1; clipped to -1..3. Taken from
-      at most a million even samples. Channel by channel, for then another stain, lamp or white balance changes
-      little. A channel with less than a tenth of the image's range is stretched as if it had a tenth: noise in
-      an empty channel must not look like an image.
-    - "percentile_joint": the same over all channels together, so that colours keep their proportions.
+    - "percentile": the 1st percentile of the image becomes 0 and the 99.8th 1, over all channels together, so
+      that colours keep their proportions; clipped to -1..3. Taken from at most a million even samples.
+    - "percentile_by_channel": the same for each channel, so that another stain, lamp or white balance changes
+      little. A channel with less than a tenth of the image's range is stretched as if it had a tenth: noise
+      in an empty channel must not look like an image.
     - "zscore": each channel with mean 0 and standard deviation 1.
     - "range": divided by the largest number of an integer type (255, 65535): the tutorial's recipe; floats
       stay as they are.
@@ -35,10 +35,10 @@ def normalise(array: Array, how: str) -> Floats:
 
     An image without contrast becomes 0 with all but the last two. Raises UlnaError for an unknown name.
     """
-    if how in ("percentile", "percentile_joint"):
+    if how in ("percentile", "percentile_by_channel"):
         sample = _sample(array)
         low, high = (float(value) for value in np.percentile(sample, (LOW, HIGH)))
-        if how == "percentile_joint":
+        if how == "percentile":
             return np.clip(_scaled(array, low, high - low), *LOOSE)
         lows, highs = np.percentile(sample, (LOW, HIGH), axis=1)
         ranges = np.maximum(highs - lows, LEAST * (high - low))
@@ -53,9 +53,8 @@ def normalise(array: Array, how: str) -> Floats:
         return _scaled(array, 0.0, float(largest))
     if how == "none":
         return array.astype(np.float32)
-    raise UlnaError(
-        f"there is no normalisation '{how}'", hint="Known: percentile, percentile_joint, zscore, range, none."
-    )
+    known = "percentile, percentile_by_channel, zscore, range, none"
+    raise UlnaError(f"there is no normalisation '{how}'", hint=f"Known: {known}.")
 
 
 def to_channels(array: Array, channels: int) -> Array:

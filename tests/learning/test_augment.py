@@ -28,6 +28,7 @@ NOTHING: dict[str, object] = {
     "contrast": (1, 1),
     "gamma": (1, 1),
     "stain": 0,
+    "counterstain": 0,
     "noise": 0,
     "blur": 0,
     "spatial_probability": 1,
@@ -110,7 +111,7 @@ def test_an_image_is_varied_alike_alone_and_in_its_batch(size: tuple[int, ...], 
     assert (alone[1] != together[1][k : k + 1]).float().mean() < 0.01  # ties between two pixels may turn
 
 
-@pytest.mark.parametrize("config", [None, only(), AugmentationConfig(spatial_probability=0, intensity_probability=0)])
+@pytest.mark.parametrize("config", [None, only(), AugmentationConfig(spatial_probability=0, intensity_probability=0, counterstain=0)])
 @pytest.mark.parametrize(
     ("window", "size"),
     [((20, 31), (12, 12)), ((12, 13), (12, 13)), ((9, 10, 11), (4, 5, 6)), ((5, 30), (9, 9))],
@@ -127,7 +128,7 @@ def test_nothing_drawn_is_the_plain_centre(
 
 
 def test_images_whose_chance_misses_are_untouched_beside_others_that_move() -> None:
-    config = AugmentationConfig(spatial_probability=0.5, intensity_probability=0)
+    config = AugmentationConfig(spatial_probability=0.5, intensity_probability=0, counterstain=0)
     images, truth = batch_of((40, 40), batch=16)
     drawn = drawn_for(config, (20, 20), batch=16)
     patches, labels = apply(drawn, images, truth, size=(20, 20))
@@ -291,6 +292,24 @@ def test_blur_agrees_with_scipy(size: tuple[int, ...]) -> None:
         axes = (0, *(sigma,) * len(size))
         expected = scipy.ndimage.gaussian_filter(images[k].numpy(), axes, mode="mirror", radius=radius)
         np.testing.assert_allclose(patches[k].numpy(), expected, atol=1e-5)
+
+
+def test_a_counterstain_takes_light_away_unevenly_and_leaves_grey_and_truth_alone() -> None:
+    drawn = drawn_for(only(counterstain=1), (32, 40))
+    images, truth = batch_of((32, 40))
+    images[0] = images[0, :1]  # grey
+    varied, same = apply(drawn, images, truth, size=(32, 40))
+    assert torch.equal(same, truth)
+    assert torch.equal(varied[0], images[0])
+    expected = images[1:] * torch.exp(-drawn.veil[1:] * drawn.absorbed[1:, :, None, None])  # Beer and Lambert
+    torch.testing.assert_close(varied[1:], expected)
+    assert (varied <= images + 1e-6).all()
+    assert torch.allclose(drawn.veil.amin((1, 2, 3)), torch.zeros(4))
+    assert torch.allclose(drawn.veil.amax((1, 2, 3)), torch.ones(4))
+
+
+def test_a_counterstain_is_for_colour() -> None:
+    assert not drawn_for(only(counterstain=1), (16, 16), channels=1).absorbed.any()
 
 
 def test_stains_turn_colours_and_leave_grey_grey_but_for_its_channels_own_change() -> None:

@@ -15,13 +15,17 @@ from itertools import combinations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ulna.config import AugmentationConfig
 from ulna.errors import UlnaError
-from ulna.learning.intensities import blurred, gamma_changed, recoloured, with_noise
+from ulna.learning.intensities import blurred, counterstained, gamma_changed, recoloured, with_noise
 from ulna.learning.spatial import centre_crop, coordinates, nearest, smooth
 
 _SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
+
+THICKEST = 1.2
+"""Largest optical density (natural logarithm) of a counterstain: less than a third of the light passes."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Draw:
     contrast: Tensor  # (N,) factor around each channel's mean
     gamma: Tensor  # (N,) exponent
     blur: Tensor  # (N,) standard deviation of the Gaussian, pixels
+    veil: Tensor  # (N, 1, *size) where a counterstain lies, 0 to 1
+    absorbed: Tensor  # (N, C) optical density of the counterstain at its thickest
     noise: Tensor  # (N, C, *size) added last
 
     def rows(self, which: Tensor) -> Draw:
@@ -95,6 +101,7 @@ def apply(drawn: Draw, images: Tensor, truth: Tensor, *, size: tuple[int, ...]) 
         images,
         drawn,
     )
+    images = _on(_differs(drawn.absorbed, 0), lambda x, d: counterstained(x, d.veil, d.absorbed), images, drawn)
     images = _on(_differs(drawn.gamma, 1), lambda x, d: gamma_changed(x, d.gamma), images, drawn)
     images = _on(_differs(drawn.blur, 0), lambda x, d: blurred(x, d.blur), images, drawn)
     return with_noise(images, drawn.noise), labels.view(truth.dtype)
@@ -130,7 +137,9 @@ def _neutral(batch: int, size: tuple[int, ...], channels: int) -> Draw:
         contrast=torch.ones(batch),
         gamma=torch.ones(batch),
         blur=torch.zeros(batch),
-        noise=torch.zeros(()).expand(batch, channels, *size),  # takes no memory
+        veil=torch.zeros(()).expand(batch, 1, *size),  # takes no memory
+        absorbed=torch.zeros(batch, channels),
+        noise=torch.zeros(()).expand(batch, channels, *size),
     )
 
 
@@ -171,6 +180,11 @@ def _draw_intensities(config: AugmentationConfig, drawn: Draw, generator: torch.
         mixing, added = _stains(config.stain, batch, channels, generator)
         colour = torch.where(stained.view(-1, 1, 1), mixing, colour)
         offset = offset + added * stained.view(-1, 1)
+    veil, absorbed = drawn.veil, drawn.absorbed
+    if channels >= 3 and config.counterstain > 0:
+        stained = _chance(config.counterstain, batch, generator)
+        veil = _veils(batch, tuple(drawn.noise.shape[2:]), generator)
+        absorbed = _evenly((0.0, THICKEST), (batch, channels), generator) * stained.view(-1, 1)
     blur = sometimes((0.0, config.blur), 0.0)
     level = sometimes((0.0, config.noise), 0.0)
     noise, noisy = drawn.noise, level > 0
@@ -178,20 +192,34 @@ def _draw_intensities(config: AugmentationConfig, drawn: Draw, generator: torch.
         rows = torch.randn(int(noisy.sum()), *noise.shape[1:], generator=generator)
         noise = torch.zeros(noise.shape)
         noise[noisy] = rows * level[noisy].view(-1, *(1,) * (noise.ndim - 1))
-    return replace(drawn, colour=colour, offset=offset, contrast=contrast, gamma=gamma, blur=blur, noise=noise)
+    drawn = replace(drawn, colour=colour, offset=offset, contrast=contrast, gamma=gamma, blur=blur, noise=noise)
+    return replace(drawn, veil=veil, absorbed=absorbed)
+
+
+def _veils(batch: int, size: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Clouds (N, 1, *size) between 0 and 1: noise on grids from coarse to fine, each weighted at random."""
+    ndim = len(size)
+    mode = {2: "bilinear", 3: "trilinear"}[ndim]
+    veil = torch.zeros(batch, 1, *size)
+    for points in (3, 6, 12, 24, 48):
+        grid = torch.randn(batch, 1, *(min(points, max(side // 2, 2)) for side in size), generator=generator)
+        weight = torch.rand(batch, 1, *(1,) * ndim, generator=generator)
+        veil += weight * F.interpolate(grid, size, mode=mode, align_corners=True)
+    low, high = veil.flatten(1).aminmax(dim=1)
+    return (veil - low.view(-1, 1, *(1,) * ndim)) / (high - low).clamp(min=1e-6).view(-1, 1, *(1,) * ndim)
 
 
 def _stains(strength: float, batch: int, channels: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Colours as another stain, scanner or camera would give them: a mixing matrix and an offset an image.
 
-    Each channel is multiplied by 1 ± strength and moved by ± strength, as Tellez et al. 2018 (IEEE TMI
+    Each channel is multiplied by 1 ± strength and moved by ± strength / 2, as Tellez et al. 2018 (IEEE TMI
     37:2126) do to stain channels; beside that, channels are mixed a little (± strength / 2 between any two,
     rows summing to nothing), which turns hues and leaves grey as it is.
     """
     mixing = _evenly((-strength / 2, strength / 2), (batch, channels, channels), generator)
     mixing = mixing - torch.diag_embed(mixing.sum(dim=2))  # rows now sum to zero
     factors = _evenly((1 - strength, 1 + strength), (batch, channels), generator)
-    added = _evenly((-strength, strength), (batch, channels), generator)
+    added = _evenly((-strength / 2, strength / 2), (batch, channels), generator)
     return mixing + torch.diag_embed(factors), added
 
 

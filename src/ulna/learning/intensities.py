@@ -27,6 +27,20 @@ def recoloured(images: Tensor, colour: Tensor, offset: Tensor, contrast: Tensor)
     return mixed.view_as(images)
 
 
+def counterstained(images: Tensor, veil: Tensor, absorbed: Tensor) -> Tensor:
+    """Lay a second stain over each image: x · exp(-veil · absorbed), the law of Beer and Lambert.
+
+    `veil` (N, 1, *size) says how thick it lies, `absorbed` (N, C) what of each channel it takes. So a network
+    that has only seen one stain does not take any other for what it looks for. Grey images are left alone:
+    nothing is stained there.
+    """
+    thick = absorbed.to(images.dtype).view(*absorbed.shape, *(1,) * (images.ndim - 2))
+    stained = images * torch.exp(-veil.to(images.dtype) * thick)
+    grey = _grey(images.flatten(2))
+    stained[grey] = images[grey]
+    return stained
+
+
 def gamma_changed(images: Tensor, gamma: Tensor) -> Tensor:
     """Raise each image to the power `gamma` (N,) between its own least and largest value, which stay."""
     low, high = images.flatten(1).aminmax(dim=1)
