@@ -111,7 +111,9 @@ def test_an_image_is_varied_alike_alone_and_in_its_batch(size: tuple[int, ...], 
     assert (alone[1] != together[1][k : k + 1]).float().mean() < 0.01  # ties between two pixels may turn
 
 
-@pytest.mark.parametrize("config", [None, only(), AugmentationConfig(spatial_probability=0, intensity_probability=0, counterstain=0)])
+@pytest.mark.parametrize(
+    "config", [None, only(), AugmentationConfig(spatial_probability=0, intensity_probability=0, counterstain=0)]
+)
 @pytest.mark.parametrize(
     ("window", "size"),
     [((20, 31), (12, 12)), ((12, 13), (12, 13)), ((9, 10, 11), (4, 5, 6)), ((5, 30), (9, 9))],
