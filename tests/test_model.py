@@ -49,7 +49,7 @@ def test_a_stack_gives_a_stack(model: Model, tmp_path: Path) -> None:
 
 def test_what_is_no_image_for_it_is_refused(model: Model, tmp_path: Path) -> None:
     with pytest.raises(UlnaError, match="3 channels, the network takes 1"):
-        model.predict(Image(np.zeros((3, 20, 20))))
+        model.predict(Image(np.arange(1200.0).reshape(3, 20, 20)))
     with pytest.raises(UlnaError, match="is no image for this model"):
         model.predict(np.zeros((20, 20, 20)))
     with pytest.raises(UlnaError, match="no such file"):
