@@ -17,7 +17,7 @@ from pipe import Child
 
 BATCH = 8
 KERAS = {"Keras": "plain", "Keras, XLA": "jit", "Keras, mixed bf16": "bf16"}
-ULNA = {"ulna, float32 (as the preset)": "float32", "ulna, bf16": "bf16"}
+ULNA = {"ulna, float32": "float32", "ulna, bf16 (as the preset)": "bf16"}
 
 
 def main() -> None:

@@ -72,6 +72,7 @@ def fit(
             ckpt_path=last if resume and last.is_file() else None,
             weights_only=True,
         )
+    (run / "hparams.yaml").unlink(missing_ok=True)  # the logger's, and empty: config.yaml says it all
     best = run / "checkpoints" / "best.ckpt"
     if best.is_file():
         weights = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
