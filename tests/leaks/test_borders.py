@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_pictures import cells, names, tiles
 from scipy import ndimage
 
+from made_pictures import cells, names, tiles
 from ulna.leaks import FACING, OVERLAP, find_groups
 from ulna.leaks.borders import faces, find_overlaps, find_seams, lines
 

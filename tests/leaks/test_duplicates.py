@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_pictures import cells, names
 from PIL import Image as Pillow
 from scipy import ndimage
 
+from made_pictures import cells, names
 from ulna.image import Array
 from ulna.leaks import DUPLICATE, NEAR_DUPLICATE, find_groups
 from ulna.leaks.duplicates import digest, equal_pixels, same_picture, thumbnail

@@ -14,10 +14,10 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_pictures import cells, names, tiles
 from PIL import Image as Pillow
 from scipy.sparse.csgraph import connected_components
 
+from made_pictures import cells, names, tiles
 from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.leaks import DUPLICATE, Leaks, find_groups, unite
