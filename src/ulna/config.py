@@ -86,6 +86,7 @@ class AugmentationConfig(_Section):
     gamma: Span = (0.7, 1.5)
     stain: float = Field(0.4, ge=0, description="how far colours may move, channel by channel")
     counterstain: float = Field(0.5, ge=0, le=1, description="how often a second, unevenly spread stain is added")
+    transmitted: float = Field(0.3, ge=0, le=1, description="how often grey among colour is redrawn as stained tissue")
     noise: float = Field(0.05, ge=0)
     blur: float = Field(1.0, ge=0, description="largest standard deviation of the Gaussian, in pixels")
     intensity_probability: float = Field(0.5, ge=0, le=1)

@@ -29,6 +29,7 @@ NOTHING: dict[str, object] = {
     "gamma": (1, 1),
     "stain": 0,
     "counterstain": 0,
+    "transmitted": 0,
     "noise": 0,
     "blur": 0,
     "spatial_probability": 1,
@@ -314,6 +315,39 @@ def test_a_counterstain_is_for_colour() -> None:
     assert not drawn_for(only(counterstain=1), (16, 16), channels=1).absorbed.any()
 
 
+def test_fluorescence_is_redrawn_as_tissue_dark_where_it_shone_and_colour_is_left_alone() -> None:
+    drawn = drawn_for(only(transmitted=1), (32, 40))
+    images, truth = batch_of((32, 40))
+    images[:3] = images[:3, :1]  # grey
+    varied, same = apply(drawn, images, truth, size=(32, 40))
+    assert torch.equal(same, truth)
+    assert torch.equal(varied[3], images[3])
+    for k in range(3):
+        shining, veil = images[k, 0].numpy() ** 0.7, drawn.veil[k, 0].numpy()
+        nuclei, tissue = (densities[:, None, None] for densities in drawn.densities[k].numpy())
+        light = np.exp(-(shining * nuclei + veil * (1 - 0.7 * shining) * tissue))  # Beer and Lambert
+        low, high = np.percentile(light, (1, 99.8))
+        np.testing.assert_allclose(varied[k].numpy(), (light - low) / (high - low), atol=1e-4)
+        assert np.corrcoef(varied[k, 0].flatten(), images[k, 0].flatten())[0, 1] < -0.5
+        assert not torch.equal(varied[k, 0], varied[k, 2])
+
+
+def test_an_empty_patch_redrawn_as_tissue_stays_without_contrast() -> None:
+    drawn = drawn_for(only(transmitted=1), (16, 16))
+    dim = 0.002 * torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(0)).expand(4, 3, 16, 16)
+    truth = torch.zeros(4, 1, 16, 16, dtype=torch.uint8)
+    clear = replace(drawn, densities=drawn.densities * torch.tensor([1.0, 0.0]).view(1, 2, 1))
+    varied, _ = apply(clear, dim, truth, size=(16, 16))
+    assert float(varied.std()) < 0.5
+
+
+def test_only_three_channels_are_redrawn_and_only_so_often() -> None:
+    assert not drawn_for(only(transmitted=1), (16, 16), channels=1).densities.any()
+    assert not drawn_for(only(transmitted=1), (16, 16), channels=4).densities.any()
+    often = drawn_for(only(transmitted=0.3), (4, 4), batch=500).densities.flatten(1).any(1).float().mean()
+    assert 0.2 < float(often) < 0.4
+
+
 def test_stains_turn_colours_and_leave_grey_grey_but_for_its_channels_own_change() -> None:
     drawn = drawn_for(only(stain=0.2), (4, 4), batch=50)
     rows = drawn.colour.sum(dim=2)  # what grey becomes: a factor a channel
@@ -326,7 +360,7 @@ def test_stains_turn_colours_and_leave_grey_grey_but_for_its_channels_own_change
 def test_a_grey_image_stays_grey_beside_coloured_ones() -> None:
     images, truth = batch_of((40, 40))
     images[1] = images[1, :1]
-    config = AugmentationConfig(spatial_probability=1, intensity_probability=1)
+    config = AugmentationConfig(spatial_probability=1, intensity_probability=1, transmitted=0)
     patches, _ = apply(drawn_for(config, (24, 24)), images, truth, size=(24, 24))
     alike = (patches == patches[:, :1]).flatten(1).all(1)
     assert alike.tolist() == [False, True, False, False]

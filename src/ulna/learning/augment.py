@@ -19,13 +19,17 @@ from torch.nn import functional as F
 
 from ulna.config import AugmentationConfig
 from ulna.errors import UlnaError
-from ulna.learning.intensities import blurred, counterstained, gamma_changed, recoloured, with_noise
+from ulna.learning.intensities import blurred, counterstained, gamma_changed, recoloured, transmitted, with_noise
 from ulna.learning.spatial import centre_crop, coordinates, nearest, smooth
 
 _SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
 
 THICKEST = 1.2
 """Largest optical density (natural logarithm) of a counterstain: less than a third of the light passes."""
+
+STAINS = (((0.5, 1.5), (0.5, 1.6), (0.1, 0.9)), ((0.0, 0.3), (0.1, 0.9), (0.0, 0.6)))
+"""Optical densities in red, green and blue from which stains are drawn where fluorescence is redrawn as tissue:
+of nuclei (blue, as haematoxylin, to purple and brown) and of what lies around them (pink, as eosin, to clear)."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,11 @@ class Draw:
     elastic: Tensor  # (N, n, grid, …) displacement vectors on the coarse grid, pixels of the patch
     colour: Tensor  # (N, C, C) mixing of the channels
     offset: Tensor  # (N, C) added to each channel
+    densities: Tensor  # (N, 2, C) optical densities of the stains in which a grey image is redrawn; zeros: it is not
     contrast: Tensor  # (N,) factor around each channel's mean
     gamma: Tensor  # (N,) exponent
     blur: Tensor  # (N,) standard deviation of the Gaussian, pixels
-    veil: Tensor  # (N, 1, *size) where a counterstain lies, 0 to 1
+    veil: Tensor  # (N, 1, *size) where a second stain lies, 0 to 1
     absorbed: Tensor  # (N, C) optical density of the counterstain at its thickest
     noise: Tensor  # (N, C, *size) added last
 
@@ -88,13 +93,14 @@ def apply(drawn: Draw, images: Tensor, truth: Tensor, *, size: tuple[int, ...]) 
     kept); the window is as large as the patch or larger (see `context`), and the patch lies around its
     centre: what falls outside the window is mirrored. Returns (N, C, *size) and (N, 1, *size). The truth is
     moved by the same field as the images and is left alone by what changes intensities. An image that is grey
-    (all its channels alike, as where a grey picture is stored as RGB) stays grey.
+    (all its channels alike, as where a grey picture is stored as RGB) stays grey, unless it is redrawn as tissue.
     """
     _check_batch(drawn, images, truth, size)
     drawn = drawn.to(images.device)
     # torch cannot index wide unsigned integers: their bits are moved as signed ones.
     signed = _SIGNED.get(truth.dtype, truth.dtype)
     images, labels = _move(drawn, images, truth.view(signed), size)  # new tensors: changed in place from here
+    images = _on(_differs(drawn.densities, 0), lambda x, d: transmitted(x, d.densities, d.veil), images, drawn)
     images = _on(
         _differs(drawn.colour, _eye(drawn.colour)) | _differs(drawn.offset, 0) | _differs(drawn.contrast, 1),
         lambda x, d: recoloured(x, d.colour, d.offset, d.contrast),
@@ -134,6 +140,7 @@ def _neutral(batch: int, size: tuple[int, ...], channels: int) -> Draw:
         elastic=torch.zeros(batch, ndim, *(2,) * ndim),
         colour=torch.eye(channels).repeat(batch, 1, 1),
         offset=torch.zeros(batch, channels),
+        densities=torch.zeros(batch, 2, channels),
         contrast=torch.ones(batch),
         gamma=torch.ones(batch),
         blur=torch.zeros(batch),
@@ -180,11 +187,15 @@ def _draw_intensities(config: AugmentationConfig, drawn: Draw, generator: torch.
         mixing, added = _stains(config.stain, batch, channels, generator)
         colour = torch.where(stained.view(-1, 1, 1), mixing, colour)
         offset = offset + added * stained.view(-1, 1)
-    veil, absorbed = drawn.veil, drawn.absorbed
-    if channels >= 3 and config.counterstain > 0:
-        stained = _chance(config.counterstain, batch, generator)
+    veil, absorbed, densities = drawn.veil, drawn.absorbed, drawn.densities
+    if channels >= 3 and (config.counterstain > 0 or config.transmitted > 0):
         veil = _veils(batch, tuple(drawn.noise.shape[2:]), generator)
+        stained = _chance(config.counterstain, batch, generator)
         absorbed = _evenly((0.0, THICKEST), (batch, channels), generator) * stained.view(-1, 1)
+    if channels == 3 and config.transmitted > 0:
+        redrawn = _chance(config.transmitted, batch, generator)
+        low, high = torch.tensor(STAINS).unbind(-1)
+        densities = (low + (high - low) * torch.rand(batch, *low.shape, generator=generator)) * redrawn.view(-1, 1, 1)
     blur = sometimes((0.0, config.blur), 0.0)
     level = sometimes((0.0, config.noise), 0.0)
     noise, noisy = drawn.noise, level > 0
@@ -193,7 +204,7 @@ def _draw_intensities(config: AugmentationConfig, drawn: Draw, generator: torch.
         noise = torch.zeros(noise.shape)
         noise[noisy] = rows * level[noisy].view(-1, *(1,) * (noise.ndim - 1))
     drawn = replace(drawn, colour=colour, offset=offset, contrast=contrast, gamma=gamma, blur=blur, noise=noise)
-    return replace(drawn, veil=veil, absorbed=absorbed)
+    return replace(drawn, veil=veil, absorbed=absorbed, densities=densities)
 
 
 def _veils(batch: int, size: tuple[int, ...], generator: torch.Generator) -> Tensor:
