@@ -5,6 +5,8 @@
     python benchmarks/quality.py blood                    white blood cells, three classes
     python benchmarks/quality.py brain                    brain tumours (LGG), patients kept out
     python benchmarks/quality.py rivals [--minutes 5]     U-Net, FCN-8s and the paper's U-Net on the same budget
+    python benchmarks/quality.py keras [--minutes 10]     the tutorial's own Keras network and recipe on the bowl:
+                                                          so many minutes, or its 5 epochs
 
 Each adds one row (rivals: three) to `results/quality.json` and writes all rows to `results/quality.md`. The
 clock runs over the whole training command. `--keep FOLDER` keeps the run and the scores there.
@@ -28,6 +30,8 @@ from typing import Any
 
 import torch
 
+from keras_rival import dsb
+from keras_rival.environment import FOLDER, rival_python
 from ulna.dataset import Case, Dataset
 from ulna.jobs.evaluate import Evaluation, evaluate
 from ulna.jobs.split import split
@@ -59,13 +63,21 @@ class Trial:
 def main() -> None:
     """Train, judge, write."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("what", choices=[*TRIALS, "rivals"])
+    words.add_argument("what", choices=[*TRIALS, "rivals", "keras"])
     words.add_argument("--minutes", type=float, default=None)
     words.add_argument("--seed", type=int, default=0)
     words.add_argument("--set", action="append", default=[], help="passed on to ulna train")
     words.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data")
     words.add_argument("--keep", type=Path, default=None, help="keep the run and its scores in this folder")
+    words.add_argument("--keras", type=Path, default=FOLDER, help="folder of the Keras environment")
     given = words.parse_args()
+    if given.what == "keras":
+        with tempfile.TemporaryDirectory() as folder:
+            place = given.keep or Path(folder)
+            place.mkdir(parents=True, exist_ok=True)
+            python = rival_python(given.keras)
+            add(run_keras(bowl(given.data, place), place, python, minutes=given.minutes or 0, seed=given.seed))
+        return
     for preset in RIVALS if given.what == "rivals" else ["default"]:
         with tempfile.TemporaryDirectory() as folder:
             place = (given.keep or Path(folder)) / preset if given.what == "rivals" else given.keep or Path(folder)
@@ -138,12 +150,29 @@ def run(
     subprocess.run(command, check=True)
     taken = time.monotonic() - began
     result = evaluate(place / "run", trial.test, out=place / "scores")
+    settings = [word for word in settings if word != "--set"]
+    return row(trial, result, recipe=" ".join([preset, *settings]), seed=seed, asked=f"{minutes:g}", taken=taken)
+
+
+def run_keras(trial: Trial, place: Path, python: Path, *, minutes: float, seed: int) -> dict[str, Any]:
+    """The tutorial's network and recipe in Keras, by minutes or for its 5 epochs; a row of the table."""
+    train = [case for case in read_dataset(trial.data).cases if case.name in set(trial.train)]
+    epochs = 0 if minutes else 5
+    began = time.monotonic()
+    masks = dsb.predict_masks(python, train, trial.test.cases, place, epochs=epochs, minutes=minutes, seed=seed)
+    taken = time.monotonic() - began
+    asked = f"{minutes:g}" if minutes else f"{epochs} epochs"
+    result = evaluate(masks, trial.test, out=place / "scores")
+    return row(trial, result, recipe="tutorial, in Keras", seed=seed, asked=asked, taken=taken)
+
+
+def row(trial: Trial, result: Evaluation, *, recipe: str, seed: int, asked: str, taken: float) -> dict[str, Any]:
+    """A row of the table: what was done, and its scores."""
     return {
         "data": trial.name,
-        "preset": preset,
-        "settings": list(settings),
+        "recipe": recipe,
         "seed": seed,
-        "minutes": minutes,
+        "asked": asked,
         "taken": round(taken / 60, 2),
         "threads": torch.get_num_threads(),
         "train": len(trial.train),
@@ -186,18 +215,17 @@ def add(row: dict[str, Any]) -> None:
     lines = [
         "# Masks of images that were kept out of training and of every choice",
         "",
-        "`python benchmarks/quality.py bowl|membranes|blood|brain|rivals`; 95 % intervals in brackets, by bootstrap "
-        "over groups. Dice is the mean over images, at their own resolution. Minutes are asked / taken, for the "
-        "whole of `ulna train`.",
+        "`python benchmarks/quality.py bowl|membranes|blood|brain|rivals|keras`; 95 % intervals in brackets, by "
+        "bootstrap over groups. Dice is the mean over images, at their own resolution. Minutes are asked / taken, for "
+        "the whole of `ulna train`; in Keras for training and prediction.",
         "",
-        "| data | preset | minutes | images: train / test (groups) | scores |",
+        "| data | recipe | minutes | images: train / test (groups) | scores |",
         "|---|---|---|---|---|",
     ]
     for one in rows:
         told = "; ".join(f"{name} {words(value)}" for name, value in one["scores"].items())
-        settings = " ".join(word for word in one["settings"] if word != "--set")
         lines.append(
-            f"| {one['data']} | {one['preset']} {settings} | {one['minutes']:g} / {one['taken']:.2f} | "
+            f"| {one['data']} | {one['recipe']} | {one['asked']} / {one['taken']:.2f} | "
             f"{one['train']} / {one['test']} ({one['groups']}) | {told} |"
         )
     text = "\n".join(lines) + "\n"
