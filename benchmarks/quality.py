@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from ulna.dataset import Case, Dataset
 from ulna.jobs.evaluate import Evaluation, evaluate
 from ulna.jobs.split import split
 from ulna.layouts import read_dataset
-from ulna.scores import bootstrap
+from ulna.scores import Errors, bootstrap
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -179,6 +179,7 @@ def row(trial: Trial, result: Evaluation, *, recipe: str, seed: int, asked: str,
         "test": result.summary.cases,
         "groups": result.summary.groups,
         "scores": {**scores(result), **by_kind(result, trial.kinds)},
+        "errors": asdict(result.summary.errors),
     }
 
 
@@ -224,6 +225,8 @@ def add(row: dict[str, Any]) -> None:
     ]
     for one in rows:
         told = "; ".join(f"{name} {words(value)}" for name, value in one["scores"].items())
+        if "errors" in one:
+            told += f". {Errors(**one['errors']).sentence()}"
         lines.append(
             f"| {one['data']} | {one['recipe']} | {one['asked']} / {one['taken']:.2f} | "
             f"{one['train']} / {one['test']} ({one['groups']}) | {told} |"

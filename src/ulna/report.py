@@ -159,6 +159,8 @@ def _scores(metrics: dict[str, Any]) -> dict[str, Any] | None:
     by_group = _part(metrics, "by_group", "dice")
     notes = [str(note) for note in _list(metrics.get("notes"))]
     notes += [str(note) for note in _list(metrics.get("left_out"))]
+    if wrong := _part(metrics, "wrong_pixels").get("sentence"):
+        notes.append(str(wrong))
     if by_group.get("mean") is not None:
         interval = f" ({_interval(by_group)})" if _interval(by_group) else ""
         notes.append(

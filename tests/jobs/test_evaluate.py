@@ -258,3 +258,15 @@ def test_the_tally_by_group_is_shown_where_it_differs(place):
     with console.capture() as captured:
         console.print(evaluate(place / "predicted", paired, out=place / "scores"))
     assert "Dice with all pixels of a group together" in captured.get()
+
+
+def test_where_the_wrong_pixels_lie_is_counted_printed_and_written(place):
+    console = Console(width=140)
+    with console.capture() as captured:
+        console.print(evaluate(place / "predicted", place / "data", out=place / "scores"))
+    wrong = sum(int((_discs(shape) != _discs(shape, shift=shift)).sum()) for shift, shape in enumerate(SHAPES.values()))
+    words = json.loads((place / "scores/metrics.json").read_text())["wrong_pixels"]
+    assert words["outline"] + words["elsewhere"] == wrong  # discs moved by up to three pixels: along the outline
+    assert words["outline"] > 0.8 * wrong
+    assert words["sentence"] in captured.get()
+    assert "within 2 pixels of a true outline" in words["sentence"]

@@ -23,7 +23,7 @@ from ulna.layouts import find_images, read_dataset
 from ulna.layouts.listing import list_place
 from ulna.leaks import find_groups, unite
 from ulna.pictures.results import Row, results_picture
-from ulna.scores import Scored, Summary, confusion, summarise
+from ulna.scores import Scored, Summary, confusion, locate, summarise
 from ulna.scores.files import check_free, whole_folder, write_scores
 from ulna.scores.matching import match
 
@@ -77,7 +77,8 @@ class Evaluation:
             cells = [_shown(dice.median.estimate), *(_shown(score.mean.estimate) for score in rest)]
             table.add_row(escape(part.name), str(dice.mean), *cells, str(dice.mean.cases))
         by_group = [f"Dice with all pixels of a group together: {told.by_group.mean}"] if told.joined else []
-        lines = [*by_group, *self.notes, *told.left_out(), f"written to {self.folder}: {', '.join(FILES)}"]
+        errors = [told.errors.sentence()] if told.errors.total else []
+        lines = [*by_group, *errors, *self.notes, *told.left_out(), f"written to {self.folder}: {', '.join(FILES)}"]
         return Group(table, *(escape(line) for line in lines))
 
 
@@ -312,7 +313,8 @@ def _score(cases: Sequence[Case], maker: Maker, classes: Classes, *, progress: P
             if len(faults) == _FAULTS:
                 break
             continue
-        scored.append(Scored.of(matrix, classes.names, name=case.name, group=case.group or case.name))
+        group = case.group or case.name
+        scored.append(Scored.of(matrix, classes.names, name=case.name, group=group, errors=locate(mask, truth)))
     if len(faults) == 1:
         raise faults[0]
     if faults:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from ulna.scores.errors import NONE_WRONG, Errors
 from ulna.scores.intervals import Interval, bootstrap, mean, median
 from ulna.scores.overlap import NAN, Counts, Overlap, State, pixel_accuracy, records
 
@@ -18,17 +19,22 @@ LEVEL, DRAWS = 0.95, 2000
 
 @dataclass(frozen=True)
 class Scored:
-    """One case that was scored: its group, one record a class, and the share of its pixels that are right."""
+    """One case that was scored: its group, one record a class, the share of its pixels that are right, and
+    where the others lie.
+    """
 
     name: str
     group: str
     overlaps: tuple[Overlap, ...]
     accuracy: float
+    errors: Errors = NONE_WRONG
 
     @classmethod
-    def of(cls, matrix: Counts, classes: Sequence[str], *, name: str, group: str) -> Scored:
+    def of(
+        cls, matrix: Counts, classes: Sequence[str], *, name: str, group: str, errors: Errors = NONE_WRONG
+    ) -> Scored:
         """From a confusion matrix (K, K) as `confusion` gives it; `classes` has the background first."""
-        return cls(name, group, tuple(records(matrix, classes)), pixel_accuracy(matrix))
+        return cls(name, group, tuple(records(matrix, classes)), pixel_accuracy(matrix), errors)
 
     def score(self, name: str) -> float:
         """A score of the whole image: the mean over the classes that have one, NaN where none has.
@@ -93,7 +99,7 @@ class Summary:
 
     `overall` has the mean over images of each image's mean over classes; `classes` the same a class;
     `by_group` the same for Dice with all pixels of a group (a patient's slices, a picture's tiles) taken
-    together, so that each group counts once.
+    together, so that each group counts once. `errors` are the wrong pixels of all cases, by where they lie.
     """
 
     overall: Part
@@ -101,6 +107,7 @@ class Summary:
     by_group: Spread
     cases: int
     groups: int
+    errors: Errors = NONE_WRONG
 
     @property
     def joined(self) -> bool:
@@ -133,6 +140,7 @@ class Summary:
             "overall": self.overall.as_json(),
             "per_class": {part.name: part.as_json() for part in self.classes},
             "by_group": {"dice": self.by_group.as_json()},
+            "wrong_pixels": {**asdict(self.errors), "sentence": self.errors.sentence()},
             "interval": {
                 "level": LEVEL,
                 "draws": DRAWS,
@@ -159,6 +167,7 @@ def summarise(cases: Sequence[Scored], *, seed: int = 0) -> Summary:
         by_group=_by_group(cases, seed=seed),
         cases=len(cases),
         groups=len(set(groups)),
+        errors=sum((case.errors for case in cases), NONE_WRONG),
     )
 
 
