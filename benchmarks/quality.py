@@ -208,10 +208,11 @@ def by_kind(result: Evaluation, kinds: dict[str, str]) -> dict[str, list[float]]
 
 
 def add(row: dict[str, Any]) -> None:
-    """Add a row to the record and write the table."""
+    """Put a row into the record, in the place of an older one of the same trial, and write the table."""
     path = RESULTS / "quality.json"
     rows = json.loads(path.read_text("utf-8")) if path.exists() else []
-    rows.append(row)
+    rows = [old for old in rows if any(old[key] != row[key] for key in ("data", "recipe", "asked", "seed"))] + [row]
+    rows.sort(key=lambda one: one["data"])
     path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     lines = [
         "# Masks of images that were kept out of training and of every choice",

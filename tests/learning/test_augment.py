@@ -318,11 +318,12 @@ def test_a_counterstain_is_for_colour() -> None:
 def test_fluorescence_is_redrawn_as_tissue_dark_where_it_shone_and_colour_is_left_alone() -> None:
     drawn = drawn_for(only(transmitted=1), (32, 40))
     images, truth = batch_of((32, 40))
-    images[:3] = images[:3, :1]  # grey
+    images[:3] = 0.8 * images[:3, :1]  # grey
+    images[2] += 0.4  # and bright
     varied, same = apply(drawn, images, truth, size=(32, 40))
     assert torch.equal(same, truth)
-    assert torch.equal(varied[3], images[3])
-    for k in range(3):
+    assert torch.equal(varied[2:], images[2:])
+    for k in range(2):
         shining, veil = images[k, 0].numpy() ** 0.7, drawn.veil[k, 0].numpy()
         nuclei, tissue = (densities[:, None, None] for densities in drawn.densities[k].numpy())
         light = np.exp(-(shining * nuclei + veil * (1 - 0.7 * shining) * tissue))  # Beer and Lambert

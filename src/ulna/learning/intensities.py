@@ -13,6 +13,9 @@ from ulna.learning.spatial import mirrored
 SHINING = (0.7, 1.3)
 """Fluorescence as the thickness of a stain: to this power, and no more than this."""
 
+DARK = 0.5
+"""Mean of an image below which it may be fluorescence, and not a grey picture in transmitted light."""
+
 HIDDEN = 0.7
 """Which share of the second stain the first one hides where it is thick."""
 
@@ -56,10 +59,10 @@ def transmitted(images: Tensor, densities: Tensor, veil: Tensor) -> Tensor:
     What shines is taken for the thickness of a first stain, clouds around it (`veil`, N, 1, *size) for that
     of a second; `densities` (N, 2, C) are the optical densities of both, and the light that passes, by the law
     of Beer and Lambert, is normalised as images are ("percentile"). Expects intensities of about 0 to 1. Images
-    in colour are left alone. So fluorescence, where it lies in one data set with stained tissue, teaches nuclei
-    of any stain too.
+    in colour, and bright ones (a mean above one half), are left alone. So fluorescence, where it lies in one
+    data set with stained tissue, teaches nuclei of any stain too.
     """
-    grey = _grey(images.flatten(2))
+    grey = _grey(images.flatten(2)) & (images.flatten(1).mean(dim=1) < DARK)
     if not bool(grey.any()):
         return images
     power, most = SHINING
