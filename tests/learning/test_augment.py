@@ -342,6 +342,15 @@ def test_an_empty_patch_redrawn_as_tissue_stays_without_contrast() -> None:
     assert float(varied.std()) < 0.5
 
 
+def test_large_patches_are_redrawn_too() -> None:
+    size = (1500, 1500)  # 27 million values: more than torch takes quantiles of
+    drawn = drawn_for(only(transmitted=1), size)
+    images = torch.rand(4, 1, *size, generator=torch.Generator().manual_seed(0)).expand(4, 3, *size) * 0.9
+    varied, _ = apply(drawn, images, torch.zeros(4, 1, *size, dtype=torch.uint8), size=size)
+    shares = (varied < 0).flatten(1).float().mean(1)
+    assert bool((shares - 0.01).abs().max() < 0.005)  # the first percentile became 0
+
+
 def test_only_three_channels_are_redrawn_and_only_so_often() -> None:
     assert not drawn_for(only(transmitted=1), (16, 16), channels=1).densities.any()
     assert not drawn_for(only(transmitted=1), (16, 16), channels=4).densities.any()

@@ -69,15 +69,16 @@ def test_errors_of_several_cases_add_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("errors", "words"),
+    ("errors", "sentence"),
     [
         (Errors(), ""),
         (
-            Errors(outline=3, missed=1),
-            "75% within 2 pixels of a true outline, 25% in regions that were missed altogether",
+            Errors(outline=749, missed=249, invented=2),
+            "Of the wrong pixels 75% lie within 2 pixels of a true outline, "
+            "25% in regions that were missed altogether.",
         ),
-        (Errors(elsewhere=1), "100% elsewhere"),
+        (Errors(elsewhere=1), "Of the wrong pixels 100% lie elsewhere."),
     ],
 )
-def test_the_sentence_begins_with_the_largest_share(errors: Errors, words: str) -> None:
-    assert errors.sentence() == (f"Of the wrong pixels lie: {words}." if words else "")
+def test_the_sentence_begins_with_the_largest_share(errors: Errors, sentence: str) -> None:
+    assert errors.sentence() == sentence

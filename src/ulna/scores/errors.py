@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -30,25 +30,27 @@ class Errors:
 
     def __add__(self, other: Errors) -> Errors:
         """Both counted together."""
-        mine, others = asdict(self), asdict(other)
-        return Errors(**{place: count + others[place] for place, count in mine.items()})
+        return Errors(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def total(self) -> int:
         """All wrong pixels."""
-        return sum(asdict(self).values())
+        return sum(astuple(self))
 
     def sentence(self) -> str:
-        """In words, the largest share first; empty where nothing is wrong."""
+        """In words, the largest share first, those under one half per cent left out; empty where nothing is wrong."""
         words = {
             "outline": f"within {NEAR} pixels of a true outline",
             "missed": "in regions that were missed altogether",
             "invented": "in regions that were found where nothing is",
             "elsewhere": "elsewhere",
         }
+        if not self.total:
+            return ""
         ranked = sorted(asdict(self).items(), key=lambda one: -one[1])
-        parts = [f"{count / self.total:.0%} {words[place]}" for place, count in ranked if count]
-        return f"Of the wrong pixels lie: {', '.join(parts)}." if parts else ""
+        shares = [(f"{count / self.total:.0%}", words[place]) for place, count in ranked]
+        (most, place), *rest = [share for share in shares if share[0] != "0%"]
+        return ", ".join([f"Of the wrong pixels {most} lie {place}", *(" ".join(share) for share in rest)]) + "."
 
 
 NONE_WRONG = Errors()
