@@ -109,6 +109,13 @@ def test_a_whole_run_is_told(run):
     assert "This run holds no" not in page.text
 
 
+@pytest.mark.parametrize(("weights", "said"), [("last", False), ("of the best epoch", True)])
+def test_it_says_when_the_scored_images_chose(run, weights, said):
+    words = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(words | {"weights": weights}))
+    assert ("These images also chose the best epoch" in _page(run).text) is said
+
+
 def test_it_needs_nothing_but_itself(run):
     page = _page(run)
     assert {"script", "link", "iframe", "object"}.isdisjoint(tag for tag, _ in page.found)

@@ -114,6 +114,15 @@ class TrainingConfig(_Section):
     patience: int | None = Field(None, gt=0, description="epochs without gain after which training stops early")
     seed: int = Field(0, ge=0)
 
+    @property
+    def chooses(self) -> bool:
+        """Whether the best epoch on the validation cases is kept, and not the last.
+
+        A one-cycle schedule ends where the learning rate has come to rest: what comes before is unfinished, and a
+        few validation cases would choose among it by chance.
+        """
+        return self.schedule == "constant" or self.patience is not None
+
 
 class InferenceConfig(_Section):
     """How masks are predicted. `tile` is the largest side of a tile in pixels, 0 means: as memory allows."""

@@ -102,7 +102,8 @@ def sentences(config: Config, facts: Facts) -> tuple[str, ...]:
         + (", varied by augmentation." if config.augmentation else ", not augmented."),
         f"{training.optimizer} with a {training.schedule.replace('_', '-')} schedule up to a learning rate of "
         f"{training.learning_rate:g}; the loss is {config.task.loss.replace('_', ' + ', 1).replace('_', '-')}; "
-        f"{training.precision}; {length}.",
+        f"{training.precision}; {length}. "
+        f"The weights {'of the best validation' if training.chooses else 'at the end'} are kept.",
     )
 
 

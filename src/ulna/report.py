@@ -94,7 +94,7 @@ def _content(run: _Run) -> dict[str, Any]:
         "check": _check(run.words("check.json")),
         "plan": [str(sentence) for sentence in _list(made.get("plan"))],
         "curves_alt": _curves_in_words(curves),
-        "scores": _scores(metrics),
+        "scores": _scores(metrics, chose=made.get("weights") != "last"),
         "cases": _cases(run.table("scores/scores.csv")),
         "pictures": {name: data for name, data in pictures.items() if data},
         "command": _in_words(made.get("command", "")),
@@ -150,7 +150,7 @@ def _check(words: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _scores(metrics: dict[str, Any]) -> dict[str, Any] | None:
+def _scores(metrics: dict[str, Any], *, chose: bool) -> dict[str, Any] | None:
     """The table of scores with how they were obtained; None where nothing was scored."""
     per_class = _part(metrics, "per_class")
     if not per_class:
@@ -168,26 +168,26 @@ def _scores(metrics: dict[str, Any]) -> dict[str, Any] | None:
             f"{_number(by_group['mean'])}{interval}."
         )
     return {
-        "how": _how(str(metrics.get("cases", "?")), metrics.get("groups")),
+        "how": _how(str(metrics.get("cases", "?")), metrics.get("groups"), chose=chose),
         "heads": [*_SCORES.values(), "Dice, median", "images"],
         "rows": [{"name": name, "cells": _cells(part)} for name, part in parts.items()],
         "notes": notes,
     }
 
 
-def _how(cases: str, groups: Any) -> str:
+def _how(cases: str, groups: Any, *, chose: bool) -> str:
     """How the scores were obtained."""
-    chose = "These images also chose the best epoch, so images that were never used may score lower."
+    used = " These images also chose the best epoch, so images that were never used may score lower." if chose else ""
     if groups == 1:
         return (
             f"{cases} images were kept out of the training and scored at their own resolution. They are of one "
-            f"group, so that no interval can be given, and if the training saw others of it, they flatter. {chose}"
+            f"group, so that no interval can be given, and if the training saw others of it, they flatter.{used}"
         )
     return (
         f"{cases} images in {groups} groups were kept out of the training and scored at their own resolution. "
         "Images that belong together (a patient, a stack, tiles of one picture, duplicates) are one group and "
         "lie on one side of the split. The intervals come from drawing whole groups again and again "
-        f"(bootstrap). {chose}"
+        f"(bootstrap).{used}"
     )
 
 

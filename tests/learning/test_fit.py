@@ -72,10 +72,32 @@ def test_it_learns_and_leaves_a_table_and_checkpoints(
     assert tuple(table[0]) == COLUMNS
     assert [(row["epoch"], row["step"]) for row in table] == [("0", "2"), ("1", "4")]
     assert all(math.isfinite(float(row[name])) for row in table for name in COLUMNS)
-    best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
-    assert all(torch.equal(best[f"network.{name}"], weights) for name, weights in net.state_dict().items())
+    assert kept(tmp_path, "last", net)
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.parametrize(
+    ("changes", "which"),
+    [({}, "last"), ({"training.schedule": "constant"}, "best"), ({"training.patience": 9}, "best")],
+)
+def test_the_last_weights_or_the_best(
+    changes: dict[str, Any], which: str, caches: tuple[Cache, Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worse(learner: Learner, index: torch.Tensor, number: int) -> None:
+        learner.log("val_dice", 1 / (1 + learner.current_epoch), batch_size=1)
+        learner.log("val_loss", 0.0, batch_size=1)
+
+    monkeypatch.setattr(Learner, "validation_step", worse)
+    net, task = fresh()
+    fit(net, task, SMALL.changed(changes), caches=caches, run=tmp_path, deadline=None, resume=False)
+    assert [kept(tmp_path, name, net) for name in ("last", "best")] == [which == "last", which == "best"]
+
+
+def kept(run: Path, checkpoint: str, net: nn.Module) -> bool:
+    """Whether the network has the weights of a checkpoint."""
+    saved = torch.load(run / "checkpoints" / f"{checkpoint}.ckpt", weights_only=True)["state_dict"]
+    return all(torch.equal(saved[f"network.{name}"], weights) for name, weights in net.state_dict().items())
 
 
 def test_without_validation_the_last_weights_stay(caches: tuple[Cache, Cache], tmp_path: Path) -> None:

@@ -226,6 +226,7 @@ def _begin(run: Path, config: Config, parts: Parts, cache: Cache, checked: Check
         command=runs.command(),
         seed=planned.config.training.seed,
         data_hash=cache.digest,
+        weights="of the best epoch" if planned.config.training.chooses else "last",
         asked=config.model_dump(mode="json"),
         plan=[*planned.sentences, _split_sentence(parts)],
     )

@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -47,11 +48,12 @@ def fit(
     deadline: float | None,
     resume: bool,
 ) -> None:
-    """Train `network` in place and leave the best weights in it: those of the best validation Dice.
+    """Train `network` in place and leave in it the weights that are kept: the last, or those of the best epoch.
 
-    `deadline` (of `time.monotonic`) bounds a training by the clock. Checkpoints go to `run`/checkpoints, the
-    table of epochs to `run`/metrics.csv, and TensorBoard's events beside it. With `resume` it goes on from the
-    last checkpoint if there is one.
+    The best epoch has the highest validation Dice; `training.chooses` says whether it is taken. `deadline` (of
+    `time.monotonic`) bounds a training by the clock. Checkpoints go to `run`/checkpoints, the table of epochs to
+    `run`/metrics.csv, and TensorBoard's events beside it. With `resume` it goes on from the last checkpoint if
+    there is one.
     """
     cache, validation = caches
     table = Table(run / "metrics.csv")
@@ -74,7 +76,7 @@ def fit(
         )
     (run / "hparams.yaml").unlink(missing_ok=True)  # the logger's, and empty: config.yaml says it all
     best = run / "checkpoints" / "best.ckpt"
-    if best.is_file():
+    if training.chooses and best.is_file():
         weights = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
         learner.load_state_dict(weights)
 
@@ -99,15 +101,11 @@ def _trainer(config: Config, learner: Learner, run: Path, *, table: Table, deadl
     training, validation = config.training, learner.validation
     judged = validation is not None and any(validation.truth(i).any() for i in _spread(validation))
     monitor, mode = ("val_dice", "max") if judged else ("val_loss", "min") if validation else (None, "min")
-    checkpoints = ModelCheckpoint(
-        run / "checkpoints",
-        filename="best",
-        monitor=monitor,
-        mode=mode,
-        save_last=True,
-        enable_version_counter=False,
-    )
-    callbacks: list[Callback] = [Bar(), Watch(), table, checkpoints]
+    # two of them: with save_last, Lightning writes the last only in epochs that are the best so far
+    checkpoint = partial(ModelCheckpoint, run / "checkpoints", enable_version_counter=False)
+    callbacks: list[Callback] = [Bar(), Watch(), table, checkpoint(filename="last")]
+    if monitor is not None:
+        callbacks.append(checkpoint(filename="best", monitor=monitor, mode=mode))
     if training.patience is not None and monitor is not None:
         callbacks.append(EarlyStopping(monitor, patience=training.patience, mode=mode))
     if deadline is not None:
