@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from skimage import measure
 
-from ulna.config import Config
+from ulna.cache import build
+from ulna.classes import understand
+from ulna.config import Config, DataConfig
+from ulna.dataset import load_truth
+from ulna.layouts import read_dataset
 from ulna.plan import FALLBACK_EPOCHS, SHORT_WIDTHS, Facts, plan
 from ulna.preset import load_preset
+from ulna.synthetic import write_dataset
 
 CPU = torch.device("cpu")
-FACTS = Facts(3, tuple((256, 320) for _ in range(40)), ("background", "cell"))
+FACTS = Facts(3, tuple((256, 320) for _ in range(40)), ("background", "cell"), 20)
 
 
 def test_nothing_is_left_open() -> None:
@@ -38,8 +48,24 @@ def test_a_short_time_takes_a_smaller_network() -> None:
 
 @pytest.mark.parametrize(("size", "patch"), [((20, 50), (32, 64)), ((1, 1), (16, 16)), ((500, 100), (128, 112))])
 def test_patches_suit_small_images_and_the_pooling(size: tuple[int, int], patch: tuple[int, int]) -> None:
-    facts = Facts(1, (size,) * 5, ("background", "cell"))
+    facts = Facts(1, (size,) * 5, ("background", "cell"), 20)
     assert plan(Config(), facts, device=CPU).config.training.patch == patch
+
+
+@pytest.mark.parametrize(("objects", "patch", "batch"), [(1.0, (256, 256), 2), (4.0, (128, 128), 8)])
+def test_of_few_objects_the_whole_image_is_seen(objects: float, patch: tuple[int, int], batch: int) -> None:
+    training = plan(Config(), replace(FACTS, objects=objects), device=CPU).config.training
+    assert (training.patch, training.batch_size) == (patch, batch)
+
+
+def test_the_facts_of_images(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "cells", 4, size=(48, 64), seed=1)
+    cases = read_dataset(tmp_path / "cells").cases
+    classes = understand([load_truth(case).array for case in cases], DataConfig())
+    cache = build(tmp_path / "cache", cases, config=DataConfig(), classes=classes)
+    facts = Facts.of(cache, classes.names)
+    assert (facts.channels, facts.shapes, facts.classes) == (1, ((48, 64),) * 4, classes.names)
+    assert facts.objects == np.median([measure.label(cache.truth(k)[0] > 0, connectivity=1).max() for k in range(4)])
 
 
 def test_the_tutorial_resizes() -> None:

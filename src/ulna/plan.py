@@ -9,12 +9,25 @@ from math import prod
 
 import numpy as np
 import torch
+from scipy import ndimage
 
+from ulna.cache import Cache
 from ulna.config import Config
 from ulna.inference.engines import torch_precision
 
 BATCH_PIXELS = {2: 8 * 128 * 128, 3: 2 * 64 * 64 * 64}
 """How many pixels a batch has: enough that its Dice is steady, little enough for an ordinary computer."""
+
+PATCH = {2: 128, 3: 64}
+WHOLE = {2: 256, 3: 64}
+"""Largest side of a patch in pixels, and where the whole image tells what a thing is."""
+
+FEW_OBJECTS = 3
+"""Up to so many objects an image, where they lie and what is around them tells what they are: organs, tumours.
+Cells are told by their looks: for them, more small patches were better than fewer large ones."""
+
+LOOKED_AT = 100
+"""How many masks are looked at to count objects."""
 
 MOST_STEPS = 250
 """An epoch of a training by epochs has so many steps at most where the plan decides."""
@@ -29,11 +42,21 @@ SHORT = 3.0
 
 @dataclass(frozen=True)
 class Facts:
-    """What the plan must know of the data: channels, the images' spatial shapes, and how many output classes."""
+    """What the plan must know of the data: channels, the images' spatial shapes, the classes, and how many objects
+    (connected regions of the foreground) an image has, the median of those that have any."""
 
     channels: int
     shapes: tuple[tuple[int, ...], ...]
     classes: tuple[str, ...]
+    objects: float
+
+    @classmethod
+    def of(cls, cache: Cache, classes: tuple[str, ...]) -> Facts:
+        """The facts of the images to be learned from; objects are counted in at most `LOOKED_AT` of them."""
+        cases = np.linspace(0, len(cache) - 1, min(len(cache), LOOKED_AT)).round().astype(int)
+        counts = [ndimage.label(cache.truth(int(case))[0])[1] for case in cases]
+        shapes = tuple(shape[1:] for shape in cache.shapes)
+        return cls(cache.shapes[0][0], shapes, classes, float(np.median([n for n in counts if n] or [0])))
 
 
 @dataclass(frozen=True)
@@ -54,7 +77,7 @@ def plan(config: Config, facts: Facts, *, device: torch.device) -> Plan:
     if config.preset == "default" and training.minutes is not None and training.minutes < SHORT:
         widths = SHORT_WIDTHS if len(widths) > len(SHORT_WIDTHS) else widths
         changes["network.widths"] = widths
-    patch = training.patch or patch_size(config, facts.shapes, depth=len(widths))
+    patch = training.patch or patch_size(config, facts, depth=len(widths))
     batch = training.batch_size or max(2, round(BATCH_PIXELS[config.network.ndim] / prod(patch)))
     changes |= {"training.patch": patch, "training.batch_size": batch}
     changes["training.steps"] = training.steps or epoch_steps(config, facts.shapes, patch=patch, batch=batch)
@@ -63,16 +86,14 @@ def plan(config: Config, facts: Facts, *, device: torch.device) -> Plan:
     return Plan(planned, sentences(planned, facts))
 
 
-def patch_size(config: Config, shapes: Sequence[tuple[int, ...]], *, depth: int) -> tuple[int, ...]:
-    """The patch: the resized image, or a share of the images' median size that suits the network's pooling.
-
-    128 pixels a side in 2D: twice as large costs four times as much a patch and was no better at equal time.
-    """
+def patch_size(config: Config, facts: Facts, *, depth: int) -> tuple[int, ...]:
+    """The patch: the resized image, or the images' median size, no larger than `PATCH` (of few objects: `WHOLE`),
+    that suits the network's pooling."""
     if config.data.resize:
         return config.data.resize
     multiple = 2 ** (depth - 1)
-    most = {2: 128, 3: 64}[config.network.ndim]
-    median = np.median(np.array(shapes), axis=0)
+    most = (WHOLE if facts.objects <= FEW_OBJECTS else PATCH)[config.network.ndim]
+    median = np.median(np.array(facts.shapes), axis=0)
     return tuple(max(multiple, min(most, math.ceil(side / multiple) * multiple)) for side in median)
 
 

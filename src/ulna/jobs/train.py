@@ -217,8 +217,7 @@ def _caches(run: Path, parts: Parts, config: Config, classes: Classes) -> tuple[
 
 def _begin(run: Path, config: Config, parts: Parts, cache: Cache, checked: Check) -> Config:
     """Plan, and write the plan into the run."""
-    facts = Facts(cache.shapes[0][0], tuple(shape[1:] for shape in cache.shapes), checked.classes.names)
-    planned = plan(config, facts, device=device())
+    planned = plan(config, Facts.of(cache, checked.classes.names), device=device())
     runs.begin(
         run,
         planned.config,
