@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import replace as changed
 from pathlib import Path
@@ -71,21 +71,32 @@ def main() -> None:
     words.add_argument("--keep", type=Path, default=None, help="keep the run and its scores in this folder")
     words.add_argument("--keras", type=Path, default=FOLDER, help="folder of the Keras environment")
     given = words.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for one in rows(given, given.keep or Path(folder)):
+            add(one)
+
+
+def rows(given: argparse.Namespace, place: Path) -> Iterator[dict[str, Any]]:
+    """The rows that were asked for, as each is done."""
+    settings = [word for setting in given.set for word in ("--set", setting)]
     if given.what == "keras":
-        with tempfile.TemporaryDirectory() as folder:
-            place = given.keep or Path(folder)
-            place.mkdir(parents=True, exist_ok=True)
-            python = rival_python(given.keras)
-            add(run_keras(bowl(given.data, place), place, python, minutes=given.minutes or 0, seed=given.seed))
-        return
-    for preset in RIVALS if given.what == "rivals" else ["default"]:
-        with tempfile.TemporaryDirectory() as folder:
-            place = (given.keep or Path(folder)) / preset if given.what == "rivals" else given.keep or Path(folder)
-            place.mkdir(parents=True, exist_ok=True)
-            trial = TRIALS["bowl" if given.what == "rivals" else given.what](given.data, place)
-            minutes = given.minutes or (5 if given.what == "rivals" else trial.minutes)
-            settings = RIVALS[preset] + [word for setting in given.set for word in ("--set", setting)]
-            add(run(trial, place, preset=preset, minutes=minutes, seed=given.seed, settings=settings))
+        python = rival_python(given.keras)
+        yield run_keras(bowl(given.data, made(place)), place, python, minutes=given.minutes or 0, seed=given.seed)
+    elif given.what == "rivals":
+        for preset, own in RIVALS.items():
+            trial = bowl(given.data, made(place / preset))
+            minutes, words = given.minutes or 5, [*own, *settings]
+            yield run(trial, place / preset, preset=preset, minutes=minutes, seed=given.seed, settings=words)
+    else:
+        trial = TRIALS[given.what](given.data, made(place))
+        minutes = given.minutes or trial.minutes
+        yield run(trial, place, preset="default", minutes=minutes, seed=given.seed, settings=settings)
+
+
+def made(folder: Path) -> Path:
+    """The folder, which is there from now on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def bowl(data: Path, place: Path) -> Trial:

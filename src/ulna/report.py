@@ -24,7 +24,7 @@ NAME = "report.html"
 _PICTURES = ("samples.png", "augmented.png", "curves.png", "scores/cases.png")
 _SCORES = {"dice": "Dice", "iou": "IoU", "precision": "precision", "recall": "recall", "accuracy": "accuracy"}
 _ROWS = 500  # of the table of all images
-_APART = ("plan", "command")  # what stands elsewhere on the page
+_APART = ("plan", "command", "asked")  # what stands elsewhere on the page
 
 
 @dataclass
