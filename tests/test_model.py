@@ -45,6 +45,8 @@ def test_a_stack_gives_a_stack(model: Model, tmp_path: Path) -> None:
     mask = model.predict(tmp_path / "stack.tif")
     assert mask.array.shape == (1, 3, 20, 30)
     assert np.array_equal(mask.array[0, 1], model.predict(pages[1]).array[0])
+    chances = model.probabilities(tmp_path / "stack.tif").array
+    assert np.array_equal(chances[:, 2], model.probabilities(pages[2]).array)
 
 
 def test_what_is_no_image_for_it_is_refused(model: Model, tmp_path: Path) -> None:
@@ -52,5 +54,7 @@ def test_what_is_no_image_for_it_is_refused(model: Model, tmp_path: Path) -> Non
         model.predict(Image(np.arange(1200.0).reshape(3, 20, 20)))
     with pytest.raises(UlnaError, match="is no image for this model"):
         model.predict(np.zeros((20, 20, 20)))
+    with pytest.raises(UlnaError, match="3 spatial axes, this model takes 2"):
+        model.predict(Image(np.zeros((1, 20, 20, 20))))
     with pytest.raises(UlnaError, match="no such file"):
         model.predict(tmp_path / "none.png")

@@ -13,6 +13,7 @@ from ulna.classes import understand
 from ulna.config import Config, DataConfig
 from ulna.dataset import load_truth
 from ulna.layouts import read_dataset
+from ulna.network import UNet
 from ulna.plan import FALLBACK_EPOCHS, SHORT_WIDTHS, Facts, plan
 from ulna.preset import load_preset
 from ulna.synthetic import write_dataset
@@ -66,6 +67,19 @@ def test_the_facts_of_images(tmp_path: Path) -> None:
     facts = Facts.of(cache, classes.names)
     assert (facts.channels, facts.shapes, facts.classes) == (1, ((48, 64),) * 4, classes.names)
     assert facts.objects == np.median([measure.label(cache.truth(k)[0] > 0, connectivity=1).max() for k in range(4)])
+
+
+def test_a_short_time_changes_no_network_that_was_chosen() -> None:
+    for chosen in ({"network.widths": [8, 16, 32, 64, 128]}, {"network.name": "fcn8"}):
+        config = Config().changed(chosen | {"training.minutes": 1})
+        assert plan(config, FACTS, device=CPU).config.network == config.network
+
+
+def test_patches_suit_valid_convolutions() -> None:
+    planned = plan(Config().changed({"network.padding": "valid"}), FACTS, device=CPU).config
+    network = UNet(3, 1, widths=planned.network.widths, padding="valid").eval()
+    assert planned.training.patch == (188, 188)
+    assert network(torch.zeros(1, 3, *planned.training.patch)).shape[2:] == (4, 4)
 
 
 def test_the_tutorial_resizes() -> None:

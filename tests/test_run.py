@@ -84,6 +84,16 @@ def test_what_was_stopped_before_its_plan_can_go_on(tmp_path: Path) -> None:
         assert not going_on
 
 
+@pytest.mark.parametrize("name", [".run.part-7.json", ".samples.part-7.png", ".scores.part-x"])
+def test_what_a_kill_left_half_written_is_cleared(tmp_path: Path, name: str) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / name).mkdir() if name.startswith(".scores") else (run / name).write_text("{")
+    with runs.prepared(run, resume=True) as going_on:
+        assert not going_on
+        assert not (run / name).exists()
+
+
 def test_a_run_goes_on_with_its_own_settings(tmp_path: Path) -> None:
     run = begun(tmp_path / "run")
     plain, other = Config(), Config().changed({"training.epochs": 7})

@@ -68,6 +68,11 @@ class Cache:
     def __len__(self) -> int:
         return len(self.names)
 
+    def close(self) -> None:
+        """Let go of the files, so that they can be deleted (Windows keeps what is mapped); it holds nothing then."""
+        for name, dtype in (("_images", np.float32), ("_truths", np.uint8)):
+            object.__setattr__(self, name, np.zeros(0, dtype))
+
     def __reduce__(self) -> tuple[Any, ...]:
         # What a worker process gets is the place, not a copy of all images.
         return Cache.open, (self.folder,)

@@ -78,7 +78,7 @@ def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
-                if len(waiting) > 2 * workers:
+                if len(waiting) > workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

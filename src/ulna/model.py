@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -58,19 +59,15 @@ class Model:
         to (1, pages, Y, X). `mask.classes` names the indices; `model.classes.back(mask.array)` gives the values
         that the training masks had. Raises UlnaError for an image with other channels than it was trained on.
         """
-        if isinstance(image, str | Path):
-            image = Source(Path(image))
-        if isinstance(image, Source) and image.page is None and pages(image) > 1:
-            stack = [self.predict(Source(image.path, image.inside, page)) for page in range(pages(image))]
-            array = np.stack([mask.array for mask in stack], axis=1)
-            return Image(array, source=image, classes=self.classes.names)
-        given = self._image(image)
-        return given.with_array(self.task.decode(self._logits(given, progress)), self.classes.names)
+
+        def mask(one: Image) -> Image:
+            return one.with_array(self.task.decode(self._logits(one, progress)), self.classes.names)
+
+        return self._each(image, mask)
 
     def probabilities(self, image: Given, *, progress: Progress = quiet) -> Image:
-        """The probability of each class, (classes, *spatial) float32, the background first."""
-        given = self._image(image)
-        return given.with_array(self.task.probabilities(self._logits(given, progress)))
+        """The probability of each class, (classes, *spatial) float32, the background first; stacks as in `predict`."""
+        return self._each(image, lambda one: one.with_array(self.task.probabilities(self._logits(one, progress))))
 
     def mask_and_probabilities(self, image: Image, *, progress: Progress = quiet) -> tuple[Image, Image]:
         """Both at the price of one: what `predict` and `probabilities` return."""
@@ -78,7 +75,23 @@ class Model:
         mask = image.with_array(self.task.decode(logits), self.classes.names)
         return mask, image.with_array(self.task.probabilities(logits))
 
+    def _each(self, image: Given, make: Callable[[Image], Image]) -> Image:
+        """What `make` makes of an image, or of every page of a stack, put together behind the first axis."""
+        if isinstance(image, str | Path):
+            image = Source(Path(image))
+        if not isinstance(image, Source) or image.page is not None or (count := pages(image)) == 1:
+            return make(self._image(image))
+        made = [make(read(Source(image.path, image.inside, page))) for page in range(count)]
+        return Image(np.stack([one.array for one in made], axis=1), source=image, classes=made[0].classes)
+
     def _logits(self, image: Image, progress: Progress) -> npt.NDArray[np.float32]:
+        axes = self.config.network.ndim
+        if len(image.shape) != axes:
+            raise UlnaError(
+                f"the image has {len(image.shape)} spatial axes, this model takes {axes}",
+                where=image.source,
+                hint="Give it the planes one by one." if len(image.shape) > axes else "",
+            )
         try:
             array = to_channels(image.array, self.config.data.channels)
         except UlnaError as error:
@@ -97,7 +110,7 @@ class Model:
         if array.ndim == ndim:
             return array[None]
         if array.ndim == ndim + 1:
-            if array.shape[0] == channels:
+            if array.shape[0] in (channels, 1):
                 return array
             if array.shape[-1] in (channels, 1, 3, 4):
                 return np.moveaxis(array, -1, 0)

@@ -12,8 +12,9 @@ import torch
 from scipy import ndimage
 
 from ulna.cache import Cache
-from ulna.config import Config
+from ulna.config import Config, NetworkConfig
 from ulna.inference.engines import torch_precision
+from ulna.network import build, geometry
 
 BATCH_PIXELS = {2: 8 * 128 * 128, 3: 2 * 64 * 64 * 64}
 """How many pixels a batch has: enough that its Dice is steady, little enough for an ordinary computer."""
@@ -73,11 +74,11 @@ def plan(config: Config, facts: Facts, *, device: torch.device) -> Plan:
     changes: dict[str, object] = {"data.channels": facts.channels}
     if training.minutes is None and training.epochs is None:
         changes["training.epochs"] = FALLBACK_EPOCHS
-    widths = config.network.widths
-    if config.preset == "default" and training.minutes is not None and training.minutes < SHORT:
-        widths = SHORT_WIDTHS if len(widths) > len(SHORT_WIDTHS) else widths
-        changes["network.widths"] = widths
-    patch = training.patch or patch_size(config, facts, depth=len(widths))
+    network = config.network
+    if training.minutes is not None and training.minutes < SHORT and network == NetworkConfig():
+        network = network.model_copy(update={"widths": SHORT_WIDTHS})
+        changes["network.widths"] = SHORT_WIDTHS
+    patch = training.patch or patch_size(config, network, facts)
     batch = training.batch_size or max(2, round(BATCH_PIXELS[config.network.ndim] / prod(patch)))
     changes |= {"training.patch": patch, "training.batch_size": batch}
     changes["training.steps"] = training.steps or epoch_steps(config, facts.shapes, patch=patch, batch=batch)
@@ -86,15 +87,20 @@ def plan(config: Config, facts: Facts, *, device: torch.device) -> Plan:
     return Plan(planned, sentences(planned, facts))
 
 
-def patch_size(config: Config, facts: Facts, *, depth: int) -> tuple[int, ...]:
-    """The patch: the resized image, or the images' median size, no larger than `PATCH` (of few objects: `WHOLE`),
-    that suits the network's pooling."""
+def patch_size(config: Config, network: NetworkConfig, facts: Facts) -> tuple[int, ...]:
+    """The patch: the resized image, or the images' median size, no larger than `PATCH` (of few objects: `WHOLE`).
+
+    With same padding a multiple of what the network pools by, with valid convolutions the next size that it takes.
+    """
     if config.data.resize:
         return config.data.resize
-    multiple = 2 ** (depth - 1)
+    multiple = 2 ** (len(network.widths) - 1)
     most = (WHOLE if facts.objects <= FEW_OBJECTS else PATCH)[config.network.ndim]
     median = np.median(np.array(facts.shapes), axis=0)
-    return tuple(max(multiple, min(most, math.ceil(side / multiple) * multiple)) for side in median)
+    sides = (max(multiple, min(most, math.ceil(side / multiple) * multiple)) for side in median)
+    with torch.device("meta"):  # only its geometry is wanted
+        takes = geometry(build(network, facts.channels, 1))
+    return tuple(takes.next_size(side) for side in sides)
 
 
 def epoch_steps(config: Config, shapes: Sequence[tuple[int, ...]], *, patch: tuple[int, ...], batch: int) -> int:
@@ -123,8 +129,7 @@ def sentences(config: Config, facts: Facts) -> tuple[str, ...]:
         + (", varied by augmentation." if config.augmentation else ", not augmented."),
         f"{training.optimizer} with a {training.schedule.replace('_', '-')} schedule up to a learning rate of "
         f"{training.learning_rate:g}; the loss is {config.task.loss.replace('_', ' + ', 1).replace('_', '-')}; "
-        f"{training.precision}; {length}. "
-        f"The weights {'of the best validation' if training.chooses else 'at the end'} are kept.",
+        f"{training.precision}; {length}.",
     )
 
 

@@ -24,7 +24,7 @@ NAME = "report.html"
 _PICTURES = ("samples.png", "augmented.png", "curves.png", "scores/cases.png")
 _SCORES = {"dice": "Dice", "iou": "IoU", "precision": "precision", "recall": "recall", "accuracy": "accuracy"}
 _ROWS = 500  # of the table of all images
-_APART = ("plan", "command", "asked")  # what stands elsewhere on the page
+_APART = ("plan", "command", "asked", "state")  # what stands elsewhere on the page
 
 
 @dataclass
@@ -89,7 +89,6 @@ def _content(run: _Run) -> dict[str, Any]:
     lists = [(name, run.text(f"{name}.txt").splitlines()) for name in ("train", "validation")]
     return {
         "title": run.folder.resolve().name,
-        "finished": str(made.get("finished", "")),
         "figures": _figures(metrics, made, lists),
         "check": _check(run.words("check.json")),
         "plan": [str(sentence) for sentence in _list(made.get("plan"))],

@@ -19,7 +19,7 @@ import yaml
 from ulna.config import Config
 from ulna.dataset import Case
 from ulna.errors import UlnaError
-from ulna.formats.whole import appears_whole, cannot_write
+from ulna.formats.whole import appears_whole, cannot_write, is_half_written
 
 CONFIG, WORDS, TABLE = "config.yaml", "run.json", "metrics.csv"
 LISTS = ("train.txt", "validation.txt")
@@ -42,8 +42,8 @@ def prepared(run: Path, *, resume: bool) -> Iterator[bool]:
         yield going_on
     except UlnaError:
         if not resume and not (run / WORDS).exists():
-            for left in _BEFORE_PLAN:
-                _remove(run / left)
+            for left in [path for path in run.iterdir() if _before_plan(path)]:
+                _remove(left)
             if new:
                 run.rmdir()
         raise
@@ -63,22 +63,28 @@ def _prepare(run: Path, *, resume: bool) -> bool:
             raise UlnaError("this is a file, not a folder", where=run, hint="Name another --out.")
         if run.exists() and any(run.iterdir()):
             what = "this folder holds another run" if planned else "this folder is not empty"
-            stopped = planned or all(path.name in _BEFORE_PLAN for path in run.iterdir())
+            stopped = planned or all(_before_plan(path) for path in run.iterdir())
             hint = "Go on with it by adding --resume, or name another --out." if stopped else "Name another --out."
             raise UlnaError(what, where=run, hint=hint)
-    elif run.exists() and not planned and any(path.name not in _BEFORE_PLAN for path in run.iterdir()):
+    elif run.exists() and not planned and not all(_before_plan(path) for path in run.iterdir()):
         raise UlnaError("there is no run in this folder to go on with", where=run, hint="Leave --resume away.")
     elif planned and words(run).get("state") == "finished":
         raise UlnaError("this run has finished", where=run, hint="Name another --out to train anew.")
     try:
         run.mkdir(parents=True, exist_ok=True)
+        for left in [path for path in run.rglob(".*") if is_half_written(path)]:
+            _remove(left)
     except OSError as error:
         raise cannot_write(error, run) from None
     return planned
 
 
 _BEFORE_PLAN = {"cache", "check.json", "samples.png", *LISTS, CONFIG}
-"""What a run holds that was stopped before its plan was written; it is begun again."""
+
+
+def _before_plan(path: Path) -> bool:
+    """Whether a run may hold it that was stopped before its plan was written; such a run is begun again."""
+    return path.name in _BEFORE_PLAN or is_half_written(path)
 
 
 def begin(run: Path, config: Config, *, cases: Sequence[Sequence[Case]], **facts: Any) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ import torch
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.inference import pipeline
-from ulna.inference.pipeline import Pipeline, affordable_pixels, empty_output, largest_tile
+from ulna.inference.pipeline import SAMPLED, Pipeline, affordable_pixels, empty_output, largest_tile
 from ulna.network import UNet
 
 WIDTHS = (4, 6, 8)
@@ -51,13 +54,33 @@ def test_tiled_equals_untiled(shape: tuple[int, ...], norm: str, padding: str, u
 
 
 def test_without_frozen_statistics_tiles_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    from contextlib import nullcontext
-
     network, image = make((301, 277), norm="instance", padding="same", upsampling="transposed")
     image[:, :150] *= 3
     whole = predicted(network, image, 4000)
     monkeypatch.setattr(pipeline, "frozen_statistics", lambda *_: nullcontext())
     assert np.abs(predicted(network, image, 80) - whole).max() > 0.1
+
+
+def test_the_statistics_of_a_large_image_are_drawn_from_all_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, _ = make((8, 8), norm="instance", padding="same", upsampling="transposed")
+    image = np.broadcast_to(np.arange(832, dtype=np.float32), (2, 832, 832))
+    columns: list[float] = []
+
+    def watched(_: UNet, windows: Iterable[torch.Tensor]) -> nullcontext[None]:
+        columns.extend(float(window.mean()) for window in windows)
+        return nullcontext()
+
+    monkeypatch.setattr(pipeline, "frozen_statistics", watched)
+    monkeypatch.setattr(pipeline, "affordable_pixels", lambda *_: 100**2)
+    predicted(network, image, 80)
+    assert len(columns) == SAMPLED
+    assert len({column // 208 for column in columns}) == 4  # from every quarter
+
+
+def test_a_tile_is_never_too_small_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, image = make((120, 90), norm="none", padding="same", upsampling="transposed")
+    monkeypatch.setattr(pipeline, "affordable_pixels", lambda *_: 100)
+    np.testing.assert_allclose(predicted(network, image, 0), predicted(network, image, 4000), atol=1e-4)
 
 
 def test_an_image_of_one_pixel() -> None:
@@ -72,7 +95,7 @@ def test_a_resizing_model_answers_on_the_images_own_grid() -> None:
 
 
 def test_sizes_follow_the_memory() -> None:
-    assert affordable_pixels(Config()) > 256 * 256
+    assert affordable_pixels(Config(), torch.device("cpu")) > 256 * 256
     assert largest_tile((3000, 3000), 10**9) == 1024
     assert largest_tile((3000, 3000), 500**2) == 500
     assert largest_tile((1040, 1388), 10**9) >= 1388 + 32

@@ -34,8 +34,14 @@ def test_settings_come_from_everywhere_in_order(tmp_path: Path) -> None:
     assert (training.batch_size, training.momentum, training.epochs, training.seed) == (3, 0.7, 9, 4)
     assert (config.preset, config.task.loss) == ("tutorial", "dice")
     assert settings("tutorial", None, {}, minutes=2).training.epochs is None
+    assert settings("tutorial", None, {"training.minutes": 2}).training.epochs is None
+    path.write_text("training:\n  minutes: 3\n")
+    assert settings("tutorial", path, {}).training.epochs is None
+    assert settings("tutorial", path, {"training.epochs": 4}).training.minutes is None
     with pytest.raises(UlnaError, match="cannot both"):
         settings("default", None, {}, minutes=1, epochs=1)
+    with pytest.raises(UlnaError, match="both"):
+        settings("default", None, {"training.minutes": 1, "training.epochs": 1})
 
 
 def test_colour_classes_and_no_validation(cells: Path, tmp_path: Path) -> None:
@@ -69,3 +75,17 @@ def test_one_group_alone_keeps_out_its_last_cases(
     train(stacks, tmp_path / "run", epochs=1, changes=SMALL | {"data.validation": 0.25})
     assert (tmp_path / "run" / "validation.txt").read_text().split()[-1].endswith("0007")
     assert "flatters" in capsys.readouterr().err
+
+
+def test_a_resumed_run_finds_its_cache_again(cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ulna.jobs.train.fit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        ulna.train(cells, tmp_path / "run", epochs=1)
+    (tmp_path / "run" / "augmented.png").unlink()
+    monkeypatch.setattr("ulna.cache._fill", lambda *_: pytest.fail("the images were decoded again"))
+    with pytest.raises(KeyboardInterrupt):
+        ulna.train(cells, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "augmented.png").is_file()

@@ -44,6 +44,16 @@ def test_a_step_is_the_same_whenever_it_is_asked_for(cache: Cache) -> None:
     assert not torch.equal(other.batch(6).images, again.images)
 
 
+def test_of_large_masks_some_of_the_foreground_is_remembered(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ulna.learning.batches.PLACES", 5)
+    training = TrainingConfig(patch=(1, 1), batch_size=50, foreground=1.0)
+    batches = Batches(cache, training, size=(1, 1), steps=range)
+    batch = batches.batch(0)
+    assert batch.truth.all()
+    assert len(batch.images.unique()) > 5  # of several cases
+    assert all(len(places) == 5 for places in batches._places.values())
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 1000))
 def test_image_and_truth_are_cut_alike_and_the_patch_lies_inside(cache: Cache, y: int, x: int, step: int) -> None:

@@ -94,6 +94,22 @@ def test_the_last_weights_or_the_best(
     assert [kept(tmp_path, name, net) for name in ("last", "best")] == [which == "last", which == "best"]
 
 
+def test_a_resumed_run_takes_no_worse_epoch_for_the_best(
+    caches: tuple[Cache, Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = [0.5, 0.8, 0.7]
+    monkeypatch.setattr(
+        Learner, "validation_step", lambda self, *_: self.log("val_dice", dice[self.current_epoch], batch_size=1)
+    )
+    for epochs, resume in ((2, False), (3, True)):
+        config = SMALL.changed({"training.schedule": "constant", "training.epochs": epochs})
+        net, task = fresh()
+        fit(net, task, config, caches=caches, run=tmp_path, deadline=None, resume=resume)
+        if epochs == 2:
+            best = {name: weights.clone() for name, weights in net.state_dict().items()}
+    assert all(torch.equal(best[name], weights) for name, weights in net.state_dict().items())
+
+
 def kept(run: Path, checkpoint: str, net: nn.Module) -> bool:
     """Whether the network has the weights of a checkpoint."""
     saved = torch.load(run / "checkpoints" / f"{checkpoint}.ckpt", weights_only=True)["state_dict"]

@@ -37,6 +37,11 @@ def appears_whole(path: Path) -> Iterator[Path]:
         raise
 
 
+def is_half_written(path: Path) -> bool:
+    """Whether it is what is left of a file or folder that was to appear whole when the process was killed."""
+    return path.name.startswith(".") and ".part-" in path.name
+
+
 def _remove(beside: Path) -> None:
     try:
         beside.unlink(missing_ok=True)

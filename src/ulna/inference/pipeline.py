@@ -17,10 +17,13 @@ from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.inference.engines import Engine, TorchEngine, torch_precision
-from ulna.inference.tiles import Tiling, plan_tiles, window
+from ulna.inference.tiles import Tiling, least_tile, plan_tiles, window
 from ulna.intensity import normalise, resize
 from ulna.network import frozen_statistics
 from ulna.network.geometry import Geometry, geometry
+
+SAMPLED = 16
+"""From so many windows the statistics of an image are taken that is too large to be normalised whole."""
 
 
 @dataclass
@@ -53,8 +56,8 @@ class Pipeline:
     def _tiled(self, image: npt.NDArray[np.float32], progress: Progress) -> npt.NDArray[np.float32]:
         settings = self.config.inference
         shape = image.shape[1:]
-        most = affordable_pixels(self.config)
-        tile = settings.tile or largest_tile(shape, most)
+        most = affordable_pixels(self.config, self._device)
+        tile = settings.tile or self._automatic_tile(shape, most)
         tiling = plan_tiles(shape, self._geometry, tile=tile, margin=settings.margin)
         precision = torch_precision(settings.precision, self._device)
         engine = self.engine.compile(self.network, (1, image.shape[0], *tiling.size), precision)
@@ -66,10 +69,14 @@ class Pipeline:
                 out[(slice(None), *tile_.target)] = logits[(slice(None), *tile_.source)]
         return out
 
+    def _automatic_tile(self, shape: tuple[int, ...], most: int) -> int:
+        """As memory allows, but never less than what the network's receptive field needs."""
+        return max(largest_tile(shape, most), least_tile(self._geometry))
+
     def _statistics(self, image: npt.NDArray[np.float32], tiling: Tiling, most: int) -> AbstractContextManager[None]:
         """Instance norms must take their statistics from the image, not from a tile, or tiles would show.
 
-        From the whole image where memory allows, else from windows spread evenly over it.
+        From the whole image where memory allows, else from windows drawn from all over it, always the same ones.
         """
         if len(tiling.tiles) == 1:
             return nullcontext()
@@ -77,10 +84,10 @@ class Pipeline:
         margin = self.config.inference.margin
         whole = plan_tiles(shape, self._geometry, tile=largest_side(shape), margin=margin)
         if prod(whole.size) > most:
-            whole = plan_tiles(shape, self._geometry, tile=largest_tile(shape, most), margin=margin)
-        spread = whole.tiles[:: -(-len(whole.tiles) // 16)]
-        windows = (self._tensor(window(image, tile.start, whole.size)) for tile in spread)
-        return frozen_statistics(self.network, list(windows))
+            whole = plan_tiles(shape, self._geometry, tile=self._automatic_tile(shape, most), margin=margin)
+        drawn = np.random.default_rng(0).permutation(len(whole.tiles))[:SAMPLED]
+        windows = (self._tensor(window(image, whole.tiles[k].start, whole.size)) for k in sorted(drawn))
+        return frozen_statistics(self.network, windows)
 
     def _tensor(self, image: npt.NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(image)[None].to(self._device)
@@ -91,12 +98,12 @@ def largest_side(shape: tuple[int, ...]) -> int:
     return 4 * max(shape) + 4096
 
 
-def affordable_pixels(config: Config) -> int:
-    """How many pixels a window may have so that the network's feature maps take a quarter of the free memory.
+def affordable_pixels(config: Config, device: torch.device) -> int:
+    """How many pixels a window may have so that the network's feature maps take a quarter of the device's free memory.
 
     At the top level some eight maps of the first width live at once, and those below add as much again.
     """
-    free = psutil.virtual_memory().available
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     return int(free / 4 / (4 * 16 * config.network.widths[0]))
 
 

@@ -53,6 +53,16 @@ def plan_tiles(shape: tuple[int, ...], geometry: Geometry, *, tile: int, margin:
     return Tiling(tuple(size for size, _ in axes), tuple(tiles))
 
 
+def least_tile(geometry: Geometry) -> int:
+    """The smallest `tile` that keeps anything of a window when its halo is thrown away."""
+    return _fit(2 * (_halo(geometry) + geometry.shrink) + geometry.stride, geometry)
+
+
+def _halo(geometry: Geometry) -> int:
+    """What is thrown away on each side: valid convolutions lose by themselves what they cannot know."""
+    return 0 if geometry.shrink else _up(geometry.halo, geometry.stride)
+
+
 Part = tuple[int, slice, slice]
 
 
@@ -63,14 +73,13 @@ def _axis(length: int, geometry: Geometry, *, tile: int, margin: int) -> tuple[i
     whole = _fit(length + 2 * lead, geometry)
     if whole <= tile:
         return whole, [(-lead, slice(lead - shrink, lead - shrink + length), slice(0, length))]
-    # valid convolutions lose what they cannot know; with same padding the halo is what must be thrown away
-    halo = 0 if shrink else _up(geometry.halo, geometry.stride)
+    halo = _halo(geometry)
     size = _fit(tile + 1 - geometry.stride, geometry)
     step = (size - 2 * shrink - 2 * halo) // geometry.stride * geometry.stride
     if step <= 0:
-        least = _fit(2 * (halo + shrink) + geometry.stride, geometry)
         raise UlnaError(
-            f"a tile of {tile} pixels is too small for this network: its receptive field needs at least {least}",
+            f"a tile of {tile} pixels is too small for this network: its receptive field needs at least "
+            f"{least_tile(geometry)}",
             where="inference.tile",
         )
     return size, _parts(length, geometry, size=size, step=step, whole=whole, halo=halo, lead=lead)

@@ -91,7 +91,7 @@ def train(
             wanted = runs.going_on_with(run, wanted, load_preset("default"))
         checked = _checked(data, wanted, run, cases=cases)
         parts = _parts(run, checked.dataset, wanted, going_on=going_on)
-        caches = _caches(run, parts, wanted, checked.classes)
+        caches = _caches(run, parts, _as_asked(run, wanted.data) if going_on else wanted.data, checked.classes)
         if going_on:
             _check_same(run, caches[0], data)
         else:
@@ -99,9 +99,10 @@ def train(
     for sentence in runs.words(run)["plan"]:
         say(escape(sentence))
 
+    used = runs.seconds_used(run)
     saved = _new(wanted, checked.classes, caches[0])
     task = build_task(wanted.task, checked.classes.names)
-    if not going_on and wanted.augmentation:
+    if wanted.augmentation and not (run / "augmented.png").exists():
         picture_of_augmentation(run / "augmented.png", wanted, caches[0])
     fit(
         saved.network,
@@ -109,7 +110,7 @@ def train(
         wanted,
         caches=caches,
         run=run,
-        deadline=_deadline(wanted, began - runs.seconds_used(run)),
+        deadline=_deadline(wanted, began - used),
         resume=going_on,
     )
 
@@ -119,10 +120,15 @@ def train(
         saved = replace(saved, scores=scores.summary.as_json())
         modelfile.save(run / modelfile.NAME, saved)
     curves_picture(run / "curves.png", run / runs.TABLE)
-    seconds = time.time() - began
-    runs.note(run, state="finished", seconds=round(seconds, 1))
+    seconds = used + time.time() - began
+    runs.note(run, seconds=round(seconds, 1))
+    report = write_report(run)
+    for cache in caches:
+        if cache:
+            cache.close()
     shutil.rmtree(run / "cache", ignore_errors=True)
-    return Trained(run, Model(saved), scores, seconds, write_report(run))
+    runs.note(run, state="finished")
+    return Trained(run, Model(saved), scores, seconds, report)
 
 
 def settings(
@@ -135,17 +141,21 @@ def settings(
     seed: int | None = None,
 ) -> Config:
     """The preset, changed by the YAML file `config`, by `changes` and by the other arguments, in this order."""
-    if minutes is not None and epochs is not None:
-        raise UlnaError("minutes and epochs cannot both be given", hint="Leave one of them away.")
     chosen = load_preset(preset)
     if config is not None:
-        chosen = chosen.changed(runs.dotted(_yaml(Path(config))), where=config)
-    chosen = chosen.changed(changes, where="--set")
-    if minutes is not None:
-        chosen = chosen.changed({"training.minutes": minutes, "training.epochs": None})
-    if epochs is not None:
-        chosen = chosen.changed({"training.epochs": epochs, "training.minutes": None})
-    return chosen if seed is None else chosen.changed({"training.seed": seed})
+        chosen = chosen.changed(_one_budget(runs.dotted(_yaml(Path(config)))), where=config)
+    chosen = chosen.changed(_one_budget(changes), where="--set")
+    given = {"training.minutes": minutes, "training.epochs": epochs, "training.seed": seed}
+    return chosen.changed(_one_budget({key: value for key, value in given.items() if value is not None}))
+
+
+def _one_budget(changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes, in which minutes take the place of epochs that were set before, and epochs that of minutes."""
+    budgets = ("training.minutes", "training.epochs")
+    given = [key for key in budgets if changes.get(key) is not None]
+    if len(given) == 2:
+        raise UlnaError("minutes and epochs cannot both be given", hint="Leave one of them away.")
+    return changes | {key: None for key in budgets if given and key not in given}
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -198,7 +208,13 @@ def _parts(run: Path, dataset: Dataset, config: Config, *, going_on: bool) -> Pa
     return cases[:-kept], cases[-kept:]
 
 
-def _caches(run: Path, parts: Parts, config: Config, classes: Classes) -> tuple[Cache, Cache | None]:
+def _as_asked(run: Path, data: DataConfig) -> DataConfig:
+    """With the channels that were asked for when the run began, so that its cache is found again."""
+    asked = runs.words(run).get("asked", {}).get("data", {})
+    return data.model_copy(update={"channels": asked.get("channels", 0)})
+
+
+def _caches(run: Path, parts: Parts, data: DataConfig, classes: Classes) -> tuple[Cache, Cache | None]:
     """Decode once what is learned from and what is kept out; both with the channels that suit all images."""
     if not parts[0]:
         raise UlnaError("no case is left to train on", where=run)
@@ -208,10 +224,12 @@ def _caches(run: Path, parts: Parts, config: Config, classes: Classes) -> tuple[
         pairs = zip(folders, parts, strict=True)
         return [build_cache(to, part, config=data, classes=classes, progress=track) for to, part in pairs if part]
 
-    caches = cached(config.data)
+    caches = cached(data)
     channels = common_channels(shape[0] for cache in caches for shape in cache.shapes)
     if any(cache.shapes[0][0] != channels for cache in caches):
-        caches = cached(config.data.model_copy(update={"channels": channels}))
+        for cache in caches:
+            cache.close()
+        caches = cached(data.model_copy(update={"channels": channels}))
     return caches[0], caches[1] if len(caches) > 1 else None
 
 
@@ -225,18 +243,21 @@ def _begin(run: Path, config: Config, parts: Parts, cache: Cache, checked: Check
         command=runs.command(),
         seed=planned.config.training.seed,
         data_hash=cache.digest,
-        weights="of the best epoch" if planned.config.training.chooses else "last",
+        weights="of the best epoch" if planned.config.training.chooses and parts[1] else "last",
         asked=config.model_dump(mode="json"),
-        plan=[*planned.sentences, _split_sentence(parts)],
+        plan=[*planned.sentences, _split_sentence(parts, chooses=planned.config.training.chooses)],
     )
     return planned.config
 
 
-def _split_sentence(parts: Parts) -> str:
+def _split_sentence(parts: Parts, *, chooses: bool) -> str:
     sides = [
         f"{numbered(len(part), 'case')} in {numbered(len({case.group for case in part}), 'group')}" for part in parts
     ]
-    return f"It learns from {sides[0]}; kept out for validation: {sides[1] if parts[1] else 'none'}."
+    if not parts[1]:
+        return f"It learns from {sides[0]}; none are kept out for validation, and the weights at the end are kept."
+    kept = "those that are best on these" if chooses else "those at the end"
+    return f"It learns from {sides[0]}; kept out for validation: {sides[1]}. Of all weights {kept} are kept."
 
 
 def _new(config: Config, classes: Classes, cache: Cache) -> Saved:

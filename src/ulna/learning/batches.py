@@ -21,6 +21,9 @@ from ulna.config import TrainingConfig
 from ulna.image import Array
 from ulna.inference.tiles import window
 
+PLACES = 4096
+"""So many pixels of a case's foreground are remembered, at most: large masks are not searched for every patch."""
+
 
 class Batch(NamedTuple):
     """Windows cut for one step: images (N, C, *window) float32, truth (N, 1, *window) uint8, and the step."""
@@ -62,6 +65,7 @@ class Batches(IterableDataset[Batch]):
         self._size = size
         self._steps = steps
         self._weights = weights(cache.groups, training.sampling)
+        self._places: dict[int, npt.NDArray[np.intp]] = {}
 
     def __iter__(self) -> Iterator[Batch]:
         for step in self._steps():
@@ -73,14 +77,15 @@ class Batches(IterableDataset[Batch]):
         images, truths = [], []
         for case in generator.choice(len(self._weights), self._training.batch_size, p=self._weights):
             image, truth = self._cache.image(int(case)), self._cache.truth(int(case))
-            start = self._start(truth, generator)
+            start = self._start(int(case), truth, generator)
             images.append(window(image, start, self._size))
             truths.append(window(truth, start, self._size))
         return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(truths)), step)
 
-    def _start(self, truth: Array, generator: np.random.Generator) -> tuple[int, ...]:
+    def _start(self, case: int, truth: Array, generator: np.random.Generator) -> tuple[int, ...]:
         shape = truth.shape[1:]
-        centre = self._on_foreground(truth, generator) if generator.random() < self._training.foreground else None
+        wanted = generator.random() < self._training.foreground
+        centre = self._on_foreground(case, truth, generator) if wanted else None
         start = []
         for axis, (length, patch, size) in enumerate(zip(shape, self._training.patch, self._size, strict=True)):
             # the patch stays inside the image where it can; the window around it may leave it
@@ -89,9 +94,13 @@ class Batches(IterableDataset[Batch]):
             start.append(min(max(place, low), high) - size // 2)
         return tuple(start)
 
-    @staticmethod
-    def _on_foreground(truth: Array, generator: np.random.Generator) -> tuple[int, ...] | None:
-        flat = np.flatnonzero(truth[0])
-        if not len(flat):
+    def _on_foreground(self, case: int, truth: Array, generator: np.random.Generator) -> tuple[int, ...] | None:
+        if case not in self._places:
+            flat = np.flatnonzero(truth[0])
+            if len(flat) > PLACES:
+                flat = np.random.default_rng((self._training.seed, case)).choice(flat, PLACES, replace=False)
+            self._places[case] = flat
+        places = self._places[case]
+        if not len(places):
             return None
-        return tuple(int(i) for i in np.unravel_index(generator.choice(flat), truth.shape[1:]))
+        return tuple(int(i) for i in np.unravel_index(generator.choice(places), truth.shape[1:]))

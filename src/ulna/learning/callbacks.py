@@ -170,7 +170,7 @@ class Clock(Callback):
 
     def on_validation_end(self, trainer: L.Trainer, module: Any) -> None:
         """Set the end of the training anew, now that the length of a validation is known."""
-        self._validation = time.monotonic() - self._since
+        self._validation = module.budget.validation = time.monotonic() - self._since
         self._set(module)
 
     def _set(self, module: Learner) -> None:

@@ -43,17 +43,23 @@ EPOCHS_OF_A_TIME = 16
 """Into how many epochs a training by the clock is divided; each ends with a validation."""
 
 
+LEARNING = 4
+"""In a training by the clock an epoch learns at least so many times as long as its validation takes."""
+
+
 @dataclass
 class Budget:
     """How long a training may go on: `steps` in epochs of `epoch_steps`, or `seconds` from `start()`.
 
-    `used` is what earlier parts of the run, before it was killed and resumed, had used of the seconds.
+    `used` is what earlier parts of the run, before it was killed and resumed, had used of the seconds;
+    `validation` is how many seconds the validation after an epoch takes, as far as is known.
     """
 
     steps: int | None = None
     epoch_steps: int = 0
     seconds: float = math.inf
     used: float = 0.0
+    validation: float = 0.0
     _began: float | None = field(default=None, repr=False)
 
     def start(self) -> None:
@@ -74,8 +80,11 @@ class Budget:
         if self.steps is not None:
             yield from range(step, min(step + self.epoch_steps, self.steps))
             return
+        # large images are validated more rarely: what is for learning shall not be spent on looking
+        most = self.seconds / ((1 + LEARNING) * self.validation) if self.validation else math.inf
+        epochs = int(max(1, min(EPOCHS_OF_A_TIME, most)))
         # the end of the time moves a little when a validation has been timed: no epoch shall be a mere rest
-        end = min((round(self.progress(step) * EPOCHS_OF_A_TIME) + 1) / EPOCHS_OF_A_TIME, 1.0)
+        end = min((round(self.progress(step) * epochs) + 1) / epochs, 1.0)
         while True:
             yield step
             step += 1

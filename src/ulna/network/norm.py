@@ -6,7 +6,7 @@ pixels and then scaled and shifted by learned numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -124,7 +124,7 @@ class _Fused(torch.autograd.Function):
 
 
 @contextmanager
-def frozen_statistics(network: nn.Module, reference: Tensor | Sequence[Tensor]) -> Iterator[None]:
+def frozen_statistics(network: nn.Module, reference: Tensor | Iterable[Tensor]) -> Iterator[None]:
     """Within the context every instance norm uses the statistics that `reference` has, whatever it is given.
 
     So a large image can be predicted in tiles with the result of predicting it at once: `reference` is the
@@ -134,7 +134,7 @@ def frozen_statistics(network: nn.Module, reference: Tensor | Sequence[Tensor]) 
     norms = [module for module in network.modules() if isinstance(module, InstanceNorm)]
     before = [norm.frozen for norm in norms]
     if norms:
-        pieces = [reference] if isinstance(reference, Tensor) else list(reference)
+        pieces = [reference] if isinstance(reference, Tensor) else reference
         for norm, statistics in zip(norms, _record(network, norms, pieces), strict=True):
             norm.frozen = statistics
     try:
@@ -144,7 +144,7 @@ def frozen_statistics(network: nn.Module, reference: Tensor | Sequence[Tensor]) 
             norm.frozen = statistics_before
 
 
-def _record(network: nn.Module, norms: Sequence[InstanceNorm], pieces: Sequence[Tensor]) -> list[Statistics]:
+def _record(network: nn.Module, norms: Sequence[InstanceNorm], pieces: Iterable[Tensor]) -> list[Statistics]:
     seen: list[list[tuple[int, Tensor, Tensor]]] = [[] for _ in norms]  # for each norm: pixels, mean, variance
     watches = []
     for norm, notes in zip(norms, seen, strict=True):

@@ -47,7 +47,7 @@ def whole_folder(folder: Path, files: Sequence[str]) -> Iterator[Path]:
     check_free(folder, files)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.part-", dir=folder.parent) as place:
             fresh, old = Path(place) / "new", Path(place) / "old"
             fresh.mkdir()
             yield fresh
