@@ -252,6 +252,36 @@ def test_back_undoes_apply(values: list[int], indices: np.ndarray) -> None:
     np.testing.assert_array_equal(classes.apply(classes.back(indices)), indices)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(st.sampled_from([0, 1, 2, 128, 254, 255, 256, 65535]), min_size=1, max_size=6, unique=True),
+    place=st.integers(0, 6),
+    coloured=st.booleans(),
+)
+def test_no_two_classes_are_written_alike(values: list[int], place: int, coloured: bool) -> None:
+    """Also where one class is every value that is not named: as background, as foreground, between others."""
+    groups: list[tuple[int | str, ...]] = [(f"{v >> 8},{v & 255},{v & 255}",) if coloured else (v,) for v in values]
+    groups.insert(min(place, len(groups)), ("other",))
+    found = understand([], DataConfig(values=tuple(groups)))
+    indices = np.arange(len(groups), dtype=np.uint8).reshape(1, 1, -1)
+    written = found.back(indices)
+    assert len(np.unique(written.reshape(len(written), -1), axis=1).T) == len(groups)
+    np.testing.assert_array_equal(found.apply(written), indices)
+
+
+def test_every_other_value_is_written_as_the_usual_one_where_that_is_free() -> None:
+    indices = np.array([[[0, 1, 2]]])
+    for values, expected in (
+        ((("other",), (255,), (7,)), [0, 255, 7]),
+        (((0,), (255,), ("other",)), [0, 255, 1]),
+        ((("other",), ("0..255",), (300,)), [256, 255, 300]),
+        (((0,), (1,), ("other", 9, "other")), [0, 1, 9]),
+    ):
+        assert understand([], DataConfig(values=values)).back(indices).ravel().tolist() == expected
+    colours = understand([], DataConfig(values=(("other",), ("255,0,0",))))
+    np.testing.assert_array_equal(colours.back(indices[..., :2])[:, 0], [[0, 255], [0, 0], [0, 0]])
+
+
 def test_the_real_masks(data: Path) -> None:
     expected = {
         "isbi2012": ("binary", ((0,), (255,))),

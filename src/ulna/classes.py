@@ -69,11 +69,12 @@ class Classes:
         """Class indices, (1, *spatial), as values like those of the training masks.
 
         Numbers give (1, *spatial) uint8, or uint16 or int32 where a value needs it, colours (3, *spatial)
-        uint8. A class of several values gets the last of them; numbered objects become 0 and 255.
+        uint8. A class of several values gets the last of them; one of all other values alone gets 0 (black) as
+        background, else 255 (white), or the smallest that no class has. Numbered objects become 0 and 255.
         """
-        written = [_written(values, index) for index, values in enumerate(self.values)]
-        if self.kind == "colours":
-            written = [WHITE if OTHER in values else code for code, values in zip(written, self.values, strict=True)]
+        coloured = self.kind == "colours"
+        written = [_written(self.values, index, coloured) for index in range(len(self.values))]
+        if coloured:
             table = np.array([_parts(code) for code in written], np.uint8)
             return np.ascontiguousarray(np.moveaxis(table[indices[0]], -1, 0))
         suits = (np.uint8, np.uint16, np.int32)
@@ -371,11 +372,15 @@ def _span(value: Value) -> tuple[int, int]:
     )
 
 
-def _written(values: Sequence[Value], index: int) -> int:
-    """The code that stands for a class in a mask that is written."""
-    if values[-1] == OTHER:
-        return 255 if len(values) == 1 else _span(values[-2])[1]
-    low, high = _span(values[-1])
+def _written(classes: Sequence[Sequence[Value]], index: int, coloured: bool) -> int:
+    """The code that stands for the class `index` in a mask that is written; no two classes have the same."""
+    spans = [_span(value) for value in classes[index] if value != OTHER]
+    if not spans:
+        taken = [_span(value) for values in classes for value in values if value != OTHER]
+        usual = 0 if not index else WHITE if coloured else 255
+        following = sorted({1, *(high + 1 for _, high in taken if high > 0)})
+        return next(code for code in (usual, *following) if not any(low <= code <= high for low, high in taken))
+    low, high = spans[-1]
     return high if index else low
 
 
