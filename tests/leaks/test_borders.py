@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +12,11 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from made_pictures import cells, names, tiles
+from ulna.dataset import load_image
+from ulna.image import Array
+from ulna.layouts import read_dataset
 from ulna.leaks import FACING, OVERLAP, find_groups
-from ulna.leaks.borders import faces, find_overlaps, find_seams, lines
+from ulna.leaks.borders import _Least, faces, find_overlaps, find_seams, lines
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 2), (2, 3), (3, 3)])
@@ -97,3 +103,54 @@ def test_overlapping_tiles_share_lines() -> None:
     (pair,) = find_groups(images, names(images)).pairs
     assert (pair.first, pair.second, pair.kind, pair.strength) == (0, 1, OVERLAP, 20)
     assert list(find_overlaps([lines(image) for image in images])) == [(0, 1, 20)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), rows=st.integers(2, 9), block=st.integers(1, 9))
+def test_the_two_least_are_those_of_the_whole_matrix(seed: int, rows: int, block: int) -> None:
+    """Also where costs are equal."""
+    cost = np.random.default_rng(seed).integers(0, 5, (rows, rows)).astype(np.float32)
+    found = _Least(np.zeros(rows, np.intp), np.full(rows, np.inf), np.full(rows, np.inf))
+    for start in range(0, rows, block):
+        part = cost[start : start + block].copy()
+        found = found.joined(_Least.of(part, axis=0), start)
+        np.testing.assert_array_equal(part, cost[start : start + block])
+    np.testing.assert_array_equal(found.where, cost.argmin(axis=0))
+    np.testing.assert_array_equal([found.least, found.second], np.sort(cost, axis=0)[:2])
+
+
+def assert_blocks_change_nothing(images: list[Array], monkeypatch: pytest.MonkeyPatch, least: int) -> None:
+    borders = [faces(image) for image in images]
+    monkeypatch.setattr("ulna.leaks.borders.BLOCK", len(images))  # the whole matrix
+    whole = find_seams(borders)
+    monkeypatch.setattr("ulna.leaks.borders.BLOCK", 48)
+    parts = find_seams(borders)
+    assert len(whole) >= least
+    assert [(s.first, s.second, s.axis) for s in parts] == [(s.first, s.second, s.axis) for s in whole]
+    # A step near 0 is the difference of large sums, whose rounding may depend on the matrices' sizes.
+    np.testing.assert_allclose([s.strength for s in parts], [s.strength for s in whole], atol=0.1)
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [tile for k in range(10) for tile in tiles(cells((320, 480), k), 2, 3)]
+    order = np.random.default_rng(1).permutation(len(images))
+    assert_blocks_change_nothing([images[k] for k in order], monkeypatch, least=50)
+
+
+def test_blocks_change_nothing_on_real_data(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [load_image(case).array for case in read_dataset(data / "dsb2018").cases[:150]]
+    assert_blocks_change_nothing(images, monkeypatch, least=1)
+
+
+def test_memory_grows_with_the_number_of_images_not_its_square() -> None:
+    draw = np.random.default_rng(0)
+    borders = [faces(draw.integers(0, 255, (1, 32, 32)).astype(np.uint8)) for _ in range(4000)]
+    tracemalloc.start()
+    find_seams(borders)
+    assert tracemalloc.get_traced_memory()[1] < 50e6  # a matrix of all pairs takes 64 MB, several are needed
+    tracemalloc.stop()
+
+
+def test_borders_too_small_to_be_shifted_are_compared() -> None:
+    images = [np.random.default_rng(k).normal(size=(1, 6, 6, 6)) for k in range(3)]
+    assert find_groups(images, names(images)).groups == (0, 1, 2)

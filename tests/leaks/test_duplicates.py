@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +14,11 @@ from PIL import Image as Pillow
 from scipy import ndimage
 
 from made_pictures import cells, names
+from ulna.dataset import load_image
 from ulna.image import Array
+from ulna.layouts import read_dataset
 from ulna.leaks import DUPLICATE, NEAR_DUPLICATE, find_groups
-from ulna.leaks.duplicates import digest, equal_pixels, same_picture, thumbnail
+from ulna.leaks.duplicates import SAME_PICTURE, digest, equal_pixels, same_picture, thumbnail
 
 
 def jpeg(image: Array) -> Array:
@@ -70,6 +74,48 @@ def test_volumes_are_compared_with_volumes() -> None:
     volume = cells((24, 64, 64), 4, spots=30)
     stack = [thumbnail(volume), thumbnail(volume[:, 5]), thumbnail(volume[:, ::-1])]
     assert [(a, b) for a, b, _ in same_picture(stack)] == [(0, 2)]
+
+
+def dense(thumbnails: list[Array]) -> dict[tuple[int, int], float]:
+    """All images beside all others at once, both ways round."""
+    stack = np.stack(thumbnails)
+    turned = [np.rot90(base, k, (-2, -1)) for base in (stack, stack[..., ::-1]) for k in range(4)]
+    flat = stack.reshape(len(stack), -1)
+    best = np.max([flat @ other.reshape(len(stack), -1).T for other in turned], axis=0)
+    best = np.triu(np.maximum(best, best.T), 1)
+    return {(int(a), int(b)): float(best[a, b]) for a, b in np.argwhere(best >= SAME_PICTURE)}
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_blocks_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ulna.leaks.duplicates.BLOCK", block)
+    draw = np.random.default_rng(block)
+    images = [cells((90, 80), seed) for seed in range(12)]
+    images += [np.rot90(images[k], draw.integers(4), (1, 2)) for k in draw.integers(0, 12, 10)]
+    thumbnails = [thumbnail(image) for image in images]
+    found = {(a, b): strength for a, b, strength in same_picture(thumbnails)}
+    assert found == pytest.approx(dense(thumbnails), abs=1e-5)
+    assert list(found) == sorted(found)
+    assert len(found) >= 10
+
+
+def test_blocks_change_nothing_on_real_data(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ulna.leaks.duplicates.BLOCK", 50)
+    images = [load_image(case).array for case in read_dataset(data / "dsb2018").cases[:120]]
+    thumbnails = [thumbnail(image) for image in [*images, images[3][:, ::-1]]]
+    found = {(a, b): strength for a, b, strength in same_picture(thumbnails)}
+    assert found == pytest.approx(dense(thumbnails), abs=1e-5)
+    assert (3, 120) in found
+
+
+def test_memory_grows_with_the_number_of_images_not_its_square() -> None:
+    thumbnails = list(np.random.default_rng(0).normal(size=(6000, 4, 4)).astype(np.float32))
+    thumbnails = [t / np.linalg.norm(t) for t in thumbnails]
+    tracemalloc.start()
+    for _ in same_picture(thumbnails):
+        continue
+    assert tracemalloc.get_traced_memory()[1] < 40e6  # a matrix of all pairs takes 144 MB
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 1, 7), (1, 5, 5), (2, 3, 4, 5), (1, 300, 2)])

@@ -12,6 +12,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,8 @@ SURPLUS = 0.4
 #: Largest squared step across a seam, relative to those inside the two images beside it: cut pictures give 1,
 #: seldom 2; strangers that are alike along the border but for a step of brightness give 1.5 to 30.
 STEP = 2.5
+#: Far borders that are compared with all near ones at a time: the memory grows with their number, not its square.
+BLOCK = 256
 #: Shorter borders than this many pixels say too little.
 SHORTEST = 32
 
@@ -112,19 +115,56 @@ def find_seams(borders: Sequence[Sequence[Face]]) -> list[Seam]:
 def _seams_of_bucket(axis: int, far: list[tuple[int, Face]], near: list[tuple[int, Face]]) -> Iterator[Seam]:
     """Far and near borders of equal shape, of the same images in the same order."""
     lines = _Lines.of([face for _, face in far], [face for _, face in near])
-    cost = lines.cost()
-    np.fill_diagonal(cost, np.inf)  # an image is not its own neighbour
-    best_near, best_far = cost.argmin(axis=1), cost.argmin(axis=0)
-    for a, b in enumerate(best_near):
-        likeness = -float(cost[a, b])
-        if best_far[b] != a or likeness <= 0 or lines.surplus(a, int(b)) > SURPLUS:
+    in_row, in_column = _least_costs(lines)
+    for a, b in enumerate(in_row.where):
+        likeness = -float(in_row.least[a])
+        if in_column.where[b] != a or likeness <= 0 or lines.surplus(a, int(b)) > SURPLUS:
             continue
         if lines.step(a, int(b)) > STEP or lines.by_chance(a, int(b)) > CHANCE:
             continue
-        others = np.concatenate([np.delete(cost[a], b), np.delete(cost[:, b], a), lines.shifted(a, int(b))])
-        lead = float(others.min()) + likeness
+        others = min(in_row.second[a], in_column.second[b], lines.shifted(a, int(b)).min(initial=np.inf))
+        lead = float(others) + likeness
         if lead >= LEAD and likeness + lead >= CLEAR:
             yield Seam(far[a][0], near[int(b)][0], axis, likeness, lead)
+
+
+def _least_costs(lines: _Lines) -> tuple[_Least, _Least]:
+    """The least and second least cost of each far border, and of each near one, in blocks of far borders."""
+    count = len(lines.far)
+    rows: list[_Least] = []
+    columns = _Least(np.zeros(count, np.intp), np.full(count, np.inf), np.full(count, np.inf))
+    for start in range(0, count, BLOCK):
+        cost = lines.cost(start, start + BLOCK)
+        here = np.arange(len(cost))
+        cost[here, start + here] = np.inf  # an image is not its own neighbour
+        rows.append(_Least.of(cost, axis=1))
+        columns = columns.joined(_Least.of(cost, axis=0), start)
+    return _Least(*(np.concatenate(parts) for parts in zip(*rows, strict=True))), columns
+
+
+class _Least(NamedTuple):
+    """Where the least of several costs stands (the first of equal ones), that cost, and the second least: (n,)."""
+
+    where: npt.NDArray[np.intp]
+    least: Array
+    second: Array
+
+    @classmethod
+    def of(cls, cost: Array, axis: int) -> _Least:
+        """Along one axis of a matrix, which is changed meanwhile and is then as it was."""
+        where = np.expand_dims(cost.argmin(axis), axis)
+        least = np.take_along_axis(cost, where, axis)
+        np.put_along_axis(cost, where, np.inf, axis)
+        second = cost.min(axis)
+        np.put_along_axis(cost, where, least, axis)
+        return cls(where.squeeze(axis), least.squeeze(axis), second)
+
+    def joined(self, later: _Least, start: int) -> _Least:
+        """These and later ones, whose places count from `start`."""
+        better = later.least < self.least
+        second = np.minimum(np.maximum(self.least, later.least), np.minimum(self.second, later.second))
+        where = np.where(better, later.where + start, self.where)
+        return _Least(where, np.minimum(self.least, later.least), second)
 
 
 @dataclass(frozen=True)
@@ -151,15 +191,15 @@ class _Lines:
         n = len(far)
         return cls(outer[:n], outer[n:], inside[:n], inside[n:], noise)
 
-    def cost(self) -> Array:
-        """Minus the likeness of every far border with every near one: (n, n)."""
-        n = len(self.far)
-        far, near = self.far.reshape(n, -1), self.near.reshape(n, -1)
+    def cost(self, start: int, stop: int) -> Array:
+        """Minus the likeness of the far borders from `start` to before `stop` with every near one."""
+        some = self.far[start:stop]
+        far, near = some.reshape(len(some), -1), self.near.reshape(len(self.near), -1)
         squares = (far**2).mean(axis=1)[:, None] + (near**2).mean(axis=1)
         step = squares - 2 * (far @ near.T) / far.shape[1]
-        means = [lines.reshape(n, lines.shape[1], -1).mean(axis=2) for lines in (self.far, self.near)]
+        means = [lines.reshape(*lines.shape[:2], -1).mean(axis=2) for lines in (some, self.near)]
         unrelated = squares - 2 * (means[0] @ means[1].T) / means[0].shape[1]
-        return self._cost(step, unrelated, np.sqrt(self.inside_far[:, None] * self.inside_near))
+        return self._cost(step, unrelated, np.sqrt(self.inside_far[start:stop, None] * self.inside_near))
 
     def _cost(self, step: Array, unrelated: Array, inside: Array) -> Array:
         step = np.maximum(step, 0) + self.noise

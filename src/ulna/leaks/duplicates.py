@@ -16,6 +16,9 @@ from ulna.image import Array
 #: (nuclei) or 0.75 (slices, single blood cells); a picture re-encoded or made brighter stays above 0.9.
 SAME_PICTURE = 0.85
 
+#: Images that are compared with all others at a time, so that the memory grows with their number, not its square.
+BLOCK = 256
+
 _SIDE = {1: 256, 2: 64, 3: 16}  # sides of a thumbnail, by the number of spatial axes: 4,096 values or less
 
 
@@ -60,18 +63,20 @@ def same_picture(thumbnails: Sequence[Array]) -> Iterator[tuple[int, int, float]
     """Pairs (i, j, correlation) with i < j whose thumbnails agree, in any of the flips and quarter turns.
 
     Images of other numbers of axes are not compared with each other. The work is one matrix product a
-    symmetry: 8 in 2D, 16 in 3D (flips of each axis, with and without a change of the last two).
+    symmetry: 8 in 2D, 16 in 3D (flips of each axis, with and without a change of the last two). Each pair is
+    compared once, for a turn of one is the turn back of the other.
     """
     for ndim in sorted({t.ndim for t in thumbnails}):
         members = [index for index, t in enumerate(thumbnails) if t.ndim == ndim]
         stack = np.stack([thumbnails[index] for index in members])
         flat = stack.reshape(len(members), -1)
-        best = np.full((len(members), len(members)), -1.0, np.float32)
-        for turned in _symmetries(stack):
-            np.maximum(best, flat @ turned.reshape(len(members), -1).T, out=best)
-        best = np.maximum(best, best.T)  # a turn and the turn back: the same to rounding
-        for a, b in np.argwhere(np.triu(best >= SAME_PICTURE, 1)):
-            yield members[a], members[b], float(best[a, b])
+        for start in range(0, len(members), BLOCK):
+            block, later = stack[start : start + BLOCK], flat[start:]
+            best = np.full((len(block), len(later)), -1.0, np.float32)
+            for turned in _symmetries(block):
+                np.maximum(best, turned.reshape(len(block), -1) @ later.T, out=best)
+            for a, b in np.argwhere(np.triu(best >= SAME_PICTURE, 1)):
+                yield members[start + a], members[start + b], float(best[a, b])
 
 
 def _symmetries(stack: Array) -> Iterator[Array]:
