@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -29,6 +29,7 @@ MANY = 8  # values in a mask from which they number objects rather than classes
 GRAIN = 30  # pieces a value from which many values are the noise of a photograph
 ONE_PIECE = 1.5  # pieces a value up to which values number objects
 SMEAR = 40  # how far JPEG or interpolation moves a value off 0 and 255
+STRIP = 1 << 20  # pixels that are counted or replaced at a time
 SHOWN = 8
 RANGE = re.compile(r"\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*")
 COLOUR = re.compile(r"\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*")
@@ -56,14 +57,8 @@ class Classes:
         codes, coloured = _codes(mask)
         if coloured != (self.kind == "colours"):
             codes = _as_grey(mask) if coloured else _grey_colours(codes)
-        least, most = (int(codes.min()), int(codes.max())) if codes.size else (0, 0)
-        if least >= 0 and most < 1 << 16:
-            present = np.flatnonzero(np.bincount(codes.ravel(), minlength=most + 1))
-            table = np.zeros(most + 1, np.uint8)
-            table[present] = self._indices(present)
-            return table[codes][None]
-        present, where = np.unique(codes, return_inverse=True)
-        return self._indices(present)[where].reshape(1, *codes.shape)
+        present, _ = _counted(codes)
+        return _replaced(codes, present, self._indices(present))[None]
 
     def back(self, indices: Array) -> Array:
         """Class indices, (1, *spatial), as values like those of the training masks.
@@ -81,7 +76,7 @@ class Classes:
         dtype = next((t for t in suits if all(np.can_cast(np.min_scalar_type(v), t) for v in written)), np.int64)
         return np.array(written, dtype)[indices]
 
-    def _indices(self, codes: Array) -> Array:
+    def _indices(self, codes: Codes) -> Array:
         """The class of each of some distinct codes, uint8."""
         found = np.full(len(codes), -1, np.int16)
         for index, values in enumerate(self.values):
@@ -158,11 +153,12 @@ class _Seen:
         self.sets.append(frozenset(found.tolist()))
         if len(found) > 2 and self.looked_at < LOOKED_AT:
             self.looked_at += 1
-            self._count_pieces(np.searchsorted(found, codes), int(np.argmax(counts)))
+            numbers = np.arange(1, len(found) + 1, dtype=np.int32)
+            numbers[np.argmax(counts)] = 0
+            self._count_pieces(_replaced(codes, found, numbers))
 
-    def _count_pieces(self, numbers: Array, most: int) -> None:
-        """How many pieces the values come in; the most frequent one, the background, is left out."""
-        numbers = np.where(numbers == most, 0, numbers + 1)
+    def _count_pieces(self, numbers: Array) -> None:
+        """How many pieces the values come in, numbered from 1; 0, the most frequent one, is the background."""
         touching = np.ones((3,) * numbers.ndim)
         for number, box in enumerate(ndimage.find_objects(numbers), start=1):
             if box is not None:
@@ -297,12 +293,27 @@ def _configured(config: DataConfig) -> Classes:
     return Classes(names, values, kind, f"Mask values as set: {told}.")
 
 
-def _codes(mask: Array) -> tuple[Codes, bool]:
+def distinct(mask: Array) -> tuple[Array, Codes]:
+    """The different values of a mask (C, *spatial) as a mask of their own, and how many pixels have each, (n,).
+
+    The values are (1, 1, n), or (3, 1, n) uint8 for colours. Raises UlnaError for what cannot be a mask:
+    numbers that are not whole, more channels than colours have, colours of more than 8 bits.
+    """
+    codes, coloured = _codes(mask)
+    found, counts = _counted(codes)
+    values = np.stack([found >> bits & 255 for bits in (16, 8, 0)]).astype(np.uint8) if coloured else found[None]
+    return values[:, None], counts
+
+
+def _codes(mask: Array) -> tuple[Array, bool]:
     """Whole numbers, (*spatial), one for each value or colour, and whether they stand for colours.
 
-    Alpha is ignored, equal channels are grey, colours are r·65536 + g·256 + b. Raises UlnaError for numbers
-    that are not whole and for more channels than colours have.
+    Alpha is ignored, equal channels are grey, colours are r·65536 + g·256 + b. Numbers keep their type where
+    it has 32 bits or less. Raises UlnaError for numbers that are not whole and for more channels than colours
+    have.
     """
+    if len(mask) > 4:
+        raise UlnaError(f"the mask has {len(mask)} channels", hint="A mask has one, or three for colours.")
     if mask.dtype.kind == "f":
         whole = np.rint(mask)
         if not np.array_equal(whole, mask):
@@ -312,28 +323,56 @@ def _codes(mask: Array) -> tuple[Codes, bool]:
                 hint="Save the mask with one whole number a class.",
             )
         mask = whole.astype(np.int64)
+    if mask.dtype == bool or mask.itemsize > 4:
+        mask = mask.astype(np.int64)
     colours = mask[:3] if len(mask) in (3, 4) else mask[:1]
-    if len(mask) > 4:
-        raise UlnaError(f"the mask has {len(mask)} channels", hint="A mask has one, or three for colours.")
     if len(colours) == 1 or all(np.array_equal(colours[0], other) for other in colours[1:]):
-        return colours[0].astype(np.int64), False
-    spread = np.max(colours, axis=0).astype(np.int64) - np.min(colours, axis=0)
-    wide: Codes = colours.astype(np.int64)
-    packed: Codes = (wide[0] << 16) + (wide[1] << 8) + wide[2]
-    if int(spread.max()) <= SMEAR and len(np.unique(packed)) > MOST_COLOURS:
+        return colours[0], False
+    most, least = colours.max(axis=0), colours.min(axis=0)
+    packed = colours[0].astype(np.int32 if mask.itemsize == 1 else np.int64)
+    spread = int(np.subtract(most, least, dtype=packed.dtype).max())
+    for channel in colours[1:]:
+        packed <<= 8
+        packed += channel
+    if spread <= SMEAR and len(_counted(packed)[0]) > MOST_COLOURS:
         return _as_grey(mask), False  # a grey mask that JPEG has tinted
-    if int(wide.max()) > 255:
+    if int(most.max()) > 255:
         raise UlnaError("the mask has colours of more than 8 bits", hint="Save it with 8 bits a colour.")
     return packed, True
 
 
-def _counted(codes: Codes) -> tuple[Array, Array]:
+def _counted(codes: Array) -> tuple[Codes, Codes]:
     """The distinct codes in order, and how often each occurs."""
-    if codes.size and codes.min() >= 0 and codes.max() < codes.size:
-        counts = np.bincount(codes.ravel())
+    least, most = (int(codes.min()), int(codes.max())) if codes.size else (0, 0)
+    if least >= 0 and most < min(codes.size, STRIP):
+        counts = np.zeros(most + 1, np.int64)
+        for strip in _strips(codes):
+            counts += np.bincount(strip, minlength=most + 1)
         found = np.flatnonzero(counts)
         return found, counts[found]
-    return np.unique(codes, return_counts=True)
+    parts = [np.unique(strip, return_counts=True) for strip in _strips(codes)]
+    found, places = np.unique(np.concatenate([part for part, _ in parts]), return_inverse=True)
+    counts = np.zeros(len(found), np.int64)
+    np.add.at(counts, places, np.concatenate([part for _, part in parts]))
+    return found.astype(np.int64), counts
+
+
+def _replaced(codes: Array, found: Codes, table: Array) -> Array:
+    """Codes with each of the distinct ones, `found`, replaced by what stands for it in `table`."""
+    if len(found) and found[0] >= 0 and found[-1] < 1 << 16:
+        every = np.zeros(found[-1] + 1, table.dtype)
+        every[found] = table
+        parts = [every[strip] for strip in _strips(codes)]
+    else:
+        parts = [table[np.searchsorted(found, strip)] for strip in _strips(codes)]
+    return np.concatenate(parts).reshape(codes.shape)
+
+
+def _strips(codes: Array) -> Iterator[Array]:
+    """A large mask part by part: numpy counts and looks up with 8 bytes a value, whatever the mask's type."""
+    flat = codes.reshape(-1)
+    for start in range(0, max(flat.size, 1), STRIP):
+        yield flat[start : start + STRIP]
 
 
 def _as_grey(mask: Array) -> Codes:
@@ -341,8 +380,8 @@ def _as_grey(mask: Array) -> Codes:
     return grey.astype(np.int64)
 
 
-def _grey_colours(codes: Codes) -> Codes:
-    return codes * 0x010101
+def _grey_colours(codes: Array) -> Codes:
+    return codes.astype(np.int64) * 0x010101
 
 
 def _grey_colour(value: int) -> int:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Pillow
 from rich.console import Console
 
 from made_data import cells, healthy, put
 from ulna.config import Config
+from ulna.dataset import Case, load_image
 from ulna.errors import UlnaError
+from ulna.image import Image
+from ulna.jobs import looking
 from ulna.jobs.check import Check, check
 
 
@@ -100,6 +105,50 @@ def test_values_that_fit_no_class_are_fatal(tmp_path: Path) -> None:
     found = check(data, config=Config().changed({"data.values": [[0], [255]]}))
     assert found.fatal
     assert "strange: the mask holds 77" in told(found)
+
+
+def test_masks_that_are_none_are_named(tmp_path: Path) -> None:
+    data = healthy(tmp_path / "data")
+    image, mask = cells((96, 96), 50)
+    put(data, "half", image, None)
+    tifffile.imwrite(data / "masks" / "half.tif", (mask / 510).astype(np.float32))
+    put(data, "layers", cells((96, 96), 51)[0], None)
+    tifffile.imwrite(data / "masks" / "layers.tif", np.stack([mask] * 5), planarconfig="separate", photometric=1)
+    put(data, "deep", cells((96, 96), 52)[0], None)
+    deep = np.stack([mask.astype(np.uint16) * k for k in range(3)], axis=-1)
+    tifffile.imwrite(data / "masks" / "deep.tif", deep, photometric="rgb")
+    found = check(data)
+    (problem,) = [problem for problem in found.problems if problem.severity == "fatal"]
+    assert problem.what.startswith("mask that cannot be used: 3 cases. Mend or remove them")
+    assert [where.partition(". ")[0] for where in sorted(problem.where)] == [
+        "deep: the mask has colours of more than 8 bits",
+        "half: the mask holds numbers that are not whole, like 0.5",
+        "layers: the mask has 5 channels",
+    ]
+    assert found.classes.names == ("background", "foreground")
+    assert len(found.dataset.cases) == 12
+
+
+def test_a_case_larger_than_the_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(case: Case) -> Image:
+        if case.name == "cell07":
+            raise MemoryError
+        return load_image(case)
+
+    monkeypatch.setattr("ulna.jobs.looking.load_image", read)
+    found = check(healthy(tmp_path / "data"))
+    (problem,) = [problem for problem in found.problems if problem.severity == "fatal"]
+    assert problem.where == ("cell07: does not fit in the memory",)
+
+
+def test_large_images_are_sampled_for_their_appearance() -> None:
+    draw = np.random.default_rng(0)
+    image = draw.integers(0, 256, (3, 2048, 2048)).astype(np.uint8)
+    tracemalloc.start()
+    found = looking._appearance(image, 0.25)
+    assert tracemalloc.get_traced_memory()[1] < image.nbytes
+    tracemalloc.stop()
+    assert found[:2] == pytest.approx((0.5, 0.95), abs=0.01)
 
 
 def test_only_empty_masks_are_fatal(tmp_path: Path) -> None:

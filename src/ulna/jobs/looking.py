@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ulna.classes import distinct
 from ulna.dataset import Case, Problem, load_image, load_truth, merge_objects
 from ulna.errors import UlnaError
 from ulna.image import Array
@@ -18,13 +19,14 @@ from ulna.leaks.duplicates import digest
 
 FEW = 10  # cases below which a warning is given
 AHEAD = 8  # cases that are read ahead
+SAMPLED = 1_000_000  # values of an image that its appearance is taken from
 
 
 @dataclass(frozen=True)
 class Look:
     """A case that was read: sizes, types, the values of its mask and their counts, and what tells leaks.
 
-    `values` (C, 1, n) are the different values (colours) of the mask and `counts` (n,) their pixels.
+    `values` (1, 1, n), or (3, 1, n) for colours, are the different values of the mask and `counts` (n,) their pixels.
     """
 
     case: Case
@@ -50,6 +52,7 @@ class Failure:
 
 
 UNREADABLE = "cannot be read"
+NO_MASK = "mask that cannot be used"
 MISMATCH = "mask of another size than the image"
 
 Seen = tuple[Look, Array] | Failure
@@ -64,6 +67,13 @@ def look_at(cases: Sequence[Case]) -> Iterator[Seen]:
 
 def _look(case: Case) -> Seen:
     try:
+        return _seen(case)
+    except MemoryError:
+        return Failure(case, UNREADABLE, f"{case.name}: does not fit in the memory")
+
+
+def _seen(case: Case) -> Seen:
+    try:
         image = load_image(case)
         mask, overlapping = merge_objects(case) if case.objects else (load_truth(case).array, 0)
     except UlnaError as error:
@@ -71,7 +81,10 @@ def _look(case: Case) -> Seen:
     if mask.shape[1:] != image.array.shape[1:]:
         sizes = f"image {_size(image.shape)}, mask {_size(mask.shape[1:])}"
         return Failure(case, MISMATCH, f"{case.name}: {sizes}")
-    values, counts = _values(mask)
+    try:
+        values, counts = distinct(mask)
+    except UlnaError as error:
+        return Failure(case, NO_MASK, f"{case.name}: {error.what}. {error.hint}")
     look = Look(
         case,
         image.shape,
@@ -88,19 +101,9 @@ def _look(case: Case) -> Seen:
     return look, mask
 
 
-def _values(mask: Array) -> tuple[Array, Array]:
-    """The different values of a mask (C, *spatial) as (C, 1, n), and how many pixels have each, (n,)."""
-    flat = mask.reshape(len(mask), -1)
-    if len(flat) == 1:
-        values, counts = np.unique(flat[0], return_counts=True)
-        return values[None, None], counts
-    values, counts = np.unique(flat, axis=1, return_counts=True)
-    return values[:, None], counts
-
-
 def _appearance(array: Array, foreground: float) -> tuple[float, ...]:
-    """Brightness, contrast, colour, foreground and size, for choosing samples that differ."""
-    values = array.astype(np.float32)
+    """Brightness, contrast, colour, foreground and size, for choosing samples that differ; of evenly taken pixels."""
+    values = array.reshape(len(array), -1)[:, :: max(1, array.size // SAMPLED)].astype(np.float32)
     low, middle, high = (float(v) for v in np.percentile(values, (5, 50, 99)))
     colour = float((values.max(axis=0) - values.min(axis=0)).mean()) if len(values) > 1 else 0.0
     scale = max(abs(low), abs(high), 1e-6)

@@ -26,8 +26,9 @@ def digest(array: Array) -> bytes:
     """A hash of the pixels, their dtype and shape; empty for an image of one value, which says nothing."""
     if not array.size or (array == array.flat[0]).all():
         return b""
-    shape = f"{array.dtype.str}{array.shape}".encode()
-    return hashlib.sha256(shape + np.ascontiguousarray(array).tobytes()).digest()
+    found = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    found.update(np.ascontiguousarray(array).data)  # read in place: a copy of a large image might not fit
+    return found.digest()
 
 
 def thumbnail(array: Array) -> npt.NDArray[np.float32]:
@@ -37,7 +38,10 @@ def thumbnail(array: Array) -> npt.NDArray[np.float32]:
     so that neither brightness nor shading nor the mere outline of an organ counts. All zero where there is no
     structure.
     """
-    small = np.nan_to_num(array.astype(np.float32), posinf=0, neginf=0).mean(axis=0)
+    small: Array = np.zeros(array.shape[1:], np.float32)
+    for channel in array:  # one by one: a large image as float32 might not fit
+        small += np.nan_to_num(channel.astype(np.float32), copy=False, posinf=0, neginf=0)
+    small /= len(array)
     side = _SIDE.get(small.ndim, 8)
     for axis, size in enumerate(small.shape):
         edges = np.linspace(0, size, side + 1).round().astype(int)
