@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Literal
 
 import numpy as np
@@ -95,19 +96,29 @@ class Classes:
         return found.astype(np.uint8)
 
 
-def understand(masks: Iterable[Array], config: DataConfig, *, objects: bool = False) -> Classes:
+def understand(
+    masks: Iterable[Array],
+    config: DataConfig,
+    *,
+    objects: bool = False,
+    names: Iterable[str] = (),
+) -> Classes:
     """Find out what the values of masks, (C, *spatial) as they were read, mean.
 
     What `config` sets (`values`, `classes`) is taken as it is. Otherwise, in this order: colours; one value
     beside the background; values smeared around 0 and 255 (cut at 128); numbers of objects (`objects` says
     that they are, else: each value is mostly one piece, and there are many or their count varies); classes.
-    Raises UlnaError if the masks are all empty or their values look like no mask.
+    Raises UlnaError if the masks are all empty or their values look like no mask, and for one that cannot be a
+    mask, which is named where `names` has a name for each.
     """
     if config.values:
         return _configured(config)
     seen = _Seen()
-    for mask in masks:
-        seen.add(mask)
+    for mask, name in zip(masks, chain(names, repeat(None)), strict=False):
+        try:
+            seen.add(mask)
+        except UlnaError as error:
+            raise UlnaError(error.what, where=name, hint=error.hint) from None
     if not seen.sets:
         raise UlnaError("there are no masks to learn the classes from")
     if seen.coloured:

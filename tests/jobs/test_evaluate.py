@@ -208,6 +208,14 @@ def test_bad_masks_are_refused_and_nothing_is_written(place, spoil: Callable[[Pa
     assert sorted(str(path) for path in place.rglob("*")) == before
 
 
+def test_a_true_mask_that_is_none_is_named(place):
+    (place / "data/masks/c.png").unlink()
+    tifffile.imwrite(place / "data/masks/c.tif", _discs(SHAPES["c"]) / np.float32(2))
+    for known in (None, Classes(("background", "disc"), ((0,), (255,)), "binary", "")):
+        with pytest.raises(UlnaError, match=r"^c: the mask holds numbers that are not whole, like 0\.5"):
+            evaluate(place / "predicted", place / "data", out=place / "scores", classes=known)
+
+
 def test_an_earlier_evaluation_is_replaced(place):
     evaluate(place / "predicted", place / "data", out=place / "scores", cases=["a"])
     evaluate(place / "predicted", place / "data", out=place / "scores")

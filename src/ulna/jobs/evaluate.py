@@ -236,7 +236,8 @@ class _Images(Sequence[Array]):
 
 def _understand(cases: Sequence[Case]) -> Classes:
     objects = any(case.objects for case in cases)
-    return understand((load_truth(case).array for case in cases), Config().data, objects=objects)
+    masks = (load_truth(case).array for case in cases)
+    return understand(masks, Config().data, objects=objects, names=[case.name for case in cases])
 
 
 def _predicted(model: Predictor, classes: Classes) -> Maker:
@@ -253,10 +254,7 @@ def _filed(masks: dict[str, Source], classes: Classes) -> Maker:
     """Class indices from files, one a case's name; `classes` says how they are written."""
 
     def make(case: Case) -> Array:
-        try:
-            return classes.apply(read(masks[case.name]).array)
-        except UlnaError as error:
-            raise (error if error.where else UlnaError(error.what, where=masks[case.name], hint=error.hint)) from error
+        return _indices(read(masks[case.name]).array, classes, where=masks[case.name])
 
     return make
 
@@ -275,6 +273,18 @@ def _files(place: str | Path) -> list[Source]:
         for source, count in zip(found, counts, strict=True)
         for page in range(count)
     ]
+
+
+def _truth(case: Case, classes: Classes) -> Array:
+    return _indices(load_truth(case).array, classes, where=case.name)
+
+
+def _indices(mask: Array, classes: Classes, *, where: object) -> Array:
+    """The mask's class indices; what is wrong with its values is said with its place."""
+    try:
+        return classes.apply(mask)
+    except UlnaError as error:
+        raise UlnaError(error.what, where=where, hint=error.hint) from error
 
 
 def _own_values(masks: Sequence[Source], classes: Classes) -> Classes:
@@ -304,7 +314,7 @@ def _score(cases: Sequence[Case], maker: Maker, classes: Classes, *, progress: P
     faults: list[UlnaError] = []
     for case in progress(cases, "scoring"):
         try:
-            truth = classes.apply(load_truth(case).array)
+            truth = _truth(case, classes)
             mask = maker(case)
             _check_shape(case, mask, truth)
             matrix = confusion(mask, truth, len(classes.names))
@@ -352,7 +362,7 @@ def _titled(case: Scored) -> str:
 
 def _row(case: Case, title: str, maker: Maker, classes: Classes) -> Row:
     image = load_image(case).array if case.images else None
-    return Row(title, image, classes.apply(load_truth(case).array), maker(case))
+    return Row(title, image, _truth(case, classes), maker(case))
 
 
 def _shown(value: float) -> str:
