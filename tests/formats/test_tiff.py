@@ -76,6 +76,42 @@ def test_channels_of_imagej_and_ome_are_channels(tmp_path: Path, options: dict[s
     np.testing.assert_array_equal(whole, np.moveaxis(stack, 1, 0))
 
 
+def ome_set(folder: Path, stacks: list[np.ndarray], **options: Any) -> list[Path]:
+    """Files as bfconvert and Micro-Manager write them, one stack (Z, Y, X) each; each describes all of them."""
+    paths = [folder / f"stack_{k}.ome.tif" for k in range(len(stacks))]
+    depth, height, width = stacks[0].shape
+    planes = "".join(
+        f'<TiffData FirstZ="{z}" FirstT="{t}" IFD="{z}"><UUID FileName="{path.name}">urn:uuid:{t}</UUID></TiffData>'
+        for t, path in enumerate(paths)
+        for z in range(depth)
+    )
+    for t, (path, stack) in enumerate(zip(paths, stacks, strict=True)):
+        words = (
+            f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{t}">'
+            f'<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="{width}" '
+            f'SizeY="{height}" SizeZ="{depth}" SizeC="1" SizeT="{len(paths)}" PhysicalSizeX="0.5" PhysicalSizeY="0.5">'
+            f'<Channel ID="Channel:0:0"/>{planes}</Pixels></Image></OME>'
+        )
+        tifffile.imwrite(path, stack, description=words, metadata=None, photometric="minisblack", **options)
+    return paths
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_each_file_of_a_set_is_read_alone(tmp_path: Path, depth: int) -> None:
+    """Also where the files beside it are longer, shorter or lost."""
+    stacks = [RNG.integers(0, 9 * 10**k, (depth, 16, 20)).astype(np.uint16) for k in range(4)]
+    paths = ome_set(tmp_path, stacks, compression="zlib")
+    ome_set(tmp_path, stacks[:1])  # the first is longer than the others, and tells of itself alone
+    for path, stack in zip(paths[1:3], stacks[1:3], strict=True):
+        assert formats.pages(Source(path)) == depth
+        image = formats.read(Source(path))
+        np.testing.assert_array_equal(image.array, stack if depth == 1 else stack[None])
+        assert image.unit == "µm"
+        np.testing.assert_array_equal(formats.read(Source(path, page=depth - 1)).array, stack[-1:])
+    paths[0].unlink()
+    np.testing.assert_array_equal(formats.read(Source(paths[3], page=0)).array, stacks[3][:1])
+
+
 def test_channels_before_depth(tmp_path: Path) -> None:
     stack = RNG.integers(0, 999, (2, 5, 8, 9)).astype(np.uint16)
     page = saved(tmp_path, stack, page=3, metadata={"axes": "CZYX"}, ome=True)

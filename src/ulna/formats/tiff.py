@@ -28,10 +28,11 @@ def read(stream: BinaryIO, source: Source) -> Image:
     """The page `source.page` as (C, Y, X); without a page, a file of several is the volume (C, Z, Y, X).
 
     Axes are those that tifffile finds (ImageJ, OME and others write them down): samples and channels are
-    channels, all other axes but Y and X count as pages. Values are as stored, also where 0 is meant to be
-    shown white; one bit gives 0 and 1; palettes of up to 8 bits are expanded; a constant alpha is dropped.
+    channels, all other axes but Y and X count as pages. Of a set of files that describe each other, each is read
+    alone. Values are as stored, also where 0 is meant to be shown white; one bit gives 0 and 1; palettes of up to
+    8 bits are expanded; a constant alpha is dropped.
     """
-    with tifffile.TiffFile(stream) as tiff:
+    with _opened(stream) as tiff:
         series = _series(tiff, source)
         count = _count(series)
         wanted = range(count) if source.page is None else range(source.page, source.page + 1)
@@ -47,7 +48,7 @@ def read(stream: BinaryIO, source: Source) -> Image:
 
 def pages(stream: BinaryIO, source: Source) -> int:
     """How many planes (Y, X), whatever the number of their channels."""
-    with tifffile.TiffFile(stream) as tiff:
+    with _opened(stream) as tiff:
         _chain_is_whole(stream, tiff, source)
         return _count(_series(tiff, source))
 
@@ -78,6 +79,11 @@ def _page(image: Image) -> dict[str, Any]:
             "resolutionunit": "CENTIMETER",
         }
     return words
+
+
+def _opened(stream: BinaryIO) -> tifffile.TiffFile:
+    """This file alone: tifffile would take the pages of a whole set (OME, Micro-Manager) from the files beside it."""
+    return tifffile.TiffFile(stream, _multifile=False, is_mmstack=False)
 
 
 def _series(tiff: tifffile.TiffFile, source: Source) -> Any:
