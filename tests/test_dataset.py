@@ -14,6 +14,7 @@ from ulna import formats
 from ulna.dataset import (
     Case,
     Dataset,
+    case_names,
     in_parallel,
     load_image,
     load_truth,
@@ -21,6 +22,7 @@ from ulna.dataset import (
     quiet,
     select,
     split_by_group,
+    write_names,
 )
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Image, Source
@@ -134,6 +136,28 @@ def test_select() -> None:
         select(dataset, ["v", "w", "x", "y", "z"])
     with pytest.raises(UlnaError, match="empty"):
         select(dataset, ["", " "])
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted"), [("M\u00fcller", "Mu\u0308ller"), ("Mu\u0308ller", "M\u00fcller"), (" a ", "a")]
+)
+def test_one_name_spelt_in_two_ways_is_one_name(known: str, wanted: str) -> None:
+    dataset = Dataset((Case(known, ()), Case("b", ())), "two")
+    assert [case.name for case in select(dataset, [wanted]).cases] == [known]
+
+
+def test_lists_of_names_are_read_back(tmp_path: Path) -> None:
+    """Also names whose bytes are no proper UTF-8, which Linux allows."""
+    names = ("a b", "Zürich/日本", "cell\udcff")
+    write_names(tmp_path / "list.txt", [Case(name, ()) for name in names])
+    assert (tmp_path / "list.txt").read_bytes().endswith(b"\ncell\xff\n")
+    assert case_names(tmp_path / "list.txt") == names
+    (tmp_path / "windows.txt").write_bytes("\ufeffa\r\nb\r\n".encode())
+    assert case_names(tmp_path / "windows.txt") == ("a", "b")
+    for content in ("a\nb\n".encode("utf-16"), b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"):
+        (tmp_path / "other.txt").write_bytes(content)
+        with pytest.raises(UlnaError, match="list of cases cannot be read"):
+            case_names(tmp_path / "other.txt")
 
 
 def test_in_parallel_keeps_the_order_and_stays_near() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -176,9 +177,12 @@ def split_by_group(cases: Sequence[Case], share: float, seed: int) -> tuple[tupl
 
 
 def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
-    """The cases of these names, in the data set's order. Raises UlnaError for names that are unknown."""
-    wanted = {name.strip() for name in names if name.strip()}
-    known = {case.name for case in dataset.cases}
+    """The cases of these names, in the data set's order. Raises UlnaError for names that are unknown.
+
+    White space around a name does not count, nor how its accents are composed (macOS parts them from their letters).
+    """
+    wanted = {_plain(name) for name in names if name.strip()}
+    known = {_plain(case.name) for case in dataset.cases}
     unknown = sorted(wanted - known)
     if unknown:
         close = difflib.get_close_matches(unknown[0], known, n=1)
@@ -189,18 +193,33 @@ def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
         )
     if not wanted:
         raise UlnaError("the list of cases is empty", hint="Write one case name a line.")
-    return replace(dataset, cases=tuple(case for case in dataset.cases if case.name in wanted))
+    return replace(dataset, cases=tuple(case for case in dataset.cases if _plain(case.name) in wanted))
 
 
 def case_names(cases: str | Path | Sequence[str]) -> tuple[str, ...]:
-    """Names as they are, or those in a text file, one a line. Raises UlnaError for a file that cannot be read."""
+    """Names as they are, or those in a text file, one a line. Raises UlnaError for a file that cannot be read.
+
+    A byte-order mark, as Windows' Notepad writes it, is no part of the first name.
+    """
     if not isinstance(cases, str | Path):
         return tuple(cases)
     try:
-        lines = Path(cases).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        text = Path(cases).read_text("utf-8-sig", "surrogateescape")
+    except OSError as error:
         raise UlnaError(f"the list of cases cannot be read ({error})", where=cases) from None
-    return tuple(line.strip() for line in lines if line.strip())
+    if "\0" in text:
+        raise UlnaError("the list of cases cannot be read (it is no text in UTF-8)", where=cases)
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def write_names(path: Path, cases: Iterable[Case]) -> None:
+    """Write the names of cases, one a line, as `case_names` reads them; also names that are no proper UTF-8."""
+    with formats.appears_whole(path) as beside:
+        beside.write_text("".join(f"{case.name}\n" for case in cases), "utf-8", "surrogateescape")
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip())
 
 
 def _group(case: Case) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -16,11 +17,12 @@ from rich.console import Console
 
 from made_data import cells, healthy, put
 from ulna.config import Config
-from ulna.dataset import Case, load_image
+from ulna.dataset import Case, case_names, load_image
 from ulna.errors import UlnaError
 from ulna.image import Image
 from ulna.jobs import looking
 from ulna.jobs.check import Check, check
+from ulna.jobs.split import FILES, split
 
 
 def told(found: Check) -> str:
@@ -149,6 +151,19 @@ def test_large_images_are_sampled_for_their_appearance() -> None:
     assert tracemalloc.get_traced_memory()[1] < image.nbytes
     tracemalloc.stop()
     assert found[:2] == pytest.approx((0.5, 0.95), abs=0.01)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have names of proper Unicode only")
+def test_a_name_that_is_no_proper_text_is_written(tmp_path: Path) -> None:
+    data = healthy(tmp_path / "data", 4)
+    for part in ("images", "masks"):
+        (data / part / "cell02.png").rename(data / part / "$cell\udcff$.png")
+    found = check(data, out=tmp_path / "out")
+    assert "$cell\udcff$" in found.samples
+    assert "$cell\udcff$" in json.loads((tmp_path / "out" / "check.json").read_text("utf-8"))["groups"]
+    split(data, test=0.5, out=tmp_path / "lists")
+    listed = [name for side in FILES for name in case_names(tmp_path / "lists" / side)]
+    assert sorted(listed) == sorted(case.name for case in found.dataset.cases)
 
 
 def test_only_empty_masks_are_fatal(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -214,6 +215,14 @@ def test_a_true_mask_that_is_none_is_named(place):
     for known in (None, Classes(("background", "disc"), ((0,), (255,)), "binary", "")):
         with pytest.raises(UlnaError, match=r"^c: the mask holds numbers that are not whole, like 0\.5"):
             evaluate(place / "predicted", place / "data", out=place / "scores", classes=known)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have names of proper Unicode only")
+def test_a_name_that_is_no_proper_text_is_written(place):
+    for folder in ("data/images", "data/masks", "predicted"):
+        (place / folder / "b.png").rename(place / folder / "b\udcff.png")
+    evaluate(place / "predicted", place / "data", out=place / "scores")
+    assert r"b\udcff" in (place / "scores/scores.csv").read_text("utf-8")
 
 
 def test_an_earlier_evaluation_is_replaced(place):

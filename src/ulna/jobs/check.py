@@ -87,7 +87,9 @@ class Check:
     def save(self, folder: Path) -> None:
         """Write `check.json` and the picture `samples.png` into `folder`, each whole or not at all."""
         with appears_whole(folder / "check.json") as beside:
-            beside.write_text(json.dumps(self.as_dict(), indent=1, ensure_ascii=False), "utf-8")
+            # A file name that is no proper UTF-8 is written as JSON's own escapes.
+            words = json.dumps(self.as_dict(), indent=1, ensure_ascii=False)
+            beside.write_text(words, "utf-8", "backslashreplace")
         if self.understood is not None and self.samples:
             chosen = [case for case in self.dataset.cases if case.name in self.samples]
             chosen.sort(key=lambda case: self.samples.index(case.name))

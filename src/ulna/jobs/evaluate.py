@@ -125,7 +125,7 @@ def evaluate(
     with whole_folder(folder, FILES) as beside:
         write_scores(beside / FILES[0], scored)
         words = json.dumps(result.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
-        (beside / FILES[1]).write_text(words + "\n", encoding="utf-8")
+        (beside / FILES[1]).write_text(words + "\n", "utf-8", "backslashreplace")
         by_name = {case.name: case for case in dataset.cases}
         rows = [_row(by_name[one.name], title, maker, known) for title, one in _telling(scored)]
         results_picture(beside / FILES[2], rows, classes=known.names)

@@ -12,9 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ulna.config import Config
-from ulna.dataset import Case, Progress, quiet, split_by_group
+from ulna.dataset import Case, Progress, quiet, split_by_group, write_names
 from ulna.errors import UlnaError
-from ulna.formats import appears_whole
 from ulna.jobs.check import Check, check
 
 FILES = ("train.txt", "test.txt")
@@ -51,6 +50,7 @@ def split(
     *,
     test: float = 0.1,
     out: str | Path,
+    cases: str | Path | Sequence[str] | None = None,
     seed: int = 0,
     config: Config | None = None,
     progress: Progress = quiet,
@@ -58,9 +58,10 @@ def split(
     """Write `train.txt` and `test.txt`, one case name a line, into the folder `out`.
 
     `test` is the share of the cases to keep for the test, which whole groups come as close to as they can:
-    patients, stacks, duplicates and tiles of one picture stay together (see `check`). The same `seed` gives
-    the same split. Raises UlnaError where the share is not between 0 and 1, where the data cannot be used or
-    have one group only, and where `out` holds such lists already.
+    patients, stacks, duplicates and tiles of one picture stay together (see `check`). `cases` picks from the
+    data (names, or a text file with one a line). The same `seed` gives the same split. Raises UlnaError where
+    the share is not between 0 and 1, where the data cannot be used or have one group only, and where `out`
+    holds such lists already.
     """
     if not 0 < test < 1:
         raise UlnaError(f"the share for the test must lie between 0 and 1, not be {test:g}", where="--test")
@@ -68,12 +69,11 @@ def split(
     there = [name for name in FILES if (folder / name).exists()]
     if there:
         raise UlnaError(f"there is a {there[0]} already", where=folder, hint="Name another folder, or remove it.")
-    found = check(data, config=config, progress=progress)
+    found = check(data, config=config, cases=cases, progress=progress)
     _stop_if_fatal(found, data)
     rest, kept = split_by_group(found.dataset.cases, test, seed)
     for name, side in zip(FILES, (rest, kept), strict=True):
-        with appears_whole(folder / name) as beside:
-            beside.write_text("".join(f"{case.name}\n" for case in side), "utf-8")
+        write_names(folder / name, side)
     return Split(rest, kept, folder)
 
 

@@ -135,6 +135,13 @@ def show(axes: Axes, rgb: Rgb, title: str = "", *, size: float = 8) -> None:
         axes.set_title(title, fontsize=size)
 
 
+def words(text: str) -> str:
+    """Names come from file systems: one line, not too long, nothing that matplotlib takes for a formula."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in text).replace("$", r"\$")
+    shown = line if len(line) <= 110 else f"{line[:60]} … {line[-45:]}"
+    return f" {shown}" if shown.startswith("_") else shown  # legends drop labels that begin with "_"
+
+
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write `figure` to `path` in the format of its suffix, whole or not at all; returns the path.
 

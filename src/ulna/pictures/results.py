@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from ulna.errors import UlnaError
 from ulna.image import Array
-from ulna.pictures.common import Rgb, colour, new_figure, plane, save_figure, show, to_rgb
+from ulna.pictures.common import Rgb, colour, new_figure, plane, save_figure, show, to_rgb, words
 
 #: What a pixel of the difference says, in colours of Okabe and Ito that people with any colour blindness can
 #: tell apart, and that differ in lightness too.
@@ -54,7 +54,7 @@ def results_picture(path: Path, rows: Sequence[Row], *, classes: Sequence[str]) 
     for row, strip in zip(rows, strips[:, 0], strict=True):
         first = row is rows[0]
         cells = strip.subplots(1, len(heads), squeeze=False)[0]
-        strip.suptitle(_words(row.title), fontsize=9, x=0.01, ha="left")
+        strip.suptitle(words(row.title), fontsize=9, x=0.01, ha="left")
         mixed |= _draw(row, dict(zip(heads, cells, strict=True)), heads=first)
     _legend(figure, classes, mixed=mixed)
     return save_figure(figure, path)
@@ -143,11 +143,4 @@ def _key(figure: Figure, patches: list[Patch], where: _Place, title: str = "") -
 
 def _patch(name: str, tint: tuple[int, int, int]) -> Patch:
     shade = tuple(part / 255 for part in tint)
-    return Patch(facecolor=(shade[0], shade[1], shade[2]), edgecolor="black", linewidth=0.5, label=_words(name))
-
-
-def _words(text: str) -> str:
-    """Names come from file systems: one line, not too long, nothing that matplotlib takes for a formula."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in text).replace("$", r"\$")
-    shown = line if len(line) <= 110 else f"{line[:60]} … {line[-45:]}"
-    return f" {shown}" if shown.startswith("_") else shown  # legends drop labels that begin with "_"
+    return Patch(facecolor=(shade[0], shade[1], shade[2]), edgecolor="black", linewidth=0.5, label=words(name))

@@ -24,6 +24,7 @@ from ulna.pictures.common import (
     save_figure,
     show,
     to_rgb,
+    words,
 )
 
 COLUMNS = 4
@@ -59,11 +60,11 @@ def samples_figure(samples: Sequence[Sample], classes: Sequence[str]) -> Figure:
     for index, sample in enumerate(samples):
         left, right = (figure.add_subplot(rows, 2 * columns, 2 * index + side) for side in (1, 2))
         plain, masked = _pair(sample)
-        show(left, plain, _short(sample.name), size=7)
+        show(left, plain, words(_short(sample.name)), size=7)
         show(right, masked, " × ".join(str(n) for n in sample.image.shape[1:]), size=7)
     if len(classes) > 2:
         patches = [
-            Patch(color="#{:02x}{:02x}{:02x}".format(*colour(index)), label=name)
+            Patch(color="#{:02x}{:02x}{:02x}".format(*colour(index)), label=words(name))
             for index, name in enumerate(classes)
             if index
         ]

@@ -16,7 +16,7 @@ from ulna.scores.summary import Scored
 def write_scores(path: Path, scored: Sequence[Scored]) -> None:
     """Write a CSV table with a row an image and class; a score that does not exist is an empty cell."""
     rows = [row for one in scored for row in one.rows()]
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["case"])
         writer.writeheader()
         for row in rows:
