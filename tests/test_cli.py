@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from typed import Door
+from made_data import healthy
+from typed import Door, command
 
 COMMANDS = ("check", "split", "train", "predict", "evaluate", "summary", "demo")
 
@@ -43,3 +48,42 @@ def test_ctrl_c_is_answered_in_words(door: Door) -> None:
     door.monkeypatch.setattr("ulna.jobs.summary.summary", stopped)
     said = door("summary", "paper")
     assert (said.code, "--resume" in said.err) == (130, True)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_names_are_printed_whatever_the_terminal_can_show(encoding: str, tmp_path: Path) -> None:
+    data = healthy(tmp_path / "細胞", 3)
+    (data / "images" / "cell02.png").rename(data / "images" / "ł.png")
+    for words, code in ((("check", data), 0), (("summary", data / "ł"), 2), (("--help",), 0)):
+        done = subprocess.run(
+            command(*words),
+            env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+            capture_output=True,
+            timeout=100,
+            check=False,
+        )
+        assert (done.returncode, b"Traceback" in done.stderr) == (code, False), done.stderr
+        assert words == ("--help",) or rb"\u0142" in done.stdout + done.stderr
+
+
+def test_a_place_that_may_not_be_looked_into_is_said(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path, **_: object) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refused)
+    said = door("check", "/locked/data")
+    assert said.code == 2
+    assert "Permission denied" in said.err
+    assert "/locked/data" in said.err
+
+
+def test_cases_can_be_left_out_of_a_split(door: Door, tmp_path: Path) -> None:
+    data = healthy(tmp_path / "data", 6)
+    (data / "images" / "cell03.png").write_bytes(b"")
+    assert "--cases" in door("split", data, "--out", tmp_path / "lists").err
+    (tmp_path / "use.txt").write_text("cell00\ncell01\ncell02\ncell05\n")
+    said = door("split", data, "--out", tmp_path / "lists", "--test", "0.5", "--cases", tmp_path / "use.txt")
+    assert said.code == 0, said.err
+    names = [(tmp_path / "lists" / name).read_text().split() for name in ("train.txt", "test.txt")]
+    assert [len(side) for side in names] == [2, 2]
+    assert sorted(names[0] + names[1]) == ["cell00", "cell01", "cell02", "cell05"]

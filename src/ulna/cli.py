@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,13 +53,14 @@ def split(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for train.txt and test.txt.")],
     test: Annotated[float, typer.Option(help="Share of the cases for the test.")] = 0.1,
+    cases: Cases = None,
     seed: Seed = 0,
 ) -> None:
     """Split a data set into train.txt and test.txt, so that what belongs together stays on one side."""
     from ulna.console import track
     from ulna.jobs.split import split as job
 
-    _print(job(data, test=test, out=out, seed=seed, progress=track))
+    _print(job(data, test=test, out=out, cases=cases, seed=seed, progress=track))
 
 
 @app.command()
@@ -206,9 +208,14 @@ def _options(
 
 def main() -> None:
     """Run the command that was typed; exit with 2 and plain words when something can be mended by the user."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may hold what the terminal's encoding does not
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except UlnaError as error:
+        _fail(str(error), 2)
+    except OSError as error:  # a place that may not be looked into, a full disk, a share that has gone
         _fail(str(error), 2)
     except SystemExit as end:
         if end.code != STOPPED:
