@@ -9,16 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image as Pillow
 from scipy import ndimage
 
+from ulna import formats
 from ulna.classes import Classes, distinct, understand
 from ulna.config import DataConfig
 from ulna.dataset import in_parallel, load_truth
 from ulna.errors import UlnaError
+from ulna.image import Source
 from ulna.layouts import read_dataset
 
 RNG = np.random.default_rng(11)
@@ -160,6 +163,41 @@ def test_a_colour_for_each_object() -> None:
     found = understand(masks, NOTHING)
     np.testing.assert_array_equal(found.apply(masks[0]), labels[0] > 0)
     assert np.unique(found.back(found.apply(masks[0]))).tolist() == [0, 255]
+
+
+def rows_of_objects(count: int) -> np.ndarray:
+    """That many objects apart from each other, numbered from 1, (50, 50) uint8."""
+    mask = np.zeros((50, 50), np.uint8)
+    for number in range(count):
+        row, column = divmod(number, 3)
+        mask[16 * row + 2 : 16 * row + 12, 16 * column + 2 : 16 * column + 12] = number + 1
+    return mask
+
+
+def test_few_numbered_objects_shown_in_colours(tmp_path: Path) -> None:
+    """As a palette PNG, and as a TIFF with a lookup table."""
+    table = np.concatenate([np.zeros((1, 3)), RNG.integers(1, 256, (255, 3))]).astype(np.uint8)
+    masks = []
+    for count in (3, 9, 5, 4, 7):
+        picture = Pillow.fromarray(rows_of_objects(count))
+        picture.putpalette(table.tobytes())
+        picture.save(tmp_path / "palette.png")
+        masks.append(formats.read(Source(tmp_path / "palette.png")).array)
+        lut = table.T.astype(np.uint16) * 257
+        tifffile.imwrite(tmp_path / "a.tif", rows_of_objects(count), photometric="palette", colormap=lut)
+        np.testing.assert_array_equal(formats.read(Source(tmp_path / "a.tif")).array, masks[-1])
+    found = understand(masks, NOTHING)
+    assert found.sentence.startswith("Masks give each object a colour of its own")
+    np.testing.assert_array_equal(found.apply(masks[1])[0], rows_of_objects(9) > 0)
+
+
+def test_colours_of_which_masks_show_any_are_classes() -> None:
+    table = np.concatenate([np.zeros((1, 3)), RNG.integers(1, 256, (9, 3))]).astype(np.uint8)
+    masks = []
+    for count in (3, 9, 5, 4, 7, 2, 6):
+        numbers = np.concatenate([[0], RNG.permutation(9) + 1])
+        masks.append(np.moveaxis(table[numbers[rows_of_objects(count)]], -1, 0))
+    assert len(understand(masks, NOTHING).names) == 10
 
 
 def test_equal_channels_and_alpha_are_no_colours() -> None:

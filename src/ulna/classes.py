@@ -199,11 +199,20 @@ def _number_objects(seen: _Seen, background: int, foreground: Sequence[int]) -> 
     if background != 0 or len(foreground) < 2 or seen.pieces > ONE_PIECE * seen.values:
         return False
     found = [values - {0} for values in seen.sets if values != {0}]
-    counted = sum(max(values) == len(values) for values in found) / len(found)
-    counts = {len(values) for values in found}
+    counted = _counted_through(found)
     if len(foreground) > MOST_CLASSES:
         return not _smeared(seen) and (counted > 0.5 or _many_a_mask(seen))
-    return counted > 0.9 and (seen.wide or (len(counts) >= 3 and max(counts) >= 4))
+    return counted > 0.9 and (seen.wide or _counts_vary(found))
+
+
+def _counted_through(found: Sequence[frozenset[int]]) -> float:
+    """The share of masks whose values are 1..n, as numbers of n objects are."""
+    return sum(max(values) == len(values) for values in found) / len(found)
+
+
+def _counts_vary(found: Sequence[frozenset[int]]) -> bool:
+    counts = {len(values) for values in found}
+    return len(counts) >= 3 and max(counts) >= 4
 
 
 def _many_a_mask(seen: _Seen) -> bool:
@@ -255,10 +264,11 @@ def _colours(seen: _Seen) -> Classes:
     black = 0 if 0 in seen.pixels else seen.pixels.most_common(1)[0][0]
     colours = sorted(code for code in seen.pixels if code != black)
     one_piece = seen.pieces <= ONE_PIECE * seen.values
-    if len(colours) > MOST_COLOURS or (len(colours) > MOST_CLASSES and one_piece and _many_a_mask(seen)):
-        if black == 0 and one_piece:
-            sentence = "Masks give each object a colour of its own: every colour but black is '{1}'."
-            return Classes(("background", "foreground"), (("0,0,0",), (OTHER,)), "colours", sentence)
+    many = len(colours) > MOST_COLOURS or (len(colours) > MOST_CLASSES and one_piece and _many_a_mask(seen))
+    if black == 0 and one_piece and (many or _number_by_colour(seen)):
+        sentence = "Masks give each object a colour of its own: every colour but black is '{1}'."
+        return Classes(("background", "foreground"), (("0,0,0",), (OTHER,)), "colours", sentence)
+    if many:
         raise UlnaError(
             f"the masks hold {len(colours) + 1:,} different colours, as photographs do",
             hint="Are these masks? If they are, save them without loss (PNG or TIFF), one colour a class.",
@@ -268,6 +278,17 @@ def _colours(seen: _Seen) -> Classes:
     sentence = f"Masks hold {len(shown)} colours: {told}; {shown[0]} is background."
     names = ("background", *(f"class {i} ({colour})" for i, colour in enumerate(shown) if i))
     return Classes(names, tuple((colour,) for colour in shown), "colours", sentence)
+
+
+def _number_by_colour(seen: _Seen) -> bool:
+    """Whether colours number objects, as a palette or lookup table shows them: always the same first n, n varying.
+
+    What comes first is not seen in a colour: the first is the one that is in most of the masks.
+    """
+    often = Counter(code for found in seen.sets for code in found if code)
+    number = {code: place for place, (code, _) in enumerate(often.most_common(), start=1)}
+    found = [frozenset(number[code] for code in codes if code) for codes in seen.sets if codes != {0}]
+    return bool(found) and _counted_through(found) > 0.9 and _counts_vary(found)
 
 
 def _named(found: Classes, config: DataConfig) -> Classes:
