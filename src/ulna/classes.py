@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
+from ulna.codes import MOST_COLOURS, SMEAR, Codes, as_grey, codes_of, counted, grey_colour, grey_colours, replaced
 from ulna.config import DataConfig
 from ulna.errors import UlnaError
 from ulna.image import Array
 
-Codes = npt.NDArray[np.int64]
 Value = int | str
 Kind = Literal["binary", "classes", "colours", "instances"]
 
 OTHER = "other"  # as a class's value: every value that no other class has
 WHITE = 0xFFFFFF
 MOST_CLASSES = 20
-MOST_COLOURS = 64
 LOOKED_AT = 12  # masks whose objects are counted, to tell classes from numbered objects
 MANY = 8  # values in a mask from which they number objects rather than classes
 GRAIN = 30  # pieces a value from which many values are the noise of a photograph
 ONE_PIECE = 1.5  # pieces a value up to which values number objects
-SMEAR = 40  # how far JPEG or interpolation moves a value off 0 and 255
-STRIP = 1 << 20  # pixels that are counted or replaced at a time
 SHOWN = 8
 RANGE = re.compile(r"\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*")
 COLOUR = re.compile(r"\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*")
@@ -55,11 +51,11 @@ class Classes:
 
         Raises UlnaError for values that belong to no class, and names them.
         """
-        codes, coloured = _codes(mask)
+        codes, coloured = codes_of(mask)
         if coloured != (self.kind == "colours"):
-            codes = _as_grey(mask) if coloured else _grey_colours(codes)
-        present, _ = _counted(codes)
-        return _replaced(codes, present, self._indices(present))[None]
+            codes = as_grey(mask) if coloured else grey_colours(codes)
+        present, _ = counted(codes)
+        return replaced(codes, present, self._indices(present))[None]
 
     def back(self, indices: Array) -> Array:
         """Class indices, (1, *spatial), as values like those of the training masks.
@@ -153,20 +149,20 @@ class _Seen:
     wide: bool = False  # 32-bit integers: what programs write that number objects
 
     def add(self, mask: Array) -> None:
-        codes, coloured = _codes(mask)
+        codes, coloured = codes_of(mask)
         if coloured and not self.coloured:
             self._turn_coloured()
         if self.coloured and not coloured:
-            codes = _grey_colours(codes)
+            codes = grey_colours(codes)
         self.wide |= mask.dtype.kind in "iu" and mask.dtype.itemsize == 4
-        found, counts = _counted(codes)
+        found, counts = counted(codes)
         self.pixels.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
         self.sets.append(frozenset(found.tolist()))
         if len(found) > 2 and self.looked_at < LOOKED_AT:
             self.looked_at += 1
             numbers = np.arange(1, len(found) + 1, dtype=np.int32)
             numbers[np.argmax(counts)] = 0
-            self._count_pieces(_replaced(codes, found, numbers))
+            self._count_pieces(replaced(codes, found, numbers))
 
     def _count_pieces(self, numbers: Array) -> None:
         """How many pieces the values come in, numbered from 1; 0, the most frequent one, is the background."""
@@ -178,8 +174,8 @@ class _Seen:
 
     def _turn_coloured(self) -> None:
         self.coloured = True
-        self.pixels = Counter({_grey_colour(value): count for value, count in self.pixels.items()})
-        self.sets = [frozenset(_grey_colour(value) for value in found) for found in self.sets]
+        self.pixels = Counter({grey_colour(value): count for value, count in self.pixels.items()})
+        self.sets = [frozenset(grey_colour(value) for value in found) for found in self.sets]
 
 
 def _ground(seen: _Seen) -> tuple[int, list[int]]:
@@ -323,101 +319,6 @@ def _configured(config: DataConfig) -> Classes:
     kind = "colours" if coloured else "instances" if kind == "binary" and OTHER in values[1] else kind
     told = "; ".join(f"{', '.join(map(str, group))} is '{name}'" for name, group in zip(names, values, strict=True))
     return Classes(names, values, kind, f"Mask values as set: {told}.")
-
-
-def distinct(mask: Array) -> tuple[Array, Codes]:
-    """The different values of a mask (C, *spatial) as a mask of their own, and how many pixels have each, (n,).
-
-    The values are (1, 1, n), or (3, 1, n) uint8 for colours. Raises UlnaError for what cannot be a mask:
-    numbers that are not whole, more channels than colours have, colours of more than 8 bits.
-    """
-    codes, coloured = _codes(mask)
-    found, counts = _counted(codes)
-    values = np.stack([found >> bits & 255 for bits in (16, 8, 0)]).astype(np.uint8) if coloured else found[None]
-    return values[:, None], counts
-
-
-def _codes(mask: Array) -> tuple[Array, bool]:
-    """Whole numbers, (*spatial), one for each value or colour, and whether they stand for colours.
-
-    Alpha is ignored, equal channels are grey, colours are r·65536 + g·256 + b. Numbers keep their type where
-    it has 32 bits or less. Raises UlnaError for numbers that are not whole and for more channels than colours
-    have.
-    """
-    if len(mask) > 4:
-        raise UlnaError(f"the mask has {len(mask)} channels", hint="A mask has one, or three for colours.")
-    if mask.dtype.kind == "f":
-        whole = np.rint(mask)
-        if not np.array_equal(whole, mask):
-            strange = mask[whole != mask]
-            raise UlnaError(
-                f"the mask holds numbers that are not whole, like {float(strange.flat[0]):.6g}",
-                hint="Save the mask with one whole number a class.",
-            )
-        mask = whole.astype(np.int64)
-    if mask.dtype == bool or mask.itemsize > 4:
-        mask = mask.astype(np.int64)
-    colours = mask[:3] if len(mask) in (3, 4) else mask[:1]
-    if len(colours) == 1 or all(np.array_equal(colours[0], other) for other in colours[1:]):
-        return colours[0], False
-    most, least = colours.max(axis=0), colours.min(axis=0)
-    packed = colours[0].astype(np.int32 if mask.itemsize == 1 else np.int64)
-    spread = int(np.subtract(most, least, dtype=packed.dtype).max())
-    for channel in colours[1:]:
-        packed <<= 8
-        packed += channel
-    if spread <= SMEAR and len(_counted(packed)[0]) > MOST_COLOURS:
-        return _as_grey(mask), False  # a grey mask that JPEG has tinted
-    if int(most.max()) > 255:
-        raise UlnaError("the mask has colours of more than 8 bits", hint="Save it with 8 bits a colour.")
-    return packed, True
-
-
-def _counted(codes: Array) -> tuple[Codes, Codes]:
-    """The distinct codes in order, and how often each occurs."""
-    least, most = (int(codes.min()), int(codes.max())) if codes.size else (0, 0)
-    if least >= 0 and most < min(codes.size, STRIP):
-        counts = np.zeros(most + 1, np.int64)
-        for strip in _strips(codes):
-            counts += np.bincount(strip, minlength=most + 1)
-        found = np.flatnonzero(counts)
-        return found, counts[found]
-    parts = [np.unique(strip, return_counts=True) for strip in _strips(codes)]
-    found, places = np.unique(np.concatenate([part for part, _ in parts]), return_inverse=True)
-    counts = np.zeros(len(found), np.int64)
-    np.add.at(counts, places, np.concatenate([part for _, part in parts]))
-    return found.astype(np.int64), counts
-
-
-def _replaced(codes: Array, found: Codes, table: Array) -> Array:
-    """Codes with each of the distinct ones, `found`, replaced by what stands for it in `table`."""
-    if len(found) and found[0] >= 0 and found[-1] < 1 << 16:
-        every = np.zeros(found[-1] + 1, table.dtype)
-        every[found] = table
-        parts = [every[strip] for strip in _strips(codes)]
-    else:
-        parts = [table[np.searchsorted(found, strip)] for strip in _strips(codes)]
-    return np.concatenate(parts).reshape(codes.shape)
-
-
-def _strips(codes: Array) -> Iterator[Array]:
-    """A large mask part by part: numpy counts and looks up with 8 bytes a value, whatever the mask's type."""
-    flat = codes.reshape(-1)
-    for start in range(0, max(flat.size, 1), STRIP):
-        yield flat[start : start + STRIP]
-
-
-def _as_grey(mask: Array) -> Codes:
-    grey: Array = np.rint(mask[:3].mean(axis=0, dtype=np.float64))
-    return grey.astype(np.int64)
-
-
-def _grey_colours(codes: Array) -> Codes:
-    return codes.astype(np.int64) * 0x010101
-
-
-def _grey_colour(value: int) -> int:
-    return value * 0x010101
 
 
 def _parts(code: int) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ulna.classes import distinct
+from ulna.codes import distinct
 from ulna.dataset import Case, Problem, load_image, load_truth, merge_objects
 from ulna.errors import UlnaError
 from ulna.image import Array
