@@ -10,6 +10,7 @@ from ulna import run as runs
 from ulna.config import Config
 from ulna.dataset import Case
 from ulna.errors import UlnaError
+from ulna.report import write_report
 
 CASES = ((Case("a", ()), Case("b", ())), (Case("c", ()),))
 
@@ -28,6 +29,14 @@ def test_a_run_tells_what_it_began_with(tmp_path: Path) -> None:
     told = runs.words(run)
     assert (told["state"], told["seconds"], told["plan"]) == ("training", 3.5, ["words"])
     assert set(told["versions"]) >= {"ulna", "torch", "python"}
+
+
+def test_names_that_are_no_proper_text_are_kept(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    runs.begin(run, Config(), cases=((Case("M\udcfcller", ()),), ()))
+    assert runs.names(run) == (("M\udcfcller",), ())
+    assert "M\\udcfcller" in write_report(run).read_text("utf-8")
 
 
 def fails(run: Path, work: Callable[[], object], why: str) -> None:

@@ -35,7 +35,7 @@ class _Run:
     faults: list[str] = field(default_factory=list)
 
     def text(self, name: str) -> str:
-        return self._read(name, lambda data: data.decode("utf-8"), "")
+        return self._read(name, lambda data: data.decode("utf-8", "surrogateescape"), "")
 
     def words(self, name: str) -> dict[str, Any]:
         return self._read(name, _json, {})
@@ -70,7 +70,7 @@ def write_report(run: Path) -> Path:
     page = _template(_content(found))
     path = run / NAME
     with appears_whole(path) as beside:
-        beside.write_text(page, encoding="utf-8")
+        beside.write_text(page, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8
     return path
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from ulna.config import Config
-from ulna.dataset import Case
+from ulna.dataset import Case, write_names
 from ulna.errors import UlnaError
 from ulna.formats.whole import appears_whole, cannot_write, is_half_written
 
@@ -91,7 +91,7 @@ def begin(run: Path, config: Config, *, cases: Sequence[Sequence[Case]], **facts
     """Write the resolved configuration, the lists of cases, and `run.json`, which makes the folder a run."""
     put(run / CONFIG, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     for name, listed in zip(LISTS, cases, strict=True):
-        put(run / name, "".join(f"{case.name}\n" for case in listed))
+        write_names(run / name, listed)
     note(
         run,
         state="training",
@@ -181,7 +181,7 @@ def names(run: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     listed: list[tuple[str, ...]] = []
     for name in LISTS:
         try:
-            listed.append(tuple((run / name).read_text("utf-8").splitlines()))
+            listed.append(tuple((run / name).read_text("utf-8", "surrogateescape").splitlines()))
         except (OSError, ValueError) as error:
             raise _unreadable(run / name, error) from None
     return listed[0], listed[1]
