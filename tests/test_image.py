@@ -43,6 +43,12 @@ def test_a_source_says_where_it_lies() -> None:
     assert sorted([Source(Path("b")), Source(Path("a"))])[0].path == Path("a")
 
 
+def test_a_member_that_windows_packed_has_a_name_without_folders() -> None:
+    source = Source(Path("data.zip"), ("images\\a.b.PNG",))
+    assert (source.name, source.stem, source.suffix) == ("a.b.PNG", "a.b", ".png")
+    assert Source(Path("data.zip"), ("a.zip", "masks\\a.png"), page=1).stem == "a_0001"
+
+
 @pytest.mark.parametrize("kind", [UlnaError, ReadError, WriteError])
 def test_an_error_says_what_where_and_what_to_do(kind: type[UlnaError]) -> None:
     error = kind("is broken", where=Path("a.png"), hint="Mend it.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,8 @@ class Source:
     @property
     def name(self) -> str:
         """The file's own name with its suffix, without folders."""
-        return Path(self.inside[-1]).name if self.inside else self.path.name
+        # Some zips from Windows have backslashes between folders, which part nothing on other systems.
+        return PurePosixPath(self.inside[-1].replace("\\", "/")).name if self.inside else self.path.name
 
     @property
     def stem(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from ulna.dataset import Dataset
+from ulna.dataset import Dataset, load_image
 from ulna.errors import UlnaError
 from ulna.layouts import find_cases, find_images, read_dataset
 
@@ -262,6 +262,16 @@ def test_an_archive_with_a_name_that_leads_out_is_refused(tmp_path: Path) -> Non
     for look in (read_dataset, find_images):
         with pytest.raises(UlnaError, match="leads out of it"):
             look(tmp_path / "a.zip")
+
+
+def test_a_zip_that_windows_packed_is_read_as_any_other(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("images\\a.png", IMAGE)
+        archive.writestr("masks\\a.png", MASK)
+    found = read_dataset(tmp_path / "a.zip")
+    assert told(found) == {"a": ["a.png", "a.png"]}
+    assert not found.problems
+    assert load_image(found.cases[0]).shape == (8, 9)
 
 
 def test_images_alone_for_prediction(tmp_path: Path) -> None:
