@@ -9,8 +9,34 @@ from PIL import Image as Pillow
 
 import ulna
 from typed import all_files
+from ulna import network as networks
+from ulna.classes import understand
+from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.jobs.predict import predict
+from ulna.model import Model
+from ulna.modelfile import Saved
+
+
+@pytest.fixture
+def untrained() -> Model:
+    """Makes masks of nothing; enough to see which files they go to."""
+    return make_model(channels=1)
+
+
+def make_model(*, channels: int) -> Model:
+    config = Config.parse({"data": {"channels": channels}, "network": {"widths": [4, 8]}})
+    classes = understand([np.array([[[0, 255]]])], config.data)
+    return Model(Saved(networks.build(config.network, channels, 1).eval(), config, classes, outputs=1))
+
+
+def grey(path: Path, *, pages: int = 1) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = np.random.default_rng(0).integers(0, 255, (pages, 20, 24), dtype=np.uint8)
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, array, photometric="minisblack")
+    else:
+        Pillow.fromarray(array[0]).save(path)
 
 
 def test_masks_suit_their_images(run: Path, tmp_path: Path) -> None:
@@ -51,3 +77,30 @@ def test_two_images_of_one_name_get_two_masks(run: Path, tmp_path: Path) -> None
         Pillow.new("L", (20, 20)).save(tmp_path / "in" / name)
     done = predict(run, tmp_path / "in", out=tmp_path / "out")
     assert len(set(done.masks)) == len(all_files(tmp_path / "out")) == 2
+
+
+def test_a_pattern_over_sub_folders_writes_a_mask_for_each(untrained: Model, tmp_path: Path) -> None:
+    for name in ("p1/image.png", "p2/image.png"):
+        grey(tmp_path / "patients" / name)
+    done = predict(untrained, str(tmp_path / "patients" / "*" / "image.png"), out=tmp_path / "out")
+    assert [path.relative_to(tmp_path / "out").as_posix() for path in done.masks] == ["p1/image.png", "p2/image.png"]
+    assert {"p1/image.png", "p2/image.png"} < all_files(tmp_path / "out")
+
+
+def test_two_masks_never_go_to_one_file(untrained: Model, tmp_path: Path) -> None:
+    for name in ("a.png", "A.png"):
+        grey(tmp_path / "in" / name)
+    if len(list((tmp_path / "in").iterdir())) == 1:
+        pytest.skip("this system takes them for one file")
+    with pytest.raises(UlnaError, match=r"masks in one file: .*[aA]\.png and .*[aA]\.png"):
+        predict(untrained, tmp_path / "in", out=tmp_path / "out", overwrite=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stack_beside_an_image_of_its_name(untrained: Model, tmp_path: Path) -> None:
+    grey(tmp_path / "in" / "a.tif", pages=2)
+    grey(tmp_path / "in" / "a.png")
+    grey(tmp_path / "in" / "b_0000.tif", pages=2)
+    done = predict(untrained, tmp_path / "in", out=tmp_path / "out")
+    assert [path.name for path in done.masks] == ["a.png.png", "a.tif.tif", "b_0000.tif"]
+    assert tifffile.imread(done.masks[1]).shape == (2, 20, 24)

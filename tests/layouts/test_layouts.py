@@ -285,6 +285,24 @@ def test_images_alone_for_prediction(tmp_path: Path) -> None:
     assert len(find_images(pack(tmp_path / "plain", tmp_path / "plain.zip"))) == 5
 
 
+def test_a_pattern_over_sub_folders_tells_images_of_one_name_apart(tmp_path: Path) -> None:
+    lay(tmp_path, "patients/p1/image.png", "patients/p2/image.png", "patients/p2/._image.png", "patients/.p3/image.png")
+    names = [case.name for case in find_cases(str(tmp_path / "patients" / "*" / "*.png"))]
+    assert names == ["p1/image", "p2/image"]
+    assert [case.name for case in find_cases(str(tmp_path / "**" / "image.*"))] == [f"patients/{name}" for name in names]
+
+
+def test_names_that_differ_in_case_alone_are_told_apart(tmp_path: Path) -> None:
+    place = lay(tmp_path, "p1/IMG.png", "p2/img.png", "p2/b.png")
+    assert [case.name for case in find_cases(place)] == ["p1/IMG", "b", "p2/img"]
+
+
+def test_two_stars_within_a_name(tmp_path: Path) -> None:
+    lay(tmp_path, "scans/a.png")
+    with pytest.raises(UlnaError, match=r"whole folders(.|\n)*Write .*\*\*/\*\.png"):
+        find_cases(str(tmp_path / "scans" / "**.png"))
+
+
 def test_masks_are_no_images_for_prediction(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.png", "images/b.png", "masks/a.png")
     assert [source.name for source in find_images(tmp_path)] == ["a.png", "b.png"]

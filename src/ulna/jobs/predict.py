@@ -102,12 +102,23 @@ def _jobs(images: str | Path, cases: str | Path | Sequence[str] | None) -> list[
 
 def _name(pages: Sequence[Case]) -> str:
     """The case's name; for a stack that without the number of the page."""
-    first, source = pages[0].name, pages[0].images[0]
-    return first if source.page is None else first.removesuffix(source.stem) + Path(source.name).stem
+    first, page = pages[0].name, pages[0].images[0].page
+    return first if page is None else first.removesuffix(f"_{page:04d}")
 
 
 def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
     targets = [_target(folder, job) for job in jobs]
+    same: dict[str, list[str]] = {}
+    for target, job in zip(targets, jobs, strict=True):
+        # Windows and macOS take `A.png` and `a.png` for one file.
+        same.setdefault(str(target).casefold(), []).append(str(job.pages[0].images[0]))
+    several = next((images for images in same.values() if len(images) > 1), None)
+    if several:
+        raise UlnaError(
+            f"two images would have their masks in one file: {several[0]} and {several[1]}",
+            where=folder,
+            hint="Rename one of the images, or predict them in two calls with an --out for each.",
+        )
     inputs = {
         source.path.resolve() for job in jobs for page in job.pages for source in page.images if not source.inside
     }

@@ -13,7 +13,7 @@ from ulna.errors import UlnaError
 from ulna.formats.archive import is_archive
 from ulna.image import Source
 from ulna.layouts import beside, bowl, content, pairs
-from ulna.layouts.listing import Entry, Listing, list_place, natural
+from ulna.layouts.listing import Entry, Listing, is_junk, list_place, natural
 from ulna.layouts.making import Draft, make_cases
 from ulna.layouts.matching import words
 
@@ -66,19 +66,20 @@ def find_cases(place: str | Path) -> tuple[Case, ...]:
     """All images of a place as cases, with their masks where it has some; for prediction.
 
     `place` is a data set as `read_dataset` takes it (its masks are then no images), or any image file,
-    folder, zip or glob pattern. A stack of pages is one case a page, in one group.
+    folder, zip or glob pattern. A stack of pages is one case a page, in one group. Raises UlnaError where there
+    is no image.
     """
     text = str(place)
     if not Path(place).exists() and any(character in text for character in "*?["):
-        matched = sorted(_glob(text), key=lambda path: natural(str(path)))
-        listings = [_single(path) for path in matched if path.is_file() and formats.recognises(Source(path))]
+        entries = _glob(text)
     else:
         path = _existing(place)
         found = None if path.is_file() and not is_archive(Source(path)) else _dataset(path)
         if found is not None:
             return found.cases
-        listings = [_single(path)] if path.is_file() and not is_archive(Source(path)) else [list_place(Source(path))]
-    cases, _ = make_cases([Draft((entry,)) for listing in listings for entry in listing.images])
+        single = path.is_file() and not is_archive(Source(path))
+        entries = (_single(path),) if single else list_place(Source(path)).images
+    cases, _ = make_cases([Draft((entry,)) for entry in entries])
     if not cases:
         raise UlnaError("there is no image here", where=place, hint=_suffixes())
     return cases
@@ -129,18 +130,31 @@ def _existing(place: str | Path) -> Path:
     raise UlnaError("there is no such folder or file", where=place, hint=hint)
 
 
-def _glob(pattern: str) -> list[Path]:
-    """The files that a pattern names; the part before the first wildcard is the folder to look in."""
+def _glob(pattern: str) -> list[Entry]:
+    """The images that a pattern names, in natural order; the part before the first wildcard is the place."""
     parts = Path(pattern).parts
+    for part in parts:
+        if "**" in part and part != "**":
+            raise UlnaError(
+                "'**' stands for whole folders and must be alone between two slashes",
+                where=pattern,
+                hint=f"Write {pattern.replace('**', '**/*', 1)} for files in all sub-folders too.",
+            )
     first = next(i for i, part in enumerate(parts) if any(character in part for character in "*?["))
-    return list(Path(*parts[:first]).glob("/".join(parts[first:])))
+    place = Path(*parts[:first])
+    entries = [
+        Entry(path.relative_to(place).parts[:-1], Source(path))
+        for path in place.glob("/".join(parts[first:]))
+        if not is_junk(path.relative_to(place).parts) and formats.recognises(Source(path)) and path.is_file()
+    ]
+    return sorted(entries, key=lambda entry: natural(entry.path))
 
 
-def _single(path: Path) -> Listing:
+def _single(path: Path) -> Entry:
     source = Source(path)
     if not formats.recognises(source):
         raise UlnaError("is no image of a kind that is known here", where=path, hint=_suffixes())
-    return Listing(source, (Entry((), source),))
+    return Entry((), source)
 
 
 def _suffixes() -> str:

@@ -50,7 +50,7 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
 def list_place(place: Source) -> Listing:
     """List a folder with all its sub-folders, or an archive. Raises UlnaError for bad archives."""
     found = _in_archive(place) if place.inside or not place.path.is_dir() else _in_folder(place.path)
-    found = [(folders, source) for folders, source in found if not _junk((*folders, source.name))]
+    found = [(folders, source) for folders, source in found if not is_junk((*folders, source.name))]
     found.sort(key=lambda pair: (natural("/".join(pair[0])), natural(pair[1].name)))
     images = tuple(Entry(folders, source) for folders, source in found if formats.recognises(source))
     return Listing(place, images, tuple(source for _, source in found if is_archive(source)))
@@ -73,11 +73,12 @@ def _in_folder(root: Path) -> list[tuple[tuple[str, ...], Source]]:
             below.clear()  # a link that leads back up
             continue
         seen.add(real)
-        below[:] = [name for name in below if not _junk((name,))]
+        below[:] = [name for name in below if not is_junk((name,))]
         folders = Path(folder).relative_to(root).parts
         found += [(folders, Source(Path(folder) / name)) for name in files]
     return found
 
 
-def _junk(parts: tuple[str, ...]) -> bool:
+def is_junk(parts: tuple[str, ...]) -> bool:
+    """Whether a file at this path is hidden, or of those that systems leave behind."""
     return any(part.startswith(".") or part.casefold() in JUNK for part in parts)

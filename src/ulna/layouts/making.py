@@ -101,13 +101,16 @@ def _page(sources: tuple[Source, ...], page: int) -> tuple[Source, ...]:
 
 
 def _names(found: Sequence[Draft]) -> list[str]:
-    """Stems; where one repeats, its cases are named by their paths; where that repeats, with suffix."""
+    """Stems; where one repeats, its cases are named by their paths; where that repeats, with suffix.
+
+    `IMG` and `img` count as the same: masks are named after cases, and many systems take them for one file.
+    """
     first = [draft.images[0] for draft in found]
     stems = [_stem(draft) for draft in found]
     paths = ["/".join((*entry.folders, stem)) for entry, stem in zip(first, stems, strict=True)]
-    often, again = Counter(stems), Counter(paths)
+    often, again = (Counter(name.casefold() for name in names) for names in (stems, paths))
     return [
-        stem if often[stem] == 1 else path if again[path] == 1 else entry.path
+        stem if often[stem.casefold()] == 1 else path if again[path.casefold()] == 1 else entry.path
         for entry, stem, path in zip(first, stems, paths, strict=True)
     ]
 
