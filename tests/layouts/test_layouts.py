@@ -176,6 +176,35 @@ def test_kaggles_outer_archive(tmp_path: Path, outer: str) -> None:
     assert "left out: stage1_solution.csv.zip, stage1_test.zip" in found.sentence
 
 
+def test_images_are_predicted_and_not_the_training_set_beside_them(tmp_path: Path) -> None:
+    place = lay(tmp_path / "scans", "s1.png", "s2.png")
+    pack(lay(tmp_path / "old", "images/a.png", "masks/a.png"), place / "old_training.zip")
+    assert [case.name for case in find_cases(place)] == ["s1", "s2"]
+    assert [case.name for case in find_cases(place / "old_training.zip")] == ["a"]
+    assert [case.name for case in find_cases(pack(place, tmp_path / "all.zip"))] == ["s1", "s2"]
+
+
+def test_what_lies_beside_a_data_set_is_said_to_be_left_out(tmp_path: Path) -> None:
+    packed = pack(lay(tmp_path / "one", "images/a.png", "masks/a.png"), tmp_path / "one.zip")
+    place = lay(tmp_path / "scans", "s1.png", "s2.png")
+    packed.rename(place / "training.zip")
+    found = read_dataset(place)
+    assert list(told(found)) == ["a"]
+    assert [(p.what, p.where, p.severity) for p in found.problems] == [
+        (
+            "2 images beside 'training.zip' left out: only what lies in the zip has masks",
+            ("s1.png", "s2.png"),
+            "warning",
+        )
+    ]
+    pack(tmp_path / "one", tmp_path / "one" / "more.zip")
+    found = read_dataset(tmp_path / "one")
+    assert list(told(found)) == ["a"]
+    assert [(p.what, p.where, p.severity) for p in found.problems] == [
+        ("1 zip beside the images was not looked into", ("more.zip",), "note")
+    ]
+
+
 def stack(path: Path, pages: int, **options: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     tifffile.imwrite(path, RNG.integers(0, 2, (pages, 6, 7)).astype(np.uint8), photometric="minisblack", **options)
@@ -289,7 +318,9 @@ def test_a_pattern_over_sub_folders_tells_images_of_one_name_apart(tmp_path: Pat
     lay(tmp_path, "patients/p1/image.png", "patients/p2/image.png", "patients/p2/._image.png", "patients/.p3/image.png")
     names = [case.name for case in find_cases(str(tmp_path / "patients" / "*" / "*.png"))]
     assert names == ["p1/image", "p2/image"]
-    assert [case.name for case in find_cases(str(tmp_path / "**" / "image.*"))] == [f"patients/{name}" for name in names]
+    assert [case.name for case in find_cases(str(tmp_path / "**" / "image.*"))] == [
+        f"patients/{name}" for name in names
+    ]
 
 
 def test_names_that_differ_in_case_alone_are_told_apart(tmp_path: Path) -> None:

@@ -43,14 +43,15 @@ LAYOUTS: tuple[Layout, ...] = (
 def read_dataset(place: str | Path) -> Dataset:
     """Find out how images and masks lie in a folder or zip, and list them as cases.
 
-    A zip within the zip, or within the folder, is looked into as well (Kaggle's outer zip); of several the
-    one for training is taken, and the sentence says so. Images without masks and masks without images become
-    problems. Raises UlnaError if the place does not exist or holds no layout that is known.
+    Where no layout fits the place itself, zips within it are looked into (Kaggle's outer zip); of several the
+    one for training is taken, and the sentence says so. Images without masks, masks without images, and images
+    and zips that were passed over become problems. Raises UlnaError if the place does not exist or holds no
+    layout that is known.
     """
     path = _existing(place)
     if path.is_file() and not is_archive(Source(path)):
         raise UlnaError("is one file, not a data set", where=path, hint="Name the folder or zip that holds it.")
-    found = _dataset(path)
+    found = _understood(list_place(Source(path)), depth=2)
     if found is None:
         raise _unknown(Path(place))
     with_truth = tuple(case for case in found.cases if case.truth)
@@ -66,19 +67,23 @@ def find_cases(place: str | Path) -> tuple[Case, ...]:
     """All images of a place as cases, with their masks where it has some; for prediction.
 
     `place` is a data set as `read_dataset` takes it (its masks are then no images), or any image file,
-    folder, zip or glob pattern. A stack of pages is one case a page, in one group. Raises UlnaError where there
-    is no image.
+    folder, zip or glob pattern. Zips within a place are looked into only if it holds no images itself: an old
+    training set beside scans is not what is to be predicted. A stack of pages is one case a page, in one group.
+    Raises UlnaError where there is no image.
     """
     text = str(place)
     if not Path(place).exists() and any(character in text for character in "*?["):
         entries = _glob(text)
     else:
         path = _existing(place)
-        found = None if path.is_file() and not is_archive(Source(path)) else _dataset(path)
-        if found is not None:
-            return found.cases
-        single = path.is_file() and not is_archive(Source(path))
-        entries = (_single(path),) if single else list_place(Source(path)).images
+        if path.is_file() and not is_archive(Source(path)):
+            entries = [_single(path)]
+        else:
+            listing = list_place(Source(path))
+            found = _understood(replace(listing, archives=()) if listing.images else listing, depth=2)
+            if found is not None:
+                return found.cases
+            entries = list(listing.images)
     cases, _ = make_cases([Draft((entry,)) for entry in entries])
     if not cases:
         raise UlnaError("there is no image here", where=place, hint=_suffixes())
@@ -90,15 +95,11 @@ def find_images(place: str | Path) -> tuple[Source, ...]:
     return tuple(source for case in find_cases(place) for source in case.images)
 
 
-def _dataset(path: Path) -> Dataset | None:
-    return _understood(list_place(Source(path)), depth=2)
-
-
 def _understood(listing: Listing, *, depth: int) -> Dataset | None:
     """The data set of a listing, or of an archive within it; None if no layout recognises any."""
     for layout in LAYOUTS:
         if layout.recognises(listing):
-            return _paged(layout.cases(listing))
+            return _with_notes(_paged(layout.cases(listing)), listing)
     if not depth:
         return None
     for archive in sorted(listing.archives, key=lambda source: "train" not in words(source.stem)):
@@ -106,8 +107,27 @@ def _understood(listing: Listing, *, depth: int) -> Dataset | None:
         if found is not None:
             others = [source.name for source in listing.archives if source != archive]
             left = f", left out: {', '.join(others)}" if others else ""
-            return replace(found, sentence=f"{found.sentence}; read from '{archive.name}' within{left}")
+            found = replace(found, sentence=f"{found.sentence}; read from '{archive.name}' within{left}")
+            return _with_warning(found, listing, archive)
     return None
+
+
+def _with_notes(found: Dataset, listing: Listing) -> Dataset:
+    """The data set, and which archives beside it were not looked into."""
+    if not listing.archives:
+        return found
+    names = tuple(source.name for source in listing.archives)
+    what = "1 zip beside the images was" if len(names) == 1 else f"{len(names)} zips beside the images were"
+    return replace(found, problems=(*found.problems, Problem(f"{what} not looked into", names, "note")))
+
+
+def _with_warning(found: Dataset, listing: Listing, archive: Source) -> Dataset:
+    """The data set of an archive, and which images beside the archive are no part of it."""
+    if not listing.images:
+        return found
+    count = "1 image" if len(listing.images) == 1 else f"{len(listing.images)} images"
+    what = f"{count} beside '{archive.name}' left out: only what lies in the zip has masks"
+    return replace(found, problems=(*found.problems, Problem(what, tuple(entry.path for entry in listing.images))))
 
 
 def _paged(found: Dataset) -> Dataset:
