@@ -69,6 +69,12 @@ def test_objects_of_another_size_are_named(tmp_path: Path) -> None:
         load_truth(case)
 
 
+def test_an_object_of_several_pages_is_refused(tmp_path: Path) -> None:
+    pages = saved(tmp_path / "a.tif", np.ones((1, 3, 4, 5), np.uint8))
+    with pytest.raises(UlnaError, match=r"a\.tif: this file of one object has 3 pages"):
+        load_truth(Case("cells", (pages,), (pages, pages), objects=True))
+
+
 def test_modalities_are_stacked(tmp_path: Path) -> None:
     one, two = np.full((1, 4, 5), 1, np.uint8), np.full((3, 4, 5), 2, np.uint16)
     case = Case("a", (saved(tmp_path / "1.png", one), saved(tmp_path / "2.png", two)))

@@ -122,12 +122,19 @@ def merge_objects(case: Case) -> tuple[Array, int]:
     """One label map of many files of one object each, and how many pixels two objects claim.
 
     Returns (1, Y, X) int32, where the k-th file's object is k, counted from 1, and 0 is background. A pixel
-    that several files claim belongs to the first of them. Raises UlnaError where sizes differ.
+    that several files claim belongs to the first of them. Raises UlnaError where sizes differ, or a file has
+    several pages.
     """
     labels: Array = np.empty((0, 0), np.int32)
     overlapping = 0
     for number, source in enumerate(case.truth, start=1):
         mask = formats.read(source).array
+        if mask.ndim != 3:
+            raise UlnaError(
+                f"this file of one object has {mask.shape[1]} pages",
+                where=source,
+                hint="Save each page as a file of its own, or the objects of all pages as one stack of masks.",
+            )
         inside: Array = (mask != 0).any(axis=0) if len(mask) > 1 else mask[0] != 0
         if number == 1:
             labels = np.zeros(inside.shape, np.int32)

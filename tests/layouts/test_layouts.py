@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from ulna.dataset import Dataset, load_image
+from ulna.dataset import Dataset, load_image, load_truth
 from ulna.errors import UlnaError
 from ulna.layouts import find_cases, find_images, read_dataset
 
@@ -153,6 +153,41 @@ def test_one_file_an_object(tmp_path: Path, prefix: str, packed: bool) -> None:
     assert all(case.objects for case in found.cases)
     assert [case.group for case in found.cases] == ["id1", "id2"]
     assert "2 images with 4 masks, one file an object" in found.sentence
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("p1/images/a.png", "p1/masks/a_mask.png", "p2/images/b.png", "p2/masks/b_mask.png"),
+        ("p1/image/scan.png", "p1/label/seg.png", "p2/image/scan.png", "p2/label/seg.png"),
+        ("d/train/images/a.png", "d/train/masks/a_mask.png", "d/val/images/b.png", "d/val/masks/b_mask.png"),
+        ("id1/images/id1.png", "id1/masks/0f3c.png", "id2/images/id2.png", "id2/masks/77ab.png"),
+    ],
+)
+def test_one_mask_an_image_is_no_object_but_has_its_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
+    place = lay(tmp_path, *names)
+    classes = np.arange(72, dtype=np.uint8).reshape(8, 9) % 4
+    images, masks = names[::2], names[1::2]
+    for mask in masks:
+        (place / mask).write_bytes(imagecodecs.png_encode(classes))
+    found = read_dataset(place)
+    expected = [[Path(image).name, Path(mask).name] for image, mask in zip(images, masks, strict=True)]
+    assert sorted(told(found).values()) == sorted(expected)
+    assert not any(case.objects for case in found.cases)
+    assert not found.problems
+    assert np.unique(load_truth(found.cases[0]).array).tolist() == [0, 1, 2, 3]
+
+
+def test_a_stack_in_folders_of_its_own_is_no_object(tmp_path: Path) -> None:
+    for name in ("isbi/images/train-volume.tif", "isbi/labels/train-labels.tif"):
+        stack(tmp_path / "data" / name, 3)
+    found = read_dataset(pack(tmp_path / "data", tmp_path / "isbi.zip"))
+    assert [(case.truth[0].page, case.objects) for case in found.cases] == [(0, False), (1, False), (2, False)]
+
+
+def test_the_only_files_of_a_place_need_names_that_agree(tmp_path: Path) -> None:
+    with pytest.raises(UlnaError, match="no images with masks"):
+        read_dataset(lay(tmp_path, "images/a.png", "masks/c.png"))
 
 
 def test_the_bowls_images_without_masks_are_named(tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ Folders = tuple[str, ...]
 
 
 def recognises(listing: Listing) -> str | None:
-    """A sentence if a folder of images holds one image, and its neighbour masks of other names."""
+    """A sentence if each folder of images holds one image, and the folder of masks beside it several, at least once.
+
+    One mask an image is a usual mask with classes of its own, whatever it is named: that is for pairs to read.
+    """
     found = _found(listing)
-    if not any(draft.truth for draft in found):
+    if not any(len(draft.truth) > 1 for draft in found) or any(len(draft.images) > 1 for draft in found):
         return None
-    alike = all(len(draft.truth) == 1 and _same(draft) for draft in found if draft.truth)
-    if alike or any(len(draft.images) > 1 for draft in found):
-        return None  # one mask an image, of the same name: pairs
     objects = sum(len(draft.truth) for draft in found)
     return (
         f"{sum(bool(draft.truth) for draft in found)} images with {objects:,} masks, one file an object "
@@ -53,7 +53,3 @@ def _found(listing: Listing) -> Sequence[Draft]:
 
 def _role(entry: Entry) -> str:
     return folder_role(entry.folders[-1]) if entry.folders else ""
-
-
-def _same(draft: Draft) -> bool:
-    return draft.truth[0].stem == draft.images[0].stem

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from ulna.dataset import Dataset
 from ulna.layouts.listing import Entry, Listing
 from ulna.layouts.making import drafts, left_over, make_cases
@@ -15,11 +18,7 @@ def recognises(listing: Listing) -> str | None:
     pairing, (images, masks) = _pairing(listing)
     if not pairing.pairs:
         return None
-    return (
-        f"{len(pairing.pairs)} images in '{images}' with masks of the same names in '{masks}'"
-        if images and masks
-        else None
-    )
+    return f"{len(pairing.pairs)} images in '{images}' with their masks in '{masks}'" if images and masks else None
 
 
 def cases(listing: Listing) -> Dataset:
@@ -41,8 +40,33 @@ def _pairing(listing: Listing) -> tuple[Pairing, tuple[str, str]]:
     if not by_role["image"]:  # `train/a.jpg` and `train_masks/a_mask.gif`, or `a.png` and `masks/a.png`
         by_role["image"] = by_role[""]
         names["image"] = {entry.folders[-1] if entry.folders else "." for entry in by_role[""]}
-    pairing = pair(by_role["image"], by_role["mask"], _shared)
+    pairing = _with_lone(pair(by_role["image"], by_role["mask"], _shared), by_role["image"], by_role["mask"])
     return pairing, (", ".join(sorted(names["image"])), ", ".join(sorted(names["mask"])))
+
+
+def _with_lone(pairing: Pairing, images: Sequence[Entry], masks: Sequence[Entry]) -> Pairing:
+    """The pairing, and joined whatever their names: the only image and the only mask of a case's own folder.
+
+    `p1/image/scan.png` and `p1/label/seg.png`; files right in the place itself need names that agree.
+    """
+    by_folder: dict[tuple[str, ...], tuple[list[Entry], list[Entry]]] = defaultdict(lambda: ([], []))
+    for side, entries in enumerate((images, masks)):
+        for entry in entries:
+            place = _place(entry)
+            if place:
+                by_folder[entry.folders[:place]][side].append(entry)
+    loose = {*pairing.images, *pairing.masks}
+    lone = [
+        ((found[0],), of_it[0])
+        for found, of_it in by_folder.values()
+        if len(found) == len(of_it) == 1 and found[0] in loose and of_it[0] in loose
+    ]
+    joined = {entry for (image,), mask in lone for entry in (image, mask)}
+    return Pairing(
+        (*pairing.pairs, *lone),
+        tuple(entry for entry in pairing.images if entry not in joined),
+        tuple(entry for entry in pairing.masks if entry not in joined),
+    )
 
 
 def _place(entry: Entry) -> int | None:
