@@ -44,6 +44,12 @@ def case(folder: Path, name: str, size: tuple[int, int], *, group: str = "", cha
 CLASSES = understand([np.array([[[0, 255]]])], CONFIG)
 
 
+def test_a_case_that_lacks_a_modality_costs_the_others_none(tmp_path: Path, cases: list[Case]) -> None:
+    two = Case("two", (*cases[0].images, *cases[0].truth), cases[0].truth)
+    with pytest.raises(UlnaError, match="two: the image has 2 channels, the network takes 1"):
+        build(tmp_path / "cache", [two, *cases], config=CONFIG, classes=CLASSES)
+
+
 def test_what_goes_in_comes_out(tmp_path: Path, cases: list[Case]) -> None:
     cache = build(tmp_path / "cache", cases, config=CONFIG, classes=CLASSES)
     assert len(cache) == 4

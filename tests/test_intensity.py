@@ -120,6 +120,18 @@ def test_channels_are_made_to_suit() -> None:
             to_channels(array, channels)
 
 
+def test_a_channel_is_neither_invented_nor_lost() -> None:
+    grey = RNG.integers(0, 255, (1, 3, 4)).astype(np.uint8)
+    for channels in (2, 4, 5):
+        with pytest.raises(UlnaError, match=rf"has 1 channel, the network takes {channels}\n.*case_0000\.png"):
+            to_channels(grey, channels)
+    modalities = np.concatenate([grey, grey + 1])
+    with pytest.raises(UlnaError, match="has 2 channels, the network takes 1"):
+        to_channels(modalities, 1, alpha=False)
+    with pytest.raises(UlnaError, match="has 4 channels, the network takes 3"):
+        to_channels(np.concatenate([modalities, modalities]), 3, alpha=False)
+
+
 def test_channels_of_a_mixed_data_set() -> None:
     assert [common_channels(c) for c in ([1, 1], [1, 3], [3, 4], [1, 2], [5], [4])] == [1, 3, 3, 1, 5, 4]
     for mixture in ([1, 5], [], [2, 7]):

@@ -160,7 +160,7 @@ def _load(case: Case, config: DataConfig, classes: Classes) -> tuple[Array, Arra
         raise UlnaError(f"image and mask differ in size: {sizes}", where=case.name)
     try:
         if config.channels:
-            read = to_channels(read, config.channels)
+            read = to_channels(read, config.channels, alpha=len(case.images) == 1)
         indices = classes.apply(truth)
     except UlnaError as error:
         raise UlnaError(error.what, where=error.where or case.name, hint=error.hint) from None

@@ -18,6 +18,7 @@ LOW, HIGH = 1.0, 99.8  # percentiles that become 0 and 1, as in CSBDeep and Star
 LOOSE = (-1.0, 3.0)  # what lies far outside is clipped: one hot pixel must not fill the range of bf16
 LEAST = 0.1  # share of the image's range that a channel's own is at least taken for
 SAMPLE = 1_000_000
+COLOURS = 3
 
 
 def normalise(array: Array, how: str) -> Floats:
@@ -57,38 +58,42 @@ def normalise(array: Array, how: str) -> Floats:
     raise UlnaError(f"there is no normalisation '{how}'", hint=f"Known: {known}.")
 
 
-def to_channels(array: Array, channels: int) -> Array:
+def to_channels(array: Array, channels: int, *, alpha: bool = True) -> Array:
     """The image (C, *spatial) with `channels` channels, without inventing or losing anything.
 
-    One grey channel is repeated, equal channels become one, a fourth channel (alpha that varies) after three
-    is dropped (so is a second after one). Raises UlnaError otherwise.
+    One grey channel is repeated to the three of colour, equal channels become one, a fourth channel (alpha that
+    varies) after three is dropped (so is a second after one). `alpha` is False for an image of several files:
+    its last channel is a modality, and is not dropped. Raises UlnaError for all else.
     """
     have = len(array)
     if have == channels:
         return array
-    if have == 1:
+    if have == 1 and channels == COLOURS:
         return np.repeat(array, channels, axis=0)
-    colours = array[: have - 1] if have in (2, 4) else array
+    colours = array[: have - 1] if alpha and have in (2, 4) else array
     if len(colours) == channels:
         return colours
     if channels == 1 and all(np.array_equal(colours[0], other) for other in colours[1:]):
         return colours[:1]
+    hint = "Convert the image to the channels of the training images, or train on images like this one."
+    if have < channels:
+        hint += " Files of one channel each are one image if they are named case_0000.png, case_0001.png and so on."
     raise UlnaError(
-        f"the image has {have} channels, the network takes {channels}",
-        hint="Convert the image to the channels of the training images, or train on images like this one.",
+        f"the image has {'1 channel' if have == 1 else f'{have} channels'}, the network takes {channels}", hint=hint
     )
 
 
 def common_channels(counts: Iterable[int]) -> int:
     """How many channels suit images of these numbers of channels: grey beside colour makes colour.
 
-    Alpha channels that vary (2 and 4 beside other numbers) do not count. Raises UlnaError for other mixtures.
+    Alpha channels that vary (2 and 4 beside other numbers) do not count; where they are no alpha but modalities,
+    `to_channels` then refuses to drop them. Raises UlnaError for other mixtures.
     """
     found = set(counts)
     if len(found) == 1:
         return found.pop()
     if found and found <= {1, 2, 3, 4}:
-        return 3 if found & {3, 4} else 1
+        return COLOURS if found & {3, 4} else 1
     raise UlnaError(
         f"the images have {', '.join(map(str, sorted(found))) or 'no'} channels, which do not go together",
         hint="Train on images of one kind.",

@@ -104,3 +104,24 @@ def test_a_stack_beside_an_image_of_its_name(untrained: Model, tmp_path: Path) -
     done = predict(untrained, tmp_path / "in", out=tmp_path / "out")
     assert [path.name for path in done.masks] == ["a.png.png", "a.tif.tif", "b_0000.tif"]
     assert tifffile.imread(done.masks[1]).shape == (2, 20, 24)
+
+
+def test_modalities_are_predicted_together(tmp_path: Path) -> None:
+    for name in ("a_0000.png", "a_0001.png", "b.png"):
+        grey(tmp_path / "in" / name)
+    for k in range(2):
+        grey(tmp_path / "in" / f"s_{k:04d}.tif", pages=3)
+    done = predict(make_model(channels=2), tmp_path / "in", out=tmp_path / "out")
+    assert [path.name for path in done.masks] == ["a.png", "s.tif"]
+    assert tifffile.imread(done.masks[1]).shape == (3, 20, 24)
+    assert [name for name, _ in done.failed] == ["b"]
+    assert "1 channel, the network takes 2" in done.failed[0][1]
+
+
+def test_a_modality_is_not_dropped_as_if_it_were_alpha(untrained: Model, tmp_path: Path) -> None:
+    for name in ("images/a_0000.png", "images/a_0001.png", "masks/a.png"):
+        grey(tmp_path / "in" / name)
+    other = np.asarray(Pillow.open(tmp_path / "in" / "images" / "a_0000.png")) // 2
+    Pillow.fromarray(other).save(tmp_path / "in" / "images" / "a_0001.png")
+    done = predict(untrained, tmp_path / "in", out=tmp_path / "out")
+    assert "2 channels, the network takes 1" in done.failed[0][1]

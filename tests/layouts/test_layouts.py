@@ -134,6 +134,31 @@ def test_modalities_are_images_of_one_case(tmp_path: Path) -> None:
     assert told(read_dataset(tmp_path)) == {"a": ["a_0000.png", "a_0001.png", "a.png"]}
 
 
+def test_modalities_without_masks_are_joined_as_those_with(tmp_path: Path) -> None:
+    pair = ("imagesTr/a_0000.png", "imagesTr/a_0001.png", "labelsTr/a.png")
+    place = lay(tmp_path, *pair, "imagesTs/b_0000.png", "imagesTs/b_0001.png")
+    assert [(case.name, len(case.images)) for case in find_cases(place)] == [("a", 2), ("b", 2)]
+    assert read_dataset(place).problems[0].where == ("b",)
+
+
+def test_modalities_are_joined_where_that_makes_the_channels(tmp_path: Path) -> None:
+    names = [f"{case}_{k:04d}" for case in "ab" for k in range(2)]
+    place = lay(tmp_path, *(f"{name}.png" for name in names), "c.png")
+    assert [(case.name, len(case.images)) for case in find_cases(place, channels=6)] == [("a", 2), ("b", 2), ("c", 1)]
+    pattern = str(place / "*_*.png")
+    assert [case.name for case in find_cases(pattern, channels=6)] == ["a", "b"]
+    for channels in (0, 1, 2, 3):  # these are six together
+        assert [case.name for case in find_cases(place, channels=channels)] == [*names, "c"]
+
+
+def test_stacks_of_modalities_are_one_stack(tmp_path: Path) -> None:
+    for k in range(2):
+        stack(tmp_path / f"a_{k:04d}.tif", 3)
+    cases = find_cases(tmp_path, channels=2)
+    assert [case.name for case in cases] == ["a_0000", "a_0001", "a_0002"]
+    assert [[source.page for source in case.images] for case in cases] == [[0, 0], [1, 1], [2, 2]]
+
+
 def test_two_masks_for_one_image_join_nothing(tmp_path: Path) -> None:
     lay(tmp_path, "a.png", "a_mask.png", "b.png", "b_mask.png", "b_seg.png")
     found = read_dataset(tmp_path)

@@ -16,6 +16,7 @@ from ulna.errors import UlnaError, WriteError
 from ulna.formats import mask_suffix, write, write_pages
 from ulna.formats.whole import cannot_write
 from ulna.image import Image
+from ulna.intensity import to_channels
 from ulna.layouts import find_cases
 from ulna.model import Model, load
 from ulna.pictures.common import overlay, to_rgb
@@ -69,7 +70,7 @@ def predict(
     """
     model = run if isinstance(run, Model) else load(run)
     folder = Path(out)
-    jobs = _jobs(images, cases)
+    jobs = _jobs(images, cases, model.config.data.channels)
     _check_free(folder, jobs, overwrite=overwrite)
     _make(folder)
     masks: list[Path] = []
@@ -88,9 +89,9 @@ def predict(
     return Predicted(folder, tuple(masks), tuple(failed))
 
 
-def _jobs(images: str | Path, cases: str | Path | Sequence[str] | None) -> list[_Job]:
+def _jobs(images: str | Path, cases: str | Path | Sequence[str] | None, channels: int) -> list[_Job]:
     """A job for each file, with all of its pages; or for each of the cases that are named."""
-    found = find_cases(images)
+    found = find_cases(images, channels=channels)
     if cases is not None:
         chosen = select(Dataset(found, ""), case_names(cases)).cases
         return [_Job(case.name, (case,)) for case in chosen]
@@ -152,6 +153,8 @@ def _predict(model: Model, job: _Job, folder: Path, *, probabilities: bool, over
     masks = []
     for page in job.pages:
         image, name = load_image(page), page.name
+        if len(page.images) > 1:  # here it is known that the last channel is a modality, and no alpha to be dropped
+            image = image.with_array(to_channels(image.array, model.config.data.channels, alpha=False))
         if probabilities:
             mask, chances = model.mask_and_probabilities(image, progress=progress)
             write(folder / "probabilities" / f"{name}.tif", chances)

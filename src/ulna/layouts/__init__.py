@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ulna import formats
 from ulna.dataset import Case, Dataset, Problem
-from ulna.errors import UlnaError
+from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import is_archive
 from ulna.image import Source
 from ulna.layouts import beside, bowl, content, pairs
 from ulna.layouts.listing import Entry, Listing, is_junk, list_place, natural
 from ulna.layouts.making import Draft, make_cases
-from ulna.layouts.matching import words
+from ulna.layouts.matching import by_modality, words
 
 __all__ = ["LAYOUTS", "find_cases", "find_images", "read_dataset"]
 
+LOOKED_AT = 7
 STACKS = "multi-page TIFF stacks, as any of these:  train-volume.tif  train-labels.tif"
 
 
@@ -63,12 +64,13 @@ def read_dataset(place: str | Path) -> Dataset:
     return replace(found, cases=with_truth, problems=problems)
 
 
-def find_cases(place: str | Path) -> tuple[Case, ...]:
+def find_cases(place: str | Path, *, channels: int = 0) -> tuple[Case, ...]:
     """All images of a place as cases, with their masks where it has some; for prediction.
 
     `place` is a data set as `read_dataset` takes it (its masks are then no images), or any image file,
     folder, zip or glob pattern. Zips within a place are looked into only if it holds no images itself: an old
     training set beside scans is not what is to be predicted. A stack of pages is one case a page, in one group.
+    Files `case_0000`, `case_0001` without a mask are one case where they have `channels` channels together.
     Raises UlnaError where there is no image.
     """
     text = str(place)
@@ -84,7 +86,7 @@ def find_cases(place: str | Path) -> tuple[Case, ...]:
             if found is not None:
                 return found.cases
             entries = list(listing.images)
-    cases, _ = make_cases([Draft((entry,)) for entry in entries])
+    cases, _ = make_cases(_drafts(entries, channels))
     if not cases:
         raise UlnaError("there is no image here", where=place, hint=_suffixes())
     return cases
@@ -93,6 +95,28 @@ def find_cases(place: str | Path) -> tuple[Case, ...]:
 def find_images(place: str | Path) -> tuple[Source, ...]:
     """The images alone of `find_cases`: one source an image or page, masks left out."""
     return tuple(source for case in find_cases(place) for source in case.images)
+
+
+def _drafts(entries: Sequence[Entry], channels: int) -> list[Draft]:
+    """A draft an image; modalities are joined where that makes images of so many channels, and only then.
+
+    Frames of a film may be numbered in the same way: a few files are read to tell.
+    """
+    joined = by_modality(entries)
+    several = [files for files in joined if 1 < len(files) <= channels]
+    if any(_makes(files, channels) for files in several[:LOOKED_AT]):
+        return [Draft(files) for files in joined]
+    return [Draft((entry,)) for entry in entries]
+
+
+def _makes(files: Sequence[Entry], channels: int) -> bool:
+    """Whether files are the modalities 0000, 0001, … of one image, with so many channels together."""
+    if [entry.stem[-4:] for entry in files] != [f"{k:04d}" for k in range(len(files))]:
+        return False
+    try:
+        return sum(formats.read(replace(entry.source, page=0)).channels for entry in files) == channels
+    except ReadError:
+        return False  # said when it is predicted
 
 
 def _understood(listing: Listing, *, depth: int) -> Dataset | None:

@@ -12,7 +12,7 @@ from ulna.dataset import Case, Problem
 from ulna.errors import ReadError
 from ulna.image import Source
 from ulna.layouts.listing import Entry
-from ulna.layouts.matching import Pairing, folder_role, words
+from ulna.layouts.matching import Pairing, by_modality, folder_role, words
 
 # Folders that part a data set, and say nothing about whom an image is of.
 PART = re.compile(r"train(ing)?|tr|val(id(ation)?)?|test(ing)?|ts|dev|data(sets?)?|all|folds?|batch")
@@ -30,8 +30,13 @@ class Draft:
 
 
 def drafts(pairing: Pairing) -> list[Draft]:
-    """One draft a pair, and one for each image that has no mask, in natural order of the images."""
-    return [Draft(images, (mask,)) for images, mask in pairing.pairs] + [Draft((image,)) for image in pairing.images]
+    """One draft a pair, and one for each image that has no mask, in natural order of the images.
+
+    Where images with masks have several files, the modalities, those without have them too.
+    """
+    several = any(len(images) > 1 for images, _ in pairing.pairs)
+    loose = by_modality(pairing.images) if several else [(image,) for image in pairing.images]
+    return [Draft(images, (mask,)) for images, mask in pairing.pairs] + [Draft(images) for images in loose]
 
 
 def make_cases(found: Sequence[Draft]) -> tuple[tuple[Case, ...], tuple[Problem, ...]]:

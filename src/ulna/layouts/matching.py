@@ -82,6 +82,15 @@ def pair(images: Iterable[Entry], masks: Iterable[Entry], where: Callable[[Entry
     return Pairing(tuple(pairs), tuple(loose_images), tuple(loose_masks))
 
 
+def by_modality(images: Iterable[Entry]) -> list[tuple[Entry, ...]]:
+    """The files of each image: those of a folder whose names differ by the four-digit channel at their end alone."""
+    found: dict[tuple[object, ...], list[Entry]] = defaultdict(list)
+    for entry in images:
+        name = _without_channel(words(entry.stem))
+        found[(entry.folders, entry.source.suffix, tuple(name)) if name else (entry,)].append(entry)
+    return [tuple(files) for files in found.values()]
+
+
 Key = tuple[tuple[str, ...], tuple[str, ...]]
 
 
@@ -96,11 +105,16 @@ def _by_key(
     for entry in entries:
         name = [entry.stem.casefold()] if strip is None else _without(words(entry.stem), strip)
         if channels:
-            if len(name) < 2 or not re.fullmatch(r"\d{4}", name[-1]):
+            name = _without_channel(name)
+            if not name:
                 continue
-            name = name[:-1]
         found[where(entry), tuple(name)].append(entry)
     return found
+
+
+def _without_channel(name: list[str]) -> list[str]:
+    """The words of a name without nnU-Net's channel at its end; none where there is none."""
+    return name[:-1] if len(name) > 1 and re.fullmatch(r"\d{4}", name[-1]) else []
 
 
 def _without(name: list[str], strip: re.Pattern[str]) -> list[str]:
