@@ -68,6 +68,18 @@ PAIRS = [
     ("deep/er/a.png", "deep/er/a_masks.png"),
     ("train/a.png", "train_masks/a_mask.png"),
     ("a.png", "masks/a.png"),
+    ("xrays/a.png", "masks/a.png"),
+    ("xrays/p1/a.png", "masks/p1/a.png"),
+    ("data/a.png", "masks/a.png"),
+    ("CXR_png/CHNCXR_0001_0.png", "masks/CHNCXR_0001_0_mask.png"),
+    ("VOC2012/JPEGImages/2007_000032.png", "VOC2012/SegmentationClass/2007_000032.png"),
+    ("original/a.png", "vessel_masks/a.png"),
+    (
+        "ISIC2018_Task1-2_Training_Input/ISIC_0000000.png",
+        "ISIC2018_Task1_Training_GroundTruth/ISIC_0000000_segmentation.png",
+    ),
+    ("training/images/21_training.png", "training/1st_manual/21_manual1.png"),
+    ("images/01_h.png", "manual1/01_h.png"),
 ]
 
 
@@ -88,6 +100,73 @@ def test_what_is_left_over_is_a_problem_and_no_error(tmp_path: Path) -> None:
         ("1 mask belongs to no image", ("masks/c.png",)),
         ("1 image has no mask and is left out", ("b",)),
     ]
+
+
+def drive(part: str, *numbers: int) -> list[str]:
+    kinds = ("images/{}_{}.png", "1st_manual/{}_manual1.png", "mask/{}_{}_mask.png")
+    return [f"{part}/{kind.format(number, part)}" for number in numbers for kind in kinds]
+
+
+def test_the_field_of_view_is_no_annotation(tmp_path: Path) -> None:
+    found = read_dataset(lay(tmp_path, *drive("training", 21, 22), *drive("test", 1)))
+    assert told(found) == {
+        "1_test": ["1_test.png", "1_manual1.png"],
+        "21_training": ["21_training.png", "21_manual1.png"],
+        "22_training": ["22_training.png", "22_manual1.png"],
+    }
+    assert found.sentence == "3 images in 'images' with their masks in '1st_manual'"
+    (problem,) = found.problems
+    assert problem.what == "no mask in 'mask' is used (3 left out): the masks in '1st_manual' are"
+    assert (len(problem.where), problem.severity) == (3, "warning")
+
+
+def test_where_none_was_drawn_by_hand_the_field_of_view_of_the_others_is_none_either(tmp_path: Path) -> None:
+    test = [name for name in drive("test", 1, 2) if "manual" not in name]
+    found = read_dataset(lay(tmp_path, *drive("training", 21, 22), *test))
+    assert list(told(found)) == ["21_training", "22_training"]
+    assert found.problems[-1].where == ("1_test", "2_test")
+
+
+def test_a_folder_of_other_things_named_manual(tmp_path: Path) -> None:
+    found = read_dataset(lay(tmp_path, "images/a.png", "masks/a.png", "manual/page1.png"))
+    assert told(found) == {"a": ["a.png", "a.png"]}
+    assert found.problems[0].what == "no mask in 'manual' is used (1 left out): the masks in 'masks' are"
+
+
+def test_parts_in_folders_of_long_names(tmp_path: Path) -> None:
+    parts = ("Training", "Validation")
+    images = [f"ISIC2018_Task1-2_{part}_Input/ISIC_{k}.png" for part in (*parts, "Test") for k in range(2)]
+    masks = [f"ISIC2018_Task1_{part}_GroundTruth/ISIC_{k}_segmentation.png" for part in parts for k in range(2)]
+    found = read_dataset(lay(tmp_path, *images, *masks))
+    assert len(found.cases) == 4
+    for case in found.cases:
+        part = case.images[0].path.parent.name.replace("-2", "").removesuffix("Input")
+        assert case.truth[0].path.parent.name == f"{part}GroundTruth"
+        assert case.truth[0].name == f"{case.images[0].stem}_segmentation.png"
+    assert len(found.problems[0].where) == 2
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("xrays/a.png", "masks/b.png"),
+        ("xrays/a.png", "masks_left/a.png", "masks_right/a.png"),
+        ("xrays/a.png", "sketches/a.png", "masks/a.png"),
+    ],
+)
+def test_nothing_is_joined_where_it_is_not_plain_what_belongs_together(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(UlnaError, match="no images with masks were recognised"):
+        read_dataset(lay(tmp_path, *names))
+
+
+def test_images_in_a_folder_that_no_layout_asks_for_are_named_and_predicted(tmp_path: Path) -> None:
+    place = lay(tmp_path, "images/a.png", "masks/a.png", "new/a.png", "new/b.png", "a.png")
+    found = read_dataset(place)
+    assert list(told(found)) == ["a"]
+    assert [(problem.what, problem.where) for problem in found.problems] == [
+        ("3 images have no mask and are left out", ("a.png", "new/a", "new/b"))
+    ]
+    assert [case.name for case in find_cases(place)] == ["a", "a.png", "new/a", "new/b"]
 
 
 def test_names_are_sorted_as_people_count(tmp_path: Path) -> None:
@@ -322,7 +401,7 @@ def test_two_photographs_of_one_name_are_no_pair(tmp_path: Path) -> None:
 def test_nothing_recognisable_lists_what_is_known(tmp_path: Path) -> None:
     with pytest.raises(UlnaError) as raised:
         read_dataset(lay(tmp_path, "a.png", "b.png"))
-    for example in ("images/a.png", "a_mask.png", "<id>/masks", "001.bmp", "train-volume.tif", ".png"):
+    for example in ("images/a.png", "a_mask.png", "<id>/masks", "001.bmp", "xrays/a.png", "train-volume.tif", ".png"):
         assert example in str(raised.value)
 
 

@@ -19,6 +19,8 @@ from ulna.layouts.matching import folder_role, is_mask_name, pair, words
     [
         ("imagesTr", ["images", "tr"]),
         ("img001", ["img", "001"]),
+        ("JPEGImages", ["jpeg", "images"]),
+        ("IMGs", ["imgs"]),
         ("Ground Truth", ["groundtruth"]),
         ("ground_truth", ["groundtruth"]),
         ("TCGA_CS_4941", ["tcga", "cs", "4941"]),

@@ -12,7 +12,7 @@ from ulna.dataset import Case, Dataset, Problem
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import is_archive
 from ulna.image import Source
-from ulna.layouts import beside, bowl, content, pairs
+from ulna.layouts import beside, bowl, content, pairs, siblings
 from ulna.layouts.listing import Entry, Listing, is_junk, list_place, natural
 from ulna.layouts.making import Draft, make_cases
 from ulna.layouts.matching import by_modality, words
@@ -38,6 +38,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(pairs.EXAMPLE, pairs.recognises, pairs.cases),
     Layout(beside.EXAMPLE, beside.recognises, beside.cases),
     Layout(content.EXAMPLE, content.recognises, content.cases),
+    Layout(siblings.EXAMPLE, siblings.recognises, siblings.cases),
 )
 
 
@@ -123,7 +124,7 @@ def _understood(listing: Listing, *, depth: int) -> Dataset | None:
     """The data set of a listing, or of an archive within it; None if no layout recognises any."""
     for layout in LAYOUTS:
         if layout.recognises(listing):
-            return _with_notes(_paged(layout.cases(listing)), listing)
+            return _with_notes(_with_others(_paged(layout.cases(listing)), listing), listing)
     if not depth:
         return None
     for archive in sorted(listing.archives, key=lambda source: "train" not in words(source.stem)):
@@ -134,6 +135,21 @@ def _understood(listing: Listing, *, depth: int) -> Dataset | None:
             found = replace(found, sentence=f"{found.sentence}; read from '{archive.name}' within{left}")
             return _with_warning(found, listing, archive)
     return None
+
+
+def _with_others(found: Dataset, listing: Listing) -> Dataset:
+    """The data set with a case, without mask, for each image that its layout passed over.
+
+    So it is predicted, and named where masks are needed. Its name has its folders, and leaves the others' alone.
+    """
+    used = {replace(source, page=None) for case in found.cases for source in (*case.images, *case.truth)}
+    told = {place for problem in found.problems for place in problem.where}
+    names = {case.name.casefold() for case in found.cases}
+    passed = [e for e in listing.images if e.source not in used and not told & {e.path, str(e.source)}]
+    short = {entry: "/".join((*entry.folders, entry.stem)) for entry in passed}
+    drafts = [Draft((e,), name=short[e] if short[e].casefold() not in names else e.path) for e in passed]
+    cases, _ = make_cases(drafts)
+    return replace(found, cases=(*found.cases, *cases))
 
 
 def _with_notes(found: Dataset, listing: Listing) -> Dataset:

@@ -12,10 +12,8 @@ from ulna.dataset import Case, Problem
 from ulna.errors import ReadError
 from ulna.image import Source
 from ulna.layouts.listing import Entry
-from ulna.layouts.matching import Pairing, by_modality, folder_role, words
+from ulna.layouts.matching import PART, Pairing, by_modality, folder_role, words
 
-# Folders that part a data set, and say nothing about whom an image is of.
-PART = re.compile(r"train(ing)?|tr|val(id(ation)?)?|test(ing)?|ts|dev|data(sets?)?|all|folds?|batch")
 FEW_FOLDERS = 4
 
 

@@ -14,11 +14,12 @@ MASK_WORD = re.compile(
     r"masks?|labels?|lbls?|labell?ed|segs?|segm|segmentations?|gts?|groundtruths?|truth|targets?|annot(ations?)?|manual"
 )
 EITHER_WORD = re.compile(f"{IMAGE_WORD.pattern}|{MASK_WORD.pattern}")
-NO_WORD = re.compile(r"(?!)")
+# Words that part a data set, and say nothing about whom an image is of.
+PART = re.compile(r"train(ing)?|tr|val(id(ation)?)?|test(ing)?|ts|dev|data(sets?)?|all|folds?|batch")
 # Words that mean a role only as the whole name of a folder.
 FOLDER_ROLES = {"x": "image", "y": "mask"}
 GROUND_TRUTH = re.compile(r"ground[\s_.-]*truth", re.IGNORECASE)
-CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
+CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Pairing:
 
 
 def words(name: str) -> list[str]:
-    """The words of a name in lower case: `imagesTr` → images, tr; `img01` → img, 01; `Ground Truth`."""
+    """The words of a name in lower case: `imagesTr` → images, tr; `img01` → img, 01; `JPEGImages`, `Ground Truth`."""
     name = CAMEL.sub(" ", GROUND_TRUTH.sub(" groundtruth ", name))
     return [word.casefold() for word in re.split(r"[\s_.,()-]+", name) if word]
 
@@ -56,20 +57,14 @@ def pair(images: Iterable[Entry], masks: Iterable[Entry], where: Callable[[Entry
 
     In this order: the same name, to the letter; the same words; the mask's without its word for masks; both
     without the words for masks and images; the image's without a four-digit channel at its end (nnU-Net's
-    `case_0000`), which joins several images to one mask. Otherwise a name that two files share joins nothing.
+    `case_0000`), which joins several images to one mask; DRIVE's `21_training` and `21_manual1`. But for channels,
+    a name that two files share joins nothing.
     """
     loose_images, loose_masks = list(images), list(masks)
     pairs: list[tuple[tuple[Entry, ...], Entry]] = []
-    rules: tuple[tuple[re.Pattern[str] | None, re.Pattern[str] | None, bool], ...] = (
-        (None, None, False),
-        (NO_WORD, NO_WORD, False),
-        (NO_WORD, MASK_WORD, False),
-        (EITHER_WORD, EITHER_WORD, False),
-        (NO_WORD, MASK_WORD, True),
-    )
-    for image_words, mask_words, channels in rules:
-        by_image = _by_key(loose_images, image_words, where, channels=channels)
-        by_mask = _by_key(loose_masks, mask_words, where)
+    for image_key, mask_key, channels in RULES:
+        by_image = _by_key(loose_images, image_key, where)
+        by_mask = _by_key(loose_masks, mask_key, where)
         joined = [
             (tuple(found), by_mask[key][0])
             for key, found in by_image.items()
@@ -86,35 +81,61 @@ def by_modality(images: Iterable[Entry]) -> list[tuple[Entry, ...]]:
     """The files of each image: those of a folder whose names differ by the four-digit channel at their end alone."""
     found: dict[tuple[object, ...], list[Entry]] = defaultdict(list)
     for entry in images:
-        name = _without_channel(words(entry.stem))
+        name = _without_channel(entry.stem)
         found[(entry.folders, entry.source.suffix, tuple(name)) if name else (entry,)].append(entry)
     return [tuple(files) for files in found.values()]
 
 
 Key = tuple[tuple[str, ...], tuple[str, ...]]
+Rule = Callable[[str], list[str]]
 
 
-def _by_key(
-    entries: Iterable[Entry],
-    strip: re.Pattern[str] | None,
-    where: Callable[[Entry], tuple[str, ...]],
-    *,
-    channels: bool = False,
-) -> dict[Key, list[Entry]]:
+def _by_key(entries: Iterable[Entry], rule: Rule, where: Callable[[Entry], tuple[str, ...]]) -> dict[Key, list[Entry]]:
     found: dict[Key, list[Entry]] = defaultdict(list)
     for entry in entries:
-        name = [entry.stem.casefold()] if strip is None else _without(words(entry.stem), strip)
-        if channels:
-            name = _without_channel(name)
-            if not name:
-                continue
-        found[where(entry), tuple(name)].append(entry)
+        name = rule(entry.stem)
+        if name:
+            found[where(entry), tuple(name)].append(entry)
     return found
 
 
-def _without_channel(name: list[str]) -> list[str]:
+def _to_the_letter(stem: str) -> list[str]:
+    return [stem.casefold()]
+
+
+def _without_mask_word(stem: str) -> list[str]:
+    return _without(words(stem), MASK_WORD)
+
+
+def _without_role(stem: str) -> list[str]:
+    return _without(words(stem), EITHER_WORD)
+
+
+def _without_channel(stem: str) -> list[str]:
     """The words of a name without nnU-Net's channel at its end; none where there is none."""
+    name = words(stem)
     return name[:-1] if len(name) > 1 and re.fullmatch(r"\d{4}", name[-1]) else []
+
+
+def _without_part(stem: str) -> list[str]:
+    return _without(words(stem), PART)
+
+
+def _without_observer(stem: str) -> list[str]:
+    """The words of `21_manual1` before the word and the observer's number; none of a name without these."""
+    name = words(stem)
+    return name[:-2] if len(name) > 2 and name[-2] == "manual" and name[-1].isdecimal() else []
+
+
+# What of an image's name and of a mask's must agree, and whether several images may: the strictest first.
+RULES: tuple[tuple[Rule, Rule, bool], ...] = (
+    (_to_the_letter, _to_the_letter, False),
+    (words, words, False),
+    (words, _without_mask_word, False),
+    (_without_role, _without_role, False),
+    (_without_channel, _without_mask_word, True),
+    (_without_part, _without_observer, False),
+)
 
 
 def _without(name: list[str], strip: re.Pattern[str]) -> list[str]:

@@ -3,45 +3,107 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from ulna.dataset import Dataset
-from ulna.layouts.listing import Entry, Listing
+from ulna.dataset import Dataset, Problem
+from ulna.layouts.listing import Entry, Listing, natural
 from ulna.layouts.making import drafts, left_over, make_cases
-from ulna.layouts.matching import EITHER_WORD, FOLDER_ROLES, Pairing, folder_role, pair, words
+from ulna.layouts.matching import EITHER_WORD, FOLDER_ROLES, PART, Pairing, folder_role, pair, words
 
 EXAMPLE = "a folder of images and one of masks:  images/a.png  masks/a.png  (or masks/a_mask.png)"
+FEW_NAMES = 3
 
 
 def recognises(listing: Listing) -> str | None:
     """A sentence if folders are named after images and masks and at least one image finds its mask."""
-    pairing, (images, masks) = _pairing(listing)
-    if not pairing.pairs:
-        return None
-    return f"{len(pairing.pairs)} images in '{images}' with their masks in '{masks}'" if images and masks else None
+    return sentence(_pairing(listing))
 
 
 def cases(listing: Listing) -> Dataset:
     """The cases of such folders, those without a mask too."""
-    pairing, _ = _pairing(listing)
+    return as_dataset(_pairing(listing))
+
+
+def sentence(pairing: Pairing) -> str | None:
+    """Which folders the pairs lie in; None where there is no pair."""
+    if not pairing.pairs:
+        return None
+    images = _listed(_folder_name(found[0]) for found, _ in pairing.pairs)
+    masks = _listed(_folder_name(mask) for _, mask in pairing.pairs)
+    return f"{len(pairing.pairs)} images in {images} with their masks in {masks}"
+
+
+def as_dataset(pairing: Pairing) -> Dataset:
+    """The cases of a pairing of folders, and what of the masks was left over."""
     made, problems = make_cases(drafts(pairing))
-    return Dataset(made, recognises(listing) or "", (*problems, *left_over(pairing.masks)))
+    return Dataset(made, sentence(pairing) or "", (*problems, *_left_over(pairing)))
 
 
-def _pairing(listing: Listing) -> tuple[Pairing, tuple[str, str]]:
+def sides(listing: Listing) -> tuple[list[Entry], list[Entry]]:
+    """The files in folders of images, and those in folders of masks.
+
+    Where no folder is named after images, all that lies in no folder of masks is one: `train/a.jpg` and
+    `train_masks/a_mask.gif`, or `a.png` and `masks/a.png`.
+    """
     by_role: dict[str, list[Entry]] = {"image": [], "mask": [], "": []}
-    names: dict[str, set[str]] = {"image": set(), "mask": set(), "": set()}
     for entry in listing.images:
-        place = _place(entry)
-        role = folder_role(entry.folders[place]) if place is not None else ""
-        by_role[role].append(entry)
-        if place is not None:
-            names[role].add(entry.folders[place])
-    if not by_role["image"]:  # `train/a.jpg` and `train_masks/a_mask.gif`, or `a.png` and `masks/a.png`
-        by_role["image"] = by_role[""]
-        names["image"] = {entry.folders[-1] if entry.folders else "." for entry in by_role[""]}
-    pairing = _with_lone(pair(by_role["image"], by_role["mask"], _shared), by_role["image"], by_role["mask"])
-    return pairing, (", ".join(sorted(names["image"])), ", ".join(sorted(names["mask"])))
+        at = place(entry)
+        by_role["" if at is None else folder_role(entry.folders[at])].append(entry)
+    return by_role["image"] or by_role[""], by_role["mask"]
+
+
+def drawn_by_hand(masks: Sequence[Entry]) -> list[Entry]:
+    """The masks in folders named 'manual', the first such where several people drew; none where none is named so.
+
+    In DRIVE and HRF the folder `mask` beside them holds the field of view, which is no annotation.
+    """
+    kinds: dict[tuple[str, ...], list[Entry]] = defaultdict(list)
+    for mask in masks:
+        kinds[tuple(word for word in words(_folder_name(mask)) if not PART.fullmatch(word))].append(mask)
+    manual = sorted(kind for kind in kinds if "manual" in kind)
+    return kinds[manual[0]] if manual else []
+
+
+def place(entry: Entry) -> int | None:
+    """Which of an entry's folders tells its role: the deepest that does."""
+    return next((i for i in reversed(range(len(entry.folders))) if folder_role(entry.folders[i])), None)
+
+
+def _pairing(listing: Listing) -> Pairing:
+    images, masks = sides(listing)
+    by_hand = drawn_by_hand(masks)
+    if by_hand and len(by_hand) < len(masks):
+        pairing = pair(images, by_hand, _around)
+        if pairing.pairs:
+            kept = set(by_hand)
+            return replace(pairing, masks=(*pairing.masks, *(mask for mask in masks if mask not in kept)))
+    return _with_lone(pair(images, masks, _shared), images, masks)
+
+
+def _left_over(pairing: Pairing) -> tuple[Problem, ...]:
+    """The masks without image; where they are all of their folder's, as a problem of their own for the folder."""
+    used = {_folder_name(mask).casefold() for _, mask in pairing.pairs}
+    unused: dict[str, list[Entry]] = defaultdict(list)
+    for mask in pairing.masks:
+        if _folder_name(mask).casefold() not in used:
+            unused[_folder_name(mask)].append(mask)
+    taken = _listed(_folder_name(mask) for _, mask in pairing.pairs)
+    folders = tuple(
+        Problem(
+            f"no mask in '{folder}' is used ({len(masks)} left out): the masks in {taken} are",
+            tuple(mask.path for mask in masks),
+        )
+        for folder, masks in unused.items()
+    )
+    return (*folders, *left_over([mask for mask in pairing.masks if _folder_name(mask) not in unused]))
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Names in quotes, in natural order, the first few of them."""
+    found = sorted(set(names), key=natural)
+    more = f" and {len(found) - FEW_NAMES} more" if len(found) > FEW_NAMES else ""
+    return ", ".join(f"'{name}'" for name in found[:FEW_NAMES]) + more
 
 
 def _with_lone(pairing: Pairing, images: Sequence[Entry], masks: Sequence[Entry]) -> Pairing:
@@ -52,9 +114,9 @@ def _with_lone(pairing: Pairing, images: Sequence[Entry], masks: Sequence[Entry]
     by_folder: dict[tuple[str, ...], tuple[list[Entry], list[Entry]]] = defaultdict(lambda: ([], []))
     for side, entries in enumerate((images, masks)):
         for entry in entries:
-            place = _place(entry)
-            if place:
-                by_folder[entry.folders[:place]][side].append(entry)
+            at = place(entry)
+            if at:
+                by_folder[entry.folders[:at]][side].append(entry)
     loose = {*pairing.images, *pairing.masks}
     lone = [
         ((found[0],), of_it[0])
@@ -69,17 +131,24 @@ def _with_lone(pairing: Pairing, images: Sequence[Entry], masks: Sequence[Entry]
     )
 
 
-def _place(entry: Entry) -> int | None:
-    """Which of an entry's folders tells its role: the deepest that does."""
-    return next((i for i in reversed(range(len(entry.folders))) if folder_role(entry.folders[i])), None)
+def _folder_name(entry: Entry) -> str:
+    """The folder that tells the entry's role, or else the one that it lies in; '.' for the place itself."""
+    at = place(entry)
+    return entry.folders[-1 if at is None else at] if entry.folders else "."
+
+
+def _around(entry: Entry) -> tuple[str, ...]:
+    """The folders without the one that tells the role."""
+    at = place(entry)
+    return tuple(name.casefold() for i, name in enumerate(entry.folders) if i != at)
 
 
 def _shared(entry: Entry) -> tuple[str, ...]:
     """The folders without the word for the role: `train_images/p1` and `train_masks/p1` share train, p1."""
-    place = _place(entry)
+    at = place(entry)
     shared: list[str] = []
     for i, name in enumerate(entry.folders):
-        shared += [word for word in words(name) if not _is_role(word)] if i == place else [name.casefold()]
+        shared += [word for word in words(name) if not _is_role(word)] if i == at else [name.casefold()]
     return tuple(shared)
 
 
