@@ -230,6 +230,12 @@ def test_modalities_are_joined_where_that_makes_the_channels(tmp_path: Path) -> 
         assert [case.name for case in find_cases(place, channels=channels)] == [*names, "c"]
 
 
+def test_a_film_beside_modalities_stays_a_film(tmp_path: Path) -> None:
+    names = ["a_0000", "a_0001", *(f"film_{k:04d}" for k in range(7))]
+    place = lay(tmp_path, *(f"{name}.png" for name in names))
+    assert [case.name for case in find_cases(place, channels=6)] == ["a", *names[2:]]
+
+
 def test_stacks_of_modalities_are_one_stack(tmp_path: Path) -> None:
     for k in range(2):
         stack(tmp_path / f"a_{k:04d}.tif", 3)

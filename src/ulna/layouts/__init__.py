@@ -105,9 +105,13 @@ def _drafts(entries: Sequence[Entry], channels: int) -> list[Draft]:
     """
     joined = by_modality(entries)
     several = [files for files in joined if 1 < len(files) <= channels]
-    if any(_makes(files, channels) for files in several[:LOOKED_AT]):
-        return [Draft(files) for files in joined]
-    return [Draft((entry,)) for entry in entries]
+    if not any(_makes(files, channels) for files in several[:LOOKED_AT]):
+        return [Draft((entry,)) for entry in entries]
+    return [
+        Draft(images)
+        for files in joined
+        for images in ([files] if len(files) <= channels else [(entry,) for entry in files])
+    ]
 
 
 def _makes(files: Sequence[Entry], channels: int) -> bool:
