@@ -35,7 +35,7 @@ class _Run:
     faults: list[str] = field(default_factory=list)
 
     def text(self, name: str) -> str:
-        return self._read(name, lambda data: data.decode("utf-8", "surrogateescape"), "")
+        return self._read(name, _text, "")
 
     def words(self, name: str) -> dict[str, Any]:
         return self._read(name, _json, {})
@@ -291,6 +291,13 @@ def _duration(seconds: float) -> str:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _text(data: bytes) -> str:
+    """Text, in which names of files that are no UTF-8 are kept."""
+    if b"\0" in data:
+        raise ValueError("it is no text")
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _json(data: bytes) -> dict[str, Any]:
