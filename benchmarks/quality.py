@@ -85,8 +85,8 @@ def rows(given: argparse.Namespace, place: Path) -> Iterator[dict[str, Any]]:
     elif given.what == "rivals":
         for preset, own in RIVALS.items():
             trial = bowl(given.data, made(place / preset))
-            minutes, words = given.minutes or 5, [*own, *settings]
-            yield run(trial, place / preset, preset=preset, minutes=minutes, seed=given.seed, settings=words)
+            minutes, both = given.minutes or 5, [*own, *settings]
+            yield run(trial, place / preset, preset=preset, minutes=minutes, seed=given.seed, settings=both)
     else:
         trial = TRIALS[given.what](given.data, made(place))
         minutes = given.minutes or trial.minutes

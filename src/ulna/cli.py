@@ -213,9 +213,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except UlnaError as error:
-        _fail(str(error), 2)
-    except OSError as error:  # a place that may not be looked into, a full disk, a share that has gone
+    except (UlnaError, OSError) as error:  # OSError: a place that may not be looked into, a share that has gone
         _fail(str(error), 2)
     except SystemExit as end:
         if end.code != STOPPED:

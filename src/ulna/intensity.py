@@ -37,11 +37,11 @@ def normalise(array: Array, how: str) -> Floats:
     An image without contrast becomes 0 with all but the last two. Raises UlnaError for an unknown name.
     """
     if how in ("percentile", "percentile_by_channel"):
-        sample = _sample(array)
-        low, high = (float(value) for value in np.percentile(sample, (LOW, HIGH)))
+        some = sample(array)
+        low, high = (float(value) for value in np.percentile(some, (LOW, HIGH)))
         if how == "percentile":
             return np.clip(_scaled(array, low, high - low), *LOOSE)
-        lows, highs = np.percentile(sample, (LOW, HIGH), axis=1)
+        lows, highs = np.percentile(some, (LOW, HIGH), axis=1)
         ranges = np.maximum(highs - lows, LEAST * (high - low))
         channels = [_scaled(c, float(lows[k]), float(ranges[k])) for k, c in enumerate(array)]
         return np.clip(np.stack(channels), *LOOSE)
@@ -132,7 +132,7 @@ def _scaled(array: Array, offset: float, scale: float) -> Floats:
     return scaled.astype(np.float32, copy=False)
 
 
-def _sample(array: Array) -> Array:
+def sample(array: Array) -> Array:
     """At most a million values, every k-th pixel with all of its channels."""
     flat = array.reshape(len(array), -1)
     return flat[:, :: max(1, ceil(flat.size / SAMPLE))]

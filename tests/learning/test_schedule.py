@@ -61,11 +61,13 @@ def test_epochs_by_the_clock_end_with_their_share_of_the_time() -> None:
 
 
 @pytest.mark.parametrize(("validation", "epochs"), [(0.001, EPOCHS_OF_A_TIME), (0.05, 4), (5.0, 1)])
-def test_what_takes_long_to_validate_is_validated_rarely(validation: float, epochs: int) -> None:
+def test_what_takes_long_to_validate_is_validated_rarely(
+    validation: float, epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     budget = Budget(seconds=1.0, validation=validation)
     ends = []
     for number in range(20):
-        budget.progress = lambda step, began=number / 20: began + step / 1000  # type: ignore[method-assign]
+        monkeypatch.setattr(budget, "progress", lambda step, began=number / 20: began + step / 1000)
         ends.append(number / 20 + sum(1 for _ in budget.epoch(0)) / 1000)
     assert all(end * epochs == pytest.approx(round(end * epochs), abs=0.03) for end in ends)
     assert ends[0] == pytest.approx(1 / epochs, abs=0.002)

@@ -14,12 +14,12 @@ from ulna.codes import distinct
 from ulna.dataset import Case, Problem, load_image, load_truth, merge_objects
 from ulna.errors import UlnaError
 from ulna.image import Array
+from ulna.intensity import sample
 from ulna.leaks import Fingerprint, fingerprint
 from ulna.leaks.duplicates import digest
 
 FEW = 10  # cases below which a warning is given
 AHEAD = 8  # cases that are read ahead
-SAMPLED = 1_000_000  # values of an image that its appearance is taken from
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _seen(case: Case) -> Seen:
 
 def _appearance(array: Array, foreground: float) -> tuple[float, ...]:
     """Brightness, contrast, colour, foreground and size, for choosing samples that differ; of evenly taken pixels."""
-    values = array.reshape(len(array), -1)[:, :: max(1, array.size // SAMPLED)].astype(np.float32)
+    values = sample(array).astype(np.float32)
     low, middle, high = (float(v) for v in np.percentile(values, (5, 50, 99)))
     colour = float((values.max(axis=0) - values.min(axis=0)).mean()) if len(values) > 1 else 0.0
     scale = max(abs(low), abs(high), 1e-6)

@@ -123,9 +123,7 @@ def train(
     seconds = used + time.time() - began
     runs.note(run, seconds=round(seconds, 1))
     report = write_report(run)
-    for cache in caches:
-        if cache:
-            cache.close()
+    _close(caches)
     shutil.rmtree(run / "cache", ignore_errors=True)
     runs.note(run, state="finished")
     return Trained(run, Model(saved), scores, seconds, report)
@@ -227,10 +225,16 @@ def _caches(run: Path, parts: Parts, data: DataConfig, classes: Classes) -> tupl
     caches = cached(data)
     channels = common_channels(shape[0] for cache in caches for shape in cache.shapes)
     if any(cache.shapes[0][0] != channels for cache in caches):
-        for cache in caches:
-            cache.close()
+        _close(caches)
         caches = cached(data.model_copy(update={"channels": channels}))
     return caches[0], caches[1] if len(caches) > 1 else None
+
+
+def _close(caches: Sequence[Cache | None]) -> None:
+    """Let go of the files of caches: Windows deletes none that is mapped."""
+    for cache in caches:
+        if cache:
+            cache.close()
 
 
 def _begin(run: Path, config: Config, parts: Parts, cache: Cache, checked: Check) -> Config:
