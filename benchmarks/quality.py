@@ -205,6 +205,10 @@ def scores(result: Evaluation) -> dict[str, list[float]]:
     made = {name: [value.estimate, value.low, value.high] for name, value in found.items()}
     right = summary.overall.scores["accuracy"].mean
     made["pixel error"] = [1 - right.estimate, 1 - right.high, 1 - right.low]
+    if summary.groups == 1:
+        # what the script of the ISBI 2012 challenge calls the pixel error (`PixelError` of Fiji's Trainable
+        # Segmentation), with cells as the positive class; at the model's own threshold instead of the best
+        made["1 - F-score"] = [1 - summary.by_group.mean.estimate, math.nan, math.nan]
     return made
 
 

@@ -53,6 +53,25 @@ def test_patches_suit_small_images_and_the_pooling(size: tuple[int, int], patch:
     assert plan(Config(), facts, device=CPU).config.training.patch == patch
 
 
+@pytest.mark.parametrize(
+    ("size", "changes", "patch"),
+    [
+        ((520, 696), {}, (256, 256)),
+        ((200, 90), {}, (208, 96)),
+        ((520, 696), {"training.patch": [320, 64]}, (320, 256)),
+        ((520, 696), {"training.settling_patch": [64, 64]}, (64, 64)),
+        ((520, 696), {"training.settling": 0.0}, ()),
+    ],
+)
+def test_it_settles_on_patches_that_show_whole_images(
+    size: tuple[int, int], changes: dict[str, object], patch: tuple[int, ...]
+) -> None:
+    facts = Facts(1, (size,) * 5, ("background", "cell"), 20)
+    planned = plan(Config().changed(changes), facts, device=CPU)
+    assert planned.config.training.settling_patch == patch
+    assert ("In the last 30%" in " ".join(planned.sentences)) == bool(patch)
+
+
 @pytest.mark.parametrize(("objects", "patch", "batch"), [(1.0, (256, 256), 2), (4.0, (128, 128), 8)])
 def test_of_few_objects_the_whole_image_is_seen(objects: float, patch: tuple[int, int], batch: int) -> None:
     training = plan(Config(), replace(FACTS, objects=objects), device=CPU).config.training

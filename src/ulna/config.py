@@ -103,6 +103,8 @@ class TrainingConfig(_Section):
     steps: int = Field(0, ge=0, description="steps of an epoch")
     batch_size: int = Field(0, ge=0)
     patch: tuple[Size, ...] = ()
+    settling: float = Field(0.3, ge=0, le=1, description="share of the training, at its end, on images as they are")
+    settling_patch: tuple[Size, ...] = ()
     sampling: Literal["images", "groups"] = "groups"
     foreground: float = Field(0.33, ge=0, le=1, description="share of patches centred on the foreground")
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
@@ -145,7 +147,12 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _sizes_suit_the_axes(self) -> Self:
-        for name, size in (("training.patch", self.training.patch), ("data.resize", self.data.resize or ())):
+        sizes = {
+            "training.patch": self.training.patch,
+            "training.settling_patch": self.training.settling_patch,
+            "data.resize": self.data.resize or (),
+        }
+        for name, size in sizes.items():
             if size and len(size) != self.network.ndim:
                 raise ValueError(f"{name} needs {self.network.ndim} numbers, one a spatial axis, not {len(size)}")
         return self

@@ -21,7 +21,8 @@ BATCH_PIXELS = {2: 8 * 128 * 128, 3: 2 * 64 * 64 * 64}
 
 PATCH = {2: 128, 3: 64}
 WHOLE = {2: 256, 3: 64}
-"""Largest side of a patch in pixels, and where the whole image tells what a thing is."""
+"""Largest side of a patch in pixels, and where the whole image is to be seen: at the end of each training, and all
+along where it tells what a thing is."""
 
 FEW_OBJECTS = 3
 """Up to so many objects an image, where they lie and what is around them tells what they are: organs, tumours.
@@ -78,24 +79,27 @@ def plan(config: Config, facts: Facts, *, device: torch.device) -> Plan:
     if training.minutes is not None and training.minutes < SHORT and network == NetworkConfig():
         network = network.model_copy(update={"widths": SHORT_WIDTHS})
         changes["network.widths"] = SHORT_WIDTHS
-    patch = training.patch or patch_size(config, network, facts)
+    few = facts.objects <= FEW_OBJECTS
+    patch = training.patch or patch_size(config, network, facts, most=(WHOLE if few else PATCH)[config.network.ndim])
     batch = training.batch_size or max(2, round(BATCH_PIXELS[config.network.ndim] / prod(patch)))
     changes |= {"training.patch": patch, "training.batch_size": batch}
+    if training.settling and not training.settling_patch:
+        whole = patch_size(config, network, facts, most=WHOLE[config.network.ndim])
+        changes["training.settling_patch"] = tuple(max(sides) for sides in zip(patch, whole, strict=True))
     changes["training.steps"] = training.steps or epoch_steps(config, facts.shapes, patch=patch, batch=batch)
     changes["training.precision"] = torch_precision(training.precision, device)
     planned = config.changed(changes)
     return Plan(planned, sentences(planned, facts))
 
 
-def patch_size(config: Config, network: NetworkConfig, facts: Facts) -> tuple[int, ...]:
-    """The patch: the resized image, or the images' median size, no larger than `PATCH` (of few objects: `WHOLE`).
+def patch_size(config: Config, network: NetworkConfig, facts: Facts, *, most: int) -> tuple[int, ...]:
+    """The patch: the resized image, or the images' median size, with sides of `most` pixels at most.
 
     With same padding a multiple of what the network pools by, with valid convolutions the next size that it takes.
     """
     if config.data.resize:
         return config.data.resize
     multiple = 2 ** (len(network.widths) - 1)
-    most = (WHOLE if facts.objects <= FEW_OBJECTS else PATCH)[config.network.ndim]
     median = np.median(np.array(facts.shapes), axis=0)
     sides = (max(multiple, min(most, math.ceil(side / multiple) * multiple)) for side in median)
     with torch.device("meta"):  # only its geometry is wanted
@@ -126,11 +130,18 @@ def sentences(config: Config, facts: Facts) -> tuple[str, ...]:
         f"Intensities: {config.data.normalisation} of each image."
         + (f" Images are resized to {size}." if config.data.resize else ""),
         f"Batches of {training.batch_size} patches of {size} pixels, {drawn} drawn alike often"
-        + (", varied by augmentation." if config.augmentation else ", not augmented."),
+        + (", varied by augmentation." if config.augmentation else ", not augmented.")
+        + (f" {_settling(config)}" if training.settling else ""),
         f"{training.optimizer} with a {training.schedule.replace('_', '-')} schedule up to a learning rate of "
         f"{training.learning_rate:g}; the loss is {config.task.loss.replace('_', ' + ', 1).replace('_', '-')}; "
         f"{training.precision}; {length}.",
     )
+
+
+def _settling(config: Config) -> str:
+    share, size = config.training.settling, "×".join(str(side) for side in config.training.settling_patch)
+    moved = ", neither turned nor bent" if config.augmentation and config.augmentation.spatial_probability else ""
+    return f"In the last {share:.0%} of the training they have {size} pixels{moved}."
 
 
 def _count(number: float, noun: str) -> str:

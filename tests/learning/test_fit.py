@@ -21,6 +21,7 @@ from ulna.config import Config, DataConfig
 from ulna.dataset import load_truth
 from ulna.errors import UlnaError
 from ulna.layouts import read_dataset
+from ulna.learning.batches import Batch, Batches
 from ulna.learning.callbacks import COLUMNS, Clock, Table, Watch
 from ulna.learning.fit import fit, picture_of_augmentation
 from ulna.learning.module import Learner, central
@@ -173,15 +174,35 @@ def test_a_table_that_is_not_there_has_no_rows(tmp_path: Path) -> None:
 
 
 def test_augmentation_is_the_same_for_the_same_step(caches: tuple[Cache, Cache]) -> None:
-    from ulna.learning.batches import Batches
-
     net, task = fresh()
     learner = Learner(net, task, SMALL, budget=Budget(steps=4, epoch_steps=2))
-    batch = Batches(caches[0], SMALL.training, size=(64, 64), steps=range).batch(3)
+    batch = Batches(caches[0], SMALL.training, parts=learner.parts, steps=range).batch(3)
     first, second = learner.augmented(batch), learner.augmented(batch)
     assert first.images.shape == (2, 1, 32, 32)
     assert torch.equal(first.images, second.images)
     assert not torch.equal(first.images, learner.augmented(batch._replace(step=4)).images)
+
+
+def test_at_the_end_it_settles_on_patches_as_they_are(
+    caches: tuple[Cache, Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"training.settling": 0.3, "training.settling_patch": [64, 64], "training.steps": 5}
+    config = SMALL.changed(changes | {"augmentation.intensity_probability": 0.0})
+    seen: list[tuple[int, bool, tuple[int, ...]]] = []
+    step = Learner.training_step
+
+    def noted(learner: Learner, batch: Batch, index: int) -> torch.Tensor:
+        seen.append((batch.step, batch.settling, tuple(batch.images.shape)))
+        if batch.settling:
+            raw = Batches(caches[0], config.training, parts=learner.parts, steps=range, settling=learner.settling)
+            assert torch.equal(raw.batch(batch.step).truth, batch.truth)  # nothing has moved
+        return step(learner, batch, index)
+
+    monkeypatch.setattr(Learner, "training_step", noted)
+    net, task = fresh()
+    fit(net, task, config, caches=caches, run=tmp_path, deadline=None, resume=False)
+    learned = [(k, False, (2, 1, 32, 32)) for k in range(8)]
+    assert seen == [*learned, (8, True, (1, 1, 64, 64)), (9, True, (1, 1, 64, 64))]
 
 
 @pytest.mark.parametrize(("size", "wanted", "first"), [(10, 10, 0), (10, 6, 2), (9, 6, 1)])

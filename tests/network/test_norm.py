@@ -64,6 +64,26 @@ def test_many_pixels_are_added_up_right(layout: torch.memory_format) -> None:
         torch.testing.assert_close(InstanceNorm(2)(x), F.instance_norm(x.double()).float(), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(256, 256), (40, 40, 40), (300, 300)])
+@pytest.mark.parametrize("last", [False, True])
+def test_16_bits_lose_no_more_than_rounding(size: tuple[int, ...], last: bool) -> None:
+    torch.manual_seed(3)
+    x = (torch.randn(2, 3, *size) * 0.5 + 5).bfloat16()
+    if last:
+        x = x.to(memory_format=LAYOUTS[x.ndim])
+    norm = random_norm(3, relu=True)
+    results = []
+    for how, given_x in ((norm, x), (lambda x: theirs(x, norm), x.float())):
+        given_x = given_x.detach().requires_grad_()
+        y = how(given_x)
+        grads = torch.autograd.grad((y.float() * torch.linspace(-1, 1, y.shape[-1])).sum(), (given_x, norm.weight))
+        results.append([value.float() for value in (y, *grads)])
+    for ours, others in zip(*results, strict=True):
+        torch.testing.assert_close(ours, others, atol=1e-2 * float(others.detach().abs().max()), rtol=1e-2)
+    unscaled = InstanceNorm(3)(x).float()
+    assert unscaled.mean(dim=tuple(range(2, x.ndim))).abs().max() < 1e-3
+
+
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (1, 2, 3, 2, 4), (2, 2, 1, 1)])
 def test_gradients_in_double(shape: tuple[int, ...], relu: bool) -> None:

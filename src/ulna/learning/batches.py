@@ -20,17 +20,20 @@ from ulna.cache import Cache
 from ulna.config import TrainingConfig
 from ulna.image import Array
 from ulna.inference.tiles import window
+from ulna.learning.parts import Part
 
 PLACES = 4096
 """So many pixels of a case's foreground are remembered, at most: large masks are not searched for every patch."""
 
 
 class Batch(NamedTuple):
-    """Windows cut for one step: images (N, C, *window) float32, truth (N, 1, *window) uint8, and the step."""
+    """Windows cut for one step: images (N, C, *window) float32, truth (N, 1, *window) uint8, the step, and in which
+    of the two parts of the training it lies."""
 
     images: Tensor
     truth: Tensor
     step: int
+    settling: bool = False
 
 
 def weights(groups: tuple[str, ...], sampling: str) -> npt.NDArray[np.float64]:
@@ -47,9 +50,9 @@ def weights(groups: tuple[str, ...], sampling: str) -> npt.NDArray[np.float64]:
 class Batches(IterableDataset[Batch]):
     """The batches of some steps, from a cache.
 
-    `steps` is called at the start of each pass and gives the numbers of its steps. `size` is the window around
-    each patch (see `augment.context`) and `training.patch` the part that is learned from. A share
-    `training.foreground` of the patches is centred on a pixel of the foreground, the others lie anywhere.
+    `steps` is called at the start of each pass and gives the numbers of its steps, `settling` tells of a step in
+    which of the two `parts` it lies. A share `training.foreground` of the patches is centred on a pixel of the
+    foreground, the others lie anywhere; what is cut is the window around each.
     """
 
     def __init__(
@@ -57,13 +60,15 @@ class Batches(IterableDataset[Batch]):
         cache: Cache,
         training: TrainingConfig,
         *,
-        size: tuple[int, ...],
+        parts: tuple[Part, Part],
         steps: Callable[[], Iterable[int]],
+        settling: Callable[[int], bool] = lambda step: False,
     ) -> None:
         self._cache = cache
         self._training = training
-        self._size = size
+        self._parts = parts
         self._steps = steps
+        self._settling = settling
         self._weights = weights(cache.groups, training.sampling)
         self._places: dict[int, npt.NDArray[np.intp]] = {}
 
@@ -74,20 +79,22 @@ class Batches(IterableDataset[Batch]):
     def batch(self, step: int) -> Batch:
         """The batch of one step, the same whenever it is asked for."""
         generator = np.random.default_rng((self._training.seed, step))
+        settling = self._settling(step)
+        part = self._parts[settling]
         images, truths = [], []
-        for case in generator.choice(len(self._weights), self._training.batch_size, p=self._weights):
+        for case in generator.choice(len(self._weights), part.batch_size, p=self._weights):
             image, truth = self._cache.image(int(case)), self._cache.truth(int(case))
-            start = self._start(int(case), truth, generator)
-            images.append(window(image, start, self._size))
-            truths.append(window(truth, start, self._size))
-        return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(truths)), step)
+            start = self._start(int(case), truth, part, generator)
+            images.append(window(image, start, part.window))
+            truths.append(window(truth, start, part.window))
+        return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(truths)), step, settling)
 
-    def _start(self, case: int, truth: Array, generator: np.random.Generator) -> tuple[int, ...]:
+    def _start(self, case: int, truth: Array, part: Part, generator: np.random.Generator) -> tuple[int, ...]:
         shape = truth.shape[1:]
         wanted = generator.random() < self._training.foreground
         centre = self._on_foreground(case, truth, generator) if wanted else None
         start = []
-        for axis, (length, patch, size) in enumerate(zip(shape, self._training.patch, self._size, strict=True)):
+        for axis, (length, patch, size) in enumerate(zip(shape, part.patch, part.window, strict=True)):
             # the patch stays inside the image where it can; the window around it may leave it
             low, high = min(patch, length) // 2, length - (min(patch, length) + 1) // 2
             place = int(generator.integers(low, high + 1)) if centre is None else int(centre[axis])

@@ -27,6 +27,7 @@ from ulna.learning import augment
 from ulna.learning.batches import Batches
 from ulna.learning.callbacks import Bar, Clock, Table, Watch, WholeFiles
 from ulna.learning.module import Learner
+from ulna.learning.parts import parts
 from ulna.learning.schedule import Budget
 from ulna.pictures.augmented import augmented_picture
 from ulna.tasks import Task
@@ -66,8 +67,13 @@ def fit(
     with _quiet():
         trainer = _trainer(config, learner, run, table=table, deadline=deadline)
     training = config.training
-    size = augment.context(config.augmentation, training.patch)
-    batches = Batches(cache, training, size=size, steps=lambda: budget.epoch(trainer.global_step))
+    batches = Batches(
+        cache,
+        training,
+        parts=learner.parts,
+        steps=lambda: budget.epoch(trainer.global_step),
+        settling=learner.settling,
+    )
     last = run / "checkpoints" / "last.ckpt"
     torch.manual_seed(training.seed)
     with _quiet(), _stoppable(trainer), _on_disk(run):
@@ -176,9 +182,9 @@ def _quiet() -> Iterator[None]:
 
 def picture_of_augmentation(path: Path, config: Config, cache: Cache, *, rows: int = 4, draws: int = 5) -> None:
     """Write a picture of some training patches beside what augmentation makes of them."""
-    training = config.training.model_copy(update={"batch_size": rows, "foreground": 1.0})
-    size = augment.context(config.augmentation, training.patch)
-    batch = Batches(cache, training, size=size, steps=lambda: range(1)).batch(0)
+    config = config.changed({"training.batch_size": rows, "training.foreground": 1.0})
+    training = config.training
+    batch = Batches(cache, training, parts=parts(config), steps=lambda: range(1)).batch(0)
     plain = augment.apply(_draw(None, config, rows, seed=0), batch.images, batch.truth, size=training.patch)
     varied = [
         augment.apply(

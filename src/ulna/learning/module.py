@@ -17,6 +17,7 @@ from ulna.config import Config, TrainingConfig
 from ulna.inference.pipeline import Pipeline
 from ulna.learning import augment
 from ulna.learning.batches import Batch
+from ulna.learning.parts import parts
 from ulna.learning.schedule import SCHEDULES, Budget
 from ulna.tasks import Task
 
@@ -51,6 +52,7 @@ class Learner(L.LightningModule):
         self.config = config
         self.budget = budget
         self.validation = validation
+        self.parts = parts(config)
         # on the way, validation may be as fast and as rough as the training is
         self._rough = config.changed({"inference.precision": config.training.precision})
         # CPUs and tensor cores convolve several times faster when a pixel's channels lie side by side
@@ -71,18 +73,23 @@ class Learner(L.LightningModule):
 
     def augmented(self, batch: Batch) -> Batch:
         """Patches (N, C, *patch) and truth (N, 1, *patch): the same for the same step, whenever it comes."""
-        config, training = self.config.augmentation, self.config.training
+        part = self.parts[batch.settling]
         generator = torch.Generator().manual_seed(self._seed(batch.step, 0))
         drawn = augment.draw(
-            config,
+            part.augmentation,
             batch=len(batch.images),
             ndim=self.config.network.ndim,
-            size=training.patch,
+            size=part.patch,
             channels=batch.images.shape[1],
             generator=generator,
         )
         drawn = drawn.to(batch.images.device)
-        return Batch(*augment.apply(drawn, batch.images, batch.truth, size=training.patch), batch.step)
+        images, truth = augment.apply(drawn, batch.images, batch.truth, size=part.patch)
+        return batch._replace(images=images, truth=truth)
+
+    def settling(self, step: int) -> bool:
+        """Whether the training is in its second part (see `learning.parts`)."""
+        return self.budget.progress(step) > 1 - self.config.training.settling
 
     def _seed(self, step: int, purpose: int) -> int:
         state = np.random.SeedSequence((self.config.training.seed, step, purpose)).generate_state(1, np.uint64)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 Statistics = tuple[Tensor, Tensor]
 PART = 2**17  # values whose statistics are taken at once: float32 in half a megabyte
+FEW = 2**16  # pixels up to which PyTorch's batch-norm kernels may add up numbers of 16 bits by themselves: patches
 
 
 class InstanceNorm(nn.Module):
@@ -87,6 +88,18 @@ def _statistics(x: Tensor) -> Statistics:
     return torch.cat(means), torch.cat(variances)
 
 
+def _normalised_into(y: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Statistics:
+    """Write one image, (1, C, *spatial), normalised into `y`; its means and 1 / standard deviations, (C,)."""
+    if x.element_size() == 2 and x[0, 0].numel() <= FEW:
+        mean, inverse = torch.empty_like(weight), torch.empty_like(weight)
+        torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps, out=(y, mean, inverse))
+        return mean, inverse
+    mean, var = (values[0] for values in _statistics(x))
+    out = (y, weight.new_empty(0), weight.new_empty(0))
+    torch.native_batch_norm(x, weight, bias, mean, var, False, 0.0, eps, out=out)
+    return mean, (var + eps).rsqrt()
+
+
 class _Fused(torch.autograd.Function):
     """Norm and ReLU by PyTorch's batch-norm kernels, image by image.
 
@@ -97,13 +110,14 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, relu: bool) -> Tensor:
         y = torch.empty_like(x)
-        means, variances = _statistics(x)
+        statistics = []
         for n in range(len(x)):
-            out = (y[n : n + 1], weight.new_empty(0), weight.new_empty(0))
-            torch.native_batch_norm(x[n : n + 1], weight, bias, means[n], variances[n], False, 0.0, eps, out=out)
+            one = slice(n, n + 1)
+            statistics.append(_normalised_into(y[one], x[one], weight, bias, eps))
             if relu:
-                out[0].relu_()
-        ctx.save_for_backward(x, y if relu else None, weight, means, (variances + eps).rsqrt())
+                y[one].relu_()
+        means, inverses = (torch.stack(values) for values in zip(*statistics, strict=True))
+        ctx.save_for_backward(x, y if relu else None, weight, means, inverses)
         ctx.eps = eps
         return y
 
