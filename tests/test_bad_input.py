@@ -275,7 +275,7 @@ def test_an_image_larger_than_the_memory_is_refused(free: int, run: Path, tmp_pa
     assert all_files(tmp_path / "masks") == set()
 
 
-def _large(case: object) -> object:
+def _large(case: object, **_: object) -> object:
     from ulna.image import Image
 
     return Image(np.broadcast_to(np.uint8(0), (1, 30_000, 30_000)))

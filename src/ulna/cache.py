@@ -21,7 +21,7 @@ from ulna.dataset import Case, Progress, in_parallel, load_image, load_truth, qu
 from ulna.errors import UlnaError
 from ulna.formats.whole import cannot_write
 from ulna.image import Array
-from ulna.intensity import common_channels, normalise, resize, to_channels
+from ulna.intensity import common_channels, normalise, resize
 
 VERSION = 1
 INDEX, IMAGES, TRUTHS = "index.json", "images.float32", "truths.uint8"
@@ -154,13 +154,11 @@ def _fill(
 
 def _load(case: Case, config: DataConfig, classes: Classes) -> tuple[Array, Array, Array]:
     """The image as read, the image as the network takes it, and the class indices."""
-    read, truth = load_image(case).array, load_truth(case).array
+    read, truth = load_image(case, channels=config.channels).array, load_truth(case).array
     if read.shape[1:] != truth.shape[1:]:
         sizes = " and ".join("×".join(str(n) for n in array.shape[1:]) for array in (read, truth))
         raise UlnaError(f"image and mask differ in size: {sizes}", where=case.name)
     try:
-        if config.channels:
-            read = to_channels(read, config.channels, alpha=len(case.images) == 1)
         indices = classes.apply(truth)
     except UlnaError as error:
         raise UlnaError(error.what, where=error.where or case.name, hint=error.hint) from None

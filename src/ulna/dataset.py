@@ -17,6 +17,7 @@ import numpy as np
 from ulna import formats
 from ulna.errors import UlnaError
 from ulna.image import Array, Image, Source
+from ulna.intensity import to_channels
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -88,11 +89,23 @@ def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
                 future.cancel()
 
 
-def load_image(case: Case) -> Image:
+def load_image(case: Case, *, channels: int = 0) -> Image:
     """The image of a case, (C, Y, X): its modalities stacked on the channel axis, in their order.
 
-    Raises ReadError for a file that cannot be read, UlnaError where modalities differ in size.
+    With `channels` it has so many, as `to_channels` brings them about; the last of several files is a modality
+    and no alpha to be dropped. Raises ReadError for a file that cannot be read, UlnaError where modalities
+    differ in size or have other channels.
     """
+    image = _stacked(case)
+    if not channels:
+        return image
+    try:
+        return image.with_array(to_channels(image.array, channels, alpha=len(case.images) == 1))
+    except UlnaError as error:
+        raise UlnaError(error.what, where=case.name, hint=error.hint) from None
+
+
+def _stacked(case: Case) -> Image:
     images = [formats.read(source) for source in case.images]
     if len(images) == 1:
         return images[0]

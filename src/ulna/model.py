@@ -39,6 +39,11 @@ class Model:
         return self.saved.config
 
     @property
+    def channels(self) -> int:
+        """How many channels its images have."""
+        return self.config.data.channels
+
+    @property
     def classes(self) -> Classes:
         """The classes it tells apart, and how masks of them are written."""
         return self.saved.classes
@@ -93,7 +98,7 @@ class Model:
                 hint="Give it the planes one by one." if len(image.shape) > axes else "",
             )
         try:
-            array = to_channels(image.array, self.config.data.channels)
+            array = to_channels(image.array, self.channels)
         except UlnaError as error:
             raise UlnaError(error.what, where=image.source, hint=error.hint) from None
         return self._pipeline.raw(array, progress=progress)
@@ -106,7 +111,7 @@ class Model:
         return read(image if isinstance(image, Source) else Source(Path(image)))
 
     def _channels_first(self, array: Array) -> Array:
-        ndim, channels = self.config.network.ndim, self.config.data.channels
+        ndim, channels = self.config.network.ndim, self.channels
         if array.ndim == ndim:
             return array[None]
         if array.ndim == ndim + 1:

@@ -140,8 +140,9 @@ def sentences(config: Config, facts: Facts) -> tuple[str, ...]:
 
 def _settling(config: Config) -> str:
     share, size = config.training.settling, "×".join(str(side) for side in config.training.settling_patch)
-    moved = ", neither turned nor bent" if config.augmentation and config.augmentation.spatial_probability else ""
-    return f"In the last {share:.0%} of the training they have {size} pixels{moved}."
+    moved = config.augmentation is not None and config.augmentation.spatial_probability > 0
+    still = " and are neither turned nor bent" if moved else ""
+    return f"In the last {share:.0%} of the training patches have {size} pixels{still}."
 
 
 def _count(number: float, noun: str) -> str:

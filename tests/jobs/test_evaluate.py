@@ -95,6 +95,7 @@ def test_the_same_scores_from_a_function_a_model_and_files(place):
 
     class Fake:
         def __init__(self) -> None:
+            self.channels = 0
             self.classes = classes
             self.predict = predict
 
@@ -105,6 +106,21 @@ def test_the_same_scores_from_a_function_a_model_and_files(place):
         contents = {(place / out / name).read_bytes() for out in ("s1", "s2", "s3")}
         assert len(contents) == 1, name
     assert by_function.summary == by_model.summary == by_files.summary
+
+
+def test_a_modality_is_not_dropped_as_if_it_were_alpha(place):
+    dataset = read_dataset(place / "data")
+    doubled = [replace(case, images=(*case.images, *case.images)) for case in dataset.cases]
+
+    class OneChannel:
+        channels = 1
+        classes = Classes(("background", "disc"), ((0,), (255,)), "binary", "Values: 255 is disc.")
+
+        def predict(self, image: Image) -> Image:
+            return image.with_array(np.zeros((1, *image.shape), np.uint8), ("background", "disc"))
+
+    with pytest.raises(UlnaError, match="2 channels, the network takes 1"):
+        evaluate(OneChannel(), replace(dataset, cases=tuple(doubled)), out=place / "scores")
 
 
 @pytest.mark.parametrize("cases", [["b", "d"], "list"])

@@ -40,6 +40,10 @@ class Predictor(Protocol):
     """What makes masks: a trained `ulna.Model`, or anything like it."""
 
     @property
+    def channels(self) -> int:
+        """How many channels the images must have; 0: they are taken as they are."""
+
+    @property
     def classes(self) -> Classes:
         """What the values of its masks mean."""
 
@@ -138,6 +142,7 @@ class _Passed:
 
     classes: Classes
     function: Predict
+    channels: int = 0
 
     def predict(self, image: Image) -> Image:
         return self.function(image)
@@ -244,7 +249,7 @@ def _predicted(model: Predictor, classes: Classes) -> Maker:
     """Class indices from a model: a mask with `classes` holds them, another the training masks' values."""
 
     def make(case: Case) -> Array:
-        mask = model.predict(load_image(case))
+        mask = model.predict(load_image(case, channels=model.channels))
         return mask.array if mask.classes else classes.apply(mask.array)
 
     return make

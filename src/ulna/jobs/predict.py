@@ -16,7 +16,6 @@ from ulna.errors import UlnaError, WriteError
 from ulna.formats import mask_suffix, write, write_pages
 from ulna.formats.whole import cannot_write
 from ulna.image import Image
-from ulna.intensity import to_channels
 from ulna.layouts import find_cases
 from ulna.model import Model, load
 from ulna.pictures.common import overlay, to_rgb
@@ -70,7 +69,7 @@ def predict(
     """
     model = run if isinstance(run, Model) else load(run)
     folder = Path(out)
-    jobs = _jobs(images, cases, model.config.data.channels)
+    jobs = _jobs(images, cases, model.channels)
     _check_free(folder, jobs, overwrite=overwrite)
     _make(folder)
     masks: list[Path] = []
@@ -152,9 +151,7 @@ def _predict(model: Model, job: _Job, folder: Path, *, probabilities: bool, over
     target = _target(folder, job)
     masks = []
     for page in job.pages:
-        image, name = load_image(page), page.name
-        if len(page.images) > 1:  # here it is known that the last channel is a modality, and no alpha to be dropped
-            image = image.with_array(to_channels(image.array, model.config.data.channels, alpha=False))
+        image, name = load_image(page, channels=model.channels), page.name
         if probabilities:
             mask, chances = model.mask_and_probabilities(image, progress=progress)
             write(folder / "probabilities" / f"{name}.tif", chances)
