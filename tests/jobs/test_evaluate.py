@@ -110,7 +110,7 @@ def test_the_same_scores_from_a_function_a_model_and_files(place):
 
 def test_a_modality_is_not_dropped_as_if_it_were_alpha(place):
     dataset = read_dataset(place / "data")
-    doubled = [replace(case, images=(*case.images, *case.images)) for case in dataset.cases]
+    doubled = [replace(case, images=(*case.images, *case.truth)) for case in dataset.cases]
 
     class OneChannel:
         channels = 1
