@@ -12,6 +12,7 @@ from ulna.cache import build
 from ulna.classes import understand
 from ulna.config import Config, DataConfig
 from ulna.dataset import load_truth
+from ulna.errors import UlnaError
 from ulna.layouts import read_dataset
 from ulna.network import UNet
 from ulna.plan import FALLBACK_EPOCHS, SHORT_WIDTHS, Facts, plan
@@ -99,6 +100,14 @@ def test_patches_suit_valid_convolutions() -> None:
     network = UNet(3, 1, widths=planned.network.widths, padding="valid").eval()
     assert planned.training.patch == (188, 188)
     assert network(torch.zeros(1, 3, *planned.training.patch)).shape[2:] == (4, 4)
+
+
+@pytest.mark.parametrize("name", ["training.patch", "training.settling_patch"])
+def test_patches_that_the_network_does_not_take_are_refused_before_it_trains(name: str) -> None:
+    config = Config().changed({"network.padding": "valid", name: [200, 188]})
+    with pytest.raises(UlnaError, match=rf"{name}: the network does not take patches of \[200, 188\]") as caught:
+        plan(config, FACTS, device=CPU)
+    assert caught.value.hint == "Try [204, 188]."
 
 
 def test_the_tutorial_resizes() -> None:

@@ -13,8 +13,10 @@ from scipy import ndimage
 
 from ulna.cache import Cache
 from ulna.config import Config, NetworkConfig
+from ulna.errors import UlnaError
 from ulna.inference.engines import torch_precision
 from ulna.network import build, geometry
+from ulna.network.geometry import Geometry
 
 BATCH_PIXELS = {2: 8 * 128 * 128, 3: 2 * 64 * 64 * 64}
 """How many pixels a batch has: enough that its Dice is steady, little enough for an ordinary computer."""
@@ -89,6 +91,7 @@ def plan(config: Config, facts: Facts, *, device: torch.device) -> Plan:
     changes["training.steps"] = training.steps or epoch_steps(config, facts.shapes, patch=patch, batch=batch)
     changes["training.precision"] = torch_precision(training.precision, device)
     planned = config.changed(changes)
+    _check_patches(planned)
     return Plan(planned, sentences(planned, facts))
 
 
@@ -102,9 +105,24 @@ def patch_size(config: Config, network: NetworkConfig, facts: Facts, *, most: in
     multiple = 2 ** (len(network.widths) - 1)
     median = np.median(np.array(facts.shapes), axis=0)
     sides = (max(multiple, min(most, math.ceil(side / multiple) * multiple)) for side in median)
-    with torch.device("meta"):  # only its geometry is wanted
-        takes = geometry(build(network, facts.channels, 1))
+    takes = _geometry(network, facts.channels)
     return tuple(takes.next_size(side) for side in sides)
+
+
+def _geometry(network: NetworkConfig, channels: int) -> Geometry:
+    with torch.device("meta"):  # no weights are wanted
+        return geometry(build(network, channels, 1))
+
+
+def _check_patches(config: Config) -> None:
+    """Raise UlnaError where the network does not take patches of a size that was chosen, before it has trained."""
+    takes, training = _geometry(config.network, config.data.channels), config.training
+    for name, size in (("training.patch", training.patch), ("training.settling_patch", training.settling_patch)):
+        if not all(takes.fits(side) for side in size):
+            nearest = [takes.next_size(side) for side in size]
+            raise UlnaError(
+                f"the network does not take patches of {list(size)} pixels", where=name, hint=f"Try {nearest}."
+            )
 
 
 def epoch_steps(config: Config, shapes: Sequence[tuple[int, ...]], *, patch: tuple[int, ...], batch: int) -> int:
