@@ -103,7 +103,7 @@ class TrainingConfig(_Section):
     steps: int = Field(0, ge=0, description="steps of an epoch")
     batch_size: int = Field(0, ge=0)
     patch: tuple[Size, ...] = ()
-    settling: float = Field(0.3, ge=0, le=1, description="share of the training, at its end, on images as they are")
+    settling: float = Field(0.3, ge=0, le=1, description="share of the training, at its end, on larger patches")
     settling_patch: tuple[Size, ...] = ()
     sampling: Literal["images", "groups"] = "groups"
     foreground: float = Field(0.33, ge=0, le=1, description="share of patches centred on the foreground")

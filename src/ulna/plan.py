@@ -12,7 +12,7 @@ import torch
 from scipy import ndimage
 
 from ulna.cache import Cache
-from ulna.config import Config, NetworkConfig
+from ulna.config import Config, NetworkConfig, TrainingConfig
 from ulna.errors import UlnaError
 from ulna.inference.engines import torch_precision
 from ulna.network import build, geometry
@@ -149,18 +149,16 @@ def sentences(config: Config, facts: Facts) -> tuple[str, ...]:
         + (f" Images are resized to {size}." if config.data.resize else ""),
         f"Batches of {training.batch_size} patches of {size} pixels, {drawn} drawn alike often"
         + (", varied by augmentation." if config.augmentation else ", not augmented.")
-        + (f" {_settling(config)}" if training.settling else ""),
+        + (f" {_settling(training)}" if training.settling else ""),
         f"{training.optimizer} with a {training.schedule.replace('_', '-')} schedule up to a learning rate of "
         f"{training.learning_rate:g}; the loss is {config.task.loss.replace('_', ' + ', 1).replace('_', '-')}; "
         f"{training.precision}; {length}.",
     )
 
 
-def _settling(config: Config) -> str:
-    share, size = config.training.settling, "×".join(str(side) for side in config.training.settling_patch)
-    moved = config.augmentation is not None and config.augmentation.spatial_probability > 0
-    still = " and are neither turned nor bent" if moved else ""
-    return f"In the last {share:.0%} of the training patches have {size} pixels{still}."
+def _settling(training: TrainingConfig) -> str:
+    size = "×".join(str(side) for side in training.settling_patch)
+    return f"In the last {training.settling:.0%} of the training patches have {size} pixels."
 
 
 def _count(number: float, noun: str) -> str:

@@ -14,13 +14,11 @@ def test_a_batch_has_as_many_pixels_in_both_parts() -> None:
     assert parts(CONFIG.changed({"training.settling_patch": [512, 512]}))[1].batch_size == 1
 
 
-def test_at_the_end_nothing_is_moved_but_intensities_vary() -> None:
-    learning, settling = parts(CONFIG)
-    assert learning.augmentation == AugmentationConfig()
-    assert learning.window == context(AugmentationConfig(), (128, 128))
-    assert settling.augmentation == AugmentationConfig(spatial_probability=0.0)
-    assert settling.window == settling.patch == (128, 128)
+def test_both_parts_are_augmented_and_see_what_that_needs() -> None:
+    for part in parts(CONFIG.changed({"training.settling_patch": [256, 256]})):
+        assert part.augmentation == AugmentationConfig()
+        assert part.window == context(AugmentationConfig(), part.patch)
 
 
-def test_without_augmentation_there_is_none_at_the_end() -> None:
-    assert all(part.augmentation is None for part in parts(CONFIG.changed({"augmentation": None})))
+def test_without_augmentation_the_window_is_the_patch() -> None:
+    assert all(part.window == part.patch for part in parts(CONFIG.changed({"augmentation": None})))

@@ -1,8 +1,7 @@
-"""The two parts of a training: many small patches, much varied; at its end larger ones, each as it lies in its image.
+"""The two parts of a training: many small patches, and at its end fewer large ones.
 
 What a network has learned from small patches it then settles for whole images: instance norm takes its statistics
-from what it is shown, and in a small patch those are others than in an image. And masks may lean to one side (drawn
-half a pixel too high, say), which no network can learn from images that are turned and mirrored.
+from what it is shown, and in a small patch those are others than in an image.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ class Part:
 
 def parts(config: Config) -> tuple[Part, Part]:
     """That in which the network learns, and that in which it settles. A batch has as many pixels in both."""
-    training, varied = config.training, config.augmentation
+    training = config.training
     patch = training.settling_patch or training.patch
     batch = max(1, round(training.batch_size * prod(training.patch) / prod(patch)))
-    still = varied and varied.model_copy(update={"spatial_probability": 0.0})
-    return Part(training.patch, training.batch_size, varied), Part(patch, batch, still)
+    return Part(training.patch, training.batch_size, config.augmentation), Part(patch, batch, config.augmentation)
