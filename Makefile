@@ -5,6 +5,7 @@ BIN := .venv/bin
 .PHONY: demo test check format clean
 
 demo: .venv/installed
+	rm -rf demo
 	$(BIN)/ulna demo --out demo
 	@echo
 	@echo "ulna is installed in $(BIN): type 'source $(BIN)/activate' once, and then the commands above."

@@ -46,8 +46,10 @@ def test_ctrl_c_is_answered_in_words(door: Door) -> None:
         raise KeyboardInterrupt
 
     door.monkeypatch.setattr("ulna.jobs.summary.summary", stopped)
-    said = door("summary", "paper")
-    assert (said.code, "--resume" in said.err) == (130, True)
+    door.monkeypatch.setattr("ulna.jobs.train.train", stopped)
+    for words, goes_on in ((("summary", "paper"), False), (("train", "data", "--out", "run"), True)):
+        said = door(*words)
+        assert (said.code, "Stopped." in said.err, "--resume" in said.err) == (130, True, goes_on)
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])

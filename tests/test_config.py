@@ -5,7 +5,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from ulna.config import Config, nearest
+from ulna.config import Config, dotted, nearest
 from ulna.errors import UlnaError
 
 
@@ -23,6 +23,9 @@ def test_augmentation_can_be_switched_off_and_on() -> None:
     on = off.changed({"augmentation.flip": False})
     assert on.augmentation is not None
     assert (on.augmentation.flip, on.augmentation.rotation) == (False, 180)
+    two = off.changed({"augmentation.flip": False, "augmentation.rotation": 10})
+    assert two.augmentation is not None
+    assert (two.augmentation.flip, two.augmentation.rotation) == (False, 10)
 
 
 @pytest.mark.parametrize(
@@ -70,3 +73,7 @@ def test_a_config_does_not_change() -> None:
 def test_nearest() -> None:
     assert nearest("instnce", ["batch", "instance"]) == " Did you mean 'instance'?"
     assert nearest("xyz", ["b", "a"]) == " Known here: a, b."
+
+
+def test_dotted() -> None:
+    assert dotted({"a": {"b": {"c": 1}, "d": 2}, 3: None}) == {"a.b.c": 1, "a.d": 2, "3": None}

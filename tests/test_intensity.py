@@ -163,3 +163,19 @@ def test_nearest_twice_as_large_repeats_each_pixel() -> None:
     np.testing.assert_array_equal(resize(mask, (10, 12), smooth=False), mask.repeat(2, 1).repeat(2, 2))
     volume = mask[:, None].repeat(3, 1)
     np.testing.assert_array_equal(resize(volume, (3, 10, 12), smooth=False)[:, 1], mask.repeat(2, 1).repeat(2, 2))
+
+
+@pytest.mark.parametrize("how", ["percentile", "percentile_by_channel"])
+def test_a_small_object_on_a_flat_ground_is_seen(how: str) -> None:
+    """A thousandth of the pixels: both percentiles are those of the ground."""
+    image = np.zeros((1, 200, 200), np.uint16)
+    image[0, 20:26, 30:36] = 700
+    normalised = normalise(image, how)
+    assert normalised[0, 22, 32] > 0.9
+    assert normalised[0, 0, 0] == 0
+
+
+def test_grey_beside_a_varying_alpha_is_grey_among_colours() -> None:
+    image = np.stack([np.full((3, 4), 9), np.arange(12).reshape(3, 4)]).astype(np.uint8)
+    assert common_channels([2, 3]) == 3
+    assert np.array_equal(to_channels(image, 3), np.repeat(image[:1], 3, axis=0))

@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+import time
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -55,7 +56,8 @@ def test_train_makes_a_whole_run_and_says_where_to_look(typed_run: tuple[Path, S
     words = json.loads((run / "run.json").read_text("utf-8"))
     assert words["state"] == "finished"
     assert words["versions"]["ulna"] == version("ulna")
-    assert words["command"].startswith("-c train") or words["command"].startswith("ulna train")
+    assert words["command"].startswith(f"ulna train {cells} --out {run} --epochs 2")
+    assert any(name.startswith("events.out.tfevents") for name in all_files(run))
     listed = [(run / name).read_text("utf-8").splitlines() for name in ("train.txt", "validation.txt")]
     assert sorted(listed[0] + listed[1]) == [path.stem for path in sorted((cells / "images").iterdir())]
     with (run / "metrics.csv").open(newline="") as table:
@@ -105,13 +107,15 @@ def test_check_split_and_summary(cells: Path, tmp_path: Path) -> None:
     assert "1,962,625" in said.out
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "pattern", "zip", "stack"])
+@pytest.mark.parametrize("kind", ["file", "files", "folder", "pattern", "zip", "stack"])
 def test_predict_takes_every_kind_of_place(kind: str, run: Path, cells: Path, tmp_path: Path, door: Door) -> None:
     images = sorted((cells / "images").iterdir())
     place: object = cells / "images"
     wanted = [f"{path.stem}.png" for path in images]
     if kind == "file":
         place, wanted = images[0], wanted[:1]
+    elif kind == "files":
+        place, wanted = images[:3], wanted[:3]
     elif kind == "pattern":
         place, wanted = cells / "images" / "*_00[0-2].png", wanted[:3]
     elif kind == "zip":
@@ -126,7 +130,7 @@ def test_predict_takes_every_kind_of_place(kind: str, run: Path, cells: Path, tm
             np.stack([np.asarray(Pillow.open(path)) for path in images[:3]]),
             photometric="minisblack",
         )
-    said = door("predict", run, place, "--out", tmp_path / "masks")
+    said = door("predict", run, *(place if isinstance(place, list) else [place]), "--out", tmp_path / "masks")
     assert said.code == 0, said.err
     assert sorted(all_files(tmp_path / "masks")) == wanted
     if kind == "stack":
@@ -163,9 +167,13 @@ def test_what_cannot_be_read_is_reported_and_the_rest_goes_on(
 
 
 def test_minutes_bound_everything(cells: Path, tmp_path: Path) -> None:
-    said = ulna("train", cells, "--out", tmp_path / "run", "--minutes", 0.2, *SMALL[4:])
+    began = time.monotonic()
+    said = ulna("train", cells, "--out", tmp_path / "run", "--minutes", 0.4, *SMALL[4:])
+    seconds = time.monotonic() - began
     assert said.code == 0, said.err
     assert all_files(tmp_path / "run") >= OF_A_RUN
+    # other tests run beside it, and the process has to end: what a quiet machine keeps to is in benchmarks/results
+    assert 24 - 5 < seconds < 24 + 8
 
 
 def test_help_and_version_are_light() -> None:

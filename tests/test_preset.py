@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.network import build, geometry
-from ulna.preset import load_preset, preset_names
+from ulna.preset import load_preset, preset_names, settings
 
 
 def test_the_names() -> None:
@@ -87,3 +89,53 @@ def test_the_papers_recipe() -> None:
     network = build(config.network.model_copy(update={"widths": (2, 2, 2, 2, 2)}), 1, 1)
     dropouts = [isinstance(block.dropout, nn.Dropout) for block in (*network.down, *network.join)]
     assert dropouts == [False, False, False, True, True, False, False, False, False]
+
+
+def test_settings_come_from_everywhere_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text("training:\n  batch_size: 3\n  momentum: 0.5\ntask.loss: dice\n")
+    config = settings("tutorial", path, {"training.momentum": 0.7}, epochs=9, seed=4)
+    training = config.training
+    assert (training.batch_size, training.momentum, training.epochs, training.seed) == (3, 0.7, 9, 4)
+    assert (config.preset, config.task.loss) == ("tutorial", "dice")
+    assert settings("tutorial", None, {}, minutes=2).training.epochs is None
+    assert settings("tutorial", None, {"training.minutes": 2}).training.epochs is None
+    path.write_text("training:\n  minutes: 3\n")
+    assert settings("tutorial", path, {}).training.epochs is None
+    assert settings("tutorial", path, {"training.epochs": 4}).training.minutes is None
+    with pytest.raises(UlnaError, match="cannot both"):
+        settings("default", None, {}, minutes=1, epochs=1)
+    with pytest.raises(UlnaError, match="both"):
+        settings("default", None, {"training.minutes": 1, "training.epochs": 1})
+
+
+def test_a_file_may_name_the_preset(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text("preset: tutorial\ntraining:\n  batch_size: 3\n")
+    config = settings(config=path)
+    assert (config.preset, config.network, config.training.batch_size) == (
+        "tutorial",
+        load_preset("tutorial").network,
+        3,
+    )
+    assert settings("tutorial", path) == config
+    with pytest.raises(UlnaError, match="names the preset 'tutorial', the command 'paper'"):
+        settings("paper", path)
+    with pytest.raises(UlnaError, match="--preset NAME"):
+        settings(changes={"preset": "paper"})
+    path.write_text("preset: tutoral\n")
+    with pytest.raises(UlnaError, match="Did you mean 'tutorial'"):
+        settings(config=path)
+    assert settings(config=config, changes={"training.batch_size": 5}).network == config.network
+
+
+def test_the_tutorials_first_weights_are_keras_own() -> None:
+    torch.manual_seed(0)
+    network = build(load_preset("tutorial").network, 3, 1)
+    wide = [module for module in network.modules() if isinstance(module, nn.Conv2d) and module.weight.numel() > 2000]
+    for module in wide:
+        limit = (6 / (9 * (module.in_channels + module.out_channels))) ** 0.5
+        assert limit * 0.99 < float(module.weight.detach().abs().max()) <= limit * (1 + 1e-6)
+        assert module.bias is not None
+        assert not module.bias.any()
+    assert len(wide) > 10

@@ -34,8 +34,9 @@ def test_a_run_tells_what_it_began_with(tmp_path: Path) -> None:
 def test_names_that_are_no_proper_text_are_kept(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    runs.begin(run, Config(), cases=((Case("M\udcfcller", ()),), ()))
-    assert runs.names(run) == (("M\udcfcller",), ())
+    names = ("M\udcfcller", "two\u2028lines\x85here")
+    runs.begin(run, Config(), cases=(tuple(Case(name, ()) for name in names), ()))
+    assert runs.names(run) == (names, ())
     assert "M\\udcfcller" in write_report(run).read_text("utf-8")
 
 
@@ -112,6 +113,9 @@ def test_a_run_goes_on_with_its_own_settings(tmp_path: Path) -> None:
     (run / "run.json").write_text(json.dumps(runs.words(run) | {"asked": other.model_dump(mode="json")}))
     assert runs.going_on_with(run, other, plain) == Config()
     assert runs.going_on_with(run, plain, plain) == Config()  # a command without settings
+    off = Config().changed({"augmentation": None})
+    with pytest.raises(UlnaError, match=r"augmentation\.flip True, not None"):
+        runs.going_on_with(run, off, plain)
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "run.json", "train.txt"])
@@ -124,7 +128,3 @@ def test_damaged_files_are_named(tmp_path: Path, name: str) -> None:
     reader = {"config.yaml": runs.config, "run.json": runs.words, "train.txt": runs.names}[name]
     with pytest.raises(UlnaError, match=name):
         reader(run)
-
-
-def test_dotted() -> None:
-    assert runs.dotted({"a": {"b": {"c": 1}, "d": 2}, 3: None}) == {"a.b.c": 1, "a.d": 2, "3": None}

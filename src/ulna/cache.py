@@ -18,12 +18,13 @@ import numpy.typing as npt
 from ulna.classes import Classes
 from ulna.config import DataConfig
 from ulna.dataset import Case, Progress, in_parallel, load_image, load_truth, quiet
-from ulna.errors import UlnaError
+from ulna.errors import UlnaError, in_memory
+from ulna.formats.base import guard_memory
 from ulna.formats.whole import cannot_write
 from ulna.image import Array
 from ulna.intensity import common_channels, normalise, resize
 
-VERSION = 1
+VERSION = 2
 INDEX, IMAGES, TRUTHS = "index.json", "images.float32", "truths.uint8"
 
 
@@ -154,7 +155,13 @@ def _fill(
 
 def _load(case: Case, config: DataConfig, classes: Classes) -> tuple[Array, Array, Array]:
     """The image as read, the image as the network takes it, and the class indices."""
+    with in_memory("Cut the image into parts, or close other programs.", where=case.name):
+        return _made(case, config, classes)
+
+
+def _made(case: Case, config: DataConfig, classes: Classes) -> tuple[Array, Array, Array]:
     read, truth = load_image(case, channels=config.channels).array, load_truth(case).array
+    guard_memory(4 * read.size, case.name, shape=read.shape)  # as 32-bit numbers, and a copy of them
     if read.shape[1:] != truth.shape[1:]:
         sizes = " and ".join("×".join(str(n) for n in array.shape[1:]) for array in (read, truth))
         raise UlnaError(f"image and mask differ in size: {sizes}", where=case.name)

@@ -14,6 +14,8 @@ from ulna.errors import UlnaError
 STOPPED = 130
 """The exit code that typer gives a command that was stopped with Ctrl-C."""
 
+GOES_ON = " The training goes on when the command is typed again with --resume."
+
 app = typer.Typer(
     help="The U-Net for biomedical images: a folder of images and masks in; a trained network, masks, scores "
     "and pictures out. Start with: ulna demo",
@@ -29,6 +31,12 @@ Cases = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Text file with the names of the cases to use, one a line."),
 ]
+Config = Annotated[Path | None, typer.Option(metavar="FILE", help="YAML file with settings that replace the preset's.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting: training.batch_size=8")]
+Meant = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YAML file that says what masks mean.")]
+Means = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting: data.values=[[0],[7]]")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
 
 
@@ -37,12 +45,14 @@ def check(
     data: Data,
     out: Annotated[Path | None, typer.Option(help="Folder for check.json and the picture of samples.")] = None,
     cases: Cases = None,
+    config: Meant = None,
+    set_: Means = None,
 ) -> None:
     """Look at a data set: what it holds, what is wrong with it, and which cases leak into each other."""
     from ulna.console import track
     from ulna.jobs.check import check as job
 
-    result = job(data, cases=cases, out=out, progress=track)
+    result = job(data, cases=cases, out=out, config=config, changes=_changes(set_), progress=track)
     _print(result)
     if result.fatal:
         raise typer.Exit(2)
@@ -54,13 +64,16 @@ def split(
     out: Annotated[Path, typer.Option(help="Folder for train.txt and test.txt.")],
     test: Annotated[float, typer.Option(help="Share of the cases for the test.")] = 0.1,
     cases: Cases = None,
+    config: Meant = None,
+    set_: Means = None,
     seed: Seed = 0,
 ) -> None:
     """Split a data set into train.txt and test.txt, so that what belongs together stays on one side."""
     from ulna.console import track
     from ulna.jobs.split import split as job
 
-    _print(job(data, test=test, out=out, cases=cases, seed=seed, progress=track))
+    changes = _changes(set_)
+    _print(job(data, test=test, out=out, cases=cases, seed=seed, config=config, changes=changes, progress=track))
 
 
 @app.command()
@@ -71,15 +84,14 @@ def train(
     preset: Annotated[str, typer.Option(help="default, tutorial, paper, fcn8.")] = "default",
     minutes: Annotated[float | None, typer.Option(help="Time for everything, from now to the finished run.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs, instead of a time.")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file with settings that replace the preset's.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting: training.batch_size=8"),
-    ] = None,
+    config: Config = None,
+    set_: Set = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything that is drawn.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Train a U-Net."""
+    import shlex
+
     import psutil
 
     from ulna.jobs.train import train as job
@@ -92,10 +104,11 @@ def train(
         minutes=minutes,
         epochs=epochs,
         config=config,
-        changes=_changes(set_ or []),
+        changes=_changes(set_),
         seed=seed,
         resume=resume,
         started=psutil.Process().create_time(),
+        command=shlex.join(["ulna", *sys.argv[1:]]),
     )
     _print(result)
 
@@ -103,7 +116,9 @@ def train(
 @app.command()
 def predict(
     run: Run,
-    images: Annotated[str, typer.Argument(metavar="IMAGES", help="File, folder, pattern, archive or data set.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGES", help="Files, or a folder, pattern, archive or data set.")
+    ],
     out: Annotated[Path, typer.Option(metavar="MASKS", help="Folder for the masks.")],
     cases: Cases = None,
     probabilities: Annotated[
@@ -121,7 +136,7 @@ def predict(
         out=out,
         cases=cases,
         probabilities=probabilities,
-        overlays=overlay,
+        overlay=overlay,
         overwrite=overwrite,
     )
     _print(result)
@@ -135,12 +150,15 @@ def evaluate(
     data: Annotated[Path, typer.Argument(metavar="DATA|TRUTH", help="Images with masks, or the true masks.")],
     out: Annotated[Path, typer.Option(metavar="SCORES", help="Folder for scores, tables and the picture.")],
     cases: Cases = None,
+    config: Meant = None,
+    set_: Means = None,
 ) -> None:
     """Compare masks with the truth: Dice, IoU, precision, recall, with 95 % intervals."""
     from ulna.console import track
     from ulna.jobs.evaluate import evaluate as job
 
-    _print(job(masks_or_run, data, out=out, cases=cases, progress=track))
+    changes = _changes(set_)
+    _print(job(masks_or_run, data, out=out, cases=cases, config=config, changes=changes, progress=track))
 
 
 @app.command()
@@ -165,12 +183,12 @@ def demo(
     _print(job(out, minutes=minutes, seed=seed))
 
 
-def _changes(settings: list[str]) -> dict[str, Any]:
+def _changes(settings: list[str] | None) -> dict[str, Any]:
     """`--set key=value` as a dictionary; values are YAML."""
     import yaml
 
     changes = {}
-    for setting in settings:
+    for setting in settings or ():
         key, equals, value = setting.partition("=")
         if not equals:
             raise UlnaError(f"'{setting}' is no setting", where="--set", hint="Write --set training.batch_size=8")
@@ -218,7 +236,7 @@ def main() -> None:
     except SystemExit as end:
         if end.code != STOPPED:
             raise
-        _fail("Stopped. A training goes on when its command is typed again with --resume.", STOPPED)
+        _fail(f"Stopped.{GOES_ON if sys.argv[1:2] == ['train'] else ''}", STOPPED)
 
 
 def _fail(words: str, code: int) -> None:

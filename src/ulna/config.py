@@ -39,7 +39,7 @@ class DataConfig(_Section):
     values: tuple[tuple[int | str, ...], ...] = ()
     normalisation: Literal["percentile", "percentile_by_channel", "zscore", "range", "none"] = "percentile"
     resize: tuple[Size, ...] | None = None
-    validation: float = Field(0.1, ge=0, lt=1, description="share of the groups kept out for validation")
+    validation: float = Field(0.1, ge=0, lt=1, description="share of the cases kept out for validation, by group")
 
 
 class TaskConfig(_Section):
@@ -61,6 +61,7 @@ class NetworkConfig(_Section):
     upsampling: Literal["transposed", "nearest", "linear"] = "transposed"
     residual: bool = False
     dropout: float = Field(0.0, ge=0, lt=1)
+    initialisation: Literal["he", "glorot"] = "he"
     dropout_levels: Literal["all", "bottom"] = Field(
         "all", description="'bottom' is the end of the contracting path, as in the paper"
     )
@@ -100,7 +101,7 @@ class TrainingConfig(_Section):
 
     minutes: float | None = Field(None, gt=0)
     epochs: int | None = Field(None, gt=0)
-    steps: int = Field(0, ge=0, description="steps of an epoch")
+    steps: int = Field(0, ge=0, description="steps of an epoch; a training by the clock has its own")
     batch_size: int = Field(0, ge=0)
     patch: tuple[Size, ...] = ()
     settling: float = Field(0.3, ge=0, le=1, description="share of the training, at its end, on larger patches")
@@ -113,6 +114,7 @@ class TrainingConfig(_Section):
     weight_decay: float = Field(1e-2, ge=0)
     schedule: Literal["one_cycle", "constant"] = "one_cycle"
     precision: Literal["auto", "bf16", "float32"] = "auto"
+    clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient, over all weights")
     patience: int | None = Field(None, gt=0, description="epochs without gain after which training stops early")
     seed: int = Field(0, ge=0)
 
@@ -174,13 +176,25 @@ class Config(_Section):
             place: Any = words
             for section in sections:
                 _known(section, place, key, where)
-                if not isinstance(place[section], dict):
-                    place[section] = {}
+                if place[section] is None:  # a section that is switched off begins anew from its defaults
+                    place[section] = _defaults(section)
                 place = place[section]
-            if sections != ["augmentation"] or place:
-                _known(last, place, key, where)
+            _known(last, place, key, where)
             place[last] = value
         return Config.parse(words, where=where)
+
+
+def dotted(words: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested sections as dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in words.items():
+        flat |= dotted(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
+    return flat
+
+
+def _defaults(section: str) -> dict[str, Any]:
+    model = _section(Config.model_fields[section].annotation) if section in Config.model_fields else None
+    return model().model_dump() if model else {}
 
 
 def _known(name: str, place: Any, key: str, where: object) -> None:

@@ -201,8 +201,8 @@ def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
 
     White space around a name does not count, nor how its accents are composed (macOS parts them from their letters).
     """
-    wanted = {_plain(name) for name in names if name.strip()}
-    known = {_plain(case.name) for case in dataset.cases}
+    wanted = {plain_name(name) for name in names if name.strip()}
+    known = {plain_name(case.name) for case in dataset.cases}
     unknown = sorted(wanted - known)
     if unknown:
         close = difflib.get_close_matches(unknown[0], known, n=1)
@@ -213,7 +213,7 @@ def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
         )
     if not wanted:
         raise UlnaError("the list of cases is empty", hint="Write one case name a line.")
-    return replace(dataset, cases=tuple(case for case in dataset.cases if _plain(case.name) in wanted))
+    return replace(dataset, cases=tuple(case for case in dataset.cases if plain_name(case.name) in wanted))
 
 
 def case_names(cases: str | Path | Sequence[str]) -> tuple[str, ...]:
@@ -229,7 +229,7 @@ def case_names(cases: str | Path | Sequence[str]) -> tuple[str, ...]:
         raise UlnaError(f"the list of cases cannot be read ({error})", where=cases) from None
     if "\0" in text:
         raise UlnaError("the list of cases cannot be read (it is no text in UTF-8)", where=cases)
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
+    return tuple(line.strip() for line in text.split("\n") if line.strip())
 
 
 def write_names(path: Path, cases: Iterable[Case]) -> None:
@@ -238,7 +238,8 @@ def write_names(path: Path, cases: Iterable[Case]) -> None:
         beside.write_text("".join(f"{case.name}\n" for case in cases), "utf-8", "surrogateescape")
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A name as lists of cases compare it: without white space around it, accents composed."""
     return unicodedata.normalize("NFC", name.strip())
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UlnaError(Exception):
     """Something about the user's data, files or words is wrong and can be mended.
@@ -28,3 +32,20 @@ class ReadError(UlnaError):
 
 class WriteError(UlnaError):
     """A file cannot be written: the disk is full, the place is not allowed, or it is no folder."""
+
+
+@contextmanager
+def in_memory(hint: str, *, where: object | None = None) -> Iterator[None]:
+    """What is done within fits into the memory, or an UlnaError says that it does not.
+
+    PyTorch says so with a RuntimeError that is told by its words.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+            raise
+        raise UlnaError("the memory of this machine does not hold it", where=where, hint=hint) from error
+
+
+_NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.IGNORECASE)

@@ -25,7 +25,8 @@ def normalise(array: Array, how: str) -> Floats:
     """An image (C, *spatial) as float32 in the range that `how` names.
 
     - "percentile": the 1st percentile of the image becomes 0 and the 99.8th 1, over all channels together, so
-      that colours keep their proportions; clipped to -1..3. Taken from at most a million even samples.
+      that colours keep their proportions; clipped to -1..3. Taken from at most a million even samples. Where both
+      are one value, the smallest and the largest take their place.
     - "percentile_by_channel": the same for each channel, so that another stain, lamp or white balance changes
       little. A channel with less than a tenth of the image's range is stretched as if it had a tenth: noise
       in an empty channel must not look like an image.
@@ -39,6 +40,8 @@ def normalise(array: Array, how: str) -> Floats:
     if how in ("percentile", "percentile_by_channel"):
         some = sample(array)
         low, high = (float(value) for value in np.percentile(some, (LOW, HIGH)))
+        if not high > low:  # a few bright specks on a flat ground
+            low, high = float(array.min()), float(array.max())
         if how == "percentile":
             return np.clip(_scaled(array, low, high - low), *LOOSE)
         lows, highs = np.percentile(some, (LOW, HIGH), axis=1)
@@ -62,17 +65,17 @@ def to_channels(array: Array, channels: int, *, alpha: bool = True) -> Array:
     """The image (C, *spatial) with `channels` channels, without inventing or losing anything.
 
     One grey channel is repeated to the three of colour, equal channels become one, a fourth channel (alpha that
-    varies) after three is dropped (so is a second after one). `alpha` is False for an image of several files:
-    its last channel is a modality, and is not dropped. Raises UlnaError for all else.
+    varies) after three is dropped (so is a second after one, which is then grey). `alpha` is False for an
+    image of several files: its last channel is a modality, and is not dropped. Raises UlnaError for all else.
     """
     have = len(array)
     if have == channels:
         return array
-    if have == 1 and channels == COLOURS:
-        return np.repeat(array, channels, axis=0)
     colours = array[: have - 1] if alpha and have in (2, 4) else array
     if len(colours) == channels:
         return colours
+    if len(colours) == 1 and channels == COLOURS:
+        return np.repeat(colours, channels, axis=0)
     if channels == 1 and all(np.array_equal(colours[0], other) for other in colours[1:]):
         return colours[:1]
     hint = "Convert the image to the channels of the training images, or train on images like this one."

@@ -16,7 +16,7 @@ from ulna.classes import Classes
 from ulna.config import Config
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
-from ulna.formats import pages, read
+from ulna.formats import check_finite, pages, read
 from ulna.image import Array, Image, Source
 from ulna.inference.pipeline import Pipeline
 from ulna.intensity import to_channels
@@ -104,10 +104,11 @@ class Model:
         return self._pipeline.raw(array, progress=progress)
 
     def _image(self, image: Given) -> Image:
-        if isinstance(image, Image):
-            return image
         if isinstance(image, np.ndarray):
-            return Image(self._channels_first(image))
+            image = Image(self._channels_first(image.astype(np.uint8) if image.dtype == bool else image))
+        if isinstance(image, Image):
+            check_finite(image.array, image.source or "the image")
+            return image
         return read(image if isinstance(image, Source) else Source(Path(image)))
 
     def _channels_first(self, array: Array) -> Array:

@@ -15,6 +15,7 @@ from ulna.cache import Cache
 from ulna.config import Config, NetworkConfig, TrainingConfig
 from ulna.errors import UlnaError
 from ulna.inference.engines import torch_precision
+from ulna.inference.tiles import least_tile
 from ulna.network import build, geometry
 from ulna.network.geometry import Geometry
 
@@ -91,7 +92,7 @@ def plan(config: Config, facts: Facts, *, device: torch.device) -> Plan:
     changes["training.steps"] = training.steps or epoch_steps(config, facts.shapes, patch=patch, batch=batch)
     changes["training.precision"] = torch_precision(training.precision, device)
     planned = config.changed(changes)
-    _check_patches(planned)
+    _check_sizes(planned, facts)
     return Plan(planned, sentences(planned, facts))
 
 
@@ -102,10 +103,10 @@ def patch_size(config: Config, network: NetworkConfig, facts: Facts, *, most: in
     """
     if config.data.resize:
         return config.data.resize
-    multiple = 2 ** (len(network.widths) - 1)
+    takes = _geometry(network, facts.channels)
+    multiple = takes.stride
     median = np.median(np.array(facts.shapes), axis=0)
     sides = (max(multiple, min(most, math.ceil(side / multiple) * multiple)) for side in median)
-    takes = _geometry(network, facts.channels)
     return tuple(takes.next_size(side) for side in sides)
 
 
@@ -114,8 +115,8 @@ def _geometry(network: NetworkConfig, channels: int) -> Geometry:
         return geometry(build(network, channels, 1))
 
 
-def _check_patches(config: Config) -> None:
-    """Raise UlnaError where the network does not take patches of a size that was chosen, before it has trained."""
+def _check_sizes(config: Config, facts: Facts) -> None:
+    """Raise UlnaError where the network does not take patches or tiles of a size that was chosen, before it trains."""
     takes, training = _geometry(config.network, config.data.channels), config.training
     for name, size in (("training.patch", training.patch), ("training.settling_patch", training.settling_patch)):
         if not all(takes.fits(side) for side in size):
@@ -123,6 +124,11 @@ def _check_patches(config: Config) -> None:
             raise UlnaError(
                 f"the network does not take patches of {list(size)} pixels", where=name, hint=f"Try {nearest}."
             )
+    tile, least = config.inference.tile, least_tile(takes)
+    largest = max(max(shape) for shape in facts.shapes)
+    if tile and tile < min(least, largest + 2 * config.inference.margin):  # one tile that holds the image may be small
+        what = f"a tile of {tile} pixels is smaller than what the network looks at around each pixel"
+        raise UlnaError(what, where="inference.tile", hint=f"Set it to {least} or more, or to 0: as memory allows.")
 
 
 def epoch_steps(config: Config, shapes: Sequence[tuple[int, ...]], *, patch: tuple[int, ...], batch: int) -> int:

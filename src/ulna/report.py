@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import io
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,12 +18,12 @@ from jinja2 import Environment, StrictUndefined
 
 from ulna.errors import UlnaError
 from ulna.formats import appears_whole
+from ulna.scores import SCORES
 
 T = TypeVar("T")
 
 NAME = "report.html"
 _PICTURES = ("samples.png", "augmented.png", "curves.png", "scores/cases.png")
-_SCORES = {"dice": "Dice", "iou": "IoU", "precision": "precision", "recall": "recall", "accuracy": "accuracy"}
 _ROWS = 500  # of the table of all images
 _APART = ("plan", "command", "asked", "state")  # what stands elsewhere on the page
 
@@ -168,7 +169,7 @@ def _scores(metrics: dict[str, Any], *, chose: bool) -> dict[str, Any] | None:
         )
     return {
         "how": _how(str(metrics.get("cases", "?")), metrics.get("groups"), chose=chose),
-        "heads": [*_SCORES.values(), "Dice, median", "images"],
+        "heads": [*SCORES.values(), "Dice, median", "images"],
         "rows": [{"name": name, "cells": _cells(part)} for name, part in parts.items()],
         "notes": notes,
     }
@@ -193,7 +194,7 @@ def _how(cases: str, groups: Any, *, chose: bool) -> str:
 def _cells(part: dict[str, Any]) -> list[dict[str, str]]:
     dice = _part(part, "dice")
     means = [
-        {"value": _number(_part(part, name).get("mean")), "interval": _interval(_part(part, name))} for name in _SCORES
+        {"value": _number(_part(part, name).get("mean")), "interval": _interval(_part(part, name))} for name in SCORES
     ]
     median = {"value": _number(dice.get("median")), "interval": _interval(dice, "median_interval")}
     return [*means, median, {"value": str(dice.get("cases", "?")), "interval": ""}]
@@ -308,7 +309,7 @@ def _json(data: bytes) -> dict[str, Any]:
 
 
 def _rows(data: bytes) -> list[dict[str, str]]:
-    return list(csv.DictReader(data.decode("utf-8").splitlines()))
+    return list(csv.DictReader(io.StringIO(data.decode("utf-8"), newline="")))
 
 
 def _version() -> str:

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import platform
-import shlex
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
-from ulna.config import Config
+from ulna.config import Config, dotted
 from ulna.dataset import Case, write_names
 from ulna.errors import UlnaError
 from ulna.formats.whole import appears_whole, cannot_write, is_half_written
 
 CONFIG, WORDS, TABLE = "config.yaml", "run.json", "metrics.csv"
 LISTS = ("train.txt", "validation.txt")
-LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
+LOCK = ".lock"
+
+WITHOUT_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP}
+"""What network drives say that know no locks: then nobody watches that two trainings do not meet."""
+
+TRAINING, TRAINED, FINISHED = "training", "trained", "finished"
+"""How far a run has come: it has a plan, a model, all there is."""
 
 LIBRARIES = ("ulna", "torch", "lightning", "numpy", "scipy", "tifffile")
 """Whose versions are written into a run."""
@@ -34,19 +40,26 @@ def prepared(run: Path, *, resume: bool) -> Iterator[bool]:
     """Make the folder; give whether a run that had been planned there goes on.
 
     What is raised before the run is planned (`begin`) leaves the place as it was: the command can be mended and
-    typed again. Raises UlnaError for a folder that holds something else.
+    typed again. Raises UlnaError for a folder that holds something else, or in which a training is at work.
     """
     new = not run.exists()
-    going_on = _prepare(run, resume=resume)
+    _check_place(run, resume=resume)
+    alone = False
     try:
-        yield going_on
+        with _alone(run):
+            alone = True
+            yield (run / WORDS).is_file()
     except UlnaError:
-        if not resume and not (run / WORDS).exists():
-            for left in [path for path in run.iterdir() if _before_plan(path)]:
+        if alone and not resume and not (run / WORDS).exists():
+            for left in [path for path in _content(run) if _before_plan(path)]:
                 _remove(left)
-            if new:
+            if new and run.exists():
                 run.rmdir()
         raise
+
+
+def _content(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _remove(path: Path) -> None:
@@ -56,7 +69,7 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _prepare(run: Path, *, resume: bool) -> bool:
+def _check_place(run: Path, *, resume: bool) -> None:
     planned = (run / WORDS).is_file()
     if not resume:
         if run.exists() and not run.is_dir():
@@ -68,18 +81,35 @@ def _prepare(run: Path, *, resume: bool) -> bool:
             raise UlnaError(what, where=run, hint=hint)
     elif run.exists() and not planned and not all(_before_plan(path) for path in run.iterdir()):
         raise UlnaError("there is no run in this folder to go on with", where=run, hint="Leave --resume away.")
-    elif planned and words(run).get("state") == "finished":
+    elif planned and words(run).get("state") == FINISHED:
         raise UlnaError("this run has finished", where=run, hint="Name another --out to train anew.")
+
+
+@contextmanager
+def _alone(run: Path) -> Iterator[None]:
+    """The folder, made and cleared of what a kill left half-written, in which no other training works meanwhile."""
+    lock = FileLock(run / LOCK)
     try:
         run.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        what = "another training is at work in this folder"
+        raise UlnaError(what, where=run, hint="Wait until it has ended, or stop it first.") from None
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise cannot_write(error, run) from None
+    try:
         for left in [path for path in run.rglob(".*") if is_half_written(path)]:
             _remove(left)
-    except OSError as error:
-        raise cannot_write(error, run) from None
-    return planned
+        yield
+    finally:
+        # First deleted, then released: who takes the lock meanwhile finds its file gone, and makes a new one.
+        with suppress(OSError):
+            (run / LOCK).unlink()
+        lock.release()
 
 
-_BEFORE_PLAN = {"cache", "check.json", "samples.png", *LISTS, CONFIG}
+_BEFORE_PLAN = {"cache", "check.json", "samples.png", LOCK, *LISTS, CONFIG}
 
 
 def _before_plan(path: Path) -> bool:
@@ -94,7 +124,7 @@ def begin(run: Path, config: Config, *, cases: Sequence[Sequence[Case]], **facts
         write_names(run / name, listed)
     note(
         run,
-        state="training",
+        state=TRAINING,
         versions=versions(),
         machine=f"{platform.system()} {platform.machine()}",
         **facts,
@@ -116,23 +146,16 @@ def going_on_with(run: Path, wanted: Config, plain: Config) -> Config:
 
     `plain` are the settings of a command that names none.
     """
-    asked, now = dotted(words(run).get("asked", {})), dotted(wanted.model_dump(mode="json"))
-    other = [key for key in asked if now.get(key) != asked[key]]
+    began = Config.parse(words(run).get("asked", {}), where=run / WORDS)
+    asked, now = (dotted(one.model_dump(mode="json")) for one in (began, wanted))
+    other = [key for key in asked | now if asked.get(key) != now.get(key)]
     if other and wanted != plain:
         raise UlnaError(
-            f"this run began with {other[0]} {asked[other[0]]}, not {now.get(other[0])}",
+            f"this run began with {other[0]} {asked.get(other[0])}, not {now.get(other[0])}",
             where=run,
             hint="Type the command that began it with --resume added, or with --resume and no settings.",
         )
     return config(run)
-
-
-def dotted(words: dict[str, Any], before: str = "") -> dict[str, Any]:
-    """Nested sections as dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in words.items():
-        flat |= dotted(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
-    return flat
 
 
 def words(run: Path) -> dict[str, Any]:
@@ -181,12 +204,8 @@ def names(run: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     listed: list[tuple[str, ...]] = []
     for name in LISTS:
         try:
-            listed.append(tuple((run / name).read_text("utf-8", "surrogateescape").splitlines()))
+            text = (run / name).read_text("utf-8", "surrogateescape")
+            listed.append(tuple(line for line in text.split("\n") if line))
         except (OSError, ValueError) as error:
             raise _unreadable(run / name, error) from None
     return listed[0], listed[1]
-
-
-def command() -> str:
-    """The command that this process was started with, as a user would type it."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -61,7 +61,18 @@ def test_an_archive_that_changes_is_opened_anew(tmp_path: Path) -> None:
     assert members(Source(tmp_path / "a.zip")) == ("a.png", "b.png")
 
 
-@pytest.mark.parametrize("name", ["../../evil.png", "/etc/evil.png", "a/../../evil.png", "C:\\evil.png", "..\\x.png"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../evil.png",
+        "/etc/evil.png",
+        "a/../../evil.png",
+        "C:\\evil.png",
+        "..\\x.png",
+        "C:out.png",
+        "images\\\\..\\\\..\\\\out.png",
+    ],
+)
 def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
     archive = zipped(tmp_path / "a.zip", {"good.png": PNG, name: PNG})
     with pytest.raises(UlnaError, match="leads out of it") as raised:
@@ -120,3 +131,19 @@ def test_an_encrypted_member_is_said_to_be(tmp_path: Path) -> None:
     archive.path.write_bytes(data)
     with pytest.raises(ReadError, match="it is encrypted"):
         formats.read(Source(archive.path, ("a.png",)))
+
+
+def test_a_stack_and_its_masks_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "stacks.zip"
+    pixels = io.BytesIO()
+    tifffile.imwrite(pixels, np.zeros((5, 8, 8), np.uint8), photometric="minisblack")
+    with zipfile.ZipFile(place, "w") as zipped:
+        for name in ("volume.tif", "labels.tif"):
+            zipped.writestr(name, pixels.getvalue())
+    unpacked: list[str] = []
+    whole = formats.archive._member
+    monkeypatch.setattr(formats.archive, "_member", lambda source: unpacked.append(source.name) or whole(source))
+    for page in range(5):
+        for name in ("volume.tif", "labels.tif"):
+            assert formats.read(Source(place, (name,), page)).shape == (8, 8)
+    assert sorted(unpacked) == ["labels.tif", "volume.tif"]

@@ -185,3 +185,19 @@ def test_the_real_stack(data: Path) -> None:
     expected = tifffile.imread(source.path)
     np.testing.assert_array_equal(formats.read(Source(source.path, page=5)).array[0], expected[5])
     np.testing.assert_array_equal(formats.read(source).array[0], expected)
+
+
+@pytest.mark.parametrize("size", ["0,65", "", "many"])
+def test_sizes_that_make_no_sense_are_no_reason_to_refuse_an_image(size: str, tmp_path: Path) -> None:
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", pixels, metadata={"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
+    )
+    good = formats.read(Source(tmp_path / "a.ome.tif"))
+    assert good.spacing == (0.65, 0.65)
+    words = (tmp_path / "a.ome.tif").read_bytes()
+    assert words.count(b"0.65") >= 2
+    (tmp_path / "b.ome.tif").write_bytes(words.replace(b"0.65", size.ljust(4).encode()))
+    odd = formats.read(Source(tmp_path / "b.ome.tif"))
+    assert np.array_equal(odd.array, good.array)
+    assert odd.unit == "pixel"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from ulna.errors import UlnaError
 from ulna.inference.engines import TorchEngine, torch_precision
 from ulna.network import UNet
 
@@ -20,7 +21,21 @@ def test_the_engine_runs_the_network(precision: str, tolerance: float) -> None:
     np.testing.assert_allclose(outputs, expected, atol=tolerance)
 
 
-def test_a_wish_is_a_wish() -> None:
+@pytest.mark.parametrize(
+    ("able", "auto"), [({"avx512_bf16": True}, "bf16"), ({"avx2": True}, "float32"), ({}, "float32")]
+)
+def test_a_wish_is_a_wish(able: dict[str, bool], auto: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     assert torch_precision("bf16", torch.device("cpu")) == "bf16"
     assert torch_precision("float32", torch.device("cpu")) == "float32"
-    assert torch_precision("auto", torch.device("cpu")) in {"bf16", "float32"}
+    assert torch_precision("auto", torch.device("cpu")) == auto
+
+
+def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Large(torch.nn.Conv2d):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    batch = np.zeros((1, 1, 8, 8), np.float32)
+    with pytest.raises(UlnaError, match="memory of this machine"):
+        TorchEngine().compile(Large(1, 1, 1), batch.shape, "float32").run(batch)

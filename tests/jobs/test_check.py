@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 import tracemalloc
 import zipfile
@@ -16,6 +17,7 @@ from PIL import Image as Pillow
 from rich.console import Console
 
 from made_data import cells, healthy, put
+from typed import Door
 from ulna.config import Config
 from ulna.dataset import Case, case_names, load_image
 from ulna.errors import UlnaError
@@ -218,3 +220,51 @@ def test_a_stack_alone_cannot_be_validated_by_group(data: Path) -> None:
 def test_nothing_recognisable(tmp_path: Path) -> None:
     with pytest.raises(UlnaError):
         check(tmp_path)
+
+
+def test_what_masks_mean_can_be_told(tmp_path: Path, door: Door) -> None:
+    """Masks that look like none: noise below and above 100."""
+    data = healthy(tmp_path / "data", 6)
+    for path in (data / "masks").iterdir():
+        with Pillow.open(path) as mask:
+            inside = np.asarray(mask) > 0
+        noise = np.random.default_rng(0)
+        ramp = np.where(inside, noise.integers(100, 256, inside.shape), noise.integers(0, 100, inside.shape))
+        Pillow.fromarray(ramp.astype(np.uint8)).save(path)
+    refused = door("check", data)
+    assert (refused.code, "data.values" in refused.out) == (2, True), refused
+    values = 'data.values=[["0..99"],["100..255"]]'
+    (tmp_path / "my.yaml").write_text('data:\n  values: [["0..99"], ["100..255"]]\n')
+    for words in (("--set", values), ("--config", tmp_path / "my.yaml")):
+        said = door("check", data, *words)
+        assert (said.code, "fatal" in said.out) == (0, False), said
+    lists = tmp_path / "lists"
+    assert door("split", data, "--out", lists, "--test", 0.3, "--set", values).code == 0
+    masks = shutil.copytree(data / "masks", tmp_path / "predicted")
+    said = door("evaluate", masks, data, "--out", tmp_path / "scores", "--cases", lists / "test.txt", "--set", values)
+    assert (said.code, "1.000" in said.out) == (0, True), said
+
+
+def test_where_more_is_to_be_seen_is_said(run: Path, tmp_path: Path, door: Door) -> None:
+    data = healthy(tmp_path / "data", 3)
+    assert "add --out FOLDER" in door("check", data).out
+    assert f"Written to {tmp_path / 'found'}" in door("check", data, "--out", tmp_path / "found").out
+    assert door("check", data, "--out", tmp_path / "found").code == 0  # looked at again
+    before = (run / "check.json").read_bytes()
+    said = door("check", data, "--out", run)
+    assert (said.code, "this folder holds a run" in said.err) == (2, True), said
+    assert (run / "check.json").read_bytes() == before
+
+
+def test_one_image_is_enough_where_none_is_kept_out(tmp_path: Path) -> None:
+    data = healthy(tmp_path / "data", 1)
+    assert check(data).fatal
+    assert not check(data, changes={"data.validation": 0}).fatal
+
+
+def test_masks_of_other_values_than_those_told_are_all_named(tmp_path: Path) -> None:
+    data = healthy(tmp_path / "data", 3)
+    found = check(data, changes={"data.values": [[0], [1]]}, out=tmp_path / "out")
+    assert found.fatal
+    assert len(found.problems[0].where) == 3
+    assert (tmp_path / "out" / "check.json").is_file()

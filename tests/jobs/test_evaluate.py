@@ -303,3 +303,39 @@ def test_where_the_wrong_pixels_lie_is_counted_printed_and_written(place):
     assert words["outline"] > 0.8 * wrong
     assert words["sentence"] in captured.get()
     assert "within 2 pixels of a true outline" in words["sentence"]
+
+
+def test_classes_are_those_of_all_true_masks_whatever_is_picked(place):
+    """The one that is picked lacks a class, its predicted mask does not."""
+    for name in SHAPES:
+        _save(place / f"data/masks/{name}.png", _discs(SHAPES[name]) * 128 + _discs(SHAPES[name], shift=10) * 127)
+    _save(place / "data/masks/a.png", _discs(SHAPES["a"]) * 128)
+    _save(place / "predicted/a.png", _discs(SHAPES["a"]) * 128 + _discs(SHAPES["a"], shift=10) * 127)
+    found = evaluate(place / "predicted", place / "data", out=place / "scores", cases=["a"])
+    assert found.classes == ("background", "class 1 (127)", "class 2 (128)", "class 3 (255)")
+    (place / "data/masks/d.png").write_bytes(b"")  # not picked: its fault is not asked for
+    found = evaluate(place / "predicted", place / "data", out=place / "scores", cases=["a"])
+    assert found.cases[0].name == "a"
+
+
+def test_truth_that_is_written_in_another_way_than_the_model_writes(place):
+    """Trained on 0 and 255 with soft edges, judged on 0 and 1: not all background."""
+    classes = Classes(("background", "foreground"), (("0..127",), ("128..255",)), "binary", "as it was trained")
+    for name, shape in SHAPES.items():
+        _save(place / f"data/masks/{name}.png", _discs(shape))
+
+    def predict(image: Image) -> Image:
+        return image.with_array(_discs(image.shape)[None], classes.names)
+
+    found = evaluate("unused", place / "data", out=place / "scores", predict=predict, classes=classes)
+    assert [case.dice for case in found.cases] == [1.0] * 4
+    assert any("Of the true masks" in note for note in found.notes)
+
+
+def test_images_that_a_run_learned_from_are_said_to_flatter(run, cells, tmp_path):
+    learned = (run / "train.txt").read_text().split()
+    kept = (run / "validation.txt").read_text().split()
+    found = evaluate(run, cells, out=tmp_path / "all")
+    assert f"{len(learned)} of these 8 images have names" in " ".join(found.notes)
+    found = evaluate(run, cells, out=tmp_path / "kept", cases=kept)
+    assert "flatter" not in " ".join(found.notes)

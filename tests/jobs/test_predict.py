@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def test_masks_suit_their_images(run: Path, tmp_path: Path) -> None:
 
 def test_a_model_in_hand_predicts_the_same(run: Path, cells: Path, tmp_path: Path) -> None:
     model = ulna.load(run)
-    done = predict(model, cells / "images", out=tmp_path / "out", cases=["cells_002"], overlays=True)
+    done = predict(model, cells / "images", out=tmp_path / "out", cases=["cells_002"], overlay=True)
     assert all_files(tmp_path / "out") == {"cells_002.png", "overlays", "overlays/cells_002.png"}
     mask = model.predict(cells / "images" / "cells_002.png")
     assert np.array_equal(np.asarray(Pillow.open(done.masks[0])), model.classes.back(mask.array)[0])
@@ -88,13 +89,22 @@ def test_a_pattern_over_sub_folders_writes_a_mask_for_each(untrained: Model, tmp
 
 
 def test_two_masks_never_go_to_one_file(untrained: Model, tmp_path: Path) -> None:
+    for name in ("a.tif", "A.tif"):
+        grey(tmp_path / "in" / name, pages=2)
+    if len(list((tmp_path / "in").iterdir())) == 1:
+        pytest.skip("this system takes them for one file")
+    with pytest.raises(UlnaError, match=r"masks in one file: .*[aA]\.tif, .*[aA]\.tif"):
+        predict(untrained, tmp_path / "in", out=tmp_path / "out", overwrite=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_differ_in_case_alone_give_masks_that_do_not(untrained: Model, tmp_path: Path) -> None:
     for name in ("a.png", "A.png"):
         grey(tmp_path / "in" / name)
     if len(list((tmp_path / "in").iterdir())) == 1:
         pytest.skip("this system takes them for one file")
-    with pytest.raises(UlnaError, match=r"masks in one file: .*[aA]\.png and .*[aA]\.png"):
-        predict(untrained, tmp_path / "in", out=tmp_path / "out", overwrite=True)
-    assert not (tmp_path / "out").exists()
+    done = predict(untrained, tmp_path / "in", out=tmp_path / "out")
+    assert len({path.name.casefold() for path in done.masks}) == 2
 
 
 def test_a_stack_beside_an_image_of_its_name(untrained: Model, tmp_path: Path) -> None:
@@ -125,3 +135,20 @@ def test_a_modality_is_not_dropped_as_if_it_were_alpha(untrained: Model, tmp_pat
     Pillow.fromarray(other).save(tmp_path / "in" / "images" / "a_0001.png")
     done = predict(untrained, tmp_path / "in", out=tmp_path / "out")
     assert "2 channels, the network takes 1" in done.failed[0][1]
+
+
+def test_values_that_no_png_holds_are_written_as_tiff(tmp_path: Path) -> None:
+    model = make_model(channels=1)
+    classes = understand([np.array([[[0, 100_000]]], np.int32)], model.config.data)
+    wide = Model(replace(model.saved, classes=classes))
+    grey(tmp_path / "in" / "a.png")
+    done = predict(wide, tmp_path / "in", out=tmp_path / "out")
+    assert [path.name for path in done.masks] == ["a.tif"]
+    assert set(np.unique(tifffile.imread(done.masks[0]))) <= {0, 100_000}
+
+
+def test_arrays_are_looked_at_as_files_are() -> None:
+    model = make_model(channels=1)
+    with pytest.raises(UlnaError, match="1 NaN"):
+        model.predict(np.array([[0.0, np.nan], [1.0, 2.0]]))
+    assert model.predict(np.eye(8, dtype=bool)).shape == (8, 8)

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
+from PIL import Image as Pillow
 from safetensors.torch import load_file
 from torch import equal
 
 import ulna
-from ulna.errors import UlnaError
-from ulna.jobs.train import Trained, settings, train
+from made_data import put
+from typed import Door
+from ulna import run as runs
+from ulna.image import Array
+from ulna.jobs.train import Trained, train
 from ulna.report import write_report
 
 SMALL = {"training.steps": 3, "network.widths": [4, 8], "training.patch": [32, 32], "training.batch_size": 2}
@@ -24,24 +31,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(run: Path, cell
     first, again, other = (load_file(place / "model.safetensors") for place in (run, *(tmp_path / n for n in names)))
     assert all(equal(first[name], again[name]) for name in first)
     assert any(not equal(first[name], other[name]) for name in first)
-
-
-def test_settings_come_from_everywhere_in_order(tmp_path: Path) -> None:
-    path = tmp_path / "my.yaml"
-    path.write_text("training:\n  batch_size: 3\n  momentum: 0.5\ntask.loss: dice\n")
-    config = settings("tutorial", path, {"training.momentum": 0.7}, epochs=9, seed=4)
-    training = config.training
-    assert (training.batch_size, training.momentum, training.epochs, training.seed) == (3, 0.7, 9, 4)
-    assert (config.preset, config.task.loss) == ("tutorial", "dice")
-    assert settings("tutorial", None, {}, minutes=2).training.epochs is None
-    assert settings("tutorial", None, {"training.minutes": 2}).training.epochs is None
-    path.write_text("training:\n  minutes: 3\n")
-    assert settings("tutorial", path, {}).training.epochs is None
-    assert settings("tutorial", path, {"training.epochs": 4}).training.minutes is None
-    with pytest.raises(UlnaError, match="cannot both"):
-        settings("default", None, {}, minutes=1, epochs=1)
-    with pytest.raises(UlnaError, match="both"):
-        settings("default", None, {"training.minutes": 1, "training.epochs": 1})
 
 
 def test_colour_classes_and_no_validation(cells: Path, tmp_path: Path) -> None:
@@ -61,10 +50,6 @@ def test_colour_classes_and_no_validation(cells: Path, tmp_path: Path) -> None:
 def test_one_group_alone_keeps_out_its_last_cases(
     cells: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import numpy as np
-    import tifffile
-    from PIL import Image as Pillow
-
     for kind, name in (("images", "train-volume.tif"), ("masks", "train-labels.tif")):
         pages = np.stack([np.asarray(Pillow.open(path)) for path in sorted((cells / kind).iterdir())])
         tifffile.imwrite(tmp_path / name, pages, photometric="minisblack")
@@ -89,3 +74,55 @@ def test_a_resumed_run_finds_its_cache_again(cells: Path, tmp_path: Path, monkey
     with pytest.raises(KeyboardInterrupt):
         ulna.train(cells, tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "augmented.png").is_file()
+
+
+def test_a_call_from_python_says_the_command_that_does_the_same(cells: Path, tmp_path: Path, door: Door) -> None:
+    run = tmp_path / "run"
+    trained = train(cells, run, epochs=1, preset="tutorial", changes=SMALL | {"data.resize": [32, 32]}, seed=3)
+    words = shlex.split(runs.words(run)["command"])
+    assert words[:2] == ["ulna", "train"]
+    assert door(*words[1:], "--out", tmp_path / "again").code == 0
+    first, again = (load_file(place / "model.safetensors") for place in (trained.run, tmp_path / "again"))
+    assert all(equal(first[name], again[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes"),
+    [
+        ("tutorial", {"network.widths": [4, 8], "data.resize": [32, 32], "training.patch": [32, 32]}),
+        ("paper", {"network.widths": [4, 8, 8], "training.patch": [60, 60]}),
+        ("fcn8", {"network.widths": [2, 2, 2, 2, 2]}),
+        ("default", {"network.widths": [4, 8]}),
+    ],
+)
+def test_every_preset_trains_predicts_and_is_scored_on_several_classes(
+    preset: str, changes: dict[str, object], tmp_path: Path
+) -> None:
+    """Squares and discs: masks of 0, 100 and 200, the squares without contrast to the discs but for their shape."""
+    data = tmp_path / "data"
+    for index in range(6):
+        image, mask = shapes(index)
+        put(data, f"shapes{index}", image, mask)
+    changes = {"training.steps": 2, "training.batch_size": 2} | changes
+    trained = train(data, tmp_path / "run", epochs=1, preset=preset, changes=changes)
+    assert trained.model.classes.values == ((0,), (100,), (200,))
+    assert trained.scores is not None
+    assert len(trained.scores.summary.classes) == 2
+    done = ulna.predict(tmp_path / "run", data / "images", out=tmp_path / "masks")
+    masks = [np.asarray(Pillow.open(path)) for path in done.masks]
+    assert [mask.shape for mask in masks] == [(70, 90)] * 6
+    assert all(set(np.unique(mask)) <= {0, 100, 200} for mask in masks)
+    scores = ulna.evaluate(tmp_path / "masks", data, out=tmp_path / "scores", cases=["shapes0", "shapes1"])
+    assert [one.name for one in scores.cases] == ["shapes0", "shapes1"]
+
+
+def shapes(seed: int) -> tuple[Array, Array]:
+    """A picture of a square and a disc, and which is which."""
+    draw = np.random.default_rng(seed)
+    y, x = np.mgrid[:70, :90]
+    mask = np.zeros((70, 90), np.uint8)
+    (row, column), radius = draw.integers(15, 50, 2), 9
+    mask[(y - row) ** 2 + (x - column) ** 2 < radius**2] = 100
+    mask[row + 2 : row + 16, column + 15 : column + 30] = 200
+    image = (30 + 150 * (mask > 0) + draw.normal(0, 5, mask.shape)).astype(np.uint8)
+    return image, mask

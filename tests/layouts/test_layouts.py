@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -13,6 +16,8 @@ import tifffile
 
 from ulna.dataset import Dataset, load_image, load_truth
 from ulna.errors import UlnaError
+from ulna.jobs.check import check
+from ulna.jobs.evaluate import evaluate
 from ulna.layouts import find_cases, find_images, read_dataset
 
 RNG = np.random.default_rng(5)
@@ -504,3 +509,62 @@ def test_the_four_real_data_sets(data: Path) -> None:
         assert (len(found.cases), len({case.group for case in found.cases})) == (cases, groups), place
         assert not found.problems
     assert sum(len(case.truth) for case in read_dataset(data / "dsb2018").cases) == 16_206
+
+
+def test_what_ulna_wrote_into_a_data_set_is_no_part_of_it(run: Path, cells: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(cells, tmp_path / "data")
+    shutil.copytree(run, data / "run")
+    check(data, out=data / "found")
+    evaluate(run, cells, out=data / "scores")
+    found = read_dataset(data)
+    assert [case.name for case in found.cases] == [case.name for case in read_dataset(cells).cases]
+    assert found.problems == ()
+    assert len(find_images(data)) == 8
+    check(data, out=data)
+    assert read_dataset(data) == found
+
+
+def test_a_folder_that_may_not_be_looked_into_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay(tmp_path, "images/a.png", "masks/a.png", "patient/images/b.png")
+    scan = os.scandir
+
+    def closed(path: str) -> object:
+        if Path(path).name == "patient":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(UlnaError, match="patient: this folder cannot be looked into: permission denied"):
+        read_dataset(tmp_path)
+
+
+def test_no_two_cases_share_a_name(tmp_path: Path) -> None:
+    lay(tmp_path, "images/s_0001.png", "images/e\u0301.png", "images/\xe9.png")
+    tifffile.imwrite(tmp_path / "images" / "s.tif", np.zeros((3, 8, 9), np.uint8), photometric="minisblack")
+    cases = find_cases(tmp_path / "images")
+    names = [unicodedata.normalize("NFC", case.name).casefold() for case in cases]
+    assert len(cases) == len(set(names)) == 6
+    pages = [case for case in cases if case.images[0].page is not None]
+    assert [case.name for case in pages] == ["s_0000", "s_0001", "s_0002"]
+    assert {case.group for case in pages} == {"s"}
+
+
+def test_several_files_are_named_one_by_one(tmp_path: Path) -> None:
+    lay(tmp_path, "p1/a.png", "p2/a.png", "p2/b.png")
+    files = [tmp_path / "p1" / "a.png", tmp_path / "p2" / "a.png", tmp_path / "p2" / "b.png"]
+    assert [case.name for case in find_cases(files)] == ["p1/a", "p2/a", "b"]
+    assert [case.name for case in find_cases(files[:1])] == ["a"]
+    with pytest.raises(UlnaError, match="each must be an image file"):
+        find_cases([files[0], tmp_path / "p2"])
+    with pytest.raises(UlnaError, match="no such folder or file"):
+        find_cases([files[0], tmp_path / "p2" / "c.png"])
+
+
+def test_modalities_of_different_lengths_are_not_paired_by_page(tmp_path: Path) -> None:
+    for name, count in (("images/s_0000", 3), ("images/s_0001", 5), ("masks/s", 3)):
+        path = tmp_path / f"{name}.tif"
+        path.parent.mkdir(exist_ok=True)
+        tifffile.imwrite(path, np.zeros((count, 8, 9), np.uint8), photometric="minisblack")
+    found = read_dataset(tmp_path)
+    assert found.cases == ()
+    assert "different numbers of pages: 3, 5, 3" in found.problems[0].what

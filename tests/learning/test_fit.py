@@ -23,8 +23,8 @@ from ulna.errors import UlnaError
 from ulna.layouts import read_dataset
 from ulna.learning.batches import Batch, Batches
 from ulna.learning.callbacks import COLUMNS, Clock, Table, Watch
-from ulna.learning.fit import fit, picture_of_augmentation
-from ulna.learning.module import Learner, central
+from ulna.learning.fit import AFTERWARDS, fit, picture_of_augmentation
+from ulna.learning.module import Learner
 from ulna.learning.schedule import Budget
 
 SMALL = Config().changed(
@@ -126,8 +126,61 @@ def test_without_validation_the_last_weights_stay(caches: tuple[Cache, Cache], t
 def test_by_the_clock_it_ends_in_time(caches: tuple[Cache, Cache], tmp_path: Path) -> None:
     config = SMALL.changed({"training.epochs": None, "training.minutes": 0.2})
     net, task = fresh()
-    fit(net, task, config, caches=caches, run=tmp_path, deadline=time.monotonic() + 10, resume=False)
-    assert float(rows(tmp_path)[-1]["learning_rate"]) < config.training.learning_rate
+    deadline = time.monotonic() + 12
+    fit(net, task, config, caches=caches, run=tmp_path, deadline=deadline, resume=False)
+    over = time.monotonic() - deadline + AFTERWARDS  # that much is left for what comes after
+    assert -2 < over < 2  # of a test that others run beside; benchmarks/quality.py tells how well minutes are kept
+    assert float(rows(tmp_path)[-1]["learning_rate"]) < config.training.learning_rate / 100
+
+
+def test_it_stops_early_when_nothing_is_gained(
+    caches: tuple[Cache, Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = [0.3, 0.5, 0.4, 0.4, 0.9]
+    monkeypatch.setattr(
+        Learner, "validation_step", lambda self, *_: self.log("val_dice", dice[self.current_epoch], batch_size=1)
+    )
+    config = SMALL.changed({"training.epochs": 5, "training.patience": 2})
+    net, task = fresh()
+    fit(net, task, config, caches=caches, run=tmp_path, deadline=None, resume=False)
+    assert [row["val_dice"] for row in rows(tmp_path)] == ["0.30000", "0.50000", "0.40000", "0.40000"]
+    assert kept(tmp_path, "best", net)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_the_bar_goes_away_when_a_training_fails(
+    error: type[BaseException] | OSError,
+    caches: tuple[Cache, Cache],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stopped: list[bool] = []
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Learner, "validation_step", fail)
+    monkeypatch.setattr("rich.progress.Progress.stop", lambda self: stopped.append(True))
+    net, task = fresh()
+    with pytest.raises((KeyboardInterrupt, UlnaError)):
+        fit(net, task, SMALL, caches=caches, run=tmp_path, deadline=None, resume=False)
+    assert stopped
+
+
+@pytest.mark.parametrize(
+    "words", ["CUDA out of memory. Tried to allocate", "DefaultCPUAllocator: can't allocate memory"]
+)
+def test_too_little_memory_is_said_with_what_to_do(
+    words: str, caches: tuple[Cache, Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(Learner, "training_step", fail)
+    net, task = fresh()
+    with pytest.raises(UlnaError, match="memory") as caught:
+        fit(net, task, SMALL, caches=caches, run=tmp_path, deadline=None, resume=False)
+    assert "training.batch_size=1" in caught.value.hint
 
 
 def test_ctrl_c_stays_what_it_is(caches: tuple[Cache, Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,6 +209,14 @@ def test_masks_that_stay_empty_are_warned_of_once(capsys: pytest.CaptureFixture[
         metrics = {"val_foreground": torch.tensor(found)}
         watch.on_validation_end(SimpleNamespace(callback_metrics=metrics, sanity_checking=False), None)  # type: ignore[arg-type]
     assert capsys.readouterr().err.count("everything was called background") == 1
+    for warned, found in ((1, 0.0), (0, 0.1)):  # a training of one epoch
+        short = Watch(patience=2)
+        short.on_validation_end(
+            SimpleNamespace(callback_metrics={"val_foreground": torch.tensor(found)}, sanity_checking=False),  # type: ignore[arg-type]
+            None,
+        )
+        short.on_train_end(None, None)  # type: ignore[arg-type]
+        assert capsys.readouterr().err.count("everything was called background") == warned
 
 
 def test_the_clock_leaves_time_for_what_comes_after() -> None:
@@ -200,12 +261,6 @@ def test_at_the_end_it_settles_on_larger_patches(
     fit(net, task, config, caches=caches, run=tmp_path, deadline=None, resume=False)
     learned = [(k, False, (2, 1, 32, 32)) for k in range(8)]
     assert seen == [*learned, (8, True, (1, 1, 64, 64)), (9, True, (1, 1, 64, 64))]
-
-
-@pytest.mark.parametrize(("size", "wanted", "first"), [(10, 10, 0), (10, 6, 2), (9, 6, 1)])
-def test_central(size: int, wanted: int, first: int) -> None:
-    tensor = torch.arange(size).expand(2, 1, size, size)
-    assert central(tensor, (wanted, wanted))[0, 0, 0].tolist() == list(range(first, first + wanted))
 
 
 def test_the_picture_of_augmentation_is_written(caches: tuple[Cache, Cache], tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from ulna.pictures.common import (
     edges,
     new_figure,
     outline,
-    outline_objects,
     overlay,
     plane,
     save_figure,
@@ -80,7 +79,6 @@ def test_outlines_and_tints_stay_within_their_class() -> None:
     tinted = overlay(grey, mask)
     assert (tinted[mask == 0] == 90).all()
     assert (tinted[mask > 0] != 90).any(axis=1).all()
-    assert (outline_objects(grey, mask, index=3)[12, 5] == colour(3)).all()
     assert (grey == 90).all()
 
 

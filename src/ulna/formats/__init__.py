@@ -17,7 +17,17 @@ from ulna.formats.base import Format
 from ulna.formats.whole import appears_whole
 from ulna.image import Array, Image, Source
 
-__all__ = ["FORMATS", "appears_whole", "mask_suffix", "pages", "read", "recognises", "write", "write_pages"]
+__all__ = [
+    "FORMATS",
+    "appears_whole",
+    "check_finite",
+    "mask_suffix",
+    "pages",
+    "read",
+    "recognises",
+    "write",
+    "write_pages",
+]
 
 FORMATS: tuple[Format, ...] = (png.FORMAT, small.FORMAT, tiff.FORMAT)
 SUFFIXES = frozenset(suffix for family in FORMATS for suffix in family.suffixes)
@@ -59,7 +69,7 @@ def read(source: Source) -> Image:
             raise _damaged(family, source, error) from error
         except MemoryError as error:
             raise ReadError("does not fit in the memory", where=source) from error
-    _finite(image.array, source)
+    check_finite(image.array, source)
     return image
 
 
@@ -134,14 +144,15 @@ def _damaged(family: Format, source: Source, error: Exception) -> ReadError:
     )
 
 
-def _finite(array: Array, source: Source) -> None:
+def check_finite(array: Array, where: object) -> None:
+    """Raise ReadError if an array holds what is no number: nothing can be computed from it."""
     if array.dtype.kind != "f" or bool(np.isfinite(array).all()):
         return
     nan, infinite = int(np.isnan(array).sum()), int(np.isinf(array).sum())
     found = [f"{nan:,} NaN"] * (nan > 0) + [f"{infinite:,} infinite"] * (infinite > 0)
     raise ReadError(
         f"holds {' and '.join(found)} values among {array.size:,}",
-        where=source,
+        where=where,
         hint="Replace them by numbers (for example by the background) and save the image again.",
     )
 

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, BinaryIO
 
 import psutil
@@ -90,9 +90,9 @@ def _zip(path: Path, inside: tuple[str, ...], _time: int, _size: int, _process: 
     return opened_zip
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
 def _paged_member(path: Path, inside: tuple[str, ...], _time: int, _size: int, _process: int) -> bytes:
-    """The bytes of a stack, kept because its pages are read one after the other."""
+    """The bytes of a stack, kept because its pages are read one after the other, and those of its masks in turn."""
     return _member(Source(path, inside))
 
 
@@ -119,7 +119,7 @@ def _member(source: Source) -> bytes:
 
 def _harmless(info: zipfile.ZipInfo, archive: Source) -> None:
     name = PurePosixPath(info.filename.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or (name.parts and name.parts[0].endswith(":")):
+    if name.is_absolute() or ".." in name.parts or PureWindowsPath(info.filename).drive:
         raise UlnaError(
             f"the archive holds '{info.filename}', a name that leads out of it",
             where=archive,

@@ -38,7 +38,7 @@ def one_page(_stream: BinaryIO, _source: Source) -> int:
     return 1
 
 
-def guard_memory(size: int, source: Source, *, shape: tuple[int, ...]) -> None:
+def guard_memory(size: int, where: object, *, shape: tuple[int, ...]) -> None:
     """Raise ReadError if an image of `size` bytes, decoded, and a copy of it do not fit in memory."""
     if size < SMALL:
         return
@@ -47,7 +47,7 @@ def guard_memory(size: int, source: Source, *, shape: tuple[int, ...]) -> None:
         sides = " × ".join(str(n) for n in shape)
         raise ReadError(
             f"an image of {sides} needs {2 * size / 2**30:.1f} GiB of memory, {free / 2**30:.1f} are free",
-            where=source,
+            where=where,
             hint="Cut the image into smaller ones, or use a machine with more memory.",
         )
 

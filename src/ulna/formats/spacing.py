@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,24 +13,32 @@ SPELLINGS = {"um": "µm", "micron": "µm", "microns": "µm", "micrometer": "µm"
 PRINT = {72, 75, 96, 100, 120, 144, 150, 180, 200, 240, 300, 350, 400, 600, 1200}
 INCH, CENTIMETRE = 2, 3
 
+Found = tuple[float | None, tuple[float, float], str]
+"""Distance of planes where it is said, height and width of a pixel, and their unit."""
+
 
 def read_spacing(tiff: Any, *, volume: bool) -> tuple[tuple[float, ...], str]:
     """Spacing (a number a spatial axis) and unit; ones and "pixel" where the file says nothing.
 
     `tiff` is an opened tifffile.TiffFile. Resolutions in centimetres and inches are given in µm.
     """
-    found = _ome(tiff) or _imagej(tiff) or _tags(tiff)
+    found = next(filter(None, (_said(look, tiff) for look in (_ome, _imagej, _tags))), None)
     depth, plane, unit = found if found is not None else (None, (1.0, 1.0), "pixel")
     return ((depth or 1.0, *plane) if volume else plane), unit
 
 
-def _ome(tiff: Any) -> tuple[float | None, tuple[float, float], str] | None:
+def _said(look: Callable[[Any], Found | None], tiff: Any) -> Found | None:
+    """What was found; nothing where the words make no sense: the image can be read without them."""
+    try:
+        return look(tiff)
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, ElementTree.ParseError):
+        return None
+
+
+def _ome(tiff: Any) -> Found | None:
     if not tiff.is_ome or not tiff.ome_metadata:
         return None
-    try:
-        tree = ElementTree.fromstring(tiff.ome_metadata)
-    except ElementTree.ParseError:
-        return None  # the image can still be read without the words about it
+    tree = ElementTree.fromstring(tiff.ome_metadata)
     pixels = next((element for element in tree.iter() if element.tag.endswith("Pixels")), None)
     if pixels is None or "PhysicalSizeX" not in pixels.attrib or "PhysicalSizeY" not in pixels.attrib:
         return None
@@ -38,7 +47,7 @@ def _ome(tiff: Any) -> tuple[float | None, tuple[float, float], str] | None:
     return (depth, (y, x), _spelt(pixels.attrib.get("PhysicalSizeXUnit", "µm"))) if x > 0 and y > 0 else None
 
 
-def _imagej(tiff: Any) -> tuple[float | None, tuple[float, float], str] | None:
+def _imagej(tiff: Any) -> Found | None:
     words = tiff.imagej_metadata or {}
     unit = _spelt(str(words.get("unit", "")))
     plane = _pixels(tiff)
@@ -48,7 +57,7 @@ def _imagej(tiff: Any) -> tuple[float | None, tuple[float, float], str] | None:
     return (float(spacing) if spacing else None), plane, unit
 
 
-def _tags(tiff: Any) -> tuple[float | None, tuple[float, float], str] | None:
+def _tags(tiff: Any) -> Found | None:
     plane, tag = _pixels(tiff), tiff.pages[0].tags.get("ResolutionUnit")
     if plane is None or tag is None or int(tag.value) not in (INCH, CENTIMETRE):
         return None

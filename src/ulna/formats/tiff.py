@@ -21,7 +21,6 @@ CHANNELS = "CS"
 ALPHA = (1, 2)  # TIFF's ExtraSamples: associated and unassociated alpha
 ORIENTATION = 274
 PALETTE = 3
-RGB = 2
 
 
 def read(stream: BinaryIO, source: Source) -> Image:

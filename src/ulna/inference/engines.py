@@ -9,6 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from ulna.errors import in_memory
+
 Windows = npt.NDArray[np.float32]
 
 
@@ -46,6 +48,7 @@ class TorchEngine:
         with (
             torch.inference_mode(),
             torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast),
+            in_memory("Close other programs, or train with smaller tiles: the setting inference.tile."),
         ):
             outputs: torch.Tensor = self._network(images)
         return outputs.float().cpu().contiguous().numpy()

@@ -25,6 +25,8 @@ from ulna.jobs.looking import Failure, Look, look_at, numbered
 from ulna.layouts import read_dataset
 from ulna.leaks import DUPLICATE, Leaks, group, unite
 from ulna.pictures.samples import Sample, samples_picture, spread
+from ulna.preset import settings
+from ulna.run import WORDS
 
 SAMPLES = 8
 NAMED = 3  # names that are shown a problem; check.json has all
@@ -38,7 +40,7 @@ class Check:
 
     `dataset` holds the cases that can be used, each in its final group: the layout's groups and those of
     leaks, united. `problems` come worst first. `facts` is the table of what was found, in words. `share` is
-    each class's share of all pixels.
+    each class's share of all pixels, `folder` where the record was written.
     """
 
     dataset: Dataset
@@ -48,6 +50,7 @@ class Check:
     share: tuple[float, ...]
     leaks: Leaks
     samples: tuple[str, ...]
+    folder: Path | None = None
 
     @property
     def fatal(self) -> bool:
@@ -60,6 +63,10 @@ class Check:
         if self.understood is None:
             raise UlnaError("the masks were not understood", hint=self.problems[0].what if self.problems else "")
         return self.understood
+
+    @property
+    def _pictured(self) -> bool:
+        return self.understood is not None and bool(self.samples)
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as JSON has it; what `check.json` holds."""
@@ -84,17 +91,21 @@ class Check:
             "groups": {case.name: case.group for case in self.dataset.cases},
         }
 
-    def save(self, folder: Path) -> None:
-        """Write `check.json` and the picture `samples.png` into `folder`, each whole or not at all."""
+    def save(self, folder: Path) -> Check:
+        """Write `check.json` and the picture `samples.png` into `folder`, each whole or not at all.
+
+        Returns the record that says where.
+        """
         with appears_whole(folder / "check.json") as beside:
             # A file name that is no proper UTF-8 is written as JSON's own escapes.
             words = json.dumps(self.as_dict(), indent=1, ensure_ascii=False)
             beside.write_text(words, "utf-8", "backslashreplace")
-        if self.understood is not None and self.samples:
+        if self.understood is not None and self._pictured:
             chosen = [case for case in self.dataset.cases if case.name in self.samples]
             chosen.sort(key=lambda case: self.samples.index(case.name))
             shown = [_sample(case, self.understood) for case in chosen]
             samples_picture(folder / "samples.png", shown, self.understood.names)
+        return replace(self, folder=folder)
 
     def __rich__(self) -> Group:
         """What was found, in a table, and under it what is wrong."""
@@ -114,25 +125,35 @@ class Check:
             lines.append(f"[{style}]{problem.severity}[/]: {escape(problem.what)}")
             if where:
                 lines.append(f"  [dim]{escape(where)}[/]")
+        if self.folder is None:
+            lines.append("[dim]All names in a file, and a picture of samples: add --out FOLDER.[/]")
+        else:
+            picture = ", samples.png" if self._pictured else ""
+            lines.append(f"Written to {escape(str(self.folder))}: check.json with all names{picture}")
         return Group(*lines)
 
 
 def check(
     data: str | Path,
     *,
-    config: Config | None = None,
     cases: str | Path | Sequence[str] | None = None,
     out: str | Path | None = None,
+    config: str | Path | Config | None = None,
+    changes: dict[str, Any] | None = None,
     progress: Progress = quiet,
 ) -> Check:
     """Look at a data set of any known layout: everything that is wrong at once, and which cases leak.
 
     Every file is read once. Cases that cannot be read, or whose mask has another size, are fatal; all are named.
     `cases` picks from the data (names, or a text file with one a line). With `out`, `check.json` and
-    `samples.png` are written there. Raises UlnaError where no data set is recognised; what is wrong within
-    one is told in the record.
+    `samples.png` are written there. `config` (a YAML file, or a `Config`) and `changes` (dotted keys) can say what
+    the values of masks mean: `data.values`. Raises UlnaError where no data set is recognised, and where `out` is
+    a run; what is wrong within a data set is told in the record.
     """
-    wanted = config or Config()
+    wanted = settings(config=config, changes=changes)
+    if out is not None and (Path(out) / WORDS).exists():
+        what = "this folder holds a run, and what was found in its data"
+        raise UlnaError(what, where=out, hint="Name another --out.")
     found = read_dataset(data)
     if cases is not None:
         found = select(found, case_names(cases))
@@ -154,7 +175,8 @@ def check(
     leaks = group([look.print for look in looks], [look.case.name for look in looks])
     groups = unite([look.case.group or look.case.name for look in looks], leaks)
     usable = tuple(replace(look.case, group=name) for look, name in zip(looks, groups, strict=True))
-    problems += [*looking.fatal(looks), *looking.failures(failed), *strange, *looking.oddities(looks)]
+    alone = wanted.data.validation == 0
+    problems += [*looking.fatal(looks, alone=alone), *looking.failures(failed), *strange, *looking.oddities(looks)]
     problems += [*_leak_problems(looks, usable, leaks), *looking.notes(looks)]
     problems.sort(key=lambda problem: WEIGHTS.index(problem.severity))
     total = share.sum(axis=0) / max(share.sum(), 1) if len(share) else np.zeros(0)
@@ -167,9 +189,7 @@ def check(
         leaks,
         _chosen(looks, share),
     )
-    if out is not None:
-        result.save(Path(out))
-    return result
+    return result if out is None else result.save(Path(out))
 
 
 def _masks(cases: Sequence[Case], looks: list[Look], failed: list[Failure], progress: Progress) -> Iterator[Array]:
@@ -273,7 +293,7 @@ def _counted(values: Sequence[int | str]) -> str:
 def _chosen(looks: Sequence[Look], share: Array) -> tuple[str, ...]:
     """The names of cases that stand for all; those with something in their masks, where there are enough."""
     filled = [index for index, row in enumerate(share) if row[1:].any()]
-    known = filled or list(range(len(looks)))
+    known = filled or [index for index, row in enumerate(share) if row.any()]
     if not known:
         return ()
     features = np.array([looks[index].appearance for index in known])

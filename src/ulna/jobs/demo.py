@@ -12,7 +12,8 @@ from ulna.console import say
 from ulna.errors import UlnaError
 from ulna.jobs.evaluate import Evaluation, evaluate
 from ulna.jobs.predict import predict
-from ulna.jobs.train import Trained, settings, train
+from ulna.jobs.train import Trained, train
+from ulna.preset import settings
 from ulna.synthetic import write_dataset
 
 TRAINING, UNSEEN = 60, 12
@@ -51,17 +52,18 @@ def demo(out: str | Path = "demo", *, minutes: float = 1.0, seed: int = 0) -> De
 
     Raises UlnaError when `out` exists and is not empty.
     """
-    settings("default", None, {}, minutes=minutes, seed=seed)  # what is wrong is said before anything is written
+    settings(minutes=minutes, seed=seed)  # what is wrong is said before anything is written
     folder = Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UlnaError("this folder is not empty", where=folder, hint="Name another --out, or delete it.")
     say(f"[bold]1/4[/] Simulating {TRAINING + UNSEEN} images of cells: touching, out of focus, noisy.")
     write_dataset(folder / "cells", TRAINING, seed=seed)
     write_dataset(folder / "unseen", UNSEEN, seed=seed + 1)
-    say(f"[bold]2/4[/] ulna train {folder}/cells --out {folder}/run --minutes {minutes:g}")
+    shown = escape(str(folder))
+    say(f"[bold]2/4[/] ulna train {shown}/cells --out {shown}/run --minutes {minutes:g}")
     trained = train(folder / "cells", folder / "run", minutes=minutes, seed=seed)
-    say(f"[bold]3/4[/] ulna predict {folder}/run {folder}/unseen/images --out {folder}/masks --overlay")
-    predict(trained.model, folder / "unseen" / "images", out=folder / "masks", overlays=True)
-    say(f"[bold]4/4[/] ulna evaluate {folder}/masks {folder}/unseen --out {folder}/scores")
+    say(f"[bold]3/4[/] ulna predict {shown}/run {shown}/unseen/images --out {shown}/masks --overlay")
+    predict(trained.model, folder / "unseen" / "images", out=folder / "masks", overlay=True)
+    say(f"[bold]4/4[/] ulna evaluate {shown}/masks {shown}/unseen --out {shown}/scores")
     scores = evaluate(folder / "masks", folder / "unseen", out=folder / "scores")
     return Demo(folder, trained, scores)

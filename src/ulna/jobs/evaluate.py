@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
+from ulna import run as runs
 from ulna.classes import Classes, understand
-from ulna.config import Config
-from ulna.dataset import Case, Dataset, Progress, case_names, load_image, load_truth, quiet, select
-from ulna.errors import UlnaError
+from ulna.config import Config, DataConfig
+from ulna.dataset import Case, Dataset, Progress, case_names, load_image, load_truth, plain_name, quiet, select
+from ulna.errors import ReadError, UlnaError
 from ulna.formats import pages, read
 from ulna.formats.archive import is_archive
 from ulna.image import Array, Image, Source
@@ -23,7 +24,8 @@ from ulna.layouts import find_images, read_dataset
 from ulna.layouts.listing import list_place
 from ulna.leaks import find_groups, unite
 from ulna.pictures.results import Row, results_picture
-from ulna.scores import Scored, Summary, confusion, locate, summarise
+from ulna.preset import settings
+from ulna.scores import SCORES, Scored, Summary, confusion, locate, summarise
 from ulna.scores.files import check_free, whole_folder, write_scores
 from ulna.scores.matching import match
 
@@ -32,6 +34,7 @@ FILES = ("scores.csv", "metrics.json", "cases.png")
 _OF_A_RUN = ("model.safetensors", "checkpoints", "run.json")
 _FAULTS = 20  # told at once
 
+T = TypeVar("T")
 Predict = Callable[[Image], Image]
 Maker = Callable[[Case], Array]
 
@@ -73,8 +76,9 @@ class Evaluation:
         title = f"{told.cases} images in {told.groups} groups"
         table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
         table.add_column("class", overflow="fold")
-        table.add_column("Dice (95 % interval)", no_wrap=True)
-        for head in ("median", "IoU", "precision", "recall", "accuracy", "images"):
+        first, *others = SCORES.values()
+        table.add_column(f"{first} (95 % interval)", no_wrap=True)
+        for head in ("median", *others, "images"):
             table.add_column(head, justify="right", no_wrap=True)
         for part in told.classes if len(told.classes) == 1 else (told.overall, *told.classes):
             dice, *rest = part.scores.values()
@@ -94,6 +98,8 @@ def evaluate(
     cases: str | Path | Sequence[str] | None = None,
     predict: Predict | None = None,
     classes: Classes | None = None,
+    config: str | Path | Config | None = None,
+    changes: dict[str, Any] | None = None,
     progress: Progress = quiet,
     seed: int = 0,
 ) -> Evaluation:
@@ -103,7 +109,8 @@ def evaluate(
     or a run's folder, a model file or a `Model`, which predicts them. `data` is a data set of any layout, a
     bare folder of true masks, or a `Dataset`, whose groups are then taken as they are. `cases` are names, or
     a text file with one a line. `predict` (image → mask) takes the place of the model's own. `classes` says
-    what mask values mean; by default the model says it, or the true masks themselves.
+    what mask values mean; by default the model says it, or all true masks together, whatever `cases` picks, and
+    with them `config` (a YAML file, or a `Config`) and `changes` (dotted keys): `data.values`.
 
     Writes `scores.csv` (a row an image and class), `metrics.json` and `cases.png`, all or none. A score is
     the mean over images of each image's mean over its classes, with a bootstrap 95 % interval over groups.
@@ -113,25 +120,30 @@ def evaluate(
     """
     folder = Path(out)
     check_free(folder, FILES)
+    meant = settings(config=config, changes=changes).data
     model = _predictor(masks_or_run, predict, classes)
-    dataset, notes = _with_truth(data, cases, bare=model is None, progress=progress)
-    known = classes or (model.classes if model else _understand(dataset.cases))
-    notes = (*notes, known.sentence)
+    whole = data if isinstance(data, Dataset) else _read(data, bare=model is None)
+    dataset, notes = _with_truth(whole, cases, place=data, progress=progress)
+    told = classes or (model.classes if model else None)
+    known = told or _understand(whole.cases, meant, chosen=dataset.cases)
+    truth = _of_truth(dataset.cases, known, meant) if told and not isinstance(data, Dataset) else known
+    notes = (*notes, *_seen(masks_or_run, dataset.cases), known.sentence)
+    notes = notes if truth == known else (*notes, f"Of the true masks: {truth.sentence}")
     if model:
         maker = _predicted(model, known)
     else:
         masks = match(dataset.cases, _files(str(masks_or_run)), where=masks_or_run)
-        written = _own_values(list(masks.values()), known)
+        written = _own_values(_Arrays(list(masks.values()), lambda mask: read(mask).array), known, meant)
         maker = _filed(masks, written)
         notes = notes if written == known else (*notes, f"Of the predicted masks: {written.sentence}")
-    scored = _score(dataset.cases, maker, known, progress=progress)
+    scored = _score(dataset.cases, maker, truth, progress=progress)
     result = Evaluation(scored, summarise(scored, seed=seed), tuple(known.names), notes, folder)
     with whole_folder(folder, FILES) as beside:
         write_scores(beside / FILES[0], scored)
         words = json.dumps(result.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
         (beside / FILES[1]).write_text(words + "\n", "utf-8", "backslashreplace")
         by_name = {case.name: case for case in dataset.cases}
-        rows = [_row(by_name[one.name], title, maker, known) for title, one in _telling(scored)]
+        rows = [_row(by_name[one.name], title, maker, truth) for title, one in _telling(scored)]
         results_picture(beside / FILES[2], rows, classes=known.names)
     return result
 
@@ -170,27 +182,40 @@ def _loaded(given: str | Path) -> Predictor | None:
     return load(path)
 
 
+def _seen(run: str | Path | Predictor, cases: Sequence[Case]) -> tuple[str, ...]:
+    """What is to be said where a run is scored on cases that it has learned from."""
+    if not isinstance(run, str | Path) or not all((Path(run) / name).is_file() for name in (runs.WORDS, *runs.LISTS)):
+        return ()
+    learned = {plain_name(name) for name in runs.names(Path(run))[0]}
+    known = sum(plain_name(case.name) in learned for case in cases)
+    if not known:
+        return ()
+    return (
+        f"{known} of these {len(cases)} images have names of images that the run learned from: if they are the "
+        "same, the scores flatter. Name others with --cases.",
+    )
+
+
 def _with_truth(
-    data: str | Path | Dataset,
+    dataset: Dataset,
     cases: str | Path | Sequence[str] | None,
     *,
-    bare: bool,
+    place: str | Path | Dataset,
     progress: Progress,
 ) -> tuple[Dataset, tuple[str, ...]]:
     """The cases to score, each with truth and group, and what is to be said about them."""
-    dataset = data if isinstance(data, Dataset) else _read(data, bare=bare)
     if cases is not None:
         dataset = select(dataset, case_names(cases))
     known = tuple(case for case in dataset.cases if case.truth)
     if not known:
         raise UlnaError(
             "no image here has a true mask to compare with",
-            where=None if isinstance(data, Dataset) else data,
+            where=None if isinstance(place, Dataset) else place,
             hint="Evaluation needs masks drawn by people; 'ulna check' shows what was found.",
         )
     without = len(dataset.cases) - len(known)
     notes = (f"{without} images have no true mask and are not scored",) if without else ()
-    if not isinstance(data, Dataset):
+    if not isinstance(place, Dataset):
         known = _grouped(known, progress)
     return replace(dataset, cases=known), notes
 
@@ -216,18 +241,21 @@ def _grouped(cases: Sequence[Case], progress: Progress) -> tuple[Case, ...]:
     own = [case.group or case.name for case in cases]
     if not all(case.images for case in cases):
         return tuple(replace(case, group=group) for case, group in zip(cases, own, strict=True))
-    leaks = find_groups(_Images(cases), [case.name for case in cases], progress=progress)
+    leaks = find_groups(
+        _Arrays(cases, lambda case: load_image(case).array), [case.name for case in cases], progress=progress
+    )
     return tuple(replace(case, group=group) for case, group in zip(cases, unite(own, leaks), strict=True))
 
 
-class _Images(Sequence[Array]):
-    """The images of cases, each read when it is asked for."""
+class _Arrays(Sequence[Array], Generic[T]):
+    """Images or masks, each read when it is asked for."""
 
-    def __init__(self, cases: Sequence[Case]) -> None:
-        self._cases = cases
+    def __init__(self, places: Sequence[T], load: Callable[[T], Array]) -> None:
+        self._places = places
+        self._load = load
 
     def __len__(self) -> int:
-        return len(self._cases)
+        return len(self._places)
 
     @overload
     def __getitem__(self, index: int) -> Array: ...
@@ -235,14 +263,42 @@ class _Images(Sequence[Array]):
     def __getitem__(self, index: slice) -> Sequence[Array]: ...
     def __getitem__(self, index: int | slice) -> Array | Sequence[Array]:
         if isinstance(index, slice):
-            return _Images(self._cases[index])
-        return load_image(self._cases[index]).array
+            return _Arrays(self._places[index], self._load)
+        return self._load(self._places[index])
 
 
-def _understand(cases: Sequence[Case]) -> Classes:
-    objects = any(case.objects for case in cases)
-    masks = (load_truth(case).array for case in cases)
-    return understand(masks, Config().data, objects=objects, names=[case.name for case in cases])
+def _truths(cases: Sequence[Case]) -> _Arrays[Case]:
+    return _Arrays(cases, lambda case: load_truth(case).array)
+
+
+def _understand(cases: Sequence[Case], config: DataConfig, *, chosen: Sequence[Case]) -> Classes:
+    """What the values of all true masks mean; of those that are not `chosen`, the ones that cannot be read are left."""
+    wanted = {case.name for case in chosen}
+    known = [case for case in cases if case.truth]
+    names: list[str] = []  # of the masks as they are passed on, in step with them
+
+    def masks() -> Iterator[Array]:
+        for case in known:
+            try:
+                mask = load_truth(case).array
+            except ReadError:
+                if case.name in wanted:
+                    raise
+                continue
+            names.append(case.name)
+            yield mask
+
+    return understand(masks(), config, objects=any(case.objects for case in known), names=names)
+
+
+def _of_truth(cases: Sequence[Case], classes: Classes, config: DataConfig) -> Classes:
+    """How true masks are written that the classes were not learned from: as was told, or as is found out."""
+    if not config.values:
+        return _own_values(_truths(cases), classes, config)
+    told = understand((), config)
+    if len(told.names) != len(classes.names):
+        raise UlnaError(f"it names {len(told.names)} classes, the masks have {len(classes.names)}", where="data.values")
+    return told
 
 
 def _predicted(model: Predictor, classes: Classes) -> Maker:
@@ -292,14 +348,14 @@ def _indices(mask: Array, classes: Classes, *, where: object) -> Array:
         raise UlnaError(error.what, where=where, hint=error.hint) from error
 
 
-def _own_values(masks: Sequence[Source], classes: Classes) -> Classes:
-    """How the predicted masks are written: as the true ones or, with one class, in their own way (0/1)."""
+def _own_values(masks: Sequence[Array], classes: Classes, config: DataConfig) -> Classes:
+    """How masks are written: as `classes` says or, with one class, in their own way (0/1)."""
     if len(classes.names) != 2:
         return classes
     try:
-        if all(_fits(read(mask).array, classes) for mask in masks):
+        if all(_fits(mask, classes) for mask in masks):
             return classes
-        own = understand((read(mask).array for mask in masks), Config().data)
+        own = understand(masks, config)
     except UlnaError:  # the masks at fault are named when they are scored
         return classes
     return own if len(own.names) == 2 else classes

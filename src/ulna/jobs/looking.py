@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from ulna.codes import distinct
-from ulna.dataset import Case, Problem, load_image, load_truth, merge_objects
+from ulna.dataset import Case, Problem, in_parallel, load_image, load_truth, merge_objects
 from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.intensity import sample
@@ -19,7 +17,6 @@ from ulna.leaks import Fingerprint, fingerprint
 from ulna.leaks.duplicates import digest
 
 FEW = 10  # cases below which a warning is given
-AHEAD = 8  # cases that are read ahead
 
 
 @dataclass(frozen=True)
@@ -60,9 +57,7 @@ Seen = tuple[Look, Array] | Failure
 
 def look_at(cases: Sequence[Case]) -> Iterator[Seen]:
     """Read cases, some ahead in threads, and give in order what was seen: a look and the mask, or why not."""
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(cases), AHEAD):
-            yield from pool.map(_look, cases[start : start + AHEAD])
+    yield from in_parallel(_look, cases)
 
 
 def _look(case: Case) -> Seen:
@@ -111,12 +106,12 @@ def _appearance(array: Array, foreground: float) -> tuple[float, ...]:
     return middle / scale, (high - low) / scale, 3 * colour / scale, np.log1p(scale), float(foreground), size
 
 
-def fatal(looks: Sequence[Look]) -> list[Problem]:
-    """What training cannot go on with."""
+def fatal(looks: Sequence[Look], *, alone: bool = False) -> list[Problem]:
+    """What training cannot go on with. `alone`: nothing is to be kept out, so that one case is enough."""
     if not looks:
         return [Problem("no case can be used: no image with a readable mask of its size", (), "fatal")]
     found = []
-    if len(looks) == 1:
+    if len(looks) == 1 and not alone:
         found.append(
             Problem("there is one case only: nothing is left to validate with", (looks[0].case.name,), "fatal")
         )

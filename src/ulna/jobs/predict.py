@@ -16,9 +16,10 @@ from ulna.errors import UlnaError, WriteError
 from ulna.formats import mask_suffix, write, write_pages
 from ulna.formats.whole import cannot_write
 from ulna.image import Image
-from ulna.layouts import find_cases
+from ulna.layouts import Place, find_cases
 from ulna.model import Model, load
-from ulna.pictures.common import overlay, to_rgb
+from ulna.pictures.common import overlay as overlaid
+from ulna.pictures.common import to_rgb
 
 
 @dataclass(frozen=True)
@@ -39,37 +40,34 @@ class Predicted:
 
 @dataclass(frozen=True)
 class _Job:
-    """One mask to make: its name without suffix, and its cases: one, or one a page of a stack."""
+    """One mask to make: its name and suffix, and its cases: one, or one a page of a stack."""
 
     name: str
     pages: tuple[Case, ...]
-
-    @property
-    def suffix(self) -> str:
-        return mask_suffix(self.pages[0].images[0])
+    suffix: str
 
 
 def predict(
     run: str | Path | Model,
-    images: str | Path,
+    images: Place,
     *,
     out: str | Path,
     cases: str | Path | Sequence[str] | None = None,
     probabilities: bool = False,
-    overlays: bool = False,
+    overlay: bool = False,
     overwrite: bool = False,
 ) -> Predicted:
-    """Predict a file, a folder, a pattern (`scans/*.tif`), an archive or a data set; write a mask for each image.
+    """Write a mask for each image of a file or several, a folder, a pattern (`scans/*.tif`), an archive or a data set.
 
     Masks have the stem and the size of their images and the values that the training masks had; PNG for images
-    of the small formats, TIFF for TIFF. `cases` picks from a data set (names, or a text file with one a line).
-    `probabilities` adds float TIFFs with one channel a class, `overlays` adds pictures. An image that cannot be
-    read or predicted is reported at the end, and the rest goes on. Raises UlnaError when there is nothing to
-    predict, or when files would be overwritten and `overwrite` is False.
+    of the small formats, TIFF for TIFF and for values that no PNG holds. `cases` picks from a data set (names, or a
+    text file with one a line). `probabilities` adds float TIFFs with one channel a class, `overlay` adds pictures. An
+    image that cannot be read or predicted is reported at the end, and the rest goes on. Raises UlnaError when there is
+    nothing to predict, or when files would be overwritten and `overwrite` is False.
     """
     model = run if isinstance(run, Model) else load(run)
     folder = Path(out)
-    jobs = _jobs(images, cases, model.channels)
+    jobs = _jobs(images, cases, model)
     _check_free(folder, jobs, overwrite=overwrite)
     _make(folder)
     masks: list[Path] = []
@@ -78,7 +76,7 @@ def predict(
     tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
     for job in track(jobs, "predicting") if several else jobs:
         try:
-            masks.append(_predict(model, job, folder, probabilities=probabilities, overlays=overlays, progress=tiles))
+            masks.append(_predict(model, job, folder, probabilities=probabilities, overlay=overlay, progress=tiles))
         except WriteError:
             raise  # the next one could not be written either
         except UlnaError as error:
@@ -88,16 +86,22 @@ def predict(
     return Predicted(folder, tuple(masks), tuple(failed))
 
 
-def _jobs(images: str | Path, cases: str | Path | Sequence[str] | None, channels: int) -> list[_Job]:
+def _jobs(images: Place, cases: str | Path | Sequence[str] | None, model: Model) -> list[_Job]:
     """A job for each file, with all of its pages; or for each of the cases that are named."""
-    found = find_cases(images, channels=channels)
+    found = find_cases(images, channels=model.channels)
+    # values beyond 16 bits, or below 0, are no pixels of a PNG
+    wide = model.classes.back(np.zeros((1, 1, 1), np.uint8)).dtype.itemsize > 2
+
+    def job(name: str, pages: Sequence[Case]) -> _Job:
+        return _Job(name, tuple(pages), ".tif" if wide else mask_suffix(pages[0].images[0]))
+
     if cases is not None:
         chosen = select(Dataset(found, ""), case_names(cases)).cases
-        return [_Job(case.name, (case,)) for case in chosen]
+        return [job(case.name, [case]) for case in chosen]
     files: dict[tuple[Path, tuple[str, ...]], list[Case]] = {}
     for case in found:
         files.setdefault((case.images[0].path, case.images[0].inside), []).append(case)
-    return [_Job(_name(pages), tuple(pages)) for pages in files.values()]
+    return [job(_name(pages), pages) for pages in files.values()]
 
 
 def _name(pages: Sequence[Case]) -> str:
@@ -147,7 +151,7 @@ def _make(folder: Path) -> None:
         raise cannot_write(error, folder) from None
 
 
-def _predict(model: Model, job: _Job, folder: Path, *, probabilities: bool, overlays: bool, progress: Progress) -> Path:
+def _predict(model: Model, job: _Job, folder: Path, *, probabilities: bool, overlay: bool, progress: Progress) -> Path:
     target = _target(folder, job)
     masks = []
     for page in job.pages:
@@ -157,8 +161,8 @@ def _predict(model: Model, job: _Job, folder: Path, *, probabilities: bool, over
             write(folder / "probabilities" / f"{name}.tif", chances)
         else:
             mask = model.predict(image, progress=progress)
-        if overlays:
-            picture = overlay(to_rgb(image.array), mask.array[0])
+        if overlay:
+            picture = overlaid(to_rgb(image.array), mask.array[0])
             write(folder / "overlays" / f"{name}.png", Image(np.moveaxis(picture, -1, 0)))
         masks.append(mask.with_array(model.classes.back(mask.array)))
     if len(masks) == 1:

@@ -52,16 +52,17 @@ def split(
     out: str | Path,
     cases: str | Path | Sequence[str] | None = None,
     seed: int = 0,
-    config: Config | None = None,
+    config: str | Path | Config | None = None,
+    changes: dict[str, Any] | None = None,
     progress: Progress = quiet,
 ) -> Split:
     """Write `train.txt` and `test.txt`, one case name a line, into the folder `out`.
 
     `test` is the share of the cases to keep for the test, which whole groups come as close to as they can:
     patients, stacks, duplicates and tiles of one picture stay together (see `check`). `cases` picks from the
-    data (names, or a text file with one a line). The same `seed` gives the same split. Raises UlnaError where
-    the share is not between 0 and 1, where the data cannot be used or have one group only, and where `out`
-    holds such lists already.
+    data (names, or a text file with one a line). The same `seed` gives the same split. `config` and `changes`
+    are as in `check`. Raises UlnaError where the share is not between 0 and 1, where the data cannot be used or
+    have one group only, and where `out` holds such lists already.
     """
     if not 0 < test < 1:
         raise UlnaError(f"the share for the test must lie between 0 and 1, not be {test:g}", where="--test")
@@ -69,7 +70,7 @@ def split(
     there = [name for name in FILES if (folder / name).exists()]
     if there:
         raise UlnaError(f"there is a {there[0]} already", where=folder, hint="Name another folder, or remove it.")
-    found = check(data, config=config, cases=cases, progress=progress)
+    found = check(data, cases=cases, config=config, changes=changes, progress=progress)
     _stop_if_fatal(found, data)
     rest, kept = split_by_group(found.dataset.cases, test, seed)
     for name, side in zip(FILES, (rest, kept), strict=True):

@@ -20,6 +20,7 @@ from ulna import modelfile
 from ulna.errors import UlnaError
 from ulna.network import build, geometry
 from ulna.preset import load_preset, preset_names
+from ulna.tasks import build as build_task
 
 SIDE = 128
 """The size, along each axis, that shapes are shown for where neither the user nor the preset names one."""
@@ -112,8 +113,9 @@ def _find(what: str | Path | nn.Module) -> tuple[str, nn.Module, tuple[int, ...]
         known = ", ".join(preset_names())
         raise UlnaError("this is neither a run nor a preset", where=what, hint=f"The presets are {known}.")
     config = load_preset(str(what))
+    outputs = build_task(config.task, config.data.classes or ("background", "foreground")).outputs
     with torch.device("meta"):
-        network = build(config.network, config.data.channels or 3, max(1, len(config.data.classes)))
+        network = build(config.network, config.data.channels or 3, outputs)
     return f"preset {what}", network.eval(), config.data.resize or config.training.patch
 
 

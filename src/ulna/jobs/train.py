@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
 import time
 from collections.abc import Sequence
@@ -10,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from rich.console import Group
 from rich.markup import escape
 
@@ -19,7 +20,7 @@ from ulna import run as runs
 from ulna.cache import Cache
 from ulna.cache import build as build_cache
 from ulna.classes import Classes
-from ulna.config import Config, DataConfig
+from ulna.config import Config, DataConfig, dotted
 from ulna.console import clock, say, screen, track
 from ulna.dataset import Case, Dataset, select, split_by_group
 from ulna.errors import UlnaError
@@ -28,16 +29,16 @@ from ulna.jobs.check import Check, check
 from ulna.jobs.evaluate import Evaluation, evaluate
 from ulna.jobs.looking import numbered
 from ulna.learning.fit import fit, picture_of_augmentation
-from ulna.model import Model, device
+from ulna.model import Model, device, load
 from ulna.modelfile import Saved
 from ulna.pictures.curves import curves_picture
 from ulna.plan import Facts, plan
-from ulna.preset import load_preset
+from ulna.preset import DEFAULT, load_preset, settings
 from ulna.report import write_report
 from ulna.tasks import build as build_task
 
-EXAMPLE = "It should look like this:\n  training:\n    batch_size: 8"
-"""What a configuration file looks like."""
+OPTIONS = {"training.minutes": "--minutes", "training.epochs": "--epochs", "training.seed": "--seed"}
+"""Settings that have an option of their own."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def train(
     out: str | Path,
     *,
     cases: str | Path | Sequence[str] | None = None,
-    preset: str = "default",
+    preset: str = DEFAULT,
     minutes: float | None = None,
     epochs: int | None = None,
     config: str | Path | None = None,
@@ -72,107 +73,81 @@ def train(
     seed: int | None = None,
     resume: bool = False,
     started: float | None = None,
+    command: str | None = None,
 ) -> Trained:
     """Train a U-Net on a data set of any known layout and write the run into the folder `out`.
 
     `cases` picks from the data (names, or a text file with one a line). Settings come from the `preset`, then
     the YAML file `config`, then `changes` (dotted keys), then the other arguments. `minutes` bounds everything
     from `started` (seconds of `time.time`, by default now) to the finished run. With `resume`, a run that was
-    stopped goes on from its last epoch, with the settings it began with.
+    stopped goes on from its last epoch, with the settings and the cases it began with. `command` is what the
+    report says how to repeat it; by default the command line that does what this call does.
 
     Raises UlnaError when the data cannot be trained on (everything that is wrong is told at once), when a
     setting is not known, or when `out` holds another run.
     """
     began = time.time() if started is None else started
     run = Path(out)
-    wanted = settings(preset, config, changes or {}, minutes=minutes, epochs=epochs, seed=seed)
+    wanted = settings(preset, config, changes, minutes=minutes, epochs=epochs, seed=seed)
     with runs.prepared(run, resume=resume) as going_on:
         if going_on:
-            wanted = runs.going_on_with(run, wanted, load_preset("default"))
+            wanted = runs.going_on_with(run, wanted, load_preset(DEFAULT))
+            cases = [name for side in runs.names(run) for name in side]
+        elif resume:
+            say(f"{escape(str(run))} had not got as far as its plan: it begins anew, with what this command says.")
         checked = _checked(data, wanted, run, cases=cases)
         parts = _parts(run, checked.dataset, wanted, going_on=going_on)
         caches = _caches(run, parts, _as_asked(run, wanted.data) if going_on else wanted.data, checked.classes)
         if going_on:
             _check_same(run, caches[0], data)
         else:
-            wanted = _begin(run, wanted, parts, caches[0], checked)
-    for sentence in runs.words(run)["plan"]:
-        say(escape(sentence))
+            repeat = command or _command(data, run, cases, wanted)
+            wanted = _begin(run, wanted, parts, caches[0], checked, command=repeat)
+        for sentence in runs.words(run)["plan"]:
+            say(escape(sentence))
 
-    used = runs.seconds_used(run)
-    saved = _new(wanted, checked.classes, caches[0])
-    task = build_task(wanted.task, checked.classes.names)
-    if wanted.augmentation and not (run / "augmented.png").exists():
-        picture_of_augmentation(run / "augmented.png", wanted, caches[0])
-    fit(
-        saved.network,
-        task,
-        wanted,
-        caches=caches,
-        run=run,
-        deadline=_deadline(wanted, began - used),
-        resume=going_on,
-    )
-
-    modelfile.save(run / modelfile.NAME, saved)
-    scores = _scores(run, Model(saved), parts[1], checked)
-    if scores:
-        saved = replace(saved, scores=scores.summary.as_json())
-        modelfile.save(run / modelfile.NAME, saved)
-    curves_picture(run / "curves.png", run / runs.TABLE)
-    seconds = used + time.time() - began
-    runs.note(run, seconds=round(seconds, 1))
-    report = write_report(run)
-    _close(caches)
-    shutil.rmtree(run / "cache", ignore_errors=True)
-    runs.note(run, state="finished")
-    return Trained(run, Model(saved), scores, seconds, report)
+        used = runs.seconds_used(run)
+        if runs.words(run)["state"] == runs.TRAINED:  # and was killed before it had its scores
+            model = load(run)
+        else:
+            deadline = _deadline(wanted, began - used)
+            model = _trained(run, wanted, caches, checked.classes, deadline=deadline, resume=going_on)
+        scores = _scores(run, model, parts[1], checked)
+        if scores:
+            model = Model(replace(model.saved, scores=scores.summary.as_json()))
+            modelfile.save(run / modelfile.NAME, model.saved)
+        curves_picture(run / "curves.png", run / runs.TABLE)
+        seconds = used + time.time() - began
+        runs.note(run, seconds=round(seconds, 1))
+        report = write_report(run)
+        _close(caches)
+        shutil.rmtree(run / "cache", ignore_errors=True)
+        runs.note(run, state=runs.FINISHED)
+    return Trained(run, model, scores, seconds, report)
 
 
-def settings(
-    preset: str,
-    config: str | Path | None,
-    changes: dict[str, Any],
-    *,
-    minutes: float | None = None,
-    epochs: int | None = None,
-    seed: int | None = None,
-) -> Config:
-    """The preset, changed by the YAML file `config`, by `changes` and by the other arguments, in this order."""
-    chosen = load_preset(preset)
-    if config is not None:
-        chosen = chosen.changed(_one_budget(runs.dotted(_yaml(Path(config)))), where=config)
-    chosen = chosen.changed(_one_budget(changes), where="--set")
-    given = {"training.minutes": minutes, "training.epochs": epochs, "training.seed": seed}
-    return chosen.changed(_one_budget({key: value for key, value in given.items() if value is not None}))
-
-
-def _one_budget(changes: dict[str, Any]) -> dict[str, Any]:
-    """The changes, in which minutes take the place of epochs that were set before, and epochs that of minutes."""
-    budgets = ("training.minutes", "training.epochs")
-    given = [key for key in budgets if changes.get(key) is not None]
-    if len(given) == 2:
-        raise UlnaError("minutes and epochs cannot both be given", hint="Leave one of them away.")
-    return changes | {key: None for key in budgets if given and key not in given}
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        words = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise UlnaError(f"this configuration cannot be read: {error.strerror}", where=path) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark else path
-        raise UlnaError("this is no YAML file", where=where, hint=EXAMPLE) from None
-    if not isinstance(words, dict):
-        raise UlnaError("a configuration is a YAML file with sections", where=path, hint=EXAMPLE)
-    return words
+def _command(data: str | Path, run: Path, cases: str | Path | Sequence[str] | None, config: Config) -> str:
+    """The command line that does the same as this call of the function."""
+    words = ["ulna", "train", str(data), "--out", str(run), "--preset", config.preset]
+    if isinstance(cases, str | Path):
+        words += ["--cases", str(cases)]
+    elif cases is not None:
+        words += ["--cases", "CASES"]  # a list that lies in no file
+    plain, own = (dotted(one.model_dump(mode="json")) for one in (load_preset(config.preset), config))
+    changed = {key: value for key, value in own.items() if key not in plain or plain[key] != value}
+    for key, value in changed.items():
+        if key not in OPTIONS:
+            words += ["--set", f"{key}={json.dumps(value, ensure_ascii=False)}"]
+        elif value is not None:
+            words += [OPTIONS[key], str(value)]
+    return shlex.join(words)
 
 
 def _checked(data: str | Path, config: Config, run: Path, *, cases: str | Path | Sequence[str] | None) -> Check:
     """What `check` says of the data; it stops here when something is fatal."""
-    checked = check(data, config=config, cases=cases, out=run, progress=track)
+    checked = check(data, cases=cases, config=config, progress=track)
+    if not checked.fatal:
+        checked = checked.save(run)
     screen.print(checked)
     if checked.fatal:
         hint = "'ulna check DATA --out FOLDER' writes all names into a file."
@@ -237,14 +212,14 @@ def _close(caches: Sequence[Cache | None]) -> None:
             cache.close()
 
 
-def _begin(run: Path, config: Config, parts: Parts, cache: Cache, checked: Check) -> Config:
+def _begin(run: Path, config: Config, parts: Parts, cache: Cache, checked: Check, *, command: str) -> Config:
     """Plan, and write the plan into the run."""
     planned = plan(config, Facts.of(cache, checked.classes.names), device=device())
     runs.begin(
         run,
         planned.config,
         cases=parts,
-        command=runs.command(),
+        command=command,
         seed=planned.config.training.seed,
         data_hash=cache.digest,
         weights="of the best epoch" if planned.config.training.chooses and parts[1] else "last",
@@ -262,6 +237,26 @@ def _split_sentence(parts: Parts, *, chooses: bool) -> str:
         return f"It learns from {sides[0]}; none are kept out for validation, and the weights at the end are kept."
     kept = "those that are best on these" if chooses else "those at the end"
     return f"It learns from {sides[0]}; kept out for validation: {sides[1]}. Of all weights {kept} are kept."
+
+
+def _trained(
+    run: Path,
+    config: Config,
+    caches: tuple[Cache, Cache | None],
+    classes: Classes,
+    *,
+    deadline: float | None,
+    resume: bool,
+) -> Model:
+    """Train, and write the model into the run."""
+    saved = _new(config, classes, caches[0])
+    task = build_task(config.task, classes.names)
+    if config.augmentation and not (run / "augmented.png").exists():
+        picture_of_augmentation(run / "augmented.png", config, caches[0])
+    fit(saved.network, task, config, caches=caches, run=run, deadline=deadline, resume=resume)
+    modelfile.save(run / modelfile.NAME, saved)
+    runs.note(run, state=runs.TRAINED)
+    return Model(saved)
 
 
 def _new(config: Config, classes: Classes, cache: Cache) -> Saved:

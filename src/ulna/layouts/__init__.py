@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from ulna.formats.archive import is_archive
 from ulna.image import Source
 from ulna.layouts import beside, bowl, content, pairs, siblings
 from ulna.layouts.listing import Entry, Listing, is_junk, list_place, natural
-from ulna.layouts.making import Draft, make_cases
+from ulna.layouts.making import Draft, make_cases, name_key
 from ulna.layouts.matching import by_modality, words
 
 __all__ = ["LAYOUTS", "find_cases", "find_images", "read_dataset"]
@@ -65,15 +66,25 @@ def read_dataset(place: str | Path) -> Dataset:
     return replace(found, cases=with_truth, problems=problems)
 
 
-def find_cases(place: str | Path, *, channels: int = 0) -> tuple[Case, ...]:
+Place = str | Path | Sequence[str | Path]
+"""Where images lie; several places are image files, as a shell makes them of a pattern."""
+
+
+def find_cases(place: Place, *, channels: int = 0) -> tuple[Case, ...]:
     """All images of a place as cases, with their masks where it has some; for prediction.
 
-    `place` is a data set as `read_dataset` takes it (its masks are then no images), or any image file,
-    folder, zip or glob pattern. Zips within a place are looked into only if it holds no images itself: an old
-    training set beside scans is not what is to be predicted. A stack of pages is one case a page, in one group.
-    Files `case_0000`, `case_0001` without a mask are one case where they have `channels` channels together.
+    `place` is a data set as `read_dataset` takes it (its masks are then no images), or any image file, several
+    image files, a folder, zip or glob pattern. Zips within a place are looked into only if it holds no images
+    itself: an old training set beside scans is not what is to be predicted. A stack of pages is one case a page, in
+    one group. Files `case_0000`, `case_0001` without a mask are one case where they have `channels` channels together.
     Raises UlnaError where there is no image.
     """
+    if not isinstance(place, str | Path):
+        if not place:
+            raise UlnaError("there is no image here", hint=_suffixes())
+        if len(place) > 1:
+            return make_cases(_drafts(_several(place), channels))[0]
+        place = place[0]
     text = str(place)
     if not Path(place).exists() and any(character in text for character in "*?["):
         entries = _glob(text)
@@ -148,10 +159,10 @@ def _with_others(found: Dataset, listing: Listing) -> Dataset:
     """
     used = {replace(source, page=None) for case in found.cases for source in (*case.images, *case.truth)}
     told = {place for problem in found.problems for place in problem.where}
-    names = {case.name.casefold() for case in found.cases}
+    names = {name_key(case.name) for case in found.cases}
     passed = [e for e in listing.images if e.source not in used and not told & {e.path, str(e.source)}]
     short = {entry: "/".join((*entry.folders, entry.stem)) for entry in passed}
-    drafts = [Draft((e,), name=short[e] if short[e].casefold() not in names else e.path) for e in passed]
+    drafts = [Draft((e,), name=short[e] if name_key(short[e]) not in names else e.path) for e in passed]
     cases, _ = make_cases(drafts)
     return replace(found, cases=(*found.cases, *cases))
 
@@ -219,6 +230,23 @@ def _single(path: Path) -> Entry:
     if not formats.recognises(source):
         raise UlnaError("is no image of a kind that is known here", where=path, hint=_suffixes())
     return Entry((), source)
+
+
+def _several(places: Sequence[str | Path]) -> list[Entry]:
+    """Image files that were named one by one; their folders are told from the deepest that holds all of them."""
+    paths = [_existing(place) for place in dict.fromkeys(places)]
+    for path in paths:
+        if path.is_dir() or is_archive(Source(path)):
+            raise UlnaError("of several places, each must be an image file", where=path, hint="Name this one alone.")
+    whole = [path.absolute() for path in paths]
+    try:
+        root = Path(os.path.commonpath([path.parent for path in whole]))
+    except ValueError:
+        raise UlnaError("these images lie on different drives", hint="Name those of each drive alone.") from None
+    return [
+        Entry(full.parent.relative_to(root).parts, _single(path).source)
+        for path, full in zip(paths, whole, strict=True)
+    ]
 
 
 def _suffixes() -> str:

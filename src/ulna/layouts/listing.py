@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ulna import formats
+from ulna.errors import ReadError
 from ulna.formats.archive import is_archive, members
 from ulna.image import Source
+
+A_RUN = {"run.json", "config.yaml"}
+OURS = (A_RUN, {"check.json", "samples.png"}, {"scores.csv", "metrics.json", "cases.png"})
+"""What `train`, `check` and `evaluate` write, and are known by: these pictures are no images, and in a run none is."""
 
 JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 
@@ -67,7 +72,12 @@ def _in_archive(archive: Source) -> list[tuple[tuple[str, ...], Source]]:
 def _in_folder(root: Path) -> list[tuple[tuple[str, ...], Source]]:
     found = []
     seen: set[str] = set()
-    for folder, below, files in os.walk(root, followlinks=True):
+    for folder, below, files in os.walk(root, followlinks=True, onerror=_closed):
+        ours = [names for names in OURS if names <= set(files)]
+        if A_RUN in ours and Path(folder) != root:
+            below.clear()
+            continue
+        files = [name for name in files if not any(name in names for names in ours)]
         real = os.path.realpath(folder)
         if real in seen:
             below.clear()  # a link that leads back up
@@ -77,6 +87,13 @@ def _in_folder(root: Path) -> list[tuple[tuple[str, ...], Source]]:
         folders = Path(folder).relative_to(root).parts
         found += [(folders, Source(Path(folder) / name)) for name in files]
     return found
+
+
+def _closed(error: OSError) -> None:
+    """A folder that may not be looked into is said: what lies there would be missed without a word."""
+    reason = (error.strerror or str(error)).lower()
+    hint = "Change its permissions, or move it elsewhere."
+    raise ReadError(f"this folder cannot be looked into: {reason}", where=error.filename, hint=hint) from None
 
 
 def is_junk(parts: tuple[str, ...]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ulna import formats
-from ulna.dataset import Case, Problem
+from ulna.dataset import Case, Problem, plain_name
 from ulna.errors import ReadError
 from ulna.image import Source
 from ulna.layouts.listing import Entry
@@ -52,12 +52,36 @@ def make_cases(found: Sequence[Draft]) -> tuple[tuple[Case, ...], tuple[Problem,
         truth = tuple(entry.source for entry in draft.truth)
         case = Case(name, images, truth, group, draft.objects)
         counts = _counts(case)
-        if len(set(counts[len(images) :]) - set(counts[: len(images)])):
-            told = f"image and mask have different numbers of pages: {', '.join(map(str, counts))}"
+        if len(set(counts)) > 1:
+            told = f"files of one case have different numbers of pages: {', '.join(map(str, counts))}"
             problems.append(Problem(told, tuple(str(source) for source in (*images, *truth))))
             case = replace(case, truth=())
-        cases += _pages(case, counts[0])
-    return tuple(cases), tuple(problems)
+        # modalities that differ stay whole: that they do not go together is said when they are read
+        cases += _pages(case, counts[0]) if len(set(counts[: len(images)])) == 1 else [case]
+    return _unique(cases), tuple(problems)
+
+
+def _unique(cases: Sequence[Case]) -> tuple[Case, ...]:
+    """The cases with names that no two share, as lists of cases and file systems compare them; pages keep theirs.
+
+    Two stacks whose names differ in upper and lower case alone stay so: `predict` says that they cannot be told apart.
+    """
+    taken = {name_key(case.name) for case in cases if case.images[0].page is not None}
+    made = []
+    for case in cases:
+        name, number = case.name, 1
+        while case.images[0].page is None and name_key(name) in taken:
+            number += 1
+            name = f"{case.name}~{number}"
+        taken.add(name_key(name))
+        group = name if case.group == case.name else case.group
+        made.append(case if name == case.name else replace(case, name=name, group=group))
+    return tuple(made)
+
+
+def name_key(name: str) -> str:
+    """What must differ in names of cases: masks are named after them, and file systems ignore upper and lower case."""
+    return plain_name(name).casefold()
 
 
 def left_over(masks: Sequence[Entry]) -> tuple[Problem, ...]:
@@ -111,9 +135,9 @@ def _names(found: Sequence[Draft]) -> list[str]:
     first = [draft.images[0] for draft in found]
     stems = [_stem(draft) for draft in found]
     paths = ["/".join((*entry.folders, stem)) for entry, stem in zip(first, stems, strict=True)]
-    often, again = (Counter(name.casefold() for name in names) for names in (stems, paths))
+    often, again = (Counter(map(name_key, names)) for names in (stems, paths))
     return [
-        stem if often[stem.casefold()] == 1 else path if again[path.casefold()] == 1 else entry.path
+        stem if often[name_key(stem)] == 1 else path if again[name_key(path)] == 1 else entry.path
         for entry, stem, path in zip(first, stems, paths, strict=True)
     ]
 

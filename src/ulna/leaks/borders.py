@@ -270,7 +270,10 @@ def _short_hash(line: Array) -> bytes:
 
 
 def find_overlaps(hashes: Sequence[dict[bytes, None]]) -> Iterator[tuple[int, int, int]]:
-    """Pairs (i, j, number of lines) of images, i < j, that share at least two whole lines of pixels."""
+    """Pairs (i, j, number of lines) of images, i < j, that share at least two whole lines of pixels.
+
+    Each line joins the images that have it to the first of them: that makes the same groups as all pairs would.
+    """
     where: dict[bytes, list[int]] = defaultdict(list)
     for index, of_image in enumerate(hashes):
         for line in of_image:

@@ -112,7 +112,11 @@ class Bar(Callback):
             say(f"{self._words(trainer)}  left {clock(module.budget.left(trainer.global_step))}")
 
     def teardown(self, trainer: L.Trainer, module: Any, stage: str) -> None:
-        """Take the bar away, however the training ended."""
+        """Take the bar away when all went well."""
+        self._bar.stop()
+
+    def on_exception(self, trainer: L.Trainer, module: Any, exception: BaseException) -> None:
+        """Take the bar away when it did not: Lightning calls one or the other."""
         self._bar.stop()
 
 
@@ -128,22 +132,30 @@ class Watch(Callback):
         if not math.isfinite(float(outputs["loss"])):
             raise UlnaError(
                 f"the training has collapsed: the loss of step {trainer.global_step} is not a number",
-                hint="Try a lower learning rate: --set training.learning_rate="
-                f"{module.config.training.learning_rate / 4:g}. The best weights so far are in checkpoints/.",
+                hint="Train anew, into another --out, with a lower learning rate: --set training.learning_rate="
+                f"{module.config.training.learning_rate / 4:g}",
             )
 
     def on_validation_end(self, trainer: L.Trainer, module: Any) -> None:
-        """Count validations in which nothing at all was found."""
+        """Count validations in which nothing at all was found although there was something to find."""
         found = trainer.callback_metrics.get("val_foreground")
         if found is None or trainer.sanity_checking:
             return
         self._empty = 0 if float(found) > 0 else self._empty + 1
         if self._empty == self._patience:
-            say(
-                f"[yellow]Warning:[/] in {self._patience} validations running, everything was called background. "
-                "If this goes on, look at samples.png (are the masks right?), or try the Dice loss: "
-                "--set task.loss=dice"
-            )
+            self._warn()
+
+    def on_train_end(self, trainer: L.Trainer, module: Any) -> None:
+        """A training of fewer validations is not left without the warning."""
+        if 0 < self._empty < self._patience:
+            self._warn()
+
+    def _warn(self) -> None:
+        count = "validation" if self._empty == 1 else f"{self._empty} validations running"
+        say(
+            f"[yellow]Warning:[/] in the last {count}, everything was called background. Look at samples.png (are "
+            "the masks right?), train for longer, or try the Dice loss: --set task.loss=dice"
+        )
 
 
 class Clock(Callback):

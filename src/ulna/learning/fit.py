@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ulna.cache import Cache
 from ulna.config import AugmentationConfig, Config, TrainingConfig
+from ulna.errors import in_memory
 from ulna.formats.whole import cannot_write
 from ulna.learning import augment
 from ulna.learning.batches import Batches
@@ -54,7 +55,8 @@ def fit(
 ) -> None:
     """Train `network` in place and leave in it the weights that are kept: the last, or those of the best epoch.
 
-    The best epoch has the highest validation Dice; `training.chooses` says whether it is taken. `deadline` (of
+    The best epoch has the highest validation Dice, or the lowest loss where the images that are validated hold no
+    foreground; `training.chooses` says whether it is taken. `deadline` (of
     `time.monotonic`) bounds a training by the clock. Checkpoints go to `run`/checkpoints, the table of epochs to
     `run`/metrics.csv, and TensorBoard's events beside it. With `resume` it goes on from the last checkpoint if
     there is one.
@@ -76,7 +78,8 @@ def fit(
     )
     last = run / "checkpoints" / "last.ckpt"
     torch.manual_seed(training.seed)
-    with _quiet(), _stoppable(trainer), _on_disk(run):
+    smaller = "Try smaller batches or patches: --set training.batch_size=1, --set training.patch=[64,64]"
+    with _quiet(), _stoppable(trainer), _on_disk(run), in_memory(smaller):
         trainer.fit(
             learner,
             DataLoader(batches, batch_size=None),
@@ -160,10 +163,15 @@ def _stoppable(trainer: L.Trainer) -> Iterator[None]:
 @contextmanager
 def _on_disk(run: Path) -> Iterator[None]:
     """A disk that fills up, or is taken away, while the logs are written."""
+    before = threading.excepthook
+    # TensorBoard writes in a thread, which passes what goes wrong on to the next who logs; it need not shout as well.
+    threading.excepthook = lambda args: None if isinstance(args.exc_value, OSError) else before(args)
     try:
         yield
     except OSError as error:
         raise cannot_write(error, run) from error
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from ulna.learning import augment
 from ulna.learning.batches import Batch
 from ulna.learning.parts import parts
 from ulna.learning.schedule import SCHEDULES, Budget
+from ulna.network.layers import crop
 from ulna.tasks import Task
 
 OPTIMIZERS: dict[str, Callable[[Any, TrainingConfig], Optimizer]] = {
@@ -26,9 +27,6 @@ OPTIMIZERS: dict[str, Callable[[Any, TrainingConfig], Optimizer]] = {
     "adam": lambda weights, t: Adam(weights, t.learning_rate, weight_decay=t.weight_decay),
     "sgd": lambda weights, t: SGD(weights, t.learning_rate, momentum=t.momentum, weight_decay=t.weight_decay),
 }
-
-CLIP = 1.0
-"""Largest norm of the gradient, over all weights; a rare steep batch must not throw the weights away."""
 
 
 class Learner(L.LightningModule):
@@ -67,7 +65,7 @@ class Learner(L.LightningModule):
         """Run the network on a batch of patches and judge its output. Returns the loss, a scalar."""
         torch.manual_seed(self._seed(batch.step, 1))  # of dropout, so that a resumed run draws the same
         outputs = self.network(batch.images.contiguous(memory_format=self._channels_last))
-        loss = self.task.loss(outputs, central(self.task.targets(batch.truth), outputs.shape[2:]))
+        loss = self.task.loss(outputs, crop(self.task.targets(batch.truth), outputs.shape[2:]))
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.images))
         return loss
 
@@ -110,7 +108,8 @@ class Learner(L.LightningModule):
         judged = [value for value in dice if np.isfinite(value)]
         if judged:  # an image that is empty and predicted empty says nothing
             self.log("val_dice", float(np.mean(judged)), batch_size=1)
-        self.log("val_foreground", float((mask > 0).mean()), batch_size=1)
+        if np.any(truth):
+            self.log("val_foreground", float((mask > 0).mean()), batch_size=1)
 
     def configure_optimizers(self) -> Any:
         """The optimiser that the configuration names; the learning rate follows the budget, step by step."""
@@ -121,8 +120,10 @@ class Learner(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *args: Any, **keywords: Any) -> None:
-        """Clip the gradient to the norm `CLIP`."""
-        self.clip_gradients(optimizer, gradient_clip_val=CLIP, gradient_clip_algorithm="norm")
+        """Clip the norm of the gradient, over all weights: a rare steep batch must not throw the weights away."""
+        most = self.config.training.clip
+        if most is not None:
+            self.clip_gradients(optimizer, gradient_clip_val=most, gradient_clip_algorithm="norm")
 
     def on_train_start(self) -> None:
         """The clock runs from the first step."""
@@ -140,10 +141,3 @@ class Learner(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with what is left of the time."""
         self.budget.used = float(checkpoint["seconds_used"])
-
-
-def central(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The middle of the last axes: truth for what valid convolutions leave of a patch."""
-    for axis, wanted in enumerate(shape, start=tensor.ndim - len(shape)):
-        tensor = tensor.narrow(axis, (tensor.shape[axis] - wanted) // 2, wanted)
-    return tensor

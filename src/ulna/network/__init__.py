@@ -21,7 +21,7 @@ def build(config: NetworkConfig, channels: int, outputs: int) -> nn.Module:
     """
     if config.name == "unet":
         return UNet(channels, outputs, **config.model_dump(exclude={"name"}))
-    fixed = {"padding": "same", "upsampling": "transposed", "residual": False}
+    fixed = {"padding": "same", "upsampling": "transposed", "residual": False, "initialisation": "he"}
     if config.dropout:
         fixed["dropout_levels"] = "bottom"
     for key, value in fixed.items():

@@ -43,6 +43,17 @@ def he(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
+def glorot(module: nn.Module) -> None:
+    """Weights evenly from ±√(6 / (inputs + outputs)) of one neuron (Glorot, Bengio 2010), Keras' own default."""
+    if isinstance(module, CONVOLUTIONS):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+INITIALISATIONS = {"he": he, "glorot": glorot}
+
+
 def crop(x: Tensor, size: Sequence[int]) -> Tensor:
     """The middle of an image, of this size."""
     for axis, (has, wants) in enumerate(zip(x.shape[2:], size, strict=True), start=2):

@@ -22,7 +22,18 @@ from ulna.network.geometry import (
     through_pooling,
     through_transposed,
 )
-from ulna.network.layers import CONV, POOL, TRANSPOSED, Norm, activation, crop, front, he, padded, times
+from ulna.network.layers import (
+    CONV,
+    INITIALISATIONS,
+    POOL,
+    TRANSPOSED,
+    Norm,
+    activation,
+    crop,
+    front,
+    padded,
+    times,
+)
 
 Padding = Literal["same", "valid"]
 Upsampling = Literal["transposed", "nearest", "linear"]
@@ -37,7 +48,8 @@ class UNet(nn.Module):
     "nearest" and "linear" have nothing to learn. What comes up is concatenated with the skip, cropped to its
     size where convolutions are valid; a 1×1 convolution makes the logits. `residual` adds each block's input
     to its output. `dropout` is a probability, at the end of every block or (`dropout_levels` "bottom") of the
-    two deepest, as in the authors' own network.
+    two deepest, as in the authors' own network. `initialisation` draws the weights as He et al. 2015, or as
+    Glorot and Bengio 2010.
 
     With `padding` "same" every input size works: it is mirrored at its far side to a multiple of 2^(depth−1)
     and the output is cropped. With "valid" sizes must fit (see `geometry`), else an UlnaError names the next
@@ -57,6 +69,7 @@ class UNet(nn.Module):
         residual: bool = False,
         dropout: float = 0.0,
         dropout_levels: Literal["all", "bottom"] = "all",
+        initialisation: Literal["he", "glorot"] = "he",
     ) -> None:
         super().__init__()
         if ndim not in CONV or len(widths) < 2:
@@ -78,7 +91,7 @@ class UNet(nn.Module):
             self.up.append(up(below, above, ndim=ndim, how=upsampling))
             self.join.append(block(rising + above, above, dropout=every))
         self.head = CONV[ndim](widths[0], outputs, 1)
-        self.apply(he)
+        self.apply(INITIALISATIONS[initialisation])
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits; shapes as said above."""

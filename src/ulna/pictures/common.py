@@ -95,13 +95,6 @@ def outline(rgb: Rgb, mask: Array, *, width: int = 1) -> Rgb:
     return result
 
 
-def outline_objects(rgb: Rgb, labels: Array, *, width: int = 1, index: int = 1) -> Rgb:
-    """The image (Y, X, 3) with every object of a label map (Y, X) outlined in the colour of class `index`."""
-    result = rgb.copy()
-    result[edges(labels, width=width)] = colour(index)
-    return result
-
-
 def edges(labels: Array, *, width: int = 1) -> npt.NDArray[np.bool_]:
     """Where `labels` (Y, X) is not 0 and within `width` steps of another value (image borders are none)."""
     found = np.zeros(labels.shape, bool)

@@ -2,10 +2,11 @@
 
 from ulna.scores.errors import Errors, locate
 from ulna.scores.intervals import Interval, bootstrap, mean, median
-from ulna.scores.overlap import Overlap, confusion, overlap, pixel_accuracy, records
+from ulna.scores.overlap import SCORES, Overlap, confusion, overlap, pixel_accuracy, records
 from ulna.scores.summary import Scored, Summary, number, summarise
 
 __all__ = [
+    "SCORES",
     "Errors",
     "Interval",
     "Overlap",

@@ -18,6 +18,9 @@ Counts = npt.NDArray[np.int64]
 _AT_ONCE = 1 << 24  # pixels counted at once: bounds the memory of the sums below at 128 MiB
 NAN = float("nan")
 
+SCORES = {"dice": "Dice", "iou": "IoU", "precision": "precision", "recall": "recall", "accuracy": "accuracy"}
+"""The scores of an `Overlap`, its properties of these names, and what tables call them; Dice comes first."""
+
 
 @dataclass(frozen=True)
 class Overlap:
@@ -70,11 +73,7 @@ class Overlap:
         """The record as a row of a table: class, scores, state and counts."""
         return {
             "class": self.name,
-            "dice": self.dice,
-            "iou": self.iou,
-            "precision": self.precision,
-            "recall": self.recall,
-            "accuracy": self.accuracy,
+            **{name: getattr(self, name) for name in SCORES},
             "state": self.state,
             "tp": self.tp,
             "fp": self.fp,

@@ -11,9 +11,8 @@ import numpy as np
 
 from ulna.scores.errors import NONE_WRONG, Errors
 from ulna.scores.intervals import Interval, bootstrap, mean, median
-from ulna.scores.overlap import NAN, Counts, Overlap, State, pixel_accuracy, records
+from ulna.scores.overlap import NAN, SCORES, Counts, Overlap, State, pixel_accuracy, records
 
-SCORES = ("dice", "iou", "precision", "recall", "accuracy")
 LEVEL, DRAWS = 0.95, 2000
 
 

@@ -24,7 +24,7 @@ class Task(Protocol):
     outputs: int
 
     def targets(self, truth: Tensor) -> Tensor:
-        """Class indices (N, 1, *spatial) → what `loss` compares with, any shape whose spatial axes are last."""
+        """Class indices (N, 1, *spatial) → what `loss` compares with, (N, any, *spatial)."""
         ...
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
