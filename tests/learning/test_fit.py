@@ -95,9 +95,12 @@ def test_the_last_weights_or_the_best(
     assert [kept(tmp_path, name, net) for name in ("last", "best")] == [which == "last", which == "best"]
 
 
+@pytest.mark.parametrize("moved", [False, True])
 def test_a_resumed_run_takes_no_worse_epoch_for_the_best(
-    caches: tuple[Cache, Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moved: bool, caches: tuple[Cache, Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
     dice = [0.5, 0.8, 0.7]
     monkeypatch.setattr(
         Learner, "validation_step", lambda self, *_: self.log("val_dice", dice[self.current_epoch], batch_size=1)
@@ -105,7 +108,9 @@ def test_a_resumed_run_takes_no_worse_epoch_for_the_best(
     for epochs, resume in ((2, False), (3, True)):
         config = SMALL.changed({"training.schedule": "constant", "training.epochs": epochs})
         net, task = fresh()
-        fit(net, task, config, caches=caches, run=tmp_path, deadline=None, resume=resume)
+        fit(net, task, config, caches=caches, run=run, deadline=None, resume=resume)
+        if epochs == 2 and moved:
+            run = run.rename(tmp_path / "elsewhere")
         if epochs == 2:
             best = {name: weights.clone() for name, weights in net.state_dict().items()}
     assert all(torch.equal(best[name], weights) for name, weights in net.state_dict().items())

@@ -71,6 +71,22 @@ class WholeFiles(TorchCheckpointIO):
         with appears_whole(Path(path)) as beside:
             beside.write_bytes(data.getbuffer())
 
+    def load_checkpoint(self, path: Any, *args: Any, **keywords: Any) -> dict[str, Any]:
+        """Read it. What it remembers of its folder holds for the folder where it lies now: a run may be moved."""
+        checkpoint: dict[str, Any] = super().load_checkpoint(path, *args, **keywords)
+        states = checkpoint.get("callbacks", {})
+        for name, state in states.items():
+            if isinstance(state, dict) and state.get("dirpath"):
+                states[name] = _moved(state, state["dirpath"], str(Path(path).resolve().parent))
+        return checkpoint
+
+
+def _moved(value: Any, before: str, now: str) -> Any:
+    """The same with paths in the folder `now` that lay in the folder `before`."""
+    if isinstance(value, dict):
+        return {_moved(key, before, now): _moved(item, before, now) for key, item in value.items()}
+    return now + value.removeprefix(before) if isinstance(value, str) and value.startswith(before) else value
+
 
 class Bar(Callback):
     """A bar with the loss, the validation Dice and the time left; a line an epoch where there is no terminal."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ulna.errors import UlnaError
+from ulna.formats.whole import cannot_write
 from ulna.scores.summary import Scored
 
 
@@ -54,8 +55,7 @@ def whole_folder(folder: Path, files: Sequence[str]) -> Iterator[Path]:
             check_free(folder, files)
             _swap(folder, fresh, old)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UlnaError(f"the scores cannot be written: {reason}", where=folder) from error
+        raise cannot_write(error, folder) from error
 
 
 def _swap(folder: Path, fresh: Path, old: Path) -> None:
