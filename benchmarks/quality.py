@@ -5,6 +5,7 @@
     python benchmarks/quality.py blood                    white blood cells, three classes
     python benchmarks/quality.py brain                    brain tumours (LGG), patients kept out
     python benchmarks/quality.py rivals [--minutes 5]     U-Net, FCN-8s and the paper's U-Net on the same budget
+                                                          (or one of them: --only fcn8)
     python benchmarks/quality.py keras [--minutes 10]     the tutorial's own Keras network and recipe on the bowl:
                                                           so many minutes, or its 5 epochs
 
@@ -65,6 +66,7 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("what", choices=[*TRIALS, "rivals", "keras"])
     words.add_argument("--minutes", type=float, default=None)
+    words.add_argument("--only", choices=RIVALS, default=None, help="of the rivals")
     words.add_argument("--seed", type=int, default=0)
     words.add_argument("--set", action="append", default=[], help="passed on to ulna train")
     words.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data")
@@ -83,9 +85,9 @@ def rows(given: argparse.Namespace, place: Path) -> Iterator[dict[str, Any]]:
         python = rival_python(given.keras)
         yield run_keras(bowl(given.data, made(place)), place, python, minutes=given.minutes or 0, seed=given.seed)
     elif given.what == "rivals":
-        for preset, own in RIVALS.items():
+        for preset in [given.only] if given.only else RIVALS:
             trial = bowl(given.data, made(place / preset))
-            minutes, both = given.minutes or 5, [*own, *settings]
+            minutes, both = given.minutes or 5, [*RIVALS[preset], *settings]
             yield run(trial, place / preset, preset=preset, minutes=minutes, seed=given.seed, settings=both)
     else:
         trial = TRIALS[given.what](given.data, made(place))
