@@ -245,8 +245,9 @@ def add(row: dict[str, Any]) -> None:
         told = "; ".join(f"{name} {words(value)}" for name, value in one["scores"].items())
         if "errors" in one:
             told += f". {Errors(**one['errors']).sentence()}"
+        recipe = one["recipe"] + (f", seed {one['seed']}" if one["seed"] else "")
         lines.append(
-            f"| {one['data']} | {one['recipe']} | {one['asked']} / {one['taken']:.2f} | "
+            f"| {one['data']} | {recipe} | {one['asked']} / {one['taken']:.2f} | "
             f"{one['train']} / {one['test']} ({one['groups']}) | {told} |"
         )
     text = "\n".join(lines) + "\n"
