@@ -232,11 +232,12 @@ def add(row: dict[str, Any]) -> None:
     rows.sort(key=lambda one: one["data"])
     path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     lines = [
-        "# Masks of images that were kept out of training and of every choice",
+        "# Masks of images that were kept out of training",
         "",
         "`python benchmarks/quality.py bowl|membranes|blood|brain|rivals|keras`; 95 % intervals in brackets, by "
         "bootstrap over groups. Dice is the mean over images, at their own resolution. Minutes are asked / taken, for "
-        "the whole of `ulna train`; in Keras for training and prediction.",
+        "the whole of `ulna train`; in Keras for training and prediction. Where these images had a say in a choice "
+        "(FCN-8s, membranes, blood cells, brain tumours), the README or docs/architecture.md tells it.",
         "",
         "| data | recipe | minutes | images: train / test (groups) | scores |",
         "|---|---|---|---|---|",

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Protocol
 
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
 from ulna import run as runs
-from ulna.classes import Classes, understand
-from ulna.config import Config, DataConfig
+from ulna.classes import Classes
+from ulna.config import Config
 from ulna.dataset import Case, Dataset, Progress, case_names, load_image, load_truth, plain_name, quiet, select
-from ulna.errors import ReadError, UlnaError
+from ulna.errors import UlnaError
 from ulna.formats import pages, read
 from ulna.formats.archive import is_archive
 from ulna.image import Array, Image, Source
+from ulna.jobs.meaning import Arrays, indices, of_truth, own_values, understand_truth
 from ulna.layouts import find_images, read_dataset
 from ulna.layouts.listing import list_place
 from ulna.leaks import find_groups, unite
@@ -34,7 +35,6 @@ FILES = ("scores.csv", "metrics.json", "cases.png")
 _OF_A_RUN = ("model.safetensors", "checkpoints", "run.json")
 _FAULTS = 20  # told at once
 
-T = TypeVar("T")
 Predict = Callable[[Image], Image]
 Maker = Callable[[Case], Array]
 
@@ -125,15 +125,15 @@ def evaluate(
     whole = data if isinstance(data, Dataset) else _read(data, bare=model is None)
     dataset, notes = _with_truth(whole, cases, place=data, progress=progress)
     told = classes or (model.classes if model else None)
-    known = told or _understand(whole.cases, meant, chosen=dataset.cases)
-    truth = _of_truth(dataset.cases, known, meant) if told and not isinstance(data, Dataset) else known
+    known = told or understand_truth(whole.cases, meant, chosen=dataset.cases)
+    truth = of_truth(dataset.cases, known, meant) if told and not isinstance(data, Dataset) else known
     notes = (*notes, *_seen(masks_or_run, dataset.cases), known.sentence)
     notes = notes if truth == known else (*notes, f"Of the true masks: {truth.sentence}")
     if model:
         maker = _predicted(model, known)
     else:
         masks = match(dataset.cases, _files(str(masks_or_run)), where=masks_or_run)
-        written = _own_values(_Arrays(list(masks.values()), lambda mask: read(mask).array), known, meant)
+        written = own_values(Arrays(list(masks.values()), lambda mask: read(mask).array), known, meant)
         maker = _filed(masks, written)
         notes = notes if written == known else (*notes, f"Of the predicted masks: {written.sentence}")
     scored = _score(dataset.cases, maker, truth, progress=progress)
@@ -242,63 +242,9 @@ def _grouped(cases: Sequence[Case], progress: Progress) -> tuple[Case, ...]:
     if not all(case.images for case in cases):
         return tuple(replace(case, group=group) for case, group in zip(cases, own, strict=True))
     leaks = find_groups(
-        _Arrays(cases, lambda case: load_image(case).array), [case.name for case in cases], progress=progress
+        Arrays(cases, lambda case: load_image(case).array), [case.name for case in cases], progress=progress
     )
     return tuple(replace(case, group=group) for case, group in zip(cases, unite(own, leaks), strict=True))
-
-
-class _Arrays(Sequence[Array], Generic[T]):
-    """Images or masks, each read when it is asked for."""
-
-    def __init__(self, places: Sequence[T], load: Callable[[T], Array]) -> None:
-        self._places = places
-        self._load = load
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    @overload
-    def __getitem__(self, index: int) -> Array: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Array]: ...
-    def __getitem__(self, index: int | slice) -> Array | Sequence[Array]:
-        if isinstance(index, slice):
-            return _Arrays(self._places[index], self._load)
-        return self._load(self._places[index])
-
-
-def _truths(cases: Sequence[Case]) -> _Arrays[Case]:
-    return _Arrays(cases, lambda case: load_truth(case).array)
-
-
-def _understand(cases: Sequence[Case], config: DataConfig, *, chosen: Sequence[Case]) -> Classes:
-    """What the values of all true masks mean; of those that are not `chosen`, the ones that cannot be read are left."""
-    wanted = {case.name for case in chosen}
-    known = [case for case in cases if case.truth]
-    names: list[str] = []  # of the masks as they are passed on, in step with them
-
-    def masks() -> Iterator[Array]:
-        for case in known:
-            try:
-                mask = load_truth(case).array
-            except ReadError:
-                if case.name in wanted:
-                    raise
-                continue
-            names.append(case.name)
-            yield mask
-
-    return understand(masks(), config, objects=any(case.objects for case in known), names=names)
-
-
-def _of_truth(cases: Sequence[Case], classes: Classes, config: DataConfig) -> Classes:
-    """How true masks are written that the classes were not learned from: as was told, or as is found out."""
-    if not config.values:
-        return _own_values(_truths(cases), classes, config)
-    told = understand((), config)
-    if len(told.names) != len(classes.names):
-        raise UlnaError(f"it names {len(told.names)} classes, the masks have {len(classes.names)}", where="data.values")
-    return told
 
 
 def _predicted(model: Predictor, classes: Classes) -> Maker:
@@ -315,7 +261,7 @@ def _filed(masks: dict[str, Source], classes: Classes) -> Maker:
     """Class indices from files, one a case's name; `classes` says how they are written."""
 
     def make(case: Case) -> Array:
-        return _indices(read(masks[case.name]).array, classes, where=masks[case.name])
+        return indices(read(masks[case.name]).array, classes, where=masks[case.name])
 
     return make
 
@@ -337,37 +283,7 @@ def _files(place: str | Path) -> list[Source]:
 
 
 def _truth(case: Case, classes: Classes) -> Array:
-    return _indices(load_truth(case).array, classes, where=case.name)
-
-
-def _indices(mask: Array, classes: Classes, *, where: object) -> Array:
-    """The mask's class indices; what is wrong with its values is said with its place."""
-    try:
-        return classes.apply(mask)
-    except UlnaError as error:
-        raise UlnaError(error.what, where=where, hint=error.hint) from error
-
-
-def _own_values(masks: Sequence[Array], classes: Classes, config: DataConfig) -> Classes:
-    """How masks are written: as `classes` says or, with one class, in their own way (0/1)."""
-    if len(classes.names) != 2:
-        return classes
-    try:
-        if all(_fits(mask, classes) for mask in masks):
-            return classes
-        own = understand(masks, config)
-    except UlnaError:  # the masks at fault are named when they are scored
-        return classes
-    return own if len(own.names) == 2 else classes
-
-
-def _fits(mask: Array, classes: Classes) -> bool:
-    """Whether its values are those of the classes; a mask of ones that would all be background does not."""
-    try:
-        indices = classes.apply(mask)
-    except UlnaError:
-        return False
-    return int(mask.max(initial=0)) != 1 or bool(indices.any())
+    return indices(load_truth(case).array, classes, where=case.name)
 
 
 def _score(cases: Sequence[Case], maker: Maker, classes: Classes, *, progress: Progress) -> tuple[Scored, ...]:
