@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import psutil
 import pytest
 
 from ulna import cache as cache_module
@@ -152,6 +153,27 @@ def test_a_full_disk(tmp_path: Path, cases: list[Case], monkeypatch: pytest.Monk
         build(place, cases[:2], config=CONFIG, classes=CLASSES)
     assert Cache.open(place).digest == before.digest
     assert [path.name for path in tmp_path.glob("cache*")] == ["cache"]
+
+
+def test_a_case_that_does_not_fit_into_the_memory_is_named(
+    tmp_path: Path, cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(cache_module, "normalise", full)
+    with pytest.raises(UlnaError, match=r"^c\d: the memory of this machine does not hold it"):
+        build(tmp_path / "cache", cases, config=CONFIG, classes=CLASSES)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_image_is_not_decoded_to_more_than_the_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read it does; as 32-bit numbers, four times as large and copied once, it does not."""
+    large = case(tmp_path, "large", (4200, 4200))
+    free = psutil.virtual_memory()._replace(available=100 << 20)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    with pytest.raises(UlnaError, match=r"^large: an image of 1 × 4200 × 4200 needs 0\.1 GiB of memory"):
+        build(tmp_path / "cache", [large], config=CONFIG, classes=CLASSES)
 
 
 def test_a_cache_that_a_kill_left_half_is_made_anew(tmp_path: Path, cases: list[Case]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import signal
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -186,6 +187,39 @@ def test_too_little_memory_is_said_with_what_to_do(
     with pytest.raises(UlnaError, match="memory") as caught:
         fit(net, task, SMALL, caches=caches, run=tmp_path, deadline=None, resume=False)
     assert "training.batch_size=1" in caught.value.hint
+
+
+@pytest.mark.parametrize(("clip", "clipped"), [(1e-3, True), (None, False)])
+def test_the_gradient_is_clipped_where_that_is_asked_for(
+    clip: float | None, clipped: bool, caches: tuple[Cache, Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms: list[float] = []
+
+    def seen(learner: Learner, optimizer: torch.optim.Optimizer) -> None:
+        norms.append(float(torch.nn.utils.get_total_norm([w.grad for w in learner.parameters() if w.grad is not None])))
+
+    monkeypatch.setattr(Learner, "on_before_zero_grad", seen)
+    net, task = fresh()
+    config = SMALL.changed({"training.clip": clip})
+    fit(net, task, config, caches=caches, run=tmp_path, deadline=None, resume=False)
+    steps = [norm for norm in norms if norm > 0]
+    assert steps
+    assert all(norm <= 1.01e-3 for norm in steps) == clipped
+
+
+def test_what_goes_wrong_in_the_thread_of_the_logs_is_said_once(
+    caches: tuple[Cache, Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
+    hook = threading.excepthook
+    net, task = fresh()
+    with pytest.raises(UlnaError, match="the disk is full"):
+        fit(net, task, SMALL, caches=caches, run=tmp_path, deadline=None, resume=False)
+    assert "Traceback" not in capfd.readouterr().err
+    assert threading.excepthook is hook
 
 
 def test_ctrl_c_stays_what_it_is(caches: tuple[Cache, Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
