@@ -108,9 +108,9 @@ class TrainingConfig(_Section):
     settling_patch: tuple[Size, ...] = ()
     sampling: Literal["images", "groups"] = "groups"
     foreground: float = Field(0.33, ge=0, le=1, description="share of patches centred on the foreground")
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    optimizer: Literal["muon", "adamw", "adam", "sgd"] = "muon"
     learning_rate: float = Field(2e-3, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
+    momentum: float = Field(0.95, ge=0, lt=1)
     weight_decay: float = Field(1e-2, ge=0)
     schedule: Literal["one_cycle", "constant"] = "one_cycle"
     precision: Literal["auto", "bf16", "float32"] = "auto"

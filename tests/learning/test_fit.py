@@ -60,7 +60,7 @@ def rows(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["muon", "adamw", "adam", "sgd"])
 def test_it_learns_and_leaves_a_table_and_checkpoints(
     optimizer: str, caches: tuple[Cache, Cache], tmp_path: Path
 ) -> None:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ulna.cache import Cache
-from ulna.config import Config, TrainingConfig
+from ulna.config import Config
 from ulna.inference.pipeline import Pipeline
 from ulna.learning import augment
 from ulna.learning.batches import Batch
+from ulna.learning.optimizers import OPTIMIZERS
 from ulna.learning.parts import parts
 from ulna.learning.schedule import SCHEDULES, Budget
 from ulna.network.layers import crop
 from ulna.tasks import Task
-
-OPTIMIZERS: dict[str, Callable[[Any, TrainingConfig], Optimizer]] = {
-    "adamw": lambda weights, t: AdamW(weights, t.learning_rate, weight_decay=t.weight_decay),
-    "adam": lambda weights, t: Adam(weights, t.learning_rate, weight_decay=t.weight_decay),
-    "sgd": lambda weights, t: SGD(weights, t.learning_rate, momentum=t.momentum, weight_decay=t.weight_decay),
-}
 
 
 class Learner(L.LightningModule):
