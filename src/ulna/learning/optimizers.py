@@ -18,7 +18,8 @@ STEPS = 5
 """How often it is applied."""
 
 ADAM_SIZE = 0.2
-"""Root of the mean square of an update: about what Adam's have, so that one learning rate suits both (Liu et al. 2025)."""
+"""Root of the mean square of an update: about what Adam's have, so that one learning rate suits both (Liu et al.
+2025)."""
 
 
 class Muon(AdamW):
