@@ -95,3 +95,17 @@ def test_weights_without_a_gradient_stay() -> None:
     before = copy.deepcopy(net.state_dict())
     Muon(net.parameters(), momentum=0.9, **WORDS).step()
     assert all(torch.equal(before[name], weights) for name, weights in net.state_dict().items())
+
+
+def test_it_goes_on_from_a_stored_state() -> None:
+    straight, stopped = network(), network()
+    first, second = (Muon(net.parameters(), momentum=0.9, **WORDS) for net in (straight, stopped))
+    for seed in range(4):
+        if seed == 2:
+            stored = copy.deepcopy(second.state_dict())
+            second = Muon(stopped.parameters(), momentum=0.9, **WORDS)
+            second.load_state_dict(stored)
+        for net, optimizer in ((straight, first), (stopped, second)):
+            gradients(net, seed)
+            optimizer.step()
+    assert all(torch.equal(one, other) for one, other in zip(straight.parameters(), stopped.parameters(), strict=True))
