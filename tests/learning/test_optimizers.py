@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -30,6 +30,7 @@ def gradients(net: nn.Module, seed: int) -> None:
         )  # fmt: skip
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 12), st.integers(1, 40), st.integers(0, 9))
 def test_singular_values_become_alike_and_their_vectors_stay(rows: int, columns: int, seed: int) -> None:
     matrix = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -95,3 +96,17 @@ def test_weights_without_a_gradient_stay() -> None:
     before = copy.deepcopy(net.state_dict())
     Muon(net.parameters(), momentum=0.9, **WORDS).step()
     assert all(torch.equal(before[name], weights) for name, weights in net.state_dict().items())
+
+
+def test_it_goes_on_from_a_stored_state() -> None:
+    straight, stopped = network(), network()
+    first, second = (Muon(net.parameters(), momentum=0.9, **WORDS) for net in (straight, stopped))
+    for seed in range(4):
+        if seed == 2:
+            stored = copy.deepcopy(second.state_dict())
+            second = Muon(stopped.parameters(), momentum=0.9, **WORDS)
+            second.load_state_dict(stored)
+        for net, optimizer in ((straight, first), (stopped, second)):
+            gradients(net, seed)
+            optimizer.step()
+    assert all(torch.equal(one, other) for one, other in zip(straight.parameters(), stopped.parameters(), strict=True))

@@ -51,7 +51,9 @@ class Muon(AdamW):
                 continue
             state = self.state[kernel]
             if not state:
-                state["momentum"] = torch.zeros_like(kernel)
+                # AdamW expects a step wherever a state is loaded
+                state.update(step=torch.tensor(0.0), momentum=torch.zeros_like(kernel))
+            state["step"] += 1
             average = state["momentum"].lerp_(kernel.grad, 1 - group["momentum"])
             # channels last, as they lie in memory: columns in any order give the same
             ahead = kernel.grad.lerp(average, group["momentum"]).movedim(1, -1)
