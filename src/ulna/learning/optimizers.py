@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ class Muon(AdamW):
         every = list(weights)
         kernels = [one for one in every if is_kernel(one)]
         rest = [one for one in every if not is_kernel(one)]
-        groups = [{"params": kernels, "momentum": momentum}, {"params": rest}]
+        groups: list[dict[str, Any]] = [{"params": kernels, "momentum": momentum}, {"params": rest}]
         super().__init__(groups, lr, weight_decay=weight_decay)
 
     @torch.no_grad()
@@ -81,14 +81,14 @@ def orthogonal(matrix: Tensor) -> Tensor:
     wide = wide / wide.norm().clamp(min=torch.finfo(wide.dtype).tiny)
     gram = wide @ wide.mT
     a, b, c = NEWTON_SCHULZ
-    product = None
+    product = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     for step in range(STEPS):
         factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
         factor.diagonal().add_(a)
-        product = factor if product is None else factor @ product
+        product = factor @ product
         if step < STEPS - 1:
             gram = factor @ gram @ factor
-    made = cast(Tensor, product) @ wide
+    made: Tensor = product @ wide
     return made if matrix.shape[0] <= matrix.shape[1] else made.mT
 
 
