@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -45,25 +45,28 @@ class Muon(AdamW):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        group = self.param_groups[0]
-        for kernel in group["params"]:
-            if kernel.grad is None:
-                continue
-            state = self.state[kernel]
-            if not state:
-                # AdamW expects a step wherever a state is loaded
-                state.update(step=torch.tensor(0.0), momentum=torch.zeros_like(kernel))
-            state["step"] += 1
-            average = state["momentum"].lerp_(kernel.grad, 1 - group["momentum"])
-            # channels last, as they lie in memory: columns in any order give the same
-            ahead = kernel.grad.lerp(average, group["momentum"]).movedim(1, -1)
-            turned = orthogonal(ahead.flatten(1))
-            size = ADAM_SIZE * max(turned.shape) ** 0.5
-            kernel.mul_(1 - group["lr"] * group["weight_decay"])
-            kernel.add_(turned.view(ahead.shape).movedim(-1, 1), alpha=-group["lr"] * size)
-            kernel.grad = None  # AdamW has nothing left to do with it
+        kernels, *others = groups = self.param_groups
+        for kernel in kernels["params"]:
+            if kernel.grad is not None:
+                self._turn(kernel, kernels)
+        self.param_groups = others  # all that AdamW is to see
         super().step()
+        self.param_groups = groups
         return loss
+
+    def _turn(self, kernel: Tensor, group: dict[str, Any]) -> None:
+        gradient, state = cast(Tensor, kernel.grad), self.state[kernel]
+        if not state:
+            # AdamW expects a step wherever a state is loaded
+            state.update(step=torch.tensor(0.0), momentum=torch.zeros_like(kernel))
+        state["step"] += 1
+        average = state["momentum"].lerp_(gradient, 1 - group["momentum"])
+        # channels last, as they lie in memory: columns in any order give the same
+        ahead = gradient.lerp(average, group["momentum"]).movedim(1, -1)
+        turned = orthogonal(ahead.flatten(1))
+        size = ADAM_SIZE * max(turned.shape) ** 0.5
+        kernel.mul_(1 - group["lr"] * group["weight_decay"])
+        kernel.add_(turned.view(ahead.shape).movedim(-1, 1), alpha=-group["lr"] * size)
 
 
 def is_kernel(weights: Tensor) -> bool:
