@@ -41,7 +41,7 @@ class Memory:
         return self._truth[case]
 
 
-facts = Facts(channels=3, shapes=((SIZE, SIZE),) * CASES, classes=("background", "nuclei"))
+facts = Facts(channels=3, shapes=((SIZE, SIZE),) * CASES, classes=("background", "nuclei"), objects=20)
 asked = load_preset("tutorial").changed({"training.precision": sys.argv[1], "training.batch_size": BATCH})
 planned = plan(asked, facts, device=torch.device("cpu")).config
 network = build(planned.network, 3, 1)
