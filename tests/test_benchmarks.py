@@ -1,0 +1,28 @@
+"""Benchmarks are run by hand, and rarely: that they still fit the package is tested here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.mark.parametrize("script", ["quality.py", "leaks.py", "keras_rival/speed.py"])
+def test_benchmarks_start(script: str):
+    done = subprocess.run([sys.executable, BENCHMARKS / script, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert script.split("/")[-1] in done.stdout
+
+
+def test_training_speed_is_that_of_the_tutorials_network():
+    script = BENCHMARKS / "keras_rival" / "ulna_speed.py"
+    done = subprocess.run([sys.executable, script, "float32"], input="1\n", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    facts, seconds = map(json.loads, done.stdout.splitlines())
+    assert facts["parameters"] == 1_962_625
+    assert 0 < seconds < 60
