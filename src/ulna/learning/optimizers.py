@@ -50,8 +50,10 @@ class Muon(AdamW):
             if kernel.grad is not None:
                 self._turn(kernel, kernels)
         self.param_groups = others  # all that AdamW is to see
-        super().step()
-        self.param_groups = groups
+        try:
+            super().step()
+        finally:  # whatever interrupts it: these are saved with a checkpoint
+            self.param_groups = groups
         return loss
 
     def _turn(self, kernel: Tensor, group: dict[str, Any]) -> None:
