@@ -18,12 +18,12 @@ from scipy.sparse.csgraph import connected_components
 
 import leaks_beyond_borders
 from ulna.dataset import load_image
+from ulna.figures.common import new_figure, save_figure, show, to_rgb
+from ulna.figures.contact import Joint, contact_sheet
 from ulna.image import Array
 from ulna.layouts import read_dataset
 from ulna.leaks import Fingerprint, Leaks, fingerprint, group
-from ulna.leaks.borders import Seam, faces, find_seams
-from ulna.pictures.common import new_figure, save_figure, show, to_rgb
-from ulna.pictures.contact import Joint, contact_sheet
+from ulna.leaks.edges import Seam, border_edges, find_seams
 from ulna.synthetic import cells
 
 HERE = Path(__file__).resolve().parent
@@ -41,7 +41,7 @@ too small to be sure: there two of a hundred joints are wrong.
 Of the true pairs 95 % were to be found with at most 0.1 % of the others joined. The second is kept with room; the
 first is not: it asks for 381 of 401 pairs, {short} more than are found, of the {missed} in these groups: {groups}.
 
-Every group was looked at ([the tiles](leaks_apart.png), one colour for what was joined):
+Every group was looked at ([the tiles](leaks_apart.png), one color for what was joined):
 
 - **25 pairs in the five groups of 360 × 360 tiles** (`03b9306f`, `08151b19`, `28d33efe`, `295ac4ec`, `2c840a94`).
   `kinds.csv` was made from a larger set; here four or five tiles are left of each picture, and those apart lie beside
@@ -70,11 +70,11 @@ On the {count} tiles of 360 × 360. AUC: the chance that a pair of one group loo
 - All tiles have one camera and one scaling: the histograms have no gaps where there are pixels to fill them, and noise
   is the same function of brightness in all, so neither tells pictures apart. What differs is the place in the shading,
   and every picture has all places.
-- Corners of diagonal neighbours: of {diagonals} known diagonals of these tiles, the true partner's corner is the best
+- Corners of diagonal neighbors: of {diagonals} known diagonals of these tiles, the true partner's corner is the best
   fit in {corner:.0%} (of {other_diagonals} at 256 × 256 in {other_corner:.0%}); most of the corners that fit best
   belong to strangers.
 - The shape of a mosaic (no picture larger than the others of its kind) rules out one wrong joint, e81c / dbbf. So does
-  the step across a seam held against those inside the images (`STEP` in `ulna.leaks.borders`), and in the cut pictures
+  the step across a seam held against those inside the images (`STEP` in `ulna.leaks.edges`), and in the cut pictures
   strangers as well, in a few lines: that one was kept.
 - PNG chunks and places in the archive are not the picture and were not used.
 
@@ -84,7 +84,7 @@ On the {count} tiles of 360 × 360. AUC: the chance that a pair of one group loo
 across the seams, the squared step there is 0.8 to 1.6 of that inside the images, and some pairs of groups are joined
 by two seams that agree, as tiles of a grid do: there `kinds.csv` has parted one picture.
 
-No two patients of the brain MRI and no two white blood cells are joined; neighbouring slices are not taken for
+No two patients of the brain MRI and no two white blood cells are joined; neighboring slices are not taken for
 duplicates, they belong together by their layout's groups.
 """
 
@@ -120,7 +120,7 @@ def main() -> None:
     pictures["Data Science Bowl (520 × 696)"] = [image for image in images if image.shape[1:] == (520, 696)]
     cuts = [_cut_row(name, whole, parts) for name, whole in pictures.items() if "wbc" not in name for parts in (2, 4)]
 
-    seams = find_seams([p.faces for p in prints])
+    seams = find_seams([p.edges for p in prints])
     strange = [seam for seam in seams if truth[seam.first] != truth[seam.second]]
     joints = [
         Joint(
@@ -200,13 +200,13 @@ def _cut_row(name: str, pictures: Sequence[Array], parts: int) -> str:
 def _tiles_of(images: Sequence[Array], shape: tuple[int, int]) -> tuple[list[int], list[Seam]]:
     """The places of the images of one shape, and the seams between them alone, numbered among themselves."""
     own = [index for index, image in enumerate(images) if image.shape[1:] == shape]
-    return own, find_seams([faces(images[index]) for index in own])
+    return own, find_seams([border_edges(images[index]) for index in own])
 
 
 def _tiles_picture(
     path: Path, images: Sequence[Array], names: Sequence[str], truth: np.ndarray, joined: np.ndarray
 ) -> None:
-    """All tiles of the groups that are not whole: a row a group, titles coloured by what was joined."""
+    """All tiles of the groups that are not whole: a row a group, titles colored by what was joined."""
     groups = list(_missed(truth, joined))
     figure = new_figure(7, 1.45 * len(groups), dpi=80)
     for row, name in enumerate(groups):
@@ -215,8 +215,8 @@ def _tiles_picture(
         for column, index in enumerate(sorted(members, key=lambda index: parts.index(joined[index]))):
             axes = figure.add_subplot(len(groups), 5, 5 * row + column + 1)
             image = images[index].astype(np.float32)
-            colourful = bool((image != image[:1]).any())
-            show(axes, to_rgb(image if colourful else np.sqrt(image - image.min())), size=6)
+            colorful = bool((image != image[:1]).any())
+            show(axes, to_rgb(image if colorful else np.sqrt(image - image.min())), size=6)
             title = f"{name[:8]}: {names[index][:6]}" if column == 0 else names[index][:6]
             axes.set_title(title, fontsize=7, color=f"C{parts.index(joined[index])}")
     save_figure(figure, path)

@@ -13,10 +13,10 @@ import numpy as np
 from scipy import ndimage
 
 from ulna.image import Array
-from ulna.leaks.borders import Seam
+from ulna.leaks.edges import Seam
 
 BLOCK = 60  # pixels; sides of the blocks whose background is measured
-CORNER = 6  # pixels; sides of the corners that diagonal neighbours are compared by
+CORNER = 6  # pixels; sides of the corners that diagonal neighbors are compared by
 
 
 def rows(images: Sequence[Array], truth: Array, joined: Array) -> list[str]:
@@ -27,7 +27,7 @@ def rows(images: Sequence[Array], truth: Array, joined: Array) -> list[str]:
     apart = same & (joined[:, None] != joined)[pairs]
     features: dict[str, Callable[[list[Array]], Array]] = {
         "level of the background, common shading taken off": _background,
-        "teeth of the histogram (which grey values stretching made rare)": _teeth,
+        "teeth of the histogram (which gray values stretching made rare)": _teeth,
         "noise at each brightness (gain of the camera, stretching)": _noise,
         "brightness of nuclei (93rd percentile)": lambda all_: _standard([[np.percentile(p, 93)] for p in all_]),
         "fineness (power at six scales)": _fineness,
@@ -42,7 +42,7 @@ def rows(images: Sequence[Array], truth: Array, joined: Array) -> list[str]:
 
 
 def corners(images: Sequence[Array], seams: Sequence[Seam]) -> tuple[int, float]:
-    """Known diagonal neighbours among `images`: their number, and the share whose corners fit best of all."""
+    """Known diagonal neighbors among `images`: their number, and the share whose corners fit best of all."""
     planes = [image.mean(axis=0, dtype=np.float64) for image in images]
     best = []
     for first, second, right in _diagonals(seams):
@@ -96,7 +96,7 @@ def _teeth(planes: list[Array]) -> Array:
 
 
 def _noise(planes: list[Array]) -> Array:
-    """Mean size of the second differences, cut at four grey values, where the image is as bright as 6, 7 … 28."""
+    """Mean size of the second differences, cut at four gray values, where the image is as bright as 6, 7 … 28."""
     curves = []
     kernel = np.outer([1, -2, 1], [1, -2, 1]) / 6
     for plane in planes:

@@ -1,15 +1,15 @@
-"""How good the masks are: `ulna train` and `ulna evaluate` as a user types them, on real data, on images kept out.
+"""How good the masks are: `ulna train` and `ulna evaluate` as a user types them, on real data, on images held out.
 
     python benchmarks/quality.py bowl [--minutes 10]      2018 Data Science Bowl, the shared test split
     python benchmarks/quality.py membranes                ISBI 2012: trained on slices 0-17, judged on 18-23
     python benchmarks/quality.py blood                    white blood cells, three classes
-    python benchmarks/quality.py brain                    brain tumours (LGG), patients kept out
-    python benchmarks/quality.py rivals [--minutes 5]     U-Net, FCN-8s and the paper's U-Net on the same budget
+    python benchmarks/quality.py brain                    brain tumours (LGG), patients held out
+    python benchmarks/quality.py baselines [--minutes 5]     U-Net, FCN-8s and the paper's U-Net on the same budget
                                                           (or one of them: --only fcn8)
     python benchmarks/quality.py keras [--minutes 10]     the tutorial's own Keras network and recipe on the bowl:
                                                           so many minutes, or its 5 epochs
 
-Each adds one row (rivals: three) to `results/quality.json` and writes all rows to `results/quality.md`. The
+Each adds one row (baselines: three) to `results/quality.json` and writes all rows to `results/quality.md`. The
 clock runs over the whole training command. `--keep FOLDER` keeps the run and the scores there.
 """
 
@@ -31,17 +31,17 @@ from typing import Any
 
 import torch
 
-from keras_rival import dsb
-from keras_rival.environment import FOLDER, rival_python
+from keras_baseline import dsb
+from keras_baseline.environment import FOLDER, baseline_python
 from ulna.dataset import Case, Dataset
 from ulna.jobs.evaluate import Evaluation, evaluate
 from ulna.jobs.split import split
 from ulna.layouts import read_dataset
-from ulna.scores import Errors, bootstrap
+from ulna.metrics import Errors, bootstrap
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-RIVALS = {
+BASELINES = {
     "default": [],
     "fcn8": [],
     "paper": ["--set", "network.widths=[16,32,64,128,256]", "--set", "training.patch=[316,316]"],
@@ -64,9 +64,9 @@ class Trial:
 def main() -> None:
     """Train, judge, write."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("what", choices=[*TRIALS, "rivals", "keras"])
+    words.add_argument("what", choices=[*TRIALS, "baselines", "keras"])
     words.add_argument("--minutes", type=float, default=None)
-    words.add_argument("--only", choices=RIVALS, default=None, help="of the rivals")
+    words.add_argument("--only", choices=BASELINES, default=None, help="of the baselines")
     words.add_argument("--seed", type=int, default=0)
     words.add_argument("--set", action="append", default=[], help="passed on to ulna train")
     words.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data")
@@ -82,12 +82,12 @@ def rows(given: argparse.Namespace, place: Path) -> Iterator[dict[str, Any]]:
     """The rows that were asked for, as each is done."""
     settings = [word for setting in given.set for word in ("--set", setting)]
     if given.what == "keras":
-        python = rival_python(given.keras)
+        python = baseline_python(given.keras)
         yield run_keras(bowl(given.data, made(place)), place, python, minutes=given.minutes or 0, seed=given.seed)
-    elif given.what == "rivals":
-        for preset in [given.only] if given.only else RIVALS:
+    elif given.what == "baselines":
+        for preset in [given.only] if given.only else BASELINES:
             trial = bowl(given.data, made(place / preset))
-            minutes, both = given.minutes or 5, [*RIVALS[preset], *settings]
+            minutes, both = given.minutes or 5, [*BASELINES[preset], *settings]
             yield run(trial, place / preset, preset=preset, minutes=minutes, seed=given.seed, settings=both)
     else:
         trial = TRIALS[given.what](given.data, made(place))
@@ -232,9 +232,9 @@ def add(row: dict[str, Any]) -> None:
     rows.sort(key=lambda one: one["data"])
     path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     lines = [
-        "# Masks of images that were kept out of training",
+        "# Masks of images that were held out of training",
         "",
-        "`python benchmarks/quality.py bowl|membranes|blood|brain|rivals|keras`; 95 % intervals in brackets, by "
+        "`python benchmarks/quality.py bowl|membranes|blood|brain|baselines|keras`; 95 % intervals in brackets, by "
         "bootstrap over groups. Dice is the mean over images, at their own resolution. Minutes are asked / taken, for "
         "the whole of `ulna train`; in Keras for training and prediction. Where these images had a say in a choice "
         "(FCN-8s, membranes, blood cells, brain tumours), the README or docs/architecture.md tells it.",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from typed import Door
+from command_line import CommandLine
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: one thread each, set before torch is loaded
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -47,6 +47,6 @@ def run(cells: Path) -> Path:
 
 
 @pytest.fixture
-def door(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Door:
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
     """Types commands within this process."""
-    return Door(monkeypatch, capsys)
+    return CommandLine(monkeypatch, capsys)

@@ -1,4 +1,4 @@
-"""What users get wrong: said in words, exit code 2, nothing half-written."""
+"""What users get wrong: said in words, exit code 2, nothing partial."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from PIL import Image as Pillow
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from typed import SMALL, Door, Said, all_files
+from command_line import SMALL, CommandLine, Result, all_files
 
 if sys.platform == "win32":
     pytest.skip("limits of files are set as POSIX has them", allow_module_level=True)
 import resource
 
 
-def refused(said: Said, *words: str) -> None:
+def refused(said: Result, *words: str) -> None:
     assert said.code == 2, said
     text = said.out + said.err
     assert "Traceback" not in text
@@ -94,25 +94,27 @@ def masks_of_anything(data: Path) -> None:
     ],
 )
 def test_data_that_cannot_be_trained_on(
-    spoil: Callable[[Path], None], words: list[str], data: Path, tmp_path: Path, door: Door
+    spoil: Callable[[Path], None], words: list[str], data: Path, tmp_path: Path, cli: CommandLine
 ) -> None:
     spoil(data)
-    refused(door("check", data), *words)
-    refused(door("train", data, "--out", tmp_path / "run", *SMALL), *words)
-    refused(door("split", data, "--out", tmp_path / "lists"))
+    refused(cli("check", data), *words)
+    refused(cli("train", data, "--out", tmp_path / "run", *SMALL), *words)
+    refused(cli("split", data, "--out", tmp_path / "lists"))
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / "lists").exists()
 
 
-def test_cases_that_are_bad_can_be_left_out(data: Path, tmp_path: Path, door: Door) -> None:
+def test_cases_that_are_bad_can_be_left_out(data: Path, tmp_path: Path, cli: CommandLine) -> None:
     corrupt(data)
     (tmp_path / "good.txt").write_text("\n".join(f"cells_{n:03d}" for n in (0, 1, 3, 4, 5, 6, 7)))
-    assert door("check", data, "--cases", tmp_path / "good.txt").code == 0
+    assert cli("check", data, "--cases", tmp_path / "good.txt").code == 0
 
 
 @pytest.mark.parametrize("command", ["check", "train", "predict"])
 @pytest.mark.parametrize("kind", ["traversal", "bomb"])
-def test_archives_that_attack(command: str, kind: str, cells: Path, run: Path, tmp_path: Path, door: Door) -> None:
+def test_archives_that_attack(
+    command: str, kind: str, cells: Path, run: Path, tmp_path: Path, cli: CommandLine
+) -> None:
     archive = tmp_path / "data.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as zipped:
         for path in sorted(cells.rglob("*.png")):
@@ -127,7 +129,7 @@ def test_archives_that_attack(command: str, kind: str, cells: Path, run: Path, t
     place = (run, archive) if command == "predict" else (archive,)
     if kind == "bomb":
         _declare_more(archive)
-    refused(door(command, *place, *words[command]), "leads out of it" if kind == "traversal" else "bomb")
+    refused(cli(command, *place, *words[command]), "leads out of it" if kind == "traversal" else "bomb")
     assert all_files(tmp_path) == {"data.zip"}
 
 
@@ -164,45 +166,45 @@ def _declare_more(archive: Path) -> None:
     ],
 )
 def test_words_that_cannot_be_meant(
-    options: list[str], words: list[str], cells: Path, tmp_path: Path, door: Door
+    options: list[str], words: list[str], cells: Path, tmp_path: Path, cli: CommandLine
 ) -> None:
-    door.monkeypatch.chdir(tmp_path)
+    cli.monkeypatch.chdir(tmp_path)
     Path("broken.yaml").write_text("training: [1\n: :\n")
     Path("binary.yaml").write_bytes(b"\xff\xfe\x00\x01")
     Path("words.yaml").write_text("just words\n")
     Path("misspelt.yaml").write_text("training:\n  batchsize: 8\n")
     Path("unknown.txt").write_text("cells_000\nnobody\n")
-    refused(door("train", cells, "--out", "run", *options), *words)
+    refused(cli("train", cells, "--out", "run", *options), *words)
     assert not Path("run").exists()
 
 
-def test_outputs_that_would_harm(run: Path, cells: Path, tmp_path: Path, door: Door) -> None:
+def test_outputs_that_would_harm(run: Path, cells: Path, tmp_path: Path, cli: CommandLine) -> None:
     (tmp_path / "file.txt").write_text("mine")
     before = all_files(run), all_files(cells)
-    refused(door("train", cells, "--out", run, *SMALL), "holds another run", "--resume")
-    refused(door("train", cells, "--out", run, *SMALL, "--resume"), "has finished")
-    refused(door("train", cells, "--out", cells, *SMALL), "not empty")
-    refused(door("train", cells, "--out", cells, *SMALL, "--resume"), "no run in this folder")
+    refused(cli("train", cells, "--out", run, *SMALL), "holds another run", "--resume")
+    refused(cli("train", cells, "--out", run, *SMALL, "--resume"), "has finished")
+    refused(cli("train", cells, "--out", cells, *SMALL), "not empty")
+    refused(cli("train", cells, "--out", cells, *SMALL, "--resume"), "no run in this folder")
     for place in (tmp_path / "file.txt", tmp_path / "file.txt" / "run"):
-        refused(door("train", cells, "--out", place, *SMALL))
-        refused(door("predict", run, cells, "--out", place), "cannot be written")
-        refused(door("evaluate", run, cells, "--out", place))
-        refused(door("split", cells, "--out", place), "cannot be written")
-        refused(door("check", cells, "--out", place), "cannot be written")
-    refused(door("predict", run, cells / "images", "--out", cells / "images"), "over the images themselves")
-    refused(door("evaluate", run, cells, "--out", run), "other things")
-    refused(door("demo", "--out", cells), "not empty")
-    refused(door("demo", "--out", tmp_path / "demo", "--minutes", -1), "must be greater than 0")
+        refused(cli("train", cells, "--out", place, *SMALL))
+        refused(cli("predict", run, cells, "--out", place), "cannot be written")
+        refused(cli("evaluate", run, cells, "--out", place))
+        refused(cli("split", cells, "--out", place), "cannot be written")
+        refused(cli("check", cells, "--out", place), "cannot be written")
+    refused(cli("predict", run, cells / "images", "--out", cells / "images"), "over the images themselves")
+    refused(cli("evaluate", run, cells, "--out", run), "other things")
+    refused(cli("demo", "--out", cells), "not empty")
+    refused(cli("demo", "--out", tmp_path / "demo", "--minutes", -1), "must be greater than 0")
     assert (all_files(run), all_files(cells)) == before
     assert (all_files(tmp_path), (tmp_path / "file.txt").read_text()) == ({"file.txt"}, "mine")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
-def test_an_output_folder_that_may_not_be_written_to(run: Path, cells: Path, tmp_path: Path, door: Door) -> None:
+def test_an_output_folder_that_may_not_be_written_to(run: Path, cells: Path, tmp_path: Path, cli: CommandLine) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o555)
-    refused(door("train", cells, "--out", closed / "run", *SMALL), "permission denied")
-    refused(door("predict", run, cells, "--out", closed / "masks"), "permission denied")
+    refused(cli("train", cells, "--out", closed / "run", *SMALL), "permission denied")
+    refused(cli("predict", run, cells, "--out", closed / "masks"), "permission denied")
 
 
 def model_files(run: Path, folder: Path) -> dict[str, str]:
@@ -216,7 +218,7 @@ def model_files(run: Path, folder: Path) -> dict[str, str]:
         "newer": words | {"format": 99},
         "other": words | {"outputs": 3},
         "words": words | {"outputs": "three"},
-        "classes": words | {"classes": {"colour": "blue"}},
+        "classes": words | {"classes": {"color": "blue"}},
         "empty": words | {"config": {}},
         "lacking": {"format": 1},
     }
@@ -227,40 +229,40 @@ def model_files(run: Path, folder: Path) -> dict[str, str]:
     return kinds | suits
 
 
-def test_models_that_are_none(run: Path, cells: Path, tmp_path: Path, door: Door) -> None:
+def test_models_that_are_none(run: Path, cells: Path, tmp_path: Path, cli: CommandLine) -> None:
     out = tmp_path / "masks"
     for name, said in model_files(run, tmp_path).items():
-        refused(door("predict", tmp_path / name, cells, "--out", out), said, name)
-    refused(door("predict", tmp_path / "nowhere", cells, "--out", out), "no such run")
-    refused(door("predict", cells, cells, "--out", out), "no trained model in this folder", "ulna train")
-    refused(door("summary", tmp_path / "nowhere"), "neither a run nor a preset", "tutorial")
+        refused(cli("predict", tmp_path / name, cells, "--out", out), said, name)
+    refused(cli("predict", tmp_path / "nowhere", cells, "--out", out), "no such run")
+    refused(cli("predict", cells, cells, "--out", out), "no trained model in this folder", "ulna train")
+    refused(cli("summary", tmp_path / "nowhere"), "neither a run nor a preset", "tutorial")
     assert not out.exists()
 
 
-def test_images_that_the_model_cannot_take(run: Path, tmp_path: Path, door: Door) -> None:
+def test_images_that_the_model_cannot_take(run: Path, tmp_path: Path, cli: CommandLine) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
     noise = np.random.default_rng(0)
-    Pillow.fromarray(noise.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(folder / "colour.png")
+    Pillow.fromarray(noise.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(folder / "color.png")
     Pillow.fromarray(np.array([[7]], np.uint8)).save(folder / "pixel.png")
     Pillow.fromarray(noise.integers(0, 255, (1, 90), dtype=np.uint8)).save(folder / "line.png")
     (folder / "nothing.png").write_bytes(b"")
     not_a_number_here = np.full((40, 40), np.nan, np.float32)
     tifffile.imwrite(folder / "nan.tif", not_a_number_here)
-    said = door("predict", run, folder, "--out", tmp_path / "masks")
-    refused(said, "colour: ", "3 channels, the network takes 1", "nothing.png: the file is empty", "nan.tif: holds")
+    said = cli("predict", run, folder, "--out", tmp_path / "masks")
+    refused(said, "color: ", "3 channels, the network takes 1", "nothing.png: the file is empty", "nan.tif: holds")
     assert all_files(tmp_path / "masks") == {"pixel.png", "line.png"}
     with Pillow.open(tmp_path / "masks" / "pixel.png") as mask:
         assert mask.size == (1, 1)
-    refused(door("predict", run, folder / "pixel.png", "--out", tmp_path / "masks"), "--overwrite")
-    assert door("predict", run, folder / "pixel.png", "--out", tmp_path / "masks", "--overwrite").code == 0
-    refused(door("predict", run, tmp_path / "none*.png", "--out", tmp_path / "more"), "no image here")
-    refused(door("predict", run, folder, "--out", tmp_path / "more", "--cases", tmp_path / "no.txt"), "no.txt")
+    refused(cli("predict", run, folder / "pixel.png", "--out", tmp_path / "masks"), "--overwrite")
+    assert cli("predict", run, folder / "pixel.png", "--out", tmp_path / "masks", "--overwrite").code == 0
+    refused(cli("predict", run, tmp_path / "none*.png", "--out", tmp_path / "more"), "no image here")
+    refused(cli("predict", run, folder, "--out", tmp_path / "more", "--cases", tmp_path / "no.txt"), "no.txt")
     assert not (tmp_path / "more").exists()
 
 
 @pytest.mark.parametrize("free", [1 << 29, 3 << 30])
-def test_an_image_larger_than_the_memory_is_refused(free: int, run: Path, tmp_path: Path, door: Door) -> None:
+def test_an_image_larger_than_the_memory_is_refused(free: int, run: Path, tmp_path: Path, cli: CommandLine) -> None:
     """30,000 by 30,000 pixels of which the file holds next to nothing; 0.5 GiB free: not even read."""
     path = tmp_path / "large.tif"
     tile = zlib.compress(bytes(3008 * 3008))
@@ -268,10 +270,10 @@ def test_an_image_larger_than_the_memory_is_refused(free: int, run: Path, tmp_pa
         options = {"tile": (3008, 3008), "compression": "zlib", "photometric": "minisblack"}
         tiff.write((tile for _ in range(100)), shape=(30_000, 30_000), dtype=np.uint8, **options)
     memory = psutil.virtual_memory()._replace(available=free)
-    door.monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    cli.monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     if free > 1 << 29:
-        door.monkeypatch.setattr("ulna.jobs.predict.load_image", _large)
-    refused(door("predict", run, path, "--out", tmp_path / "masks"), "not predicted: large", "memory")
+        cli.monkeypatch.setattr("ulna.jobs.predict.load_image", _large)
+    refused(cli("predict", run, path, "--out", tmp_path / "masks"), "not predicted: large", "memory")
     assert all_files(tmp_path / "masks") == set()
 
 
@@ -294,22 +296,22 @@ def full_disk(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("command", ["train", "predict", "evaluate", "split"])
-def test_a_disk_that_is_full(command: str, run: Path, cells: Path, tmp_path: Path, door: Door) -> None:
+def test_a_disk_that_is_full(command: str, run: Path, cells: Path, tmp_path: Path, cli: CommandLine) -> None:
     words = {"train": [cells], "predict": [run, cells], "evaluate": [run, cells], "split": [cells]}[command]
     with full_disk(50):
-        said = door(command, *words, "--out", tmp_path / "out", *(SMALL if command == "train" else []))
+        said = cli(command, *words, "--out", tmp_path / "out", *(SMALL if command == "train" else []))
     refused(said, "cannot be written", "out")
     assert not [name for name in all_files(tmp_path) if Path(name).suffix]
     assert command in ("predict", "split") or not (tmp_path / "out").exists()
 
 
-def test_a_disk_that_fills_up_during_the_training(cells: Path, tmp_path: Path, door: Door) -> None:
+def test_a_disk_that_fills_up_during_the_training(cells: Path, tmp_path: Path, cli: CommandLine) -> None:
     """The network's checkpoints are larger than anything else; afterwards the run goes on."""
     run = tmp_path / "run"
     large = [word.replace("[4,8]", "[24,48]") for word in SMALL]
     with full_disk(400_000):
-        refused(door("train", cells, "--out", run, *large), "cannot be written", "checkpoints")
+        refused(cli("train", cells, "--out", run, *large), "cannot be written", "checkpoints")
     assert not [name for name in all_files(run) if name.endswith(".ckpt") or ".part" in name]
     assert json.loads((run / "run.json").read_text("utf-8"))["state"] == "training"
-    refused(door("predict", run, cells, "--out", tmp_path / "masks"), "--resume")
-    assert door("train", cells, "--out", run, *large, "--resume").code == 0
+    refused(cli("predict", run, cells, "--out", tmp_path / "masks"), "--resume")
+    assert cli("train", cells, "--out", run, *large, "--resume").code == 0

@@ -12,7 +12,7 @@ import pytest
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
-@pytest.mark.parametrize("script", ["quality.py", "leaks.py", "keras_rival/speed.py"])
+@pytest.mark.parametrize("script", ["quality.py", "leaks.py", "keras_baseline/speed.py"])
 def test_benchmarks_start(script: str):
     done = subprocess.run([sys.executable, BENCHMARKS / script, "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -20,7 +20,7 @@ def test_benchmarks_start(script: str):
 
 
 def test_training_speed_is_that_of_the_tutorials_network():
-    script = BENCHMARKS / "keras_rival" / "ulna_speed.py"
+    script = BENCHMARKS / "keras_baseline" / "ulna_speed.py"
     done = subprocess.run([sys.executable, script, "float32"], input="1\n", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     facts, seconds = map(json.loads, done.stdout.splitlines())

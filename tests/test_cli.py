@@ -6,49 +6,49 @@ from pathlib import Path
 
 import pytest
 
-from made_data import healthy
-from typed import Door, command
+from command_line import CommandLine, command
+from small_data import healthy
 
 COMMANDS = ("check", "split", "train", "predict", "evaluate", "summary", "demo")
 
 
-def test_help_names_every_command(door: Door) -> None:
-    said = door("--help")
+def test_help_names_every_command(cli: CommandLine) -> None:
+    said = cli("--help")
     assert said.code == 0
     assert all(name in said.out for name in COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself(name: str, door: Door) -> None:
-    said = door(name, "--help")
+def test_every_command_explains_itself(name: str, cli: CommandLine) -> None:
+    said = cli(name, "--help")
     assert said.code == 0
     assert f"ulna {name}" in said.out
 
 
 @pytest.mark.parametrize("words", [["fly"], ["train"], ["train", "--no-such"], ["check"]])
-def test_words_that_are_no_command(words: list[str], door: Door) -> None:
-    said = door(*words)
+def test_words_that_are_no_command(words: list[str], cli: CommandLine) -> None:
+    said = cli(*words)
     assert said.code == 2
     assert "Usage" in said.err
 
 
-def test_a_fault_of_ulna_itself_comes_through(door: Door) -> None:
+def test_a_fault_of_ulna_itself_comes_through(cli: CommandLine) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a fault")
 
-    door.monkeypatch.setattr("ulna.jobs.summary.summary", broken)
+    cli.monkeypatch.setattr("ulna.jobs.summary.summary", broken)
     with pytest.raises(RuntimeError, match="a fault"):
-        door("summary", "paper")
+        cli("summary", "paper")
 
 
-def test_ctrl_c_is_answered_in_words(door: Door) -> None:
+def test_ctrl_c_is_answered_in_words(cli: CommandLine) -> None:
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    door.monkeypatch.setattr("ulna.jobs.summary.summary", stopped)
-    door.monkeypatch.setattr("ulna.jobs.train.train", stopped)
+    cli.monkeypatch.setattr("ulna.jobs.summary.summary", stopped)
+    cli.monkeypatch.setattr("ulna.jobs.train.train", stopped)
     for words, goes_on in ((("summary", "paper"), False), (("train", "data", "--out", "run"), True)):
-        said = door(*words)
+        said = cli(*words)
         assert (said.code, "Stopped." in said.err, "--resume" in said.err) == (130, True, goes_on)
 
 
@@ -68,23 +68,23 @@ def test_names_are_printed_whatever_the_terminal_can_show(encoding: str, tmp_pat
         assert words == ("--help",) or rb"\u0142" in done.stdout + done.stderr
 
 
-def test_a_place_that_may_not_be_looked_into_is_said(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_that_may_not_be_looked_into_is_said(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(path: Path, **_: object) -> bool:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "exists", refused)
-    said = door("check", "/locked/data")
+    said = cli("check", "/locked/data")
     assert said.code == 2
     assert "Permission denied" in said.err
     assert "/locked/data" in said.err
 
 
-def test_cases_can_be_left_out_of_a_split(door: Door, tmp_path: Path) -> None:
+def test_cases_can_be_left_out_of_a_split(cli: CommandLine, tmp_path: Path) -> None:
     data = healthy(tmp_path / "data", 6)
     (data / "images" / "cell03.png").write_bytes(b"")
-    assert "--cases" in door("split", data, "--out", tmp_path / "lists").err
+    assert "--cases" in cli("split", data, "--out", tmp_path / "lists").err
     (tmp_path / "use.txt").write_text("cell00\ncell01\ncell02\ncell05\n")
-    said = door("split", data, "--out", tmp_path / "lists", "--test", "0.5", "--cases", tmp_path / "use.txt")
+    said = cli("split", data, "--out", tmp_path / "lists", "--test", "0.5", "--cases", tmp_path / "use.txt")
     assert said.code == 0, said.err
     names = [(tmp_path / "lists" / name).read_text().split() for name in ("train.txt", "test.txt")]
     assert [len(side) for side in names] == [2, 2]

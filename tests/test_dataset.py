@@ -55,7 +55,7 @@ def test_objects_keep_their_identity_and_the_first_wins(tmp_path: Path) -> None:
     assert overlapping == 1
 
 
-def test_an_object_in_colour_counts_where_any_channel_does(tmp_path: Path) -> None:
+def test_an_object_in_color_counts_where_any_channel_does(tmp_path: Path) -> None:
     mask = np.zeros((3, 4, 4), np.uint8)
     mask[2, 1, 1] = 200
     labels = load_truth(objects_case(tmp_path, mask)).array
@@ -87,13 +87,13 @@ def test_modalities_are_stacked(tmp_path: Path) -> None:
 
 
 def test_channels_are_brought_about_and_a_modality_is_no_alpha(tmp_path: Path) -> None:
-    grey = saved(tmp_path / "1.png", np.arange(20, dtype=np.uint8).reshape(1, 4, 5))
+    gray = saved(tmp_path / "1.png", np.arange(20, dtype=np.uint8).reshape(1, 4, 5))
     both = saved(tmp_path / "2.tif", np.stack([np.arange(20), np.arange(20)[::-1]]).astype(np.uint8).reshape(2, 4, 5))
     other = saved(tmp_path / "3.png", np.arange(20, dtype=np.uint8)[::-1].reshape(1, 4, 5))
-    assert load_image(Case("a", (grey,)), channels=3).array.shape == (3, 4, 5)
+    assert load_image(Case("a", (gray,)), channels=3).array.shape == (3, 4, 5)
     assert load_image(Case("a", (both,)), channels=1).array.shape == (1, 4, 5)  # with an alpha that varies
     with pytest.raises(UlnaError, match="a: the image has 2 channels, the network takes 1"):
-        load_image(Case("a", (grey, other)), channels=1)
+        load_image(Case("a", (gray, other)), channels=1)
 
 
 def test_a_case_without_a_mask(tmp_path: Path) -> None:

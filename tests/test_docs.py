@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     page for folder in (".", "docs", "benchmarks", "benchmarks/results") for page in (ROOT / folder).glob("*.md")
 )
-"""Of the project's own: the rival's environment below `benchmarks/` has pages, too."""
+"""Of the project's own: the baseline's environment below `benchmarks/` has pages, too."""
 LARGEST = 1_000_000  # bytes of a file in the repository
 REFUSED = typer.BadParameter.__bases__[0]  # what typer raises for words that it cannot take
 SECTIONS = ("data", "task", "network", "augmentation", "training", "inference")

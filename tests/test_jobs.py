@@ -16,7 +16,7 @@ import pytest
 import tifffile
 from PIL import Image as Pillow
 
-from typed import SMALL, Door, Said, all_files, ulna
+from command_line import SMALL, CommandLine, Result, all_files, ulna
 
 OF_A_RUN = {
     "augmented.png",
@@ -39,13 +39,13 @@ OF_A_RUN = {
 
 
 @pytest.fixture(scope="module")
-def typed_run(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
+def typed_run(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """A run, and what was said when it was made."""
     run = tmp_path_factory.mktemp("typed") / "run"
     return run, ulna("train", cells, "--out", run, *SMALL)
 
 
-def test_train_makes_a_whole_run_and_says_where_to_look(typed_run: tuple[Path, Said], cells: Path) -> None:
+def test_train_makes_a_whole_run_and_says_where_to_look(typed_run: tuple[Path, Result], cells: Path) -> None:
     run, said = typed_run
     assert said.code == 0, said.err
     assert all_files(run) >= OF_A_RUN
@@ -64,7 +64,7 @@ def test_train_makes_a_whole_run_and_says_where_to_look(typed_run: tuple[Path, S
         assert [row["epoch"] for row in csv.DictReader(table)] == ["0", "1"]
 
 
-def test_the_run_is_all_that_predict_needs(typed_run: tuple[Path, Said], cells: Path, tmp_path: Path) -> None:
+def test_the_run_is_all_that_predict_needs(typed_run: tuple[Path, Result], cells: Path, tmp_path: Path) -> None:
     run, _ = typed_run
     model = tmp_path / "elsewhere.safetensors"
     model.write_bytes((run / "model.safetensors").read_bytes())
@@ -81,10 +81,10 @@ def test_the_run_is_all_that_predict_needs(typed_run: tuple[Path, Said], cells: 
     mask = np.asarray(Pillow.open(tmp_path / "masks" / f"{names[0]}.png"))
     assert mask.shape == (64, 64)
     assert set(np.unique(mask)) <= {0, 255}
-    chances = tifffile.imread(tmp_path / "masks" / "probabilities" / f"{names[0]}.tif")
-    assert chances.shape == (2, 64, 64)
-    np.testing.assert_allclose(chances.sum(axis=0), 1, atol=1e-5)
-    assert np.array_equal(chances[1] > 0.5, mask == 255)
+    probabilities = tifffile.imread(tmp_path / "masks" / "probabilities" / f"{names[0]}.tif")
+    assert probabilities.shape == (2, 64, 64)
+    np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-5)
+    assert np.array_equal(probabilities[1] > 0.5, mask == 255)
     # the masks just written are judged like the run itself
     scored = ulna("evaluate", tmp_path / "masks", cells, "--out", tmp_path / "scores")
     assert scored.code == 0, scored.err
@@ -108,7 +108,7 @@ def test_check_split_and_summary(cells: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "files", "folder", "pattern", "zip", "stack"])
-def test_predict_takes_every_kind_of_place(kind: str, run: Path, cells: Path, tmp_path: Path, door: Door) -> None:
+def test_predict_takes_every_kind_of_place(kind: str, run: Path, cells: Path, tmp_path: Path, cli: CommandLine) -> None:
     images = sorted((cells / "images").iterdir())
     place: object = cells / "images"
     wanted = [f"{path.stem}.png" for path in images]
@@ -130,36 +130,36 @@ def test_predict_takes_every_kind_of_place(kind: str, run: Path, cells: Path, tm
             np.stack([np.asarray(Pillow.open(path)) for path in images[:3]]),
             photometric="minisblack",
         )
-    said = door("predict", run, *(place if isinstance(place, list) else [place]), "--out", tmp_path / "masks")
+    said = cli("predict", run, *(place if isinstance(place, list) else [place]), "--out", tmp_path / "masks")
     assert said.code == 0, said.err
     assert sorted(all_files(tmp_path / "masks")) == wanted
     if kind == "stack":
         masks = tifffile.imread(tmp_path / "masks" / "stack.tif")
         assert masks.shape == (3, 64, 64)
-        single = door("predict", run, cells / "images", "--out", tmp_path / "singles")
+        single = cli("predict", run, cells / "images", "--out", tmp_path / "singles")
         assert single.code == 0
         assert np.array_equal(masks[1], np.asarray(Pillow.open(tmp_path / "singles" / images[1].name)))
 
 
-def test_cases_are_picked_by_name(run: Path, cells: Path, tmp_path: Path, door: Door) -> None:
+def test_cases_are_picked_by_name(run: Path, cells: Path, tmp_path: Path, cli: CommandLine) -> None:
     (tmp_path / "some.txt").write_text("cells_003\ncells_005\n")
-    said = door("predict", run, cells, "--out", tmp_path / "masks", "--cases", tmp_path / "some.txt")
+    said = cli("predict", run, cells, "--out", tmp_path / "masks", "--cases", tmp_path / "some.txt")
     assert (said.code, all_files(tmp_path / "masks")) == (0, {"cells_003.png", "cells_005.png"})
-    said = door("evaluate", run, cells, "--out", tmp_path / "scores", "--cases", tmp_path / "some.txt")
+    said = cli("evaluate", run, cells, "--out", tmp_path / "scores", "--cases", tmp_path / "some.txt")
     assert said.code == 0
     told = json.loads((tmp_path / "scores" / "metrics.json").read_text("utf-8"))
     assert told["cases"] == 2
 
 
 def test_what_cannot_be_read_is_reported_and_the_rest_goes_on(
-    run: Path, cells: Path, tmp_path: Path, door: Door
+    run: Path, cells: Path, tmp_path: Path, cli: CommandLine
 ) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
     for path in list((cells / "images").iterdir())[:2]:
         (folder / path.name).write_bytes(path.read_bytes())
     (folder / "broken.png").write_bytes(path.read_bytes()[:300])
-    said = door("predict", run, folder, "--out", tmp_path / "masks")
+    said = cli("predict", run, folder, "--out", tmp_path / "masks")
     assert said.code == 2
     assert "2 masks" in said.out
     assert "not predicted: broken: " in said.out

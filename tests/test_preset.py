@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ulna.config import Config
 from ulna.errors import UlnaError
-from ulna.network import build, geometry
+from ulna.networks import build, geometry
 from ulna.preset import load_preset, preset_names, settings
 
 
@@ -43,7 +43,7 @@ def test_the_tutorials_parameters() -> None:
 
 def test_the_tutorials_recipe() -> None:
     config = load_preset("tutorial")
-    assert (config.data.resize, config.data.normalisation, config.task.loss) == (
+    assert (config.data.resize, config.data.normalization, config.task.loss) == (
         (128, 128),
         "range",
         "cross_entropy",

@@ -12,9 +12,9 @@ import PIL.Image
 import pytest
 
 from ulna.errors import UlnaError
+from ulna.metrics import Scored, confusion, summarize
+from ulna.metrics.files import write_scores
 from ulna.report import write_report
-from ulna.scores import Scored, confusion, summarise
-from ulna.scores.files import write_scores
 
 CLASSES = ("background", "nucleus")
 EVIL = "<script>alert('1')</script>\"&"
@@ -67,7 +67,7 @@ def run(tmp_path: Path) -> Path:
         Scored.of(confusion(m, t, 2), CLASSES, name=f"case{k}", group=str(k // 3))
         for k, (m, t) in enumerate(zip(mask, truth, strict=True))
     ]
-    told = summarise(scored)
+    told = summarize(scored)
     words = {"classes": CLASSES, "notes": ["255 is nucleus."], "left_out": told.left_out(), **told.as_json()}
     (folder / "scores/metrics.json").write_text(json.dumps(words))
     write_scores(folder / "scores/scores.csv", scored)

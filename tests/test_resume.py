@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from typed import SMALL, Door, all_files, command
+from command_line import SMALL, CommandLine, all_files, command
 from ulna import run as runs
 from ulna.synthetic import write_dataset
 
@@ -54,7 +54,7 @@ def _hear() -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_been(
-    how: signal.Signals, straight: dict[str, torch.Tensor], cells: Path, tmp_path: Path, door: Door
+    how: signal.Signals, straight: dict[str, torch.Tensor], cells: Path, tmp_path: Path, cli: CommandLine
 ) -> None:
     run = tmp_path / "run"
     with (tmp_path / "said.txt").open("w") as said:
@@ -76,65 +76,65 @@ def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_been(
     assert 1 <= epochs_done(run) < 4
     for path in (run / "checkpoints").glob("*.ckpt"):
         torch.load(path, weights_only=True)  # what is there is whole
-    other = door("train", cells, "--out", run, *LONG, "--resume", "--set", "training.steps=5")
+    other = cli("train", cells, "--out", run, *LONG, "--resume", "--set", "training.steps=5")
     assert (other.code, "training.steps 12, not 5" in other.err) == (2, True)
-    assert door("train", cells, "--out", run, "--resume").code == 0
+    assert cli("train", cells, "--out", run, "--resume").code == 0
     assert epochs_done(run) == 4
     assert equal(load_file(run / "model.safetensors"), straight)
     assert not [name for name in all_files(run) if name.startswith("cache") or name.endswith(".part")]
 
 
-def test_a_run_goes_on_with_its_own_images_only(cells: Path, run: Path, tmp_path: Path, door: Door) -> None:
+def test_a_run_goes_on_with_its_own_images_only(cells: Path, run: Path, tmp_path: Path, cli: CommandLine) -> None:
     stopped = shutil.copytree(run, tmp_path / "run")
     words = json.loads((stopped / "run.json").read_text("utf-8"))
     (stopped / "run.json").write_text(json.dumps(words | {"state": "training"}))
     write_dataset(tmp_path / "other", 8, size=(64, 64), seed=5)
-    said = door("train", tmp_path / "other", "--out", stopped, "--resume")
+    said = cli("train", tmp_path / "other", "--out", stopped, "--resume")
     assert (said.code, "not the images" in said.err) == (2, True), said
     (tmp_path / "other" / "images" / "cells_000.png").rename(tmp_path / "other" / "images" / "else.png")
-    said = door("train", tmp_path / "other", "--out", stopped, "--resume")
+    said = cli("train", tmp_path / "other", "--out", stopped, "--resume")
     assert (said.code, "there is no case 'cells_000'" in said.err) == (2, True), said
     for name in ("config.yaml", "train.txt"):
         kept = (stopped / name).read_bytes()
         (stopped / name).unlink()
-        said = door("train", cells, "--out", stopped, "--resume")
+        said = cli("train", cells, "--out", stopped, "--resume")
         assert (said.code, name in said.err) == (2, True), said
         (stopped / name).write_bytes(kept)
 
 
-def test_a_run_goes_on_with_its_own_cases(cells: Path, tmp_path: Path, door: Door) -> None:
+def test_a_run_goes_on_with_its_own_cases(cells: Path, tmp_path: Path, cli: CommandLine) -> None:
     """Also where the command that goes on with it names none, and the others have gone bad since."""
     names = [f"cells_{n:03d}" for n in range(6)]
     (tmp_path / "some.txt").write_text("\n".join(names))
     data = shutil.copytree(cells, tmp_path / "data")
     words = ("train", data, "--out", tmp_path / "run", *SMALL)
-    with monkeypatched(door, "ulna.jobs.train.fit", _stopped):
-        assert door(*words, "--cases", tmp_path / "some.txt").code == 130
+    with monkeypatched(cli, "ulna.jobs.train.fit", _stopped):
+        assert cli(*words, "--cases", tmp_path / "some.txt").code == 130
     (data / "images" / "cells_007.png").write_bytes(b"")
-    assert door("train", data, "--out", tmp_path / "run", "--resume").code == 0
+    assert cli("train", data, "--out", tmp_path / "run", "--resume").code == 0
     listed = [(tmp_path / "run" / name).read_text().split() for name in ("train.txt", "validation.txt")]
     assert sorted(listed[0] + listed[1]) == names
     assert set(json.loads((tmp_path / "run" / "check.json").read_text("utf-8"))["groups"]) == set(names)
 
 
 def test_a_run_that_was_killed_while_it_was_scored_is_not_trained_again(
-    cells: Path, tmp_path: Path, door: Door
+    cells: Path, tmp_path: Path, cli: CommandLine
 ) -> None:
     words = ("train", cells, "--out", tmp_path / "run", *SMALL)
-    with monkeypatched(door, "ulna.jobs.train.evaluate", _stopped):
-        assert door(*words).code == 130
+    with monkeypatched(cli, "ulna.jobs.train.evaluate", _stopped):
+        assert cli(*words).code == 130
     weights = load_file(tmp_path / "run" / "model.safetensors")
-    with monkeypatched(door, "ulna.jobs.train.fit", lambda *_, **__: pytest.fail("it was trained again")):
-        assert door(*words, "--resume").code == 0
+    with monkeypatched(cli, "ulna.jobs.train.fit", lambda *_, **__: pytest.fail("it was trained again")):
+        assert cli(*words, "--resume").code == 0
     assert equal(load_file(tmp_path / "run" / "model.safetensors"), weights)
     assert (tmp_path / "run" / "scores" / "scores.csv").is_file()
 
 
-def test_two_trainings_do_not_share_a_folder(cells: Path, tmp_path: Path, door: Door) -> None:
+def test_two_trainings_do_not_share_a_folder(cells: Path, tmp_path: Path, cli: CommandLine) -> None:
     with runs.prepared(tmp_path / "run", resume=False):
-        said = door("train", cells, "--out", tmp_path / "run", *SMALL, "--resume")
+        said = cli("train", cells, "--out", tmp_path / "run", *SMALL, "--resume")
     assert (said.code, "another training is at work" in said.err) == (2, True), said
-    said = door("train", cells, "--out", tmp_path / "run", *SMALL, "--resume")
+    said = cli("train", cells, "--out", tmp_path / "run", *SMALL, "--resume")
     assert (said.code, "begins anew" in said.err) == (0, True), said
     assert not (tmp_path / "run" / ".lock").exists()
 
@@ -144,7 +144,7 @@ def _stopped(*_: object, **__: object) -> None:
 
 
 @contextmanager
-def monkeypatched(door: Door, name: str, value: object) -> Iterator[None]:
-    with door.monkeypatch.context() as patched:
+def monkeypatched(cli: CommandLine, name: str, value: object) -> Iterator[None]:
+    with cli.monkeypatch.context() as patched:
         patched.setattr(name, value)
         yield

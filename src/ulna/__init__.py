@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from ulna.jobs.train import train as train
     from ulna.model import Model as Model
     from ulna.model import load as load
-    from ulna.network import FCN8 as FCN8
-    from ulna.network import UNet as UNet
+    from ulna.networks import FCN8 as FCN8
+    from ulna.networks import UNet as UNet
 
-_ROOMS = {
+_MODULES = {
     "Config": "config",
-    "FCN8": "network",
+    "FCN8": "networks",
     "Image": "image",
     "Model": "model",
-    "UNet": "network",
+    "UNet": "networks",
     "UlnaError": "errors",
     "check": "jobs.check",
     "demo": "jobs.demo",
@@ -70,9 +70,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("ulna")
-    if name not in _ROOMS:
+    if name not in _MODULES:
         raise AttributeError(f"module 'ulna' has no attribute '{name}'")
-    value = getattr(import_module(f"ulna.{_ROOMS[name]}"), name)
+    value = getattr(import_module(f"ulna.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

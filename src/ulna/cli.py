@@ -48,7 +48,7 @@ def check(
     config: Meant = None,
     set_: Means = None,
 ) -> None:
-    """Look at a data set: what it holds, what is wrong with it, and which cases leak into each other."""
+    """Look at a data set: what it holds, what is wrong with it, and what leaks between its cases."""
     from ulna.console import track
     from ulna.jobs.check import check as job
 

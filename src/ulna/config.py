@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ulna.errors import UlnaError
 
@@ -15,6 +15,11 @@ def _rising(span: tuple[float, float]) -> tuple[float, float]:
     if not 0 < span[0] <= span[1]:
         raise ValueError("must be a range (low, high) above 0")
     return span
+
+
+def _present_task(name: object) -> object:
+    """`masks` is what the task `semantic` was called before."""
+    return "semantic" if name == "masks" else name
 
 
 Size = Annotated[int, Field(gt=0)]
@@ -29,7 +34,7 @@ class DataConfig(_Section):
     """What the images and masks mean.
 
     `channels` is 0 until the plan has looked. `classes` are the names of the classes with the background
-    first and `values` the mask values of each (a colour is written "r,g,b"); empty means: found out by
+    first and `values` the mask values of each (a color is written "r,g,b"); empty means: found out by
     looking. `resize` brings every image to one size before the network (the tutorial's way); None keeps the
     images' own resolution.
     """
@@ -37,15 +42,15 @@ class DataConfig(_Section):
     channels: int = Field(0, ge=0)
     classes: tuple[str, ...] = ()
     values: tuple[tuple[int | str, ...], ...] = ()
-    normalisation: Literal["percentile", "percentile_by_channel", "zscore", "range", "none"] = "percentile"
+    normalization: Literal["percentile", "percentile_by_channel", "zscore", "range", "none"] = "percentile"
     resize: tuple[Size, ...] | None = None
-    validation: float = Field(0.1, ge=0, lt=1, description="share of the cases kept out for validation, by group")
+    validation: float = Field(0.1, ge=0, lt=1, description="share of the cases held out for validation, by group")
 
 
 class TaskConfig(_Section):
     """The question asked of an image, and how an answer is judged while training."""
 
-    name: Literal["masks"] = "masks"
+    name: Annotated[Literal["semantic"], BeforeValidator(_present_task)] = "semantic"
     loss: Literal["dice_cross_entropy", "cross_entropy", "dice"] = "dice_cross_entropy"
     threshold: float = Field(0.5, gt=0, lt=1, description="probability from which one class is foreground")
 
@@ -61,7 +66,7 @@ class NetworkConfig(_Section):
     upsampling: Literal["transposed", "nearest", "linear"] = "transposed"
     residual: bool = False
     dropout: float = Field(0.0, ge=0, lt=1)
-    initialisation: Literal["he", "glorot"] = "he"
+    initialization: Literal["he", "glorot"] = "he"
     dropout_levels: Literal["all", "bottom"] = Field(
         "all", description="'bottom' is the end of the contracting path, as in the paper"
     )
@@ -71,7 +76,7 @@ class AugmentationConfig(_Section):
     """How training images are varied. Each pair is a range that is drawn from evenly; each probability is per image.
 
     Angles in degrees, shifts as a share of the patch, elastic displacement in pixels (standard deviation of
-    the vectors on the coarse grid), brightness, contrast and noise in units of the normalised image.
+    the vectors on the coarse grid), brightness, contrast and noise in units of the normalized image.
     """
 
     flip: bool = True
@@ -85,9 +90,11 @@ class AugmentationConfig(_Section):
     brightness: float = Field(0.1, ge=0)
     contrast: Span = (0.75, 1.25)
     gamma: Span = (0.7, 1.5)
-    stain: float = Field(0.4, ge=0, description="how far colours may move, channel by channel")
+    stain: float = Field(0.4, ge=0, description="how far colors may move, channel by channel")
     counterstain: float = Field(0.5, ge=0, le=1, description="how often a second, unevenly spread stain is added")
-    transmitted: float = Field(0.3, ge=0, le=1, description="how often grey among colour is redrawn as stained tissue")
+    fluorescence_to_brightfield: float = Field(
+        0.3, ge=0, le=1, description="how often gray among color is redrawn as stained tissue"
+    )
     noise: float = Field(0.05, ge=0)
     blur: float = Field(1.0, ge=0, description="largest standard deviation of the Gaussian, in pixels")
     intensity_probability: float = Field(0.5, ge=0, le=1)
@@ -104,10 +111,10 @@ class TrainingConfig(_Section):
     steps: int = Field(0, ge=0, description="steps of an epoch; a training by the clock has its own")
     batch_size: int = Field(0, ge=0)
     patch: tuple[Size, ...] = ()
-    settling: float = Field(0.3, ge=0, le=1, description="share of the training, at its end, on larger patches")
-    settling_patch: tuple[Size, ...] = ()
+    final_phase: float = Field(0.3, ge=0, le=1, description="share of the training, at its end, on larger patches")
+    final_patch: tuple[Size, ...] = ()
     sampling: Literal["images", "groups"] = "groups"
-    foreground: float = Field(0.33, ge=0, le=1, description="share of patches centred on the foreground")
+    foreground: float = Field(0.33, ge=0, le=1, description="share of patches centerd on the foreground")
     optimizer: Literal["muon", "adamw", "adam", "sgd"] = "muon"
     learning_rate: float = Field(2e-3, gt=0)
     momentum: float = Field(0.95, ge=0, lt=1)
@@ -151,7 +158,7 @@ class Config(_Section):
     def _sizes_suit_the_axes(self) -> Self:
         sizes = {
             "training.patch": self.training.patch,
-            "training.settling_patch": self.training.settling_patch,
+            "training.final_patch": self.training.final_patch,
             "data.resize": self.data.resize or (),
         }
         for name, size in sizes.items():
@@ -209,8 +216,20 @@ def nearest(word: str, known: Any) -> str:
     return f" Did you mean '{close[0]}'?" if close else f" Known here: {', '.join(words)}."
 
 
+RENAMED = {
+    "augmentation.transmitted": "augmentation.fluorescence_to_brightfield",
+    "data.normalisation": "data.normalization",
+    "network.initialisation": "network.initialization",
+    "training.settling": "training.final_phase",
+    "training.settling_patch": "training.final_patch",
+}
+"""Settings that had another name, and what they are called now."""
+
+
 def _nearest_key(key: str) -> str:
     """As `nearest`, for a dotted key: its section or its last name may be misspelt, or the section be missing."""
+    if key in RENAMED:
+        return f" It is now called '{RENAMED[key]}'."
     keys = list(_keys(Config))
     last = key.rpartition(".")[2]
     named = [known for known in keys if known.rpartition(".")[2] == last]

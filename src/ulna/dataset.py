@@ -17,7 +17,7 @@ import numpy as np
 from ulna import formats
 from ulna.errors import UlnaError
 from ulna.image import Array, Image, Source
-from ulna.intensity import to_channels
+from ulna.normalization import to_channels
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -168,7 +168,7 @@ def merge_objects(case: Case) -> tuple[Array, int]:
 
 
 def split_by_group(cases: Sequence[Case], share: float, seed: int) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
-    """Keep out about `share` of the cases, whole groups at a time; returns (rest, kept out), in their order.
+    """Keep out about `share` of the cases, whole groups at a time; returns (rest, held out), in their order.
 
     Groups are taken in a random order (drawn from `seed`) as long as each brings the number of cases closer
     to the share; both sides get at least one group. Raises UlnaError where there is only one group.
@@ -234,7 +234,7 @@ def case_names(cases: str | Path | Sequence[str]) -> tuple[str, ...]:
 
 def write_names(path: Path, cases: Iterable[Case]) -> None:
     """Write the names of cases, one a line, as `case_names` reads them; also names that are no proper UTF-8."""
-    with formats.appears_whole(path) as beside:
+    with formats.atomic_write(path) as beside:
         beside.write_text("".join(f"{case.name}\n" for case in cases), "utf-8", "surrogateescape")
 
 

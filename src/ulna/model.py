@@ -12,15 +12,15 @@ import numpy.typing as npt
 import torch
 
 from ulna import modelfile
-from ulna.classes import Classes
 from ulna.config import Config
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
 from ulna.formats import check_finite, pages, read
 from ulna.image import Array, Image, Source
 from ulna.inference.pipeline import Pipeline
-from ulna.intensity import to_channels
+from ulna.labels.classes import Classes
 from ulna.modelfile import Saved
+from ulna.normalization import to_channels
 from ulna.tasks import Task, build
 
 Given = str | Path | Source | Image | Array
@@ -61,7 +61,7 @@ class Model:
         """The mask of an image of any size: class indices (1, *spatial) uint8, 0 the background.
 
         An array is (Y, X), (C, Y, X) or (Y, X, C); a file may hold several pages, whose masks are then stacked
-        to (1, pages, Y, X). `mask.classes` names the indices; `model.classes.back(mask.array)` gives the values
+        to (1, pages, Y, X). `mask.classes` names the indices; `model.classes.to_values(mask.array)` gives the values
         that the training masks had. Raises UlnaError for an image with other channels than it was trained on.
         """
 

@@ -11,11 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from ulna import network as networks
-from ulna.classes import Classes
-from ulna.config import Config
+from ulna import networks
+from ulna.config import RENAMED, Config
 from ulna.errors import UlnaError
-from ulna.formats import appears_whole
+from ulna.formats import atomic_write
+from ulna.labels.classes import Classes
 
 FORMAT = 1
 """Version of what the metadata hold; a file with a higher one is refused."""
@@ -29,7 +29,7 @@ class Saved:
 
     The network with its weights, the resolved configuration, the classes and how their mask values are
     written, the number of output channels, and where it comes from: hash of the training data, versions, and
-    scores on what was kept out.
+    scores on what was held out.
     """
 
     network: nn.Module
@@ -42,7 +42,7 @@ class Saved:
 
 
 def save(path: Path, saved: Saved) -> None:
-    """Write the one file, whole or not at all. Raises UlnaError when the disk is full."""
+    """Write the one file atomically. Raises UlnaError when the disk is full."""
     words = {
         "format": FORMAT,
         "config": saved.config.model_dump(mode="json"),
@@ -54,7 +54,7 @@ def save(path: Path, saved: Saved) -> None:
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in saved.network.state_dict().items()}
     data = to_bytes(weights, metadata={"ulna": json.dumps(words)})
-    with appears_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_bytes(data)
 
 
@@ -82,7 +82,7 @@ def load(run: str | Path) -> Saved:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except (SafetensorError, OSError) as error:
         raise UlnaError(f"this is no model file of ulna ({error})", where=path) from None
-    words = _metadata(metadata, path)
+    words = _with_present_names(_metadata(metadata, path))
     try:
         config = Config.parse(words["config"], where=path)
         classes = Classes(**_tuples(words["classes"]))
@@ -120,6 +120,19 @@ def _metadata(metadata: dict[str, str], path: Path) -> dict[str, Any]:
     if missing:
         raise UlnaError(f"this model file lacks {', '.join(sorted(missing))}", where=path)
     return dict(words)
+
+
+def _with_present_names(words: dict[str, Any]) -> dict[str, Any]:
+    """Metadata whose settings have their present names: files of format 1 may have been written with earlier ones."""
+    config = {key: dict(value) if isinstance(value, dict) else value for key, value in words["config"].items()}
+    for before, now in RENAMED.items():
+        section, name = before.split(".")
+        if isinstance(config.get(section), dict) and name in config[section]:
+            config[section][now.partition(".")[2]] = config[section].pop(name)
+    classes = dict(words["classes"])
+    if classes.get("kind") == "colours":
+        classes["kind"] = "colors"
+    return words | {"config": config, "classes": classes}
 
 
 def _tuples(value: Any) -> Any:

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from jinja2 import Environment, StrictUndefined
 
 from ulna.errors import UlnaError
-from ulna.formats import appears_whole
-from ulna.scores import SCORES
+from ulna.formats import atomic_write
+from ulna.metrics import SCORES
 
 T = TypeVar("T")
 
@@ -47,9 +47,9 @@ class _Run:
     def table(self, name: str) -> list[dict[str, str]]:
         return self._read(name, _rows, [])
 
-    def _read(self, name: str, understand: Callable[[bytes], T], nothing: T) -> T:
+    def _read(self, name: str, parse: Callable[[bytes], T], nothing: T) -> T:
         try:
-            return understand((self.folder / name).read_bytes())
+            return parse((self.folder / name).read_bytes())
         except FileNotFoundError:
             return nothing
         except (OSError, ValueError, csv.Error) as error:
@@ -61,7 +61,7 @@ def write_report(run: Path) -> Path:
     """Write `report.html` into the folder of a run, from what lies there; returns its path.
 
     It tells what the data were and what `check` found (check.json), the plan in words (run.json), the curves,
-    the scores of the images kept out with their intervals (scores/), the pictures, and how to repeat it.
+    the scores of the images held out with their intervals (scores/), the pictures, and how to repeat it.
     What is missing is said on the page. All is inside the page: it opens without a network, and anything from
     the file system is escaped. Raises UlnaError when there is no such folder or the page cannot be written.
     """
@@ -70,7 +70,7 @@ def write_report(run: Path) -> Path:
     found = _Run(run)
     page = _template(_content(found))
     path = run / NAME
-    with appears_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(page, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8
     return path
 
@@ -111,7 +111,7 @@ def _figures(metrics: dict[str, Any], made: dict[str, Any], lists: Sequence[tupl
     shown = []
     dice = _part(metrics, "overall", "dice")
     if dice:
-        label = "mean Dice of images kept out"
+        label = "mean Dice of images held out"
         if _interval(dice):
             label += f", 95 % interval {_interval(dice)}"
         shown.append({"value": _number(dice.get("mean")), "label": label})
@@ -180,11 +180,12 @@ def _how(cases: str, groups: Any, *, chose: bool) -> str:
     used = " These images also chose the best epoch, so images that were never used may score lower." if chose else ""
     if groups == 1:
         return (
-            f"{cases} images were kept out of the training and scored at their own resolution. They are of one "
-            f"group, so that no interval can be given, and if the training saw others of it, they flatter.{used}"
+            f"{cases} images were held out of the training and scored at their own resolution. They are of one "
+            f"group, so that no interval can be given, and if the training saw others of it, they are "
+            f"optimistically biased.{used}"
         )
     return (
-        f"{cases} images in {groups} groups were kept out of the training and scored at their own resolution. "
+        f"{cases} images in {groups} groups were held out of the training and scored at their own resolution. "
         "Images that belong together (a patient, a stack, tiles of one picture, duplicates) are one group and "
         "lie on one side of the split. The intervals come from drawing whole groups again and again "
         f"(bootstrap).{used}"
@@ -212,7 +213,7 @@ def _cases(rows: list[dict[str, str]]) -> dict[str, Any] | None:
         dice = _float(row["dice"])
         if math.isfinite(dice):
             label = f"{row['case']}: {dice:.3f}"
-            # neighbours in rank stand at different heights, so that dots do not hide each other
+            # neighbors in rank stand at different heights, so that dots do not hide each other
             dots.append({"x": round(150 + 470 * dice, 1), "y": 18 + 11 * (place % 3), "name": label})
     return {
         "heads": heads,

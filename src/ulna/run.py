@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from ulna.config import Config, dotted
 from ulna.dataset import Case, write_names
 from ulna.errors import UlnaError
-from ulna.formats.whole import appears_whole, cannot_write, is_half_written
+from ulna.formats.atomic import atomic_write, cannot_write, is_partial
 
 CONFIG, WORDS, TABLE = "config.yaml", "run.json", "metrics.csv"
 LISTS = ("train.txt", "validation.txt")
@@ -87,7 +87,7 @@ def _check_place(run: Path, *, resume: bool) -> None:
 
 @contextmanager
 def _alone(run: Path) -> Iterator[None]:
-    """The folder, made and cleared of what a kill left half-written, in which no other training works meanwhile."""
+    """The folder, made and cleared of what a kill left partial, in which no other training works meanwhile."""
     lock = FileLock(run / LOCK)
     try:
         run.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def _alone(run: Path) -> Iterator[None]:
         if error.errno not in WITHOUT_LOCKS:
             raise cannot_write(error, run) from None
     try:
-        for left in [path for path in run.rglob(".*") if is_half_written(path)]:
+        for left in [path for path in run.rglob(".*") if is_partial(path)]:
             _remove(left)
         yield
     finally:
@@ -114,7 +114,7 @@ _BEFORE_PLAN = {"cache", "check.json", "samples.png", LOCK, *LISTS, CONFIG}
 
 def _before_plan(path: Path) -> bool:
     """Whether a run may hold it that was stopped before its plan was written; such a run is begun again."""
-    return path.name in _BEFORE_PLAN or is_half_written(path)
+    return path.name in _BEFORE_PLAN or is_partial(path)
 
 
 def begin(run: Path, config: Config, *, cases: Sequence[Sequence[Case]], **facts: Any) -> None:
@@ -180,8 +180,8 @@ def note(run: Path, **facts: Any) -> None:
 
 
 def put(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    with appears_whole(path) as beside:
+    """Write a text file atomically."""
+    with atomic_write(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
@@ -200,7 +200,7 @@ def seconds_used(run: Path) -> float:
 
 
 def names(run: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of the cases for training and of those kept out for validation."""
+    """The names of the cases for training and of those held out for validation."""
     listed: list[tuple[str, ...]] = []
     for name in LISTS:
         try:

@@ -31,7 +31,7 @@ class Nucleus:
     """One nucleus: where (pixels), how large (radius along each of its own axes, pixels), how it is turned (a
     rotation matrix), how bright (share of the camera's range), and how far out of focus (pixels of blur)."""
 
-    centre: Array
+    center: Array
     radii: Array
     turn: Array
     brightness: float
@@ -115,14 +115,14 @@ def _draw_nuclei(size: tuple[int, ...], generator: np.random.Generator) -> list[
             turn = np.linalg.qr(generator.normal(size=(ndim, ndim)))[0]
             step = generator.normal(size=ndim)
             step *= 1.9 * typical / np.linalg.norm(step)
-            near = nuclei[-1].centre if member else seed_place
-            centre = near + step if member else seed_place
-            gaps = [np.linalg.norm(centre - other.centre) / (radius + other.radii.mean()) for other in nuclei]
+            near = nuclei[-1].center if member else seed_place
+            center = near + step if member else seed_place
+            gaps = [np.linalg.norm(center - other.center) / (radius + other.radii.mean()) for other in nuclei]
             if gaps and min(gaps) < 0.85:
                 break
             blur = float(generator.choice(blurs, p=(0.62, 0.23, 0.15)))
             brightness = light * generator.lognormal(0, 0.35) * (0.8 if blur > 2 else 1)
-            nuclei.append(Nucleus(centre, radii, turn, brightness, blur))
+            nuclei.append(Nucleus(center, radii, turn, brightness, blur))
     return nuclei
 
 
@@ -135,16 +135,16 @@ def _shape(
     and of what is left only the largest piece counts.
     """
     reach = 1.3 * nucleus.radii.max() + 1
-    low = np.clip(np.floor(nucleus.centre - reach), 0, size).astype(int)
-    high = np.clip(np.ceil(nucleus.centre + reach) + 1, 0, size).astype(int)
+    low = np.clip(np.floor(nucleus.center - reach), 0, size).astype(int)
+    high = np.clip(np.ceil(nucleus.center + reach) + 1, 0, size).astype(int)
     place = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     grid = np.stack(np.meshgrid(*(np.arange(s.start, s.stop) for s in place), indexing="ij"), axis=-1)
-    own = (grid - nucleus.centre) @ nucleus.turn / nucleus.radii
+    own = (grid - nucleus.center) @ nucleus.turn / nucleus.radii
     distance = np.sqrt((own**2).sum(-1)) + 0.07 * bumps[place]
     inside = (distance < 1) & (taken[place] == 0)
-    pieces, number = ndimage.label(inside)
+    components, number = ndimage.label(inside)
     if number > 1:
-        inside = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
+        inside = components == 1 + np.argmax(np.bincount(components.ravel())[1:])
     return place, inside, np.sqrt(np.clip(1 - distance**2, 0, 1))
 
 
@@ -167,7 +167,7 @@ def _background(signal: Array, size: tuple[int, ...], generator: np.random.Gener
 
 
 def _camera(light: Array, generator: np.random.Generator) -> Array:
-    """Photons counted, electronic noise added, digitised to 8 bits: uint8 of the same shape."""
+    """Photons counted, electronic noise added, digitized to 8 bits: uint8 of the same shape."""
     photons = generator.uniform(60, 500)  # at full range
     electronics = generator.uniform(0.004, 0.015)
     counted = generator.poisson(np.clip(light, 0, None) * photons) / photons

@@ -54,11 +54,11 @@ def test_tiff_holds_any_number_of_channels_and_kind_of_number(tmp_path: Path, dt
 
 
 def test_other_programs_read_the_same(tmp_path: Path) -> None:
-    colour = rng().integers(0, 256, (3, 6, 7)).astype(np.uint8)
+    color = rng().integers(0, 256, (3, 6, 7)).astype(np.uint8)
     for name in ("a.png", "a.tif"):
-        formats.write(tmp_path / name, Image(colour))
+        formats.write(tmp_path / name, Image(color))
         with Pillow.open(tmp_path / name) as picture:
-            np.testing.assert_array_equal(np.moveaxis(np.asarray(picture), -1, 0), colour)
+            np.testing.assert_array_equal(np.moveaxis(np.asarray(picture), -1, 0), color)
 
 
 def test_a_boolean_mask_becomes_numbers(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def saved(tmp_path: Path, picture: Pillow.Image, **options: object) -> np.ndarra
     return formats.read(Source(path)).array
 
 
-def test_sixteen_bits_stay_sixteen_in_grey_and_colour(tmp_path: Path) -> None:
+def test_sixteen_bits_stay_sixteen_in_gray_and_color(tmp_path: Path) -> None:
     for shape in ((4, 5), (4, 5, 3)):
         array = np.random.default_rng(0).integers(0, 65536, shape).astype(np.uint16)
         (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(array))
@@ -47,7 +47,7 @@ def test_a_palette_is_expanded_as_pillow_does(tmp_path: Path) -> None:
     np.testing.assert_array_equal(saved(tmp_path, picture), expected)
 
 
-def test_a_grey_palette_gives_one_channel(tmp_path: Path) -> None:
+def test_a_gray_palette_gives_one_channel(tmp_path: Path) -> None:
     picture = Pillow.new("P", (5, 4))
     picture.putpalette([value for k in range(3) for value in (k * 100,) * 3])
     picture.putdata([int(v) % 3 for v in A.ravel()])
@@ -79,5 +79,5 @@ def test_a_header_of_a_strange_kind_is_refused(tmp_path: Path) -> None:
     data[25] = 5
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     (tmp_path / "a.png").write_bytes(data)
-    with pytest.raises(ReadError, match="unknown kind of colour"):
+    with pytest.raises(ReadError, match="unknown kind of color"):
         formats.read(Source(tmp_path / "a.png"))

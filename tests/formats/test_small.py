@@ -52,8 +52,8 @@ def test_bmp_of_one_bit_and_of_a_palette(tmp_path: Path) -> None:
 
 
 def test_gif_gives_its_first_picture(tmp_path: Path) -> None:
-    grey = [Pillow.fromarray(np.full((4, 5), value, np.uint8)) for value in (0, 255)]
-    back = saved(tmp_path / "a.gif", grey[0], save_all=True, append_images=grey[1:])
+    gray = [Pillow.fromarray(np.full((4, 5), value, np.uint8)) for value in (0, 255)]
+    back = saved(tmp_path / "a.gif", gray[0], save_all=True, append_images=gray[1:])
     assert back.shape == (1, 4, 5)
     assert back.max() == 0
     assert formats.pages(Source(tmp_path / "a.gif")) == 1

@@ -16,7 +16,7 @@ from ulna.errors import ReadError
 from ulna.image import Image, Source
 
 RNG = np.random.default_rng(3)
-COLOUR = RNG.integers(0, 256, (16, 32, 3)).astype(np.uint8)
+COLOR = RNG.integers(0, 256, (16, 32, 3)).astype(np.uint8)
 
 
 def saved(tmp_path: Path, array: np.ndarray, page: int | None = None, **options: Any) -> Image:
@@ -35,22 +35,22 @@ def test_numbers_keep_their_kind(tmp_path: Path, dtype: str) -> None:
 
 @pytest.mark.parametrize("compression", ["lzw", "zlib", "packbits", "zstd", "jpeg", "lzma"])
 def test_compressions(tmp_path: Path, compression: str) -> None:
-    back = saved(tmp_path, COLOUR, photometric="rgb", compression=compression).array
+    back = saved(tmp_path, COLOR, photometric="rgb", compression=compression).array
     assert back.shape == (3, 16, 32)
     if compression != "jpeg":
-        np.testing.assert_array_equal(back, np.moveaxis(COLOUR, -1, 0))
+        np.testing.assert_array_equal(back, np.moveaxis(COLOR, -1, 0))
 
 
 def test_tiles_planes_and_large_files_are_read_alike(tmp_path: Path) -> None:
-    expected = np.moveaxis(COLOUR, -1, 0)
-    np.testing.assert_array_equal(saved(tmp_path, COLOUR, photometric="rgb", tile=(16, 16)).array, expected)
-    np.testing.assert_array_equal(saved(tmp_path, COLOUR, photometric="rgb", bigtiff=True).array, expected)
+    expected = np.moveaxis(COLOR, -1, 0)
+    np.testing.assert_array_equal(saved(tmp_path, COLOR, photometric="rgb", tile=(16, 16)).array, expected)
+    np.testing.assert_array_equal(saved(tmp_path, COLOR, photometric="rgb", bigtiff=True).array, expected)
     planar = saved(tmp_path, expected, photometric="rgb", planarconfig="separate").array
     np.testing.assert_array_equal(planar, expected)
 
 
-def test_three_pages_are_not_three_colours(tmp_path: Path) -> None:
-    stack = np.moveaxis(COLOUR, -1, 0).copy()
+def test_three_pages_are_not_three_colors(tmp_path: Path) -> None:
+    stack = np.moveaxis(COLOR, -1, 0).copy()
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, stack, photometric="minisblack")
     assert formats.pages(Source(path)) == 3
@@ -60,10 +60,10 @@ def test_three_pages_are_not_three_colours(tmp_path: Path) -> None:
         formats.read(Source(path, page=3))
 
 
-def test_pages_of_colour(tmp_path: Path) -> None:
-    stack = np.stack([COLOUR, COLOUR[::-1]])
+def test_pages_of_color(tmp_path: Path) -> None:
+    stack = np.stack([COLOR, COLOR[::-1]])
     page = saved(tmp_path, stack, page=1, photometric="rgb").array
-    np.testing.assert_array_equal(page, np.moveaxis(COLOUR[::-1], -1, 0))
+    np.testing.assert_array_equal(page, np.moveaxis(COLOR[::-1], -1, 0))
 
 
 @pytest.mark.parametrize("options", [{"imagej": True}, {"ome": True}])
@@ -134,7 +134,7 @@ def test_one_bit_gives_0_and_1(tmp_path: Path) -> None:
 
 
 def test_a_palette_is_expanded(tmp_path: Path) -> None:
-    picture = Pillow.fromarray(COLOUR).quantize(16)
+    picture = Pillow.fromarray(COLOR).quantize(16)
     picture.save(tmp_path / "a.tif")
     expected = np.moveaxis(np.asarray(picture.convert("RGB")), -1, 0)
     np.testing.assert_array_equal(formats.read(Source(tmp_path / "a.tif")).array, expected)
@@ -143,15 +143,15 @@ def test_a_palette_is_expanded(tmp_path: Path) -> None:
 def test_alpha_is_dropped_where_it_is_constant(tmp_path: Path) -> None:
     alpha = np.full((16, 32, 1), 255, np.uint8)
     options: dict[str, Any] = {"photometric": "rgb", "extrasamples": ["unassalpha"]}
-    assert saved(tmp_path, np.concatenate([COLOUR, alpha], -1), **options).channels == 3
+    assert saved(tmp_path, np.concatenate([COLOR, alpha], -1), **options).channels == 3
     alpha[0] = 0
-    assert saved(tmp_path, np.concatenate([COLOUR, alpha], -1), **options).channels == 4
+    assert saved(tmp_path, np.concatenate([COLOR, alpha], -1), **options).channels == 4
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_orientation_tag_is_applied(tmp_path: Path, orientation: int) -> None:
     path = tmp_path / "a.tif"
-    Pillow.fromarray(COLOUR).save(path, tiffinfo={274: orientation})
+    Pillow.fromarray(COLOR).save(path, tiffinfo={274: orientation})
     with Pillow.open(path) as picture:
         picture.load()  # Pillow applies the tag of a TIFF by itself
         expected = np.moveaxis(np.asarray(picture), -1, 0)
@@ -162,7 +162,7 @@ def test_a_lost_page_at_the_end_is_noticed(tmp_path: Path) -> None:
     stream = io.BytesIO()
     with tifffile.TiffWriter(stream) as tiff:
         for _ in range(3):
-            tiff.write(COLOUR, photometric="rgb", contiguous=False, metadata=None)
+            tiff.write(COLOR, photometric="rgb", contiguous=False, metadata=None)
     data = stream.getvalue()
     stream.seek(0)
     with tifffile.TiffFile(stream) as written:

@@ -6,7 +6,7 @@ import torch
 
 from ulna.errors import UlnaError
 from ulna.inference.engines import TorchEngine, torch_precision
-from ulna.network import UNet
+from ulna.networks import UNet
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-6), ("bf16", 0.1)])

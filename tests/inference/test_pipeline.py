@@ -11,7 +11,7 @@ from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.inference import pipeline
 from ulna.inference.pipeline import SAMPLED, Pipeline, affordable_pixels, empty_output, largest_tile
-from ulna.network import UNet
+from ulna.networks import UNet
 
 WIDTHS = (4, 6, 8)
 
@@ -29,7 +29,7 @@ def make(shape: tuple[int, ...], *, norm: str, padding: str, upsampling: str) ->
 def predicted(network: UNet, image: np.ndarray, tile: int, margin: int = 16) -> np.ndarray:
     settings = {"inference.tile": tile, "inference.margin": margin, "network.widths": WIDTHS}
     config = Config().changed(settings | {"network.ndim": image.ndim - 1})
-    return Pipeline(network, config, 3).normalised(image)
+    return Pipeline(network, config, 3).normalized(image)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_an_image_of_one_pixel() -> None:
 def test_a_resizing_model_answers_on_the_images_own_grid() -> None:
     network, image = make((70, 45), norm="none", padding="same", upsampling="nearest")
     config = Config().changed({"data.resize": (32, 32), "network.widths": WIDTHS})
-    assert Pipeline(network, config, 3).normalised(image).shape == (3, 70, 45)
+    assert Pipeline(network, config, 3).normalized(image).shape == (3, 70, 45)
 
 
 def test_sizes_follow_the_memory() -> None:

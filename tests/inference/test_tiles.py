@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ulna.errors import UlnaError
 from ulna.inference.tiles import mirrored, plan_tiles, window
-from ulna.network.geometry import Geometry
+from ulna.networks.geometry import Geometry
 
 GEOMETRIES = [Geometry(4, 12), Geometry(1, 0), Geometry(8, 30, 28, 60)]
 

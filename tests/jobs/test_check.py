@@ -16,13 +16,13 @@ import tifffile
 from PIL import Image as Pillow
 from rich.console import Console
 
-from made_data import cells, healthy, put
-from typed import Door
+from command_line import CommandLine
+from small_data import cells, healthy, put
 from ulna.config import Config
 from ulna.dataset import Case, case_names, load_image
 from ulna.errors import UlnaError
 from ulna.image import Image
-from ulna.jobs import looking
+from ulna.jobs import inspection
 from ulna.jobs.check import Check, check
 from ulna.jobs.split import FILES, split
 
@@ -60,8 +60,8 @@ def test_everything_is_said_at_once_and_the_worst_first(tmp_path: Path) -> None:
     put(data, "empty", cells((96, 96), 102)[0], mask * 0)
     put(data, "odd", cells((96, 96), 103)[0], mask)
     put(data, "flat", np.full((96, 96), 9, np.uint8), mask)
-    colour = np.stack([cells((96, 96), 104 + k)[0] for k in range(3)], axis=-1)
-    put(data, "colour", colour, mask)
+    color = np.stack([cells((96, 96), 104 + k)[0] for k in range(3)], axis=-1)
+    put(data, "color", color, mask)
     (data / "images" / "odd.png").write_bytes((data / "images" / "odd.png").read_bytes()[:300])
     Pillow.fromarray(mask).save(data / "masks" / "nobody.png")
     found = check(data)
@@ -98,7 +98,7 @@ def test_leaks_and_layout_groups_are_united(tmp_path: Path) -> None:
     assert groups["cell03"] == groups["zcopy"] == "cell03"
     assert len(set(groups.values())) == 11
     text = told(found)
-    assert "6 cases leak into each other and were joined to 2 groups" in text
+    assert "6 cases are near-duplicates or overlapping tiles (data leakage) and were joined to 2 groups" in text
     assert "equal images have different masks: 1 pair" in text
 
 
@@ -125,7 +125,7 @@ def test_masks_that_are_none_are_named(tmp_path: Path) -> None:
     (problem,) = [problem for problem in found.problems if problem.severity == "fatal"]
     assert problem.what.startswith("mask that cannot be used: 3 cases. Mend or remove them")
     assert [where.partition(". ")[0] for where in sorted(problem.where)] == [
-        "deep: the mask has colours of more than 8 bits",
+        "deep: the mask has colors of more than 8 bits",
         "half: the mask holds numbers that are not whole, like 0.5",
         "layers: the mask has 5 channels",
     ]
@@ -139,7 +139,7 @@ def test_a_case_larger_than_the_memory_is_named(tmp_path: Path, monkeypatch: pyt
             raise MemoryError
         return load_image(case)
 
-    monkeypatch.setattr("ulna.jobs.looking.load_image", read)
+    monkeypatch.setattr("ulna.jobs.inspection.load_image", read)
     found = check(healthy(tmp_path / "data"))
     (problem,) = [problem for problem in found.problems if problem.severity == "fatal"]
     assert problem.where == ("cell07: does not fit in the memory",)
@@ -149,7 +149,7 @@ def test_large_images_are_sampled_for_their_appearance() -> None:
     draw = np.random.default_rng(0)
     image = draw.integers(0, 256, (3, 2048, 2048)).astype(np.uint8)
     tracemalloc.start()
-    found = looking._appearance(image, 0.25)
+    found = inspection._intensity_statistics(image, 0.25)
     assert tracemalloc.get_traced_memory()[1] < image.nbytes
     tracemalloc.stop()
     assert found[:2] == pytest.approx((0.5, 0.95), abs=0.01)
@@ -217,12 +217,12 @@ def test_a_stack_alone_cannot_be_validated_by_group(data: Path) -> None:
     assert any("one group" in problem.what for problem in found.problems)
 
 
-def test_nothing_recognisable(tmp_path: Path) -> None:
+def test_nothing_recognizable(tmp_path: Path) -> None:
     with pytest.raises(UlnaError):
         check(tmp_path)
 
 
-def test_what_masks_mean_can_be_told(tmp_path: Path, door: Door) -> None:
+def test_what_masks_mean_can_be_told(tmp_path: Path, cli: CommandLine) -> None:
     """Masks that look like none: noise below and above 100."""
     data = healthy(tmp_path / "data", 6)
     for path in (data / "masks").iterdir():
@@ -231,27 +231,27 @@ def test_what_masks_mean_can_be_told(tmp_path: Path, door: Door) -> None:
         noise = np.random.default_rng(0)
         ramp = np.where(inside, noise.integers(100, 256, inside.shape), noise.integers(0, 100, inside.shape))
         Pillow.fromarray(ramp.astype(np.uint8)).save(path)
-    refused = door("check", data)
+    refused = cli("check", data)
     assert (refused.code, "data.values" in refused.out) == (2, True), refused
     values = 'data.values=[["0..99"],["100..255"]]'
     (tmp_path / "my.yaml").write_text('data:\n  values: [["0..99"], ["100..255"]]\n')
     for words in (("--set", values), ("--config", tmp_path / "my.yaml")):
-        said = door("check", data, *words)
+        said = cli("check", data, *words)
         assert (said.code, "fatal" in said.out) == (0, False), said
     lists = tmp_path / "lists"
-    assert door("split", data, "--out", lists, "--test", 0.3, "--set", values).code == 0
+    assert cli("split", data, "--out", lists, "--test", 0.3, "--set", values).code == 0
     masks = shutil.copytree(data / "masks", tmp_path / "predicted")
-    said = door("evaluate", masks, data, "--out", tmp_path / "scores", "--cases", lists / "test.txt", "--set", values)
+    said = cli("evaluate", masks, data, "--out", tmp_path / "scores", "--cases", lists / "test.txt", "--set", values)
     assert (said.code, "1.000" in said.out) == (0, True), said
 
 
-def test_where_more_is_to_be_seen_is_said(run: Path, tmp_path: Path, door: Door) -> None:
+def test_where_more_is_to_be_seen_is_said(run: Path, tmp_path: Path, cli: CommandLine) -> None:
     data = healthy(tmp_path / "data", 3)
-    assert "add --out FOLDER" in door("check", data).out
-    assert f"Written to {tmp_path / 'found'}" in door("check", data, "--out", tmp_path / "found").out
-    assert door("check", data, "--out", tmp_path / "found").code == 0  # looked at again
+    assert "add --out FOLDER" in cli("check", data).out
+    assert f"Written to {tmp_path / 'found'}" in cli("check", data, "--out", tmp_path / "found").out
+    assert cli("check", data, "--out", tmp_path / "found").code == 0  # looked at again
     before = (run / "check.json").read_bytes()
-    said = door("check", data, "--out", run)
+    said = cli("check", data, "--out", run)
     assert (said.code, "this folder holds a run" in said.err) == (2, True), said
     assert (run / "check.json").read_bytes() == before
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from typed import all_files
+from command_line import all_files
 from ulna.errors import UlnaError
 from ulna.jobs import demo as room
 from ulna.jobs.demo import demo

@@ -15,10 +15,10 @@ import pytest
 import tifffile
 from rich.console import Console
 
-from ulna.classes import Classes
 from ulna.errors import UlnaError
 from ulna.image import Image
 from ulna.jobs.evaluate import FILES, evaluate
+from ulna.labels.classes import Classes
 from ulna.layouts import read_dataset
 
 SHAPES = {"a": (40, 52), "b": (48, 40), "c": (33, 47), "d": (64, 64)}
@@ -176,7 +176,7 @@ def test_empty_masks_are_named(place):
     _save(place / "predicted/a.png", np.zeros(SHAPES["a"], np.uint8))
     found = evaluate(place / "predicted", place / "data", out=place / "scores")
     assert [case.overlaps[0].state for case in found.cases] == [
-        "empty, predicted empty", "false alarm", "scored", "scored",
+        "empty, predicted empty", "false positive", "scored", "scored",
     ]  # fmt: skip
     with (place / "scores/scores.csv").open(newline="") as file:
         assert [row["dice"] for row in csv.DictReader(file)][:2] == ["", "0.0"]
@@ -271,8 +271,8 @@ def test_three_classes_of_real_cells(data, tmp_path):
     classes = Classes(("background", "cytoplasm", "nucleus"), ((0,), (128,), (255,)), "classes", "0, 128 and 255.")
 
     def bright(image: Image) -> Image:
-        grey = image.array.mean(axis=0, keepdims=True)
-        return image.with_array(np.where(grey < 120, 255, np.where(grey < 170, 128, 0)).astype(np.uint8))
+        gray = image.array.mean(axis=0, keepdims=True)
+        return image.with_array(np.where(gray < 120, 255, np.where(gray < 170, 128, 0)).astype(np.uint8))
 
     found = evaluate("thresholds", few, out=tmp_path / "scores", predict=bright, classes=classes)
     assert [part.name for part in found.summary.classes] == ["cytoplasm", "nucleus"]
@@ -338,4 +338,4 @@ def test_images_that_a_run_learned_from_are_said_to_flatter(run, cells, tmp_path
     found = evaluate(run, cells, out=tmp_path / "all")
     assert f"{len(learned)} of these 8 images have names" in " ".join(found.notes)
     found = evaluate(run, cells, out=tmp_path / "kept", cases=kept)
-    assert "flatter" not in " ".join(found.notes)
+    assert "are optimistically biased" not in " ".join(found.notes)

@@ -9,12 +9,12 @@ import tifffile
 from PIL import Image as Pillow
 
 import ulna
-from typed import all_files
-from ulna import network as networks
-from ulna.classes import understand
+from command_line import all_files
+from ulna import networks
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.jobs.predict import predict
+from ulna.labels.classes import infer
 from ulna.model import Model
 from ulna.modelfile import Saved
 
@@ -27,11 +27,11 @@ def untrained() -> Model:
 
 def make_model(*, channels: int) -> Model:
     config = Config.parse({"data": {"channels": channels}, "network": {"widths": [4, 8]}})
-    classes = understand([np.array([[[0, 255]]])], config.data)
+    classes = infer([np.array([[[0, 255]]])], config.data)
     return Model(Saved(networks.build(config.network, channels, 1).eval(), config, classes, outputs=1))
 
 
-def grey(path: Path, *, pages: int = 1) -> None:
+def gray(path: Path, *, pages: int = 1) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     array = np.random.default_rng(0).integers(0, 255, (pages, 20, 24), dtype=np.uint8)
     if path.suffix == ".tif":
@@ -59,7 +59,7 @@ def test_a_model_in_hand_predicts_the_same(run: Path, cells: Path, tmp_path: Pat
     done = predict(model, cells / "images", out=tmp_path / "out", cases=["cells_002"], overlay=True)
     assert all_files(tmp_path / "out") == {"cells_002.png", "overlays", "overlays/cells_002.png"}
     mask = model.predict(cells / "images" / "cells_002.png")
-    assert np.array_equal(np.asarray(Pillow.open(done.masks[0])), model.classes.back(mask.array)[0])
+    assert np.array_equal(np.asarray(Pillow.open(done.masks[0])), model.classes.to_values(mask.array)[0])
 
 
 def test_nothing_is_written_over(run: Path, cells: Path, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_two_images_of_one_name_get_two_masks(run: Path, tmp_path: Path) -> None
 
 def test_a_pattern_over_sub_folders_writes_a_mask_for_each(untrained: Model, tmp_path: Path) -> None:
     for name in ("p1/image.png", "p2/image.png"):
-        grey(tmp_path / "patients" / name)
+        gray(tmp_path / "patients" / name)
     done = predict(untrained, str(tmp_path / "patients" / "*" / "image.png"), out=tmp_path / "out")
     assert [path.relative_to(tmp_path / "out").as_posix() for path in done.masks] == ["p1/image.png", "p2/image.png"]
     assert {"p1/image.png", "p2/image.png"} < all_files(tmp_path / "out")
@@ -90,7 +90,7 @@ def test_a_pattern_over_sub_folders_writes_a_mask_for_each(untrained: Model, tmp
 
 def test_two_masks_never_go_to_one_file(untrained: Model, tmp_path: Path) -> None:
     for name in ("a.tif", "A.tif"):
-        grey(tmp_path / "in" / name, pages=2)
+        gray(tmp_path / "in" / name, pages=2)
     if len(list((tmp_path / "in").iterdir())) == 1:
         pytest.skip("this system takes them for one file")
     with pytest.raises(UlnaError, match=r"masks in one file: .*[aA]\.tif, .*[aA]\.tif"):
@@ -100,7 +100,7 @@ def test_two_masks_never_go_to_one_file(untrained: Model, tmp_path: Path) -> Non
 
 def test_names_that_differ_in_case_alone_give_masks_that_do_not(untrained: Model, tmp_path: Path) -> None:
     for name in ("a.png", "A.png"):
-        grey(tmp_path / "in" / name)
+        gray(tmp_path / "in" / name)
     if len(list((tmp_path / "in").iterdir())) == 1:
         pytest.skip("this system takes them for one file")
     done = predict(untrained, tmp_path / "in", out=tmp_path / "out")
@@ -108,9 +108,9 @@ def test_names_that_differ_in_case_alone_give_masks_that_do_not(untrained: Model
 
 
 def test_a_stack_beside_an_image_of_its_name(untrained: Model, tmp_path: Path) -> None:
-    grey(tmp_path / "in" / "a.tif", pages=2)
-    grey(tmp_path / "in" / "a.png")
-    grey(tmp_path / "in" / "b_0000.tif", pages=2)
+    gray(tmp_path / "in" / "a.tif", pages=2)
+    gray(tmp_path / "in" / "a.png")
+    gray(tmp_path / "in" / "b_0000.tif", pages=2)
     done = predict(untrained, tmp_path / "in", out=tmp_path / "out")
     assert [path.name for path in done.masks] == ["a.png.png", "a.tif.tif", "b_0000.tif"]
     assert tifffile.imread(done.masks[1]).shape == (2, 20, 24)
@@ -118,9 +118,9 @@ def test_a_stack_beside_an_image_of_its_name(untrained: Model, tmp_path: Path) -
 
 def test_modalities_are_predicted_together(tmp_path: Path) -> None:
     for name in ("a_0000.png", "a_0001.png", "b.png"):
-        grey(tmp_path / "in" / name)
+        gray(tmp_path / "in" / name)
     for k in range(2):
-        grey(tmp_path / "in" / f"s_{k:04d}.tif", pages=3)
+        gray(tmp_path / "in" / f"s_{k:04d}.tif", pages=3)
     done = predict(make_model(channels=2), tmp_path / "in", out=tmp_path / "out")
     assert [path.name for path in done.masks] == ["a.png", "s.tif"]
     assert tifffile.imread(done.masks[1]).shape == (3, 20, 24)
@@ -130,7 +130,7 @@ def test_modalities_are_predicted_together(tmp_path: Path) -> None:
 
 def test_a_modality_is_not_dropped_as_if_it_were_alpha(untrained: Model, tmp_path: Path) -> None:
     for name in ("images/a_0000.png", "images/a_0001.png", "masks/a.png"):
-        grey(tmp_path / "in" / name)
+        gray(tmp_path / "in" / name)
     other = np.asarray(Pillow.open(tmp_path / "in" / "images" / "a_0000.png")) // 2
     Pillow.fromarray(other).save(tmp_path / "in" / "images" / "a_0001.png")
     done = predict(untrained, tmp_path / "in", out=tmp_path / "out")
@@ -139,9 +139,9 @@ def test_a_modality_is_not_dropped_as_if_it_were_alpha(untrained: Model, tmp_pat
 
 def test_values_that_no_png_holds_are_written_as_tiff(tmp_path: Path) -> None:
     model = make_model(channels=1)
-    classes = understand([np.array([[[0, 100_000]]], np.int32)], model.config.data)
+    classes = infer([np.array([[[0, 100_000]]], np.int32)], model.config.data)
     wide = Model(replace(model.saved, classes=classes))
-    grey(tmp_path / "in" / "a.png")
+    gray(tmp_path / "in" / "a.png")
     done = predict(wide, tmp_path / "in", out=tmp_path / "out")
     assert [path.name for path in done.masks] == ["a.tif"]
     assert set(np.unique(tifffile.imread(done.masks[0]))) <= {0, 100_000}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from made_data import cells, healthy, put
+from small_data import cells, healthy, put
 from ulna.errors import UlnaError
 from ulna.jobs.split import split
 

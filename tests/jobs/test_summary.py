@@ -11,11 +11,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ulna import modelfile
-from ulna.classes import Classes
 from ulna.config import Config, DataConfig, NetworkConfig
 from ulna.errors import UlnaError
 from ulna.jobs.summary import summary
-from ulna.network import FCN8, UNet, build
+from ulna.labels.classes import Classes
+from ulna.networks import FCN8, UNet, build
 from ulna.preset import preset_names
 
 

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import equal
 
 import ulna
-from made_data import put
-from typed import Door
+from command_line import CommandLine
+from small_data import put
 from ulna import run as runs
 from ulna.image import Array
 from ulna.jobs.train import Trained, train
@@ -33,7 +33,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(run: Path, cell
     assert any(not equal(first[name], other[name]) for name in first)
 
 
-def test_colour_classes_and_no_validation(cells: Path, tmp_path: Path) -> None:
+def test_color_classes_and_no_validation(cells: Path, tmp_path: Path) -> None:
     trained = train(
         cells,
         tmp_path / "run",
@@ -59,7 +59,7 @@ def test_one_group_alone_keeps_out_its_last_cases(
         shutil.move(path, stacks)
     train(stacks, tmp_path / "run", epochs=1, changes=SMALL | {"data.validation": 0.25})
     assert (tmp_path / "run" / "validation.txt").read_text().split()[-1].endswith("0007")
-    assert "flatters" in capsys.readouterr().err
+    assert "are optimistically biased" in capsys.readouterr().err
 
 
 def test_a_resumed_run_finds_its_cache_again(cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,18 +70,18 @@ def test_a_resumed_run_finds_its_cache_again(cells: Path, tmp_path: Path, monkey
     with pytest.raises(KeyboardInterrupt):
         ulna.train(cells, tmp_path / "run", epochs=1)
     (tmp_path / "run" / "augmented.png").unlink()
-    monkeypatch.setattr("ulna.cache._fill", lambda *_: pytest.fail("the images were decoded again"))
+    monkeypatch.setattr("ulna.store._fill", lambda *_: pytest.fail("the images were decoded again"))
     with pytest.raises(KeyboardInterrupt):
         ulna.train(cells, tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "augmented.png").is_file()
 
 
-def test_a_call_from_python_says_the_command_that_does_the_same(cells: Path, tmp_path: Path, door: Door) -> None:
+def test_a_call_from_python_says_the_command_that_does_the_same(cells: Path, tmp_path: Path, cli: CommandLine) -> None:
     run = tmp_path / "run"
     trained = train(cells, run, epochs=1, preset="tutorial", changes=SMALL | {"data.resize": [32, 32]}, seed=3)
     words = shlex.split(runs.words(run)["command"])
     assert words[:2] == ["ulna", "train"]
-    assert door(*words[1:], "--out", tmp_path / "again").code == 0
+    assert cli(*words[1:], "--out", tmp_path / "again").code == 0
     first, again = (load_file(place / "model.safetensors") for place in (trained.run, tmp_path / "again"))
     assert all(equal(first[name], again[name]) for name in first)
 

@@ -160,7 +160,7 @@ def test_parts_in_folders_of_long_names(tmp_path: Path) -> None:
     ],
 )
 def test_nothing_is_joined_where_it_is_not_plain_what_belongs_together(tmp_path: Path, names: tuple[str, ...]) -> None:
-    with pytest.raises(UlnaError, match="no images with masks were recognised"):
+    with pytest.raises(UlnaError, match="no images with masks were recognized"):
         read_dataset(lay(tmp_path, *names))
 
 
@@ -405,11 +405,11 @@ def test_told_apart_by_content(tmp_path: Path) -> None:
 def test_two_photographs_of_one_name_are_no_pair(tmp_path: Path) -> None:
     lay(tmp_path, "1.png")
     tifffile.imwrite(tmp_path / "1.tif", RNG.integers(0, 256, (8, 9)).astype(np.uint8))
-    with pytest.raises(UlnaError, match="no images with masks were recognised"):
+    with pytest.raises(UlnaError, match="no images with masks were recognized"):
         read_dataset(tmp_path)
 
 
-def test_nothing_recognisable_lists_what_is_known(tmp_path: Path) -> None:
+def test_nothing_recognizable_lists_what_is_known(tmp_path: Path) -> None:
     with pytest.raises(UlnaError) as raised:
         read_dataset(lay(tmp_path, "a.png", "b.png"))
     for example in ("images/a.png", "a_mask.png", "<id>/masks", "001.bmp", "xrays/a.png", "train-volume.tif", ".png"):

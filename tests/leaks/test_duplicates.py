@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from scipy import ndimage
 
-from made_pictures import cells, names
+from small_images import cells, names
 from ulna.dataset import load_image
 from ulna.image import Array
 from ulna.layouts import read_dataset

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from scipy.sparse.csgraph import connected_components
 
-from made_pictures import cells, names, tiles
+from small_images import cells, names, tiles
 from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.leaks import DUPLICATE, Leaks, find_groups, unite
 
 
-def test_duplicates_do_not_hide_their_neighbours() -> None:
+def test_duplicates_do_not_hide_their_neighbors() -> None:
     images = tiles(cells((128, 256), 2), 1, 2)
     found = find_groups([images[0], images[0].copy(), images[1]], names([*images, images[0]]))
     assert found.groups == (0, 0, 0)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ulna.network import build
+from ulna.networks import build
 from ulna.preset import load_preset
 
 

@@ -13,18 +13,18 @@ import numpy as np
 from ulna.errors import ReadError, UlnaError
 from ulna.formats import png, small, tiff
 from ulna.formats.archive import opened
+from ulna.formats.atomic import atomic_write
 from ulna.formats.base import Format
-from ulna.formats.whole import appears_whole
 from ulna.image import Array, Image, Source
 
 __all__ = [
     "FORMATS",
-    "appears_whole",
+    "atomic_write",
     "check_finite",
     "mask_suffix",
     "pages",
     "read",
-    "recognises",
+    "recognizes",
     "write",
     "write_pages",
 ]
@@ -34,7 +34,7 @@ SUFFIXES = frozenset(suffix for family in FORMATS for suffix in family.suffixes)
 PNG_CHANNELS = (1, 3, 4)
 
 
-def recognises(source: Source) -> bool:
+def recognizes(source: Source) -> bool:
     """Whether this is a file that can be read as an image, by its suffix."""
     return source.suffix in SUFFIXES
 
@@ -77,7 +77,7 @@ def write(path: Path, image: Image) -> None:
     """Write an image by the suffix of `path`: .png (1, 3 or 4 channels of 8 or 16 bits) or .tif (anything).
 
     A TIFF is compressed without loss and keeps the spacing; a volume becomes a stack of pages. The file
-    appears whole or not at all. Raises UlnaError for what the format cannot hold and for a full disk.
+    is written atomically. Raises UlnaError for what the format cannot hold and for a full disk.
     """
     if path.suffix.lower() in tiff.FORMAT.suffixes:
         write_pages(path, _slices(image))
@@ -96,17 +96,17 @@ def write(path: Path, image: Image) -> None:
     # A copy, not only "contiguous": the strides of axes of length 1 must be right too.
     samples = array[0] if len(array) == 1 else np.moveaxis(array, 0, -1)
     data = imagecodecs.png_encode(samples.copy())
-    with appears_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_bytes(data)
 
 
 def write_pages(path: Path, images: Sequence[Image]) -> None:
-    """Write several (C, Y, X) images as the pages of one TIFF, whole or not at all."""
+    """Write several (C, Y, X) images as the pages of one TIFF atomically."""
     if path.suffix.lower() not in tiff.FORMAT.suffixes:
         raise UlnaError(f"only TIFF holds several pages, not '{path.suffix}'", where=path)
     if not images:
         raise UlnaError("there is no page to write", where=path)
-    with appears_whole(path) as beside:
+    with atomic_write(path) as beside:
         tiff.write(beside, images)
 
 

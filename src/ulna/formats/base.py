@@ -52,18 +52,18 @@ def guard_memory(size: int, where: object, *, shape: tuple[int, ...]) -> None:
         )
 
 
-def channels_first(array: Array, *, alpha: bool = False, grey: bool = False) -> Array:
+def channels_first(array: Array, *, alpha: bool = False, gray: bool = False) -> Array:
     """(Y, X) or (Y, X, S) → (C, Y, X), contiguous.
 
     `alpha` says that the last sample is an alpha channel: it is dropped where it is constant and kept where
-    it varies. `grey` says that equal samples mean one grey channel (a palette of greys).
+    it varies. `gray` says that equal samples mean one gray channel (a palette of grays).
     """
     if array.ndim == 2:
         return np.ascontiguousarray(array[None])
     samples = np.moveaxis(array, -1, 0)
     if alpha and bool((samples[-1] == samples[-1].flat[0]).all()):
         samples = samples[:-1]
-    if grey and len(samples) >= 3 and equal_channels(samples[:3]):
+    if gray and len(samples) >= 3 and equal_channels(samples[:3]):
         samples = np.concatenate([samples[:1], samples[3:]])
     return np.ascontiguousarray(samples)
 

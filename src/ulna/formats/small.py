@@ -31,7 +31,7 @@ PLAIN = {"L", "RGB", "RGBA", "LA"}
 def read(stream: BinaryIO, source: Source) -> Image:
     """The picture (the first of several), (C, Y, X) uint8.
 
-    One bit becomes 0 and 255, palettes are expanded to RGB (to one channel if grey), CMYK becomes RGB, a
+    One bit becomes 0 and 255, palettes are expanded to RGB (to one channel if gray), CMYK becomes RGB, a
     constant alpha is dropped, EXIF rotation is applied.
     """
     start = stream.read(4)
@@ -46,7 +46,7 @@ def read(stream: BinaryIO, source: Source) -> Image:
         palette = picture.mode in ("P", "PA")
         array = np.asarray(picture if picture.mode in PLAIN else picture.convert(_plain(picture)))
     alpha = array.ndim == 3 and array.shape[-1] in (2, 4)
-    return Image(channels_first(upright(array, turned), alpha=alpha, grey=palette), source=source)
+    return Image(channels_first(upright(array, turned), alpha=alpha, gray=palette), source=source)
 
 
 def _plain(picture: ImageFile) -> str:

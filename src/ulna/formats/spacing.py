@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
-# How many centimetres one unit is: TIFF's own resolution unit.
-TO_CENTIMETRES = {"nm": 1e-7, "µm": 1e-4, "mm": 0.1, "cm": 1.0, "m": 100.0}
+# How many centimeters one unit is: TIFF's own resolution unit.
+TO_CENTIMETERS = {"nm": 1e-7, "µm": 1e-4, "mm": 0.1, "cm": 1.0, "m": 100.0}
 SPELLINGS = {"um": "µm", "micron": "µm", "microns": "µm", "micrometer": "µm", "\\u00b5m": "µm", "μm": "µm"}
 # Resolutions a printer or a screen has; programs write them into files that nobody ever measured.
 PRINT = {72, 75, 96, 100, 120, 144, 150, 180, 200, 240, 300, 350, 400, 600, 1200}
-INCH, CENTIMETRE = 2, 3
+INCH, CENTIMETER = 2, 3
 
 Found = tuple[float | None, tuple[float, float], str]
 """Distance of planes where it is said, height and width of a pixel, and their unit."""
@@ -20,7 +20,7 @@ Found = tuple[float | None, tuple[float, float], str]
 def read_spacing(tiff: Any, *, volume: bool) -> tuple[tuple[float, ...], str]:
     """Spacing (a number a spatial axis) and unit; ones and "pixel" where the file says nothing.
 
-    `tiff` is an opened tifffile.TiffFile. Resolutions in centimetres and inches are given in µm.
+    `tiff` is an opened tifffile.TiffFile. Resolutions in centimeters and inches are given in µm.
     """
     found = next(filter(None, (_said(look, tiff) for look in (_ome, _imagej, _tags))), None)
     depth, plane, unit = found if found is not None else (None, (1.0, 1.0), "pixel")
@@ -51,7 +51,7 @@ def _imagej(tiff: Any) -> Found | None:
     words = tiff.imagej_metadata or {}
     unit = _spelt(str(words.get("unit", "")))
     plane = _pixels(tiff)
-    if unit not in TO_CENTIMETRES or plane is None:
+    if unit not in TO_CENTIMETERS or plane is None:
         return None
     spacing = words.get("spacing")
     return (float(spacing) if spacing else None), plane, unit
@@ -59,12 +59,12 @@ def _imagej(tiff: Any) -> Found | None:
 
 def _tags(tiff: Any) -> Found | None:
     plane, tag = _pixels(tiff), tiff.pages[0].tags.get("ResolutionUnit")
-    if plane is None or tag is None or int(tag.value) not in (INCH, CENTIMETRE):
+    if plane is None or tag is None or int(tag.value) not in (INCH, CENTIMETER):
         return None
     if int(tag.value) == INCH and any(round(1 / side) in PRINT for side in plane):
         return None
-    micrometres = 25_400.0 if int(tag.value) == INCH else 10_000.0
-    return None, (plane[0] * micrometres, plane[1] * micrometres), "µm"
+    micrometers = 25_400.0 if int(tag.value) == INCH else 10_000.0
+    return None, (plane[0] * micrometers, plane[1] * micrometers), "µm"
 
 
 def _pixels(tiff: Any) -> tuple[float, float] | None:

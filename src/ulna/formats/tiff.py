@@ -14,7 +14,7 @@ import tifffile
 
 from ulna.errors import ReadError
 from ulna.formats.base import Format, channels_first, guard_memory, upright
-from ulna.formats.spacing import TO_CENTIMETRES, read_spacing
+from ulna.formats.spacing import TO_CENTIMETERS, read_spacing
 from ulna.image import Array, Image, Source
 
 CHANNELS = "CS"
@@ -70,11 +70,11 @@ def _page(image: Image) -> dict[str, Any]:
         words |= {"data": array, "photometric": "minisblack", "planarconfig": "separate"}
     else:
         words |= {"data": array[0], "photometric": "minisblack"}
-    centimetres = TO_CENTIMETRES.get(image.unit)
-    if centimetres is not None:
+    centimeters = TO_CENTIMETERS.get(image.unit)
+    if centimeters is not None:
         y, x = image.spacing[-2:]
         words |= {
-            "resolution": (1 / (x * centimetres), 1 / (y * centimetres)),
+            "resolution": (1 / (x * centimeters), 1 / (y * centimeters)),
             "resolutionunit": "CENTIMETER",
         }
     return words
@@ -116,7 +116,7 @@ def _plane(series: Any, page: int, stream: BinaryIO, source: Source) -> Array:
         parts = [_samples(part, axes) for part, axes in _cut(series, page, source)]
     if any(part.shape[:2] != (height, width) for part in parts):
         raise ReadError("this TIFF is damaged: its pixels are not those that it announces", where=source)
-    parts = [_coloured(part, first) for part in parts]
+    parts = [_colored(part, first) for part in parts]
     return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
 
@@ -153,14 +153,14 @@ def _samples(array: Array, axes: str) -> Array:
     return np.moveaxis(array, 0, -1) if axes == "SYX" else array
 
 
-def _coloured(array: Array, first: Any) -> Array:
+def _colored(array: Array, first: Any) -> Array:
     """(Y, X[, S]) → (C, Y, X): upright, palette expanded, constant alpha dropped."""
     tag = first.tags.get(ORIENTATION)
     array = upright(array, int(tag.value) if tag is not None else 1)
     if first.photometric == PALETTE and first.colormap is not None and array.ndim == 2 and array.dtype == np.uint8:
-        # The palette has 16 bits a colour; the file's other side is a screen with 8.
-        colours = (first.colormap.T >> 8).astype(np.uint8)
-        return channels_first(colours[array], grey=True)
+        # The palette has 16 bits a color; the file's other side is a screen with 8.
+        colors = (first.colormap.T >> 8).astype(np.uint8)
+        return channels_first(colors[array], gray=True)
     alpha = array.ndim == 3 and bool(first.extrasamples) and int(first.extrasamples[-1]) in ALPHA
     return channels_first(array, alpha=alpha)
 

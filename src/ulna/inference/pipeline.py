@@ -1,4 +1,4 @@
-"""From an image to the network's outputs on the image's own grid: normalise, tile, run, put together."""
+"""From an image to the network's outputs on the image's own grid: normalize, tile, run, put together."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.inference.engines import Engine, TorchEngine, torch_precision
 from ulna.inference.tiles import Tiling, least_tile, plan_tiles, window
-from ulna.intensity import normalise, resize
-from ulna.network import frozen_statistics
-from ulna.network.geometry import Geometry, geometry
+from ulna.networks import frozen_statistics
+from ulna.networks.geometry import Geometry, geometry
+from ulna.normalization import normalize, resize
 
 SAMPLED = 16
-"""From so many windows the statistics of an image are taken that is too large to be normalised whole."""
+"""From so many windows the statistics of an image are taken that is too large to be normalized whole."""
 
 
 @dataclass
@@ -42,10 +42,10 @@ class Pipeline:
     def raw(self, image: Array, *, progress: Progress = quiet) -> npt.NDArray[np.float32]:
         """An image as read, (C, *spatial) → logits (K, *spatial) on the image's own grid."""
         check_room((image.shape[0] + self.outputs, *image.shape[1:]))
-        return self.normalised(normalise(image, self.config.data.normalisation), progress=progress)
+        return self.normalized(normalize(image, self.config.data.normalization), progress=progress)
 
-    def normalised(self, image: npt.NDArray[np.float32], *, progress: Progress = quiet) -> npt.NDArray[np.float32]:
-        """A normalised image (C, *spatial) → logits (K, *spatial); what `config.data.resize` asks is done here."""
+    def normalized(self, image: npt.NDArray[np.float32], *, progress: Progress = quiet) -> npt.NDArray[np.float32]:
+        """A normalized image (C, *spatial) → logits (K, *spatial); what `config.data.resize` asks is done here."""
         own = image.shape[1:]
         size = self.config.data.resize
         if size is not None and tuple(size) != own:

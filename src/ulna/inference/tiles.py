@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ulna.errors import UlnaError
 from ulna.image import Array
-from ulna.network.geometry import Geometry
+from ulna.networks.geometry import Geometry
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,17 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from ulna.classes import Classes, understand
 from ulna.config import Config
 from ulna.dataset import Case, Dataset, Problem, Progress, case_names, load_image, load_truth, quiet, select
 from ulna.errors import UlnaError
-from ulna.formats import appears_whole
+from ulna.figures.samples import Sample, samples_picture, spread
+from ulna.formats import atomic_write
 from ulna.image import Array
-from ulna.jobs import looking
-from ulna.jobs.looking import Failure, Look, look_at, numbered
+from ulna.jobs import inspection
+from ulna.jobs.inspection import Failure, Inspection, inspect, numbered
+from ulna.labels.classes import Classes, infer
 from ulna.layouts import read_dataset
 from ulna.leaks import DUPLICATE, Leaks, group, unite
-from ulna.pictures.samples import Sample, samples_picture, spread
 from ulna.preset import settings
 from ulna.run import WORDS
 
@@ -44,7 +44,7 @@ class Check:
     """
 
     dataset: Dataset
-    understood: Classes | None
+    inferred: Classes | None
     problems: tuple[Problem, ...]
     facts: dict[str, str]
     share: tuple[float, ...]
@@ -60,17 +60,17 @@ class Check:
     @property
     def classes(self) -> Classes:
         """What the values of the masks mean. Raises UlnaError where that could not be found out."""
-        if self.understood is None:
+        if self.inferred is None:
             raise UlnaError("the masks were not understood", hint=self.problems[0].what if self.problems else "")
-        return self.understood
+        return self.inferred
 
     @property
     def _pictured(self) -> bool:
-        return self.understood is not None and bool(self.samples)
+        return self.inferred is not None and bool(self.samples)
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as JSON has it; what `check.json` holds."""
-        told = self.understood
+        told = self.inferred
         classes = (
             {
                 "sentence": told.sentence,
@@ -92,19 +92,19 @@ class Check:
         }
 
     def save(self, folder: Path) -> Check:
-        """Write `check.json` and the picture `samples.png` into `folder`, each whole or not at all.
+        """Write `check.json` and the picture `samples.png` into `folder`, each atomically.
 
         Returns the record that says where.
         """
-        with appears_whole(folder / "check.json") as beside:
+        with atomic_write(folder / "check.json") as beside:
             # A file name that is no proper UTF-8 is written as JSON's own escapes.
             words = json.dumps(self.as_dict(), indent=1, ensure_ascii=False)
             beside.write_text(words, "utf-8", "backslashreplace")
-        if self.understood is not None and self._pictured:
+        if self.inferred is not None and self._pictured:
             chosen = [case for case in self.dataset.cases if case.name in self.samples]
             chosen.sort(key=lambda case: self.samples.index(case.name))
-            shown = [_sample(case, self.understood) for case in chosen]
-            samples_picture(folder / "samples.png", shown, self.understood.names)
+            shown = [_sample(case, self.inferred) for case in chosen]
+            samples_picture(folder / "samples.png", shown, self.inferred.names)
         return replace(self, folder=folder)
 
     def __rich__(self) -> Group:
@@ -114,7 +114,7 @@ class Check:
         table.add_column()
         for name, fact in self.facts.items():
             table.add_row(name, escape(fact))
-        sentences = [self.dataset.sentence] + ([self.understood.sentence] if self.understood else [])
+        sentences = [self.dataset.sentence] + ([self.inferred.sentence] if self.inferred else [])
         lines: list[Any] = [escape(_ended(sentence)) for sentence in sentences if sentence]
         lines += [table, ""]
         if not self.problems:
@@ -147,7 +147,7 @@ def check(
     Every file is read once. Cases that cannot be read, or whose mask has another size, are fatal; all are named.
     `cases` picks from the data (names, or a text file with one a line). With `out`, `check.json` and
     `samples.png` are written there. `config` (a YAML file, or a `Config`) and `changes` (dotted keys) can say what
-    the values of masks mean: `data.values`. Raises UlnaError where no data set is recognised, and where `out` is
+    the values of masks mean: `data.values`. Raises UlnaError where no data set is recognized, and where `out` is
     a run; what is wrong within a data set is told in the record.
     """
     wanted = settings(config=config, changes=changes)
@@ -157,62 +157,69 @@ def check(
     found = read_dataset(data)
     if cases is not None:
         found = select(found, case_names(cases))
-    looks: list[Look] = []
+    inspections: list[Inspection] = []
     failed: list[Failure] = []
-    masks = _masks(found.cases, looks, failed, progress)
+    masks = _masks(found.cases, inspections, failed, progress)
     problems = list(found.problems)
     classes = None
     try:
         objects = bool(found.cases) and all(case.objects for case in found.cases)
-        classes = understand(masks, wanted.data, objects=objects)
+        classes = infer(masks, wanted.data, objects=objects)
     except UlnaError as error:
         problems.append(Problem(error.what, (error.hint,) if error.hint else (), "fatal"))
     for _ in masks:  # what understanding did not need to see is checked too
         continue
-    if not looks:  # then it is no wonder that nothing was understood
+    if not inspections:  # then it is no wonder that nothing was understood
         problems = list(found.problems)
-    share, strange = _shares(looks, classes)
-    leaks = group([look.print for look in looks], [look.case.name for look in looks])
-    groups = unite([look.case.group or look.case.name for look in looks], leaks)
-    usable = tuple(replace(look.case, group=name) for look, name in zip(looks, groups, strict=True))
+    share, strange = _shares(inspections, classes)
+    leaks = group([look.print for look in inspections], [look.case.name for look in inspections])
+    groups = unite([look.case.group or look.case.name for look in inspections], leaks)
+    usable = tuple(replace(look.case, group=name) for look, name in zip(inspections, groups, strict=True))
     alone = wanted.data.validation == 0
-    problems += [*looking.fatal(looks, alone=alone), *looking.failures(failed), *strange, *looking.oddities(looks)]
-    problems += [*_leak_problems(looks, usable, leaks), *looking.notes(looks)]
+    problems += [
+        *inspection.fatal(inspections, alone=alone),
+        *inspection.failures(failed),
+        *strange,
+        *inspection.warnings(inspections),
+    ]
+    problems += [*_leak_problems(inspections, usable, leaks), *inspection.notes(inspections)]
     problems.sort(key=lambda problem: WEIGHTS.index(problem.severity))
     total = share.sum(axis=0) / max(share.sum(), 1) if len(share) else np.zeros(0)
     result = Check(
         replace(found, cases=usable, problems=tuple(problems)),
         classes,
         tuple(problems),
-        _facts(looks, usable, classes, total),
+        _facts(inspections, usable, classes, total),
         tuple(float(part) for part in total),
         leaks,
-        _chosen(looks, share),
+        _chosen(inspections, share),
     )
     return result if out is None else result.save(Path(out))
 
 
-def _masks(cases: Sequence[Case], looks: list[Look], failed: list[Failure], progress: Progress) -> Iterator[Array]:
+def _masks(
+    cases: Sequence[Case], inspections: list[Inspection], failed: list[Failure], progress: Progress
+) -> Iterator[Array]:
     """Read all cases, remember what was seen, and pass the masks on."""
-    seen = look_at(cases)
+    seen = inspect(cases)
     for _ in progress(cases, "Checking"):
         one = next(seen)
         if isinstance(one, Failure):
             failed.append(one)
         else:
-            looks.append(one[0])
+            inspections.append(one[0])
             yield one[1]
 
 
-def _shares(looks: Sequence[Look], classes: Classes | None) -> tuple[Array, list[Problem]]:
+def _shares(inspections: Sequence[Inspection], classes: Classes | None) -> tuple[Array, list[Problem]]:
     """Pixels of each class in each case, (cases, classes), and the problems of masks that show it."""
-    if classes is None or not looks:
+    if classes is None or not inspections:
         return np.zeros((0, 0)), []
-    pixels = np.zeros((len(looks), len(classes.names)))
+    pixels = np.zeros((len(inspections), len(classes.names)))
     strange: list[tuple[str, UlnaError]] = []
-    for row, look in zip(pixels, looks, strict=True):
+    for row, look in zip(pixels, inspections, strict=True):
         try:
-            indices = classes.apply(look.values)
+            indices = classes.to_indices(look.values)
         except UlnaError as error:
             strange.append((look.case.name, error))
             continue
@@ -224,21 +231,21 @@ def _shares(looks: Sequence[Look], classes: Classes | None) -> tuple[Array, list
     names = {name for name, _ in strange}
     empty = [
         look.case.name
-        for row, look in zip(pixels, looks, strict=True)
+        for row, look in zip(pixels, inspections, strict=True)
         if not row[1:].any() and look.case.name not in names
     ]
     if empty:
-        what = f"{len(empty)} of {len(looks)} masks are empty: nothing but background"
-        found.append(Problem(what, tuple(empty), "warning" if 2 * len(empty) > len(looks) else "note"))
+        what = f"{len(empty)} of {len(inspections)} masks are empty: nothing but background"
+        found.append(Problem(what, tuple(empty), "warning" if 2 * len(empty) > len(inspections) else "note"))
     return pixels, found
 
 
-def _leak_problems(looks: Sequence[Look], usable: Sequence[Case], leaks: Leaks) -> list[Problem]:
+def _leak_problems(inspections: Sequence[Inspection], usable: Sequence[Case], leaks: Leaks) -> list[Problem]:
     found = []
     unlike = [
         f"{leaks.names[pair.first]} = {leaks.names[pair.second]}"
         for pair in leaks.pairs
-        if pair.kind == DUPLICATE and looks[pair.first].truth != looks[pair.second].truth
+        if pair.kind == DUPLICATE and inspections[pair.first].truth != inspections[pair.second].truth
     ]
     if unlike:
         found.append(Problem(f"equal images have different masks: {numbered(len(unlike), 'pair')}", tuple(unlike)))
@@ -248,36 +255,38 @@ def _leak_problems(looks: Sequence[Look], usable: Sequence[Case], leaks: Leaks) 
         groups = numbered(len(leaks.joined), "group")
         told = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
         what = (
-            f"{cases} cases leak into each other and were joined to {groups}, each of which stays on one "
-            f"side of every split ({told})"
+            f"{cases} cases are near-duplicates or overlapping tiles (data leakage) and were joined to {groups}, "
+            f"each of which stays on one side of every split ({told})"
         )
         where = tuple(" = ".join(leaks.names[member] for member in members) for members in leaks.joined)
         found.append(Problem(what, where, "note"))
     if len(usable) > 1 and len({case.group for case in usable}) == 1:
         what = (
-            "all cases belong to one group, so validation by group is not possible: cases will be kept out "
-            "in blocks of neighbours, and such scores flatter"
+            "all cases belong to one group, so validation by group is not possible: cases will be held out "
+            "in blocks of neighbors, and such scores are optimistically biased"
         )
         found.append(Problem(what, (usable[0].group,)))
     return found
 
 
-def _facts(looks: Sequence[Look], cases: Sequence[Case], classes: Classes | None, share: Array) -> dict[str, str]:
+def _facts(
+    inspections: Sequence[Inspection], cases: Sequence[Case], classes: Classes | None, share: Array
+) -> dict[str, str]:
     """The table of what was found, in words."""
-    if not looks:
+    if not inspections:
         return {"images": "0 with a mask that can be used"}
-    shapes = sorted({look.shape for look in looks}, key=lambda shape: (np.prod(shape), shape))
+    shapes = sorted({look.shape for look in inspections}, key=lambda shape: (np.prod(shape), shape))
     facts = {
-        "images": f"{len(looks)} with masks, in {numbered(len({case.group for case in cases}), 'group')}",
+        "images": f"{len(inspections)} with masks, in {numbered(len({case.group for case in cases}), 'group')}",
         "size": " to ".join(" × ".join(str(n) for n in shape) for shape in dict.fromkeys((shapes[0], shapes[-1]))),
-        "channels": _counted([look.channels for look in looks]),
-        "values": _counted([look.dtype for look in looks]),
+        "channels": _counted([look.channels for look in inspections]),
+        "values": _counted([look.dtype for look in inspections]),
     }
     if classes:
         facts["share of pixels"] = ", ".join(
             f"{name} {part:.1%}" for name, part in zip(classes.names, share, strict=True)
         )
-    numbers = [look.objects for look in looks if look.objects]
+    numbers = [look.objects for look in inspections if look.objects]
     if numbers:
         facts["objects"] = f"{sum(numbers):,} in all, {min(numbers)} to {max(numbers)} an image"
     return facts
@@ -290,20 +299,20 @@ def _counted(values: Sequence[int | str]) -> str:
     return ", ".join(f"{value} ({count} images)" for value, count in counts)
 
 
-def _chosen(looks: Sequence[Look], share: Array) -> tuple[str, ...]:
+def _chosen(inspections: Sequence[Inspection], share: Array) -> tuple[str, ...]:
     """The names of cases that stand for all; those with something in their masks, where there are enough."""
     filled = [index for index, row in enumerate(share) if row[1:].any()]
     known = filled or [index for index, row in enumerate(share) if row.any()]
     if not known:
         return ()
-    features = np.array([looks[index].appearance for index in known])
-    return tuple(looks[known[index]].case.name for index in spread(features, SAMPLES))
+    features = np.array([inspections[index].intensity_statistics for index in known])
+    return tuple(inspections[known[index]].case.name for index in spread(features, SAMPLES))
 
 
 def _sample(case: Case, classes: Classes) -> Sample:
     truth = load_truth(case).array
     objects = truth if classes.kind == "instances" else None
-    return Sample(case.name, load_image(case).array, classes.apply(truth), objects)
+    return Sample(case.name, load_image(case).array, classes.to_indices(truth), objects)
 
 
 def _shortened(where: Sequence[str]) -> str:

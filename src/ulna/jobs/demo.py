@@ -32,7 +32,7 @@ class Demo:
         """The scores, where to look, and what to type next."""
         folder = escape(str(self.folder))
         return Group(
-            "[bold]Scores on images that were kept out of the training:[/]",
+            "[bold]Scores on images that were held out of the training:[/]",
             self.scores,
             "",
             "[bold]Where to look[/]",

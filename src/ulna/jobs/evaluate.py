@@ -13,22 +13,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from ulna import run as runs
-from ulna.classes import Classes
 from ulna.config import Config
 from ulna.dataset import Case, Dataset, Progress, case_names, load_image, load_truth, plain_name, quiet, select
 from ulna.errors import UlnaError
+from ulna.figures.results import Row, results_picture
 from ulna.formats import pages, read
 from ulna.formats.archive import is_archive
 from ulna.image import Array, Image, Source
-from ulna.jobs.meaning import Arrays, indices, of_truth, own_values, understand_truth
+from ulna.jobs.label_mapping import Arrays, indices, infer_truth, of_truth, own_values
+from ulna.labels.classes import Classes
 from ulna.layouts import find_images, read_dataset
 from ulna.layouts.listing import list_place
 from ulna.leaks import find_groups, unite
-from ulna.pictures.results import Row, results_picture
+from ulna.metrics import SCORES, Scored, Summary, confusion, locate, summarize
+from ulna.metrics.files import atomic_directory, check_free, write_scores
+from ulna.metrics.matching import match
 from ulna.preset import settings
-from ulna.scores import SCORES, Scored, Summary, confusion, locate, summarise
-from ulna.scores.files import check_free, whole_folder, write_scores
-from ulna.scores.matching import match
 
 #: The files that an evaluation writes, all of them into one folder.
 FILES = ("scores.csv", "metrics.json", "cases.png")
@@ -125,7 +125,7 @@ def evaluate(
     whole = data if isinstance(data, Dataset) else _read(data, bare=model is None)
     dataset, notes = _with_truth(whole, cases, place=data, progress=progress)
     told = classes or (model.classes if model else None)
-    known = told or understand_truth(whole.cases, meant, chosen=dataset.cases)
+    known = told or infer_truth(whole.cases, meant, chosen=dataset.cases)
     truth = of_truth(dataset.cases, known, meant) if told and not isinstance(data, Dataset) else known
     notes = (*notes, *_seen(masks_or_run, dataset.cases), known.sentence)
     notes = notes if truth == known else (*notes, f"Of the true masks: {truth.sentence}")
@@ -137,8 +137,8 @@ def evaluate(
         maker = _filed(masks, written)
         notes = notes if written == known else (*notes, f"Of the predicted masks: {written.sentence}")
     scored = _score(dataset.cases, maker, truth, progress=progress)
-    result = Evaluation(scored, summarise(scored, seed=seed), tuple(known.names), notes, folder)
-    with whole_folder(folder, FILES) as beside:
+    result = Evaluation(scored, summarize(scored, seed=seed), tuple(known.names), notes, folder)
+    with atomic_directory(folder, FILES) as beside:
         write_scores(beside / FILES[0], scored)
         words = json.dumps(result.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
         (beside / FILES[1]).write_text(words + "\n", "utf-8", "backslashreplace")
@@ -192,7 +192,7 @@ def _seen(run: str | Path | Predictor, cases: Sequence[Case]) -> tuple[str, ...]
         return ()
     return (
         f"{known} of these {len(cases)} images have names of images that the run learned from: if they are the "
-        "same, the scores flatter. Name others with --cases.",
+        "same, the scores are optimistically biased. Name others with --cases.",
     )
 
 
@@ -221,7 +221,7 @@ def _with_truth(
 
 
 def _read(place: str | Path, *, bare: bool) -> Dataset:
-    """A data set of any layout; where none is recognised, and `bare`, a place that holds true masks alone."""
+    """A data set of any layout; where none is recognized, and `bare`, a place that holds true masks alone."""
     try:
         return read_dataset(place)
     except UlnaError:
@@ -252,7 +252,7 @@ def _predicted(model: Predictor, classes: Classes) -> Maker:
 
     def make(case: Case) -> Array:
         mask = model.predict(load_image(case, channels=model.channels))
-        return mask.array if mask.classes else classes.apply(mask.array)
+        return mask.array if mask.classes else classes.to_indices(mask.array)
 
     return make
 
@@ -333,7 +333,7 @@ def _telling(scored: Sequence[Scored]) -> list[tuple[str, Scored]]:
 
 def _titled(case: Scored) -> str:
     """Name and Dice of a case, and what is special about it."""
-    odd = [overlap.state for overlap in case.overlaps if overlap.state in ("false alarm", "missed")]
+    odd = [overlap.state for overlap in case.overlaps if overlap.state in ("false positive", "missed")]
     return f"{case.name} — Dice {case.dice:.3f}" + (f" ({', '.join(dict.fromkeys(odd))})" if odd else "")
 
 

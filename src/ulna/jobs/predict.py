@@ -13,13 +13,13 @@ from rich.markup import escape
 from ulna.console import track
 from ulna.dataset import Case, Dataset, Progress, case_names, load_image, quiet, select
 from ulna.errors import UlnaError, WriteError
+from ulna.figures.common import overlay as overlaid
+from ulna.figures.common import to_rgb
 from ulna.formats import mask_suffix, write, write_pages
-from ulna.formats.whole import cannot_write
+from ulna.formats.atomic import cannot_write
 from ulna.image import Image
 from ulna.layouts import Place, find_cases
 from ulna.model import Model, load
-from ulna.pictures.common import overlay as overlaid
-from ulna.pictures.common import to_rgb
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _jobs(images: Place, cases: str | Path | Sequence[str] | None, model: Model)
     """A job for each file, with all of its pages; or for each of the cases that are named."""
     found = find_cases(images, channels=model.channels)
     # values beyond 16 bits, or below 0, are no pixels of a PNG
-    wide = model.classes.back(np.zeros((1, 1, 1), np.uint8)).dtype.itemsize > 2
+    wide = model.classes.to_values(np.zeros((1, 1, 1), np.uint8)).dtype.itemsize > 2
 
     def job(name: str, pages: Sequence[Case]) -> _Job:
         return _Job(name, tuple(pages), ".tif" if wide else mask_suffix(pages[0].images[0]))
@@ -157,14 +157,14 @@ def _predict(model: Model, job: _Job, folder: Path, *, probabilities: bool, over
     for page in job.pages:
         image, name = load_image(page, channels=model.channels), page.name
         if probabilities:
-            mask, chances = model.mask_and_probabilities(image, progress=progress)
-            write(folder / "probabilities" / f"{name}.tif", chances)
+            mask, per_class = model.mask_and_probabilities(image, progress=progress)
+            write(folder / "probabilities" / f"{name}.tif", per_class)
         else:
             mask = model.predict(image, progress=progress)
         if overlay:
             picture = overlaid(to_rgb(image.array), mask.array[0])
             write(folder / "overlays" / f"{name}.png", Image(np.moveaxis(picture, -1, 0)))
-        masks.append(mask.with_array(model.classes.back(mask.array)))
+        masks.append(mask.with_array(model.classes.to_values(mask.array)))
     if len(masks) == 1:
         write(target, masks[0])
     else:

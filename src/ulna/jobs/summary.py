@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from ulna import modelfile
 from ulna.errors import UlnaError
-from ulna.network import build, geometry
+from ulna.networks import build, geometry
 from ulna.preset import load_preset, preset_names
 from ulna.tasks import build as build_task
 

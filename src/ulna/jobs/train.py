@@ -15,27 +15,27 @@ import torch
 from rich.console import Group
 from rich.markup import escape
 
-from ulna import modelfile, network
+from ulna import modelfile, networks
 from ulna import run as runs
-from ulna.cache import Cache
-from ulna.cache import build as build_cache
-from ulna.classes import Classes
 from ulna.config import Config, DataConfig, dotted
 from ulna.console import clock, say, screen, track
 from ulna.dataset import Case, Dataset, select, split_by_group
 from ulna.errors import UlnaError
-from ulna.intensity import common_channels
+from ulna.figures.curves import curves_picture
 from ulna.jobs.check import Check, check
 from ulna.jobs.evaluate import Evaluation, evaluate
-from ulna.jobs.looking import numbered
-from ulna.learning.fit import fit, picture_of_augmentation
+from ulna.jobs.inspection import numbered
+from ulna.labels.classes import Classes
 from ulna.model import Model, device, load
 from ulna.modelfile import Saved
-from ulna.pictures.curves import curves_picture
-from ulna.plan import Facts, plan
+from ulna.normalization import common_channels
+from ulna.planning import Fingerprint, plan
 from ulna.preset import DEFAULT, load_preset, settings
 from ulna.report import write_report
+from ulna.store import Store
+from ulna.store import build as build_store
 from ulna.tasks import build as build_task
+from ulna.training.fit import fit, picture_of_augmentation
 
 OPTIONS = {"training.minutes": "--minutes", "training.epochs": "--epochs", "training.seed": "--seed"}
 """Settings that have an option of their own."""
@@ -43,7 +43,7 @@ OPTIONS = {"training.minutes": "--minutes", "training.epochs": "--epochs", "trai
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gave: its folder, the model, the scores on the cases kept out, and how long it took."""
+    """What a training gave: its folder, the model, the scores on the cases held out, and how long it took."""
 
     run: Path
     model: Model
@@ -53,7 +53,7 @@ class Trained:
 
     def __rich__(self) -> Group:
         """The scores, and where to look."""
-        lines: list[Any] = [self.scores] if self.scores else ["No case was kept out, so there are no scores."]
+        lines: list[Any] = [self.scores] if self.scores else ["No case was held out, so there are no scores."]
         lines.append(f"Trained in {clock(self.seconds)}: {escape(str(self.run / modelfile.NAME))}")
         link = self.report.resolve().as_uri()
         lines.append(f"Report: [link={link}]{link}[/link]")
@@ -97,12 +97,12 @@ def train(
             say(f"{escape(str(run))} had not got as far as its plan: it begins anew, with what this command says.")
         checked = _checked(data, wanted, run, cases=cases)
         parts = _parts(run, checked.dataset, wanted, going_on=going_on)
-        caches = _caches(run, parts, _as_asked(run, wanted.data) if going_on else wanted.data, checked.classes)
+        stores = _stores(run, parts, _as_asked(run, wanted.data) if going_on else wanted.data, checked.classes)
         if going_on:
-            _check_same(run, caches[0], data)
+            _check_same(run, stores[0], data)
         else:
             repeat = command or _command(data, run, cases, wanted)
-            wanted = _begin(run, wanted, parts, caches[0], checked, command=repeat)
+            wanted = _begin(run, wanted, parts, stores[0], checked, command=repeat)
         for sentence in runs.words(run)["plan"]:
             say(escape(sentence))
 
@@ -111,7 +111,7 @@ def train(
             model = load(run)
         else:
             deadline = _deadline(wanted, began - used)
-            model = _trained(run, wanted, caches, checked.classes, deadline=deadline, resume=going_on)
+            model = _trained(run, wanted, stores, checked.classes, deadline=deadline, resume=going_on)
         scores = _scores(run, model, parts[1], checked)
         if scores:
             model = Model(replace(model.saved, scores=scores.summary.as_json()))
@@ -120,7 +120,7 @@ def train(
         seconds = used + time.time() - began
         runs.note(run, seconds=round(seconds, 1))
         report = write_report(run)
-        _close(caches)
+        _close(stores)
         shutil.rmtree(run / "cache", ignore_errors=True)
         runs.note(run, state=runs.FINISHED)
     return Trained(run, model, scores, seconds, report)
@@ -155,9 +155,9 @@ def _checked(data: str | Path, config: Config, run: Path, *, cases: str | Path |
     return checked
 
 
-def _check_same(run: Path, cache: Cache, data: str | Path) -> None:
+def _check_same(run: Path, store: Store, data: str | Path) -> None:
     """A run that goes on must go on with the images that it began with."""
-    if cache.digest != runs.words(run).get("data_hash"):
+    if store.digest != runs.words(run).get("data_hash"):
         raise UlnaError(f"these are not the images that {run} began with", where=data, hint="Name another --out.")
 
 
@@ -165,7 +165,7 @@ Parts = tuple[tuple[Case, ...], tuple[Case, ...]]
 
 
 def _parts(run: Path, dataset: Dataset, config: Config, *, going_on: bool) -> Parts:
-    """Cases for training, and those kept out for validation: by group, or the last of a single stack."""
+    """Cases for training, and those held out for validation: by group, or the last of a single stack."""
     if going_on:
         train, validation = (select(dataset, listed).cases if listed else () for listed in runs.names(run))
         return train, validation
@@ -177,51 +177,51 @@ def _parts(run: Path, dataset: Dataset, config: Config, *, going_on: bool) -> Pa
     kept = max(1, round(len(cases) * share))
     if kept >= len(cases):
         return cases, ()
-    say("All cases are of one group: its last ones are kept out, and what they say flatters.")
+    say("All cases are of one group: its last ones are held out, and what they say are optimistically biased.")
     return cases[:-kept], cases[-kept:]
 
 
 def _as_asked(run: Path, data: DataConfig) -> DataConfig:
-    """With the channels that were asked for when the run began, so that its cache is found again."""
+    """With the channels that were asked for when the run began, so that its store is found again."""
     asked = runs.words(run).get("asked", {}).get("data", {})
     return data.model_copy(update={"channels": asked.get("channels", 0)})
 
 
-def _caches(run: Path, parts: Parts, data: DataConfig, classes: Classes) -> tuple[Cache, Cache | None]:
-    """Decode once what is learned from and what is kept out; both with the channels that suit all images."""
+def _stores(run: Path, parts: Parts, data: DataConfig, classes: Classes) -> tuple[Store, Store | None]:
+    """Decode once what is learned from and what is held out; both with the channels that suit all images."""
     if not parts[0]:
         raise UlnaError("no case is left to train on", where=run)
 
-    def cached(data: DataConfig) -> list[Cache]:
+    def cached(data: DataConfig) -> list[Store]:
         folders = (run / "cache" / "train", run / "cache" / "validation")
         pairs = zip(folders, parts, strict=True)
-        return [build_cache(to, part, config=data, classes=classes, progress=track) for to, part in pairs if part]
+        return [build_store(to, part, config=data, classes=classes, progress=track) for to, part in pairs if part]
 
-    caches = cached(data)
-    channels = common_channels(shape[0] for cache in caches for shape in cache.shapes)
-    if any(cache.shapes[0][0] != channels for cache in caches):
-        _close(caches)
-        caches = cached(data.model_copy(update={"channels": channels}))
-    return caches[0], caches[1] if len(caches) > 1 else None
-
-
-def _close(caches: Sequence[Cache | None]) -> None:
-    """Let go of the files of caches: Windows deletes none that is mapped."""
-    for cache in caches:
-        if cache:
-            cache.close()
+    stores = cached(data)
+    channels = common_channels(shape[0] for store in stores for shape in store.shapes)
+    if any(store.shapes[0][0] != channels for store in stores):
+        _close(stores)
+        stores = cached(data.model_copy(update={"channels": channels}))
+    return stores[0], stores[1] if len(stores) > 1 else None
 
 
-def _begin(run: Path, config: Config, parts: Parts, cache: Cache, checked: Check, *, command: str) -> Config:
+def _close(stores: Sequence[Store | None]) -> None:
+    """Let go of the files of stores: Windows deletes none that is mapped."""
+    for store in stores:
+        if store:
+            store.close()
+
+
+def _begin(run: Path, config: Config, parts: Parts, store: Store, checked: Check, *, command: str) -> Config:
     """Plan, and write the plan into the run."""
-    planned = plan(config, Facts.of(cache, checked.classes.names), device=device())
+    planned = plan(config, Fingerprint.of(store, checked.classes.names), device=device())
     runs.begin(
         run,
         planned.config,
         cases=parts,
         command=command,
         seed=planned.config.training.seed,
-        data_hash=cache.digest,
+        data_hash=store.digest,
         weights="of the best epoch" if planned.config.training.chooses and parts[1] else "last",
         asked=config.model_dump(mode="json"),
         plan=[*planned.sentences, _split_sentence(parts, chooses=planned.config.training.chooses)],
@@ -234,37 +234,37 @@ def _split_sentence(parts: Parts, *, chooses: bool) -> str:
         f"{numbered(len(part), 'case')} in {numbered(len({case.group for case in part}), 'group')}" for part in parts
     ]
     if not parts[1]:
-        return f"It learns from {sides[0]}; none are kept out for validation, and the weights at the end are kept."
+        return f"It learns from {sides[0]}; none are held out for validation, and the weights at the end are kept."
     kept = "those that are best on these" if chooses else "those at the end"
-    return f"It learns from {sides[0]}; kept out for validation: {sides[1]}. Of all weights {kept} are kept."
+    return f"It learns from {sides[0]}; held out for validation: {sides[1]}. Of all weights {kept} are kept."
 
 
 def _trained(
     run: Path,
     config: Config,
-    caches: tuple[Cache, Cache | None],
+    stores: tuple[Store, Store | None],
     classes: Classes,
     *,
     deadline: float | None,
     resume: bool,
 ) -> Model:
     """Train, and write the model into the run."""
-    saved = _new(config, classes, caches[0])
+    saved = _new(config, classes, stores[0])
     task = build_task(config.task, classes.names)
     if config.augmentation and not (run / "augmented.png").exists():
-        picture_of_augmentation(run / "augmented.png", config, caches[0])
-    fit(saved.network, task, config, caches=caches, run=run, deadline=deadline, resume=resume)
+        picture_of_augmentation(run / "augmented.png", config, stores[0])
+    fit(saved.network, task, config, stores=stores, run=run, deadline=deadline, resume=resume)
     modelfile.save(run / modelfile.NAME, saved)
     runs.note(run, state=runs.TRAINED)
     return Model(saved)
 
 
-def _new(config: Config, classes: Classes, cache: Cache) -> Saved:
+def _new(config: Config, classes: Classes, store: Store) -> Saved:
     """A network with fresh weights, drawn from the seed, on the machine's best device."""
     torch.manual_seed(config.training.seed)
     outputs = build_task(config.task, classes.names).outputs
-    fresh = network.build(config.network, config.data.channels, outputs).to(device())
-    return Saved(fresh, config, classes, outputs, cache.digest, runs.versions())
+    fresh = networks.build(config.network, config.data.channels, outputs).to(device())
+    return Saved(fresh, config, classes, outputs, store.digest, runs.versions())
 
 
 def _deadline(config: Config, began: float) -> float | None:

@@ -13,14 +13,14 @@ from ulna.dataset import Case, Dataset, Problem
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import is_archive
 from ulna.image import Source
-from ulna.layouts import beside, bowl, content, pairs, siblings
+from ulna.layouts import by_content, dsb2018, pairs, sibling_folders, suffix_pairs
+from ulna.layouts.build import CaseDraft, make_cases, name_key
 from ulna.layouts.listing import Entry, Listing, is_junk, list_place, natural
-from ulna.layouts.making import Draft, make_cases, name_key
 from ulna.layouts.matching import by_modality, words
 
 __all__ = ["LAYOUTS", "find_cases", "find_images", "read_dataset"]
 
-LOOKED_AT = 7
+MAX_INSPECTED = 7
 STACKS = "multi-page TIFF stacks, as any of these:  train-volume.tif  train-labels.tif"
 
 
@@ -29,17 +29,17 @@ class Layout:
     """One way to lay out a data set: an example, and what tells it and reads it."""
 
     example: str
-    recognises: Callable[[Listing], str | None]
+    recognizes: Callable[[Listing], str | None]
     cases: Callable[[Listing], Dataset]
 
 
-# The first that recognises a place reads it: from the most particular to the most general.
+# The first that recognizes a place reads it: from the most particular to the most general.
 LAYOUTS: tuple[Layout, ...] = (
-    Layout(bowl.EXAMPLE, bowl.recognises, bowl.cases),
-    Layout(pairs.EXAMPLE, pairs.recognises, pairs.cases),
-    Layout(beside.EXAMPLE, beside.recognises, beside.cases),
-    Layout(content.EXAMPLE, content.recognises, content.cases),
-    Layout(siblings.EXAMPLE, siblings.recognises, siblings.cases),
+    Layout(dsb2018.EXAMPLE, dsb2018.recognizes, dsb2018.cases),
+    Layout(pairs.EXAMPLE, pairs.recognizes, pairs.cases),
+    Layout(suffix_pairs.EXAMPLE, suffix_pairs.recognizes, suffix_pairs.cases),
+    Layout(by_content.EXAMPLE, by_content.recognizes, by_content.cases),
+    Layout(sibling_folders.EXAMPLE, sibling_folders.recognizes, sibling_folders.cases),
 )
 
 
@@ -109,17 +109,17 @@ def find_images(place: str | Path) -> tuple[Source, ...]:
     return tuple(source for case in find_cases(place) for source in case.images)
 
 
-def _drafts(entries: Sequence[Entry], channels: int) -> list[Draft]:
+def _drafts(entries: Sequence[Entry], channels: int) -> list[CaseDraft]:
     """A draft an image; modalities are joined where that makes images of so many channels, and only then.
 
     Frames of a film may be numbered in the same way: a few files are read to tell.
     """
     joined = by_modality(entries)
     several = [files for files in joined if 1 < len(files) <= channels]
-    if not any(_makes(files, channels) for files in several[:LOOKED_AT]):
-        return [Draft((entry,)) for entry in entries]
+    if not any(_makes(files, channels) for files in several[:MAX_INSPECTED]):
+        return [CaseDraft((entry,)) for entry in entries]
     return [
-        Draft(images)
+        CaseDraft(images)
         for files in joined
         for images in ([files] if len(files) <= channels else [(entry,) for entry in files])
     ]
@@ -136,9 +136,9 @@ def _makes(files: Sequence[Entry], channels: int) -> bool:
 
 
 def _understood(listing: Listing, *, depth: int) -> Dataset | None:
-    """The data set of a listing, or of an archive within it; None if no layout recognises any."""
+    """The data set of a listing, or of an archive within it; None if no layout recognizes any."""
     for layout in LAYOUTS:
-        if layout.recognises(listing):
+        if layout.recognizes(listing):
             return _with_notes(_with_others(_paged(layout.cases(listing)), listing), listing)
     if not depth:
         return None
@@ -162,7 +162,7 @@ def _with_others(found: Dataset, listing: Listing) -> Dataset:
     names = {name_key(case.name) for case in found.cases}
     passed = [e for e in listing.images if e.source not in used and not told & {e.path, str(e.source)}]
     short = {entry: "/".join((*entry.folders, entry.stem)) for entry in passed}
-    drafts = [Draft((e,), name=short[e] if name_key(short[e]) not in names else e.path) for e in passed]
+    drafts = [CaseDraft((e,), name=short[e] if name_key(short[e]) not in names else e.path) for e in passed]
     cases, _ = make_cases(drafts)
     return replace(found, cases=(*found.cases, *cases))
 
@@ -220,14 +220,14 @@ def _glob(pattern: str) -> list[Entry]:
     entries = [
         Entry(path.relative_to(place).parts[:-1], Source(path))
         for path in place.glob("/".join(parts[first:]))
-        if not is_junk(path.relative_to(place).parts) and formats.recognises(Source(path)) and path.is_file()
+        if not is_junk(path.relative_to(place).parts) and formats.recognizes(Source(path)) and path.is_file()
     ]
     return sorted(entries, key=lambda entry: natural(entry.path))
 
 
 def _single(path: Path) -> Entry:
     source = Source(path)
-    if not formats.recognises(source):
+    if not formats.recognizes(source):
         raise UlnaError("is no image of a kind that is known here", where=path, hint=_suffixes())
     return Entry((), source)
 
@@ -256,7 +256,7 @@ def _suffixes() -> str:
 def _unknown(path: Path) -> UlnaError:
     examples = "\n".join(f"  - {example}" for example in (*(layout.example for layout in LAYOUTS), STACKS))
     return UlnaError(
-        "no images with masks were recognised here",
+        "no images with masks were recognized here",
         where=path,
         hint=f"Known ways to lay out a data set (a folder, or a zip of it):\n{examples}\n{_suffixes()}",
     )

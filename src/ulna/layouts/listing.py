@@ -57,7 +57,7 @@ def list_place(place: Source) -> Listing:
     found = _in_archive(place) if place.inside or not place.path.is_dir() else _in_folder(place.path)
     found = [(folders, source) for folders, source in found if not is_junk((*folders, source.name))]
     found.sort(key=lambda pair: (natural("/".join(pair[0])), natural(pair[1].name)))
-    images = tuple(Entry(folders, source) for folders, source in found if formats.recognises(source))
+    images = tuple(Entry(folders, source) for folders, source in found if formats.recognizes(source))
     return Listing(place, images, tuple(source for _, source in found if is_archive(source)))
 
 

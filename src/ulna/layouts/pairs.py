@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ulna.dataset import Dataset, Problem
+from ulna.layouts.build import drafts, left_over, make_cases
 from ulna.layouts.listing import Entry, Listing, natural
-from ulna.layouts.making import drafts, left_over, make_cases
 from ulna.layouts.matching import EITHER_WORD, FOLDER_ROLES, PART, Pairing, folder_role, pair, words
 
 EXAMPLE = "a folder of images and one of masks:  images/a.png  masks/a.png  (or masks/a_mask.png)"
-FEW_NAMES = 3
+MAX_NAMES = 3
 
 
-def recognises(listing: Listing) -> str | None:
+def recognizes(listing: Listing) -> str | None:
     """A sentence if folders are named after images and masks and at least one image finds its mask."""
     return sentence(_pairing(listing))
 
@@ -102,8 +102,8 @@ def _left_over(pairing: Pairing) -> tuple[Problem, ...]:
 def _listed(names: Iterable[str]) -> str:
     """Names in quotes, in natural order, the first few of them."""
     found = sorted(set(names), key=natural)
-    more = f" and {len(found) - FEW_NAMES} more" if len(found) > FEW_NAMES else ""
-    return ", ".join(f"'{name}'" for name in found[:FEW_NAMES]) + more
+    more = f" and {len(found) - MAX_NAMES} more" if len(found) > MAX_NAMES else ""
+    return ", ".join(f"'{name}'" for name in found[:MAX_NAMES]) + more
 
 
 def _with_lone(pairing: Pairing, images: Sequence[Entry], masks: Sequence[Entry]) -> Pairing:

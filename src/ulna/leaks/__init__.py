@@ -1,7 +1,7 @@
 """Leaks: images that must stay together in every split, because one shows what the other does.
 
 Found are exact duplicates, near-duplicates (re-encoded, brighter, scaled, flipped, turned), and tiles of one
-picture, by facing borders that continue each other or by lines of pixels that overlapping tiles share.
+picture, by adjacent edges that continue each other or by lines of pixels that overlapping tiles share.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import numpy.typing as npt
 
 from ulna.errors import UlnaError
 from ulna.image import Array
-from ulna.leaks.borders import Face, faces, find_overlaps, find_seams, lines
 from ulna.leaks.duplicates import digest, equal_pixels, same_picture, thumbnail
+from ulna.leaks.edges import Edge, border_edges, find_overlaps, find_seams, lines
 
 Progress = Callable[[Sequence[Array], str], Iterable[Array]]
 
 DUPLICATE = "duplicate"
 NEAR_DUPLICATE = "near duplicate"
 OVERLAP = "overlapping tiles"
-FACING = "facing borders"
+ADJACENT = "adjacent edges"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images that leak into each other: their places in the sequence, how, and how clearly.
+    """Two images of which one shows what the other does: their places in the sequence, how, and how clearly.
 
     `strength` is the correlation of duplicates (1 for equal pixels), the number of shared lines of
-    overlapping tiles, and the clearness of facing borders (see `ulna.leaks.borders.Seam`).
+    overlapping tiles, and the clearness of adjacent edges (see `ulna.leaks.edges.Seam`).
     """
 
     first: int
@@ -65,7 +65,7 @@ class Fingerprint:
 
     digest: bytes
     thumbnail: npt.NDArray[np.float32]
-    faces: tuple[Face, ...]
+    edges: tuple[Edge, ...]
     lines: dict[bytes, None]
 
 
@@ -73,11 +73,11 @@ def fingerprint(array: Array) -> Fingerprint:
     """What is needed of an image (C, Y, X) or (C, Z, Y, X) of any dtype to compare it with others."""
     if array.ndim < 2 or not array.size:
         raise UlnaError(f"an image of the shape {array.shape} has nothing to compare")
-    return Fingerprint(digest(array), thumbnail(array), tuple(faces(array)), lines(array))
+    return Fingerprint(digest(array), thumbnail(array), tuple(border_edges(array)), lines(array))
 
 
 def find_groups(images: Sequence[Array], names: Sequence[str], *, progress: Progress | None = None) -> Leaks:
-    """Find the groups of images that leak into each other.
+    """Find the groups of images that are near-duplicates or overlapping tiles (data leakage).
 
     `images` are arrays (C, Y, X) or (C, Z, Y, X) of any sizes, dtypes and channels; each is read once, in
     order, so the sequence may load them lazily. `names` names them, one each. `progress` wraps the sequence
@@ -106,8 +106,8 @@ def group(prints: Sequence[Fingerprint], names: Sequence[str]) -> Leaks:
         for i, j, count in find_overlaps([prints[index].lines for index in chosen])
     ]
     seams = [
-        Pair(chosen[seam.first], chosen[seam.second], FACING, seam.strength)
-        for seam in find_seams([prints[index].faces for index in chosen])
+        Pair(chosen[seam.first], chosen[seam.second], ADJACENT, seam.strength)
+        for seam in find_seams([prints[index].edges for index in chosen])
     ]
     for pair in (*overlaps, *seams):
         joined.join(pair.first, pair.second)

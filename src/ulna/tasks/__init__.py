@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ulna.config import TaskConfig
 from ulna.image import Array
-from ulna.scores import Overlap
-from ulna.tasks.masks import Masks
+from ulna.metrics import Overlap
+from ulna.tasks.semantic import Semantic
 
 
 class Task(Protocol):
@@ -44,7 +44,7 @@ class Task(Protocol):
         ...
 
 
-TASKS: dict[str, Callable[[TaskConfig, Sequence[str]], Task]] = {"masks": Masks}
+TASKS: dict[str, Callable[[TaskConfig, Sequence[str]], Task]] = {"semantic": Semantic}
 
 
 def build(config: TaskConfig, classes: Sequence[str]) -> Task:

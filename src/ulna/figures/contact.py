@@ -1,0 +1,52 @@
+"""Contact sheets: images side by side with common brightness, to judge by eye whether they belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+
+from ulna.errors import UlnaError
+from ulna.figures.common import new_figure, plane, save_figure, show, to_rgb
+from ulna.image import Array
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Two images (C, *spatial), the second one shown after the first along spatial axis `axis` of the plane."""
+
+    title: str
+    first: Array
+    second: Array
+    axis: int
+
+
+def contact_sheet(path: Path, joints: Sequence[Joint], *, columns: int = 6, depth: int = 96) -> Path:
+    """Write a picture of joints, each cut to `depth` pixels on either side of the seam; returns `path`.
+
+    A root brings out the dark parts, where a wrong joint shows as a step. Raises UlnaError where there is
+    nothing to show, borders differ in length, or the file cannot be written.
+    """
+    if not joints:
+        raise UlnaError("there is no joint to show", where=path)
+    columns = min(columns, len(joints))
+    rows = ceil(len(joints) / columns)
+    figure = new_figure(1.5 * columns, 1.75 * rows, dpi=90)
+    for index, joint in enumerate(joints):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        show(axes, to_rgb(_joined(joint, depth)), joint.title, size=6)
+    return save_figure(figure, path)
+
+
+def _joined(joint: Joint, depth: int) -> Array:
+    """Both images at the seam (C, Y, X), as float32 roots of what lies above the darkest value."""
+    first, second = plane(joint.first), plane(joint.second)
+    axis = joint.axis + 1
+    if np.delete(first.shape, axis).tolist() != np.delete(second.shape, axis).tolist():
+        raise UlnaError(f"borders of {first.shape} and {second.shape} do not fit", where=joint.title)
+    near = np.take(first, range(max(first.shape[axis] - depth, 0), first.shape[axis]), axis)
+    both = np.concatenate([near, np.take(second, range(min(depth, second.shape[axis])), axis)], axis)
+    return np.asarray(np.sqrt(both.astype(np.float32) - float(both.min())))

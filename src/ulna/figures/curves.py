@@ -1,0 +1,142 @@
+"""The picture of learning: losses, validation Dice and learning rate over the epochs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from ulna.errors import UlnaError
+from ulna.figures.common import COLORS, new_figure, save_figure
+
+_COLUMNS = ("epoch", "seconds", "learning_rate", "train_loss", "val_loss", "val_dice")
+Column = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What was logged, a number an epoch, NaN where nothing was measured; `minutes` since the start."""
+
+    epoch: Column
+    minutes: Column
+    learning_rate: Column
+    train_loss: Column
+    val_loss: Column
+    val_dice: Column
+
+
+def read_curves(metrics: Path) -> Curves:
+    """Read a run's `metrics.csv`. Columns that are missing and cells that are empty are NaN.
+
+    Raises UlnaError where the file cannot be read or a cell is no number.
+    """
+    try:
+        with metrics.open(newline="", encoding="utf-8") as lines:
+            rows = list(csv.DictReader(lines))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UlnaError(f"the log of the training cannot be read: {error}", where=metrics) from error
+    if not rows:
+        raise UlnaError("the log of the training is empty", where=metrics)
+    made = {name: np.array([_number(row.get(name), metrics) for row in rows]) for name in _COLUMNS}
+    return Curves(
+        epoch=made["epoch"],
+        minutes=made["seconds"] / 60,
+        learning_rate=made["learning_rate"],
+        train_loss=made["train_loss"],
+        val_loss=made["val_loss"],
+        val_dice=made["val_dice"],
+    )
+
+
+def curves_picture(path: Path, metrics: Path) -> Path:
+    """Draw loss, validation Dice and learning rate from `metrics.csv` against the epochs; returns `path`.
+
+    The minutes since the start stand on a second axis. A part that was never measured is left out; the best
+    epoch is marked. Raises UlnaError as `read_curves` does.
+    """
+    curves = read_curves(metrics)
+    validated = not np.isnan(curves.val_dice).all()
+    figure = new_figure(10.5 if validated else 7.2, 3.0)
+    cells = list(figure.subplots(1, 3 if validated else 2, squeeze=False)[0])
+    _losses(cells[0], curves)
+    if validated:
+        _dice(cells[1], curves)
+    _line(cells[-1], curves.epoch, curves.learning_rate, shade=COLORS[2], name="learning rate")
+    cells[-1].set_title("learning rate", fontsize=9)
+    for axes in cells:
+        _dress(axes, curves)
+    return save_figure(figure, path)
+
+
+def _losses(axes: Axes, curves: Curves) -> None:
+    _line(axes, curves.epoch, curves.train_loss, shade=COLORS[6], name="training")
+    _line(axes, curves.epoch, curves.val_loss, shade=COLORS[5], name="validation")
+    known = np.concatenate([curves.train_loss, curves.val_loss])
+    known = known[np.isfinite(known)]
+    if known.size and known.min() > 0 and known.max() / known.min() > 20:
+        axes.set_yscale("log")
+    axes.set_title("loss", fontsize=9)
+    if axes.lines:
+        axes.legend(fontsize=8, frameon=False)
+
+
+def _dice(axes: Axes, curves: Curves) -> None:
+    _line(axes, curves.epoch, curves.val_dice, shade=COLORS[5], name="validation")
+    best = int(np.nanargmax(curves.val_dice))
+    x, y = float(curves.epoch[best]), float(curves.val_dice[best])
+    axes.plot([x], [y], marker="o", markersize=5, color="black", linestyle="none")
+    axes.set_title(f"validation Dice, best {y:.3f} in epoch {x:.0f}", fontsize=9)
+
+
+def _line(axes: Axes, x: Column, y: Column, *, shade: tuple[int, int, int], name: str) -> None:
+    """A line through what was measured; points where there are few."""
+    known = np.isfinite(y) & np.isfinite(x)
+    if known.any():
+        tint = (shade[0] / 255, shade[1] / 255, shade[2] / 255)
+        marker = "." if known.sum() < 20 else ""
+        axes.plot(x[known], y[known], color=tint, linewidth=1.5, marker=marker, label=name)
+
+
+def _dress(axes: Axes, curves: Curves) -> None:
+    axes.set_xlabel("epoch", fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    known = np.isfinite(curves.minutes) & np.isfinite(curves.epoch)
+    epochs, minutes = curves.epoch[known], curves.minutes[known]
+    if epochs.size < 2 or not (np.diff(epochs) > 0).all() or not (np.diff(minutes) > 0).all():
+        return
+    upper = axes.secondary_xaxis("top", functions=(_between(epochs, minutes), _between(minutes, epochs)))
+    upper.tick_params(labelsize=7, colors="0.4")
+    upper.set_xlabel("minutes", fontsize=7, color="0.4")
+    upper.spines["top"].set_visible(False)
+
+
+def _between(here: Column, there: Column) -> Callable[[npt.ArrayLike], npt.ArrayLike]:
+    """From one rising scale to another, straight between the points and beyond the ends."""
+
+    def convert(given: npt.ArrayLike) -> npt.ArrayLike:
+        values = np.asarray(given, dtype=np.float64)
+        inner = np.interp(values, here, there)
+        low = (there[1] - there[0]) / (here[1] - here[0])
+        high = (there[-1] - there[-2]) / (here[-1] - here[-2])
+        beyond = np.minimum(values - here[0], 0) * low + np.maximum(values - here[-1], 0) * high
+        return np.asarray(inner + beyond, dtype=np.float64)
+
+    return convert
+
+
+def _number(cell: str | None, metrics: Path) -> float:
+    if cell is None or not cell.strip():
+        return float("nan")
+    try:
+        return float(cell)
+    except ValueError:
+        raise UlnaError(f"'{cell}' is no number", where=metrics) from None

@@ -1,0 +1,146 @@
+"""The picture of results: image, true mask, predicted mask and their difference, a row a case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from ulna.errors import UlnaError
+from ulna.figures.common import Rgb, color, new_figure, plane, save_figure, show, to_rgb, words
+from ulna.image import Array
+
+#: What a pixel of the difference says, in colors of Okabe and Ito that people with any color blindness can
+#: tell apart, and that differ in lightness too.
+RIGHT, TOO_MUCH, MISSING, OTHER = (240, 240, 240), (230, 159, 0), (0, 114, 178), (204, 121, 167)
+_Place = Literal["outside lower left", "outside lower center", "outside lower right"]
+_WIDTH = 10.0  # inches, of the whole picture
+_LARGEST = 1000  # pixels
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case to show: `image` (C, *spatial) or None; `truth` and `mask` (1, *spatial), class indices."""
+
+    title: str
+    image: Array | None
+    truth: Array
+    mask: Array
+
+
+def results_picture(path: Path, rows: Sequence[Row], *, classes: Sequence[str]) -> Path:
+    """Draw the rows (image, truth, mask, difference) under each other with a legend; returns `path`.
+
+    Of a volume the plane with most of truth and mask is shown. `classes` names the indices, the background
+    first. Raises UlnaError when there is nothing to show or the file cannot be written.
+    """
+    if not rows:
+        raise UlnaError("there is no case to show", where=path)
+    images = any(row.image is not None for row in rows)
+    heads = (["image"] if images else []) + ["truth", "predicted", "difference"]
+    cell = _WIDTH / len(heads)
+    heights = [cell * min(max(_flatness(row), 0.3), 1.6) for row in rows]
+    heights = [height + 0.28 for height in heights]
+    heights[0] += 0.2  # the heads stand above the first row only
+    figure = new_figure(_WIDTH, sum(heights) + 0.5)
+    strips = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)
+    mixed = False
+    for row, strip in zip(rows, strips[:, 0], strict=True):
+        first = row is rows[0]
+        cells = strip.subplots(1, len(heads), squeeze=False)[0]
+        strip.suptitle(words(row.title), fontsize=9, x=0.01, ha="left")
+        mixed |= _draw(row, dict(zip(heads, cells, strict=True)), heads=first)
+    _legend(figure, classes, mixed=mixed)
+    return save_figure(figure, path)
+
+
+def difference(image: Rgb, truth: Array, mask: Array) -> Rgb:
+    """Where `mask` and `truth` (Y, X) agree and differ, over the darkened image: (Y, X, 3) uint8.
+
+    Right pixels of any class are white, too much is orange, missing is blue, a wrong class is purple.
+    """
+    shown = image.astype(np.float32) * 0.35
+    for where, tint in (
+        ((truth == mask) & (truth > 0), RIGHT),
+        ((truth == 0) & (mask > 0), TOO_MUCH),
+        ((truth > 0) & (mask == 0), MISSING),
+        (_swapped(truth, mask), OTHER),
+    ):
+        shown[where] = 0.15 * shown[where] + 0.85 * np.asarray(tint, np.float32)
+    return shown.round().astype(np.uint8)
+
+
+def _draw(row: Row, cells: dict[str, Axes], *, heads: bool) -> bool:
+    """Fill one row's cells; returns whether a pixel got a wrong class (for the legend)."""
+    at = _fullest(row)
+    step = max(1, max(row.truth.shape[-2:]) // _LARGEST)  # more pixels than that no cell can show
+    truth, mask = (plane(array, at)[0, ::step, ::step] for array in (row.truth, row.mask))
+    gray = np.full((*truth.shape, 3), 40, np.uint8)
+    image = gray if row.image is None else to_rgb(plane(row.image, at)[:, ::step, ::step])
+    shown = {
+        "image": image,
+        "truth": _flat(truth),
+        "predicted": _flat(mask),
+        "difference": difference(image, truth, mask),
+    }
+    for name, axes in cells.items():
+        show(axes, shown[name], name if heads else "")
+        axes.set_anchor("N")
+    return bool(_swapped(truth, mask).any())
+
+
+def _flat(mask: Array) -> Rgb:
+    """A mask (Y, X) as flat colors on black; a single class is white, as masks are looked at."""
+    flat = np.zeros((*mask.shape, 3), np.uint8)
+    several = int(mask.max(initial=0)) > 1
+    for index in np.unique(mask[mask > 0]):
+        flat[mask == index] = color(int(index)) if several else (255, 255, 255)
+    return flat
+
+
+def _swapped(truth: Array, mask: Array) -> Array:
+    swapped: Array = (truth != mask) & (truth > 0) & (mask > 0)
+    return swapped
+
+
+def _fullest(row: Row) -> int | None:
+    """The plane of a volume (1, Z, Y, X) with most foreground in truth and mask; None for an image."""
+    if row.truth.ndim == 3:
+        return None
+    filled = np.count_nonzero(row.truth[0], axis=(1, 2)) + np.count_nonzero(row.mask[0], axis=(1, 2))
+    return int(np.argmax(filled)) if filled.any() else None
+
+
+def _flatness(row: Row) -> float:
+    return float(row.truth.shape[-2] / max(row.truth.shape[-1], 1))
+
+
+def _legend(figure: Figure, classes: Sequence[str], *, mixed: bool) -> None:
+    told = [("right", RIGHT), ("too much", TOO_MUCH), ("missing", MISSING)]
+    if mixed:
+        told.append(("wrong class", OTHER))
+    differing = [_patch(name, tint) for name, tint in told]
+    if len(classes) == 2:
+        _key(figure, differing, "outside lower center")
+        return
+    named = [_patch(name, color(k)) for k, name in enumerate(classes[1:], start=1)]
+    _key(figure, named, "outside lower left", "truth and predicted")
+    _key(figure, differing, "outside lower right", "difference")
+
+
+def _key(figure: Figure, patches: list[Patch], where: _Place, title: str = "") -> None:
+    figure.legend(
+        handles=patches, loc=where, ncols=min(len(patches), 4), fontsize=8, frameon=False,
+        title=title or None, title_fontsize=8,
+    )  # fmt: skip
+
+
+def _patch(name: str, tint: tuple[int, int, int]) -> Patch:
+    shade = tuple(part / 255 for part in tint)
+    return Patch(facecolor=(shade[0], shade[1], shade[2]), edgecolor="black", linewidth=0.5, label=words(name))

@@ -1,0 +1,179 @@
+"""What `check` remembers of each case once it has been read, and what is wrong with all of them together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ulna.dataset import Case, Problem, in_parallel, load_image, load_truth, merge_objects
+from ulna.errors import UlnaError
+from ulna.image import Array
+from ulna.labels.packed import distinct
+from ulna.leaks import Fingerprint, fingerprint
+from ulna.leaks.duplicates import digest
+from ulna.normalization import sample
+
+FEW = 10  # cases below which a warning is given
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A case that was read: sizes, types, the values of its mask and their counts, and what tells leaks.
+
+    `values` (1, 1, n), or (3, 1, n) for colors, are the different values of the mask and `counts` (n,) their pixels.
+    """
+
+    case: Case
+    shape: tuple[int, ...]
+    channels: int
+    dtype: str
+    values: Array
+    counts: Array
+    objects: int
+    overlapping: int
+    print: Fingerprint
+    truth: bytes
+    intensity_statistics: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A case that cannot be used, and why; `kind` gathers those of one kind."""
+
+    case: Case
+    kind: str
+    why: str
+
+
+UNREADABLE = "cannot be read"
+NO_MASK = "mask that cannot be used"
+MISMATCH = "mask of another size than the image"
+
+Seen = tuple[Inspection, Array] | Failure
+
+
+def inspect(cases: Sequence[Case]) -> Iterator[Seen]:
+    """Read cases, some ahead in threads, and give in order what was seen: a look and the mask, or why not."""
+    yield from in_parallel(_look, cases)
+
+
+def _look(case: Case) -> Seen:
+    try:
+        return _seen(case)
+    except MemoryError:
+        return Failure(case, UNREADABLE, f"{case.name}: does not fit in the memory")
+
+
+def _seen(case: Case) -> Seen:
+    try:
+        image = load_image(case)
+        mask, overlapping = merge_objects(case) if case.objects else (load_truth(case).array, 0)
+    except UlnaError as error:
+        return Failure(case, UNREADABLE, f"{case.name}: {error.what}")
+    if mask.shape[1:] != image.array.shape[1:]:
+        sizes = f"image {_size(image.shape)}, mask {_size(mask.shape[1:])}"
+        return Failure(case, MISMATCH, f"{case.name}: {sizes}")
+    try:
+        values, counts = distinct(mask)
+    except UlnaError as error:
+        return Failure(case, NO_MASK, f"{case.name}: {error.what}. {error.hint}")
+    look = Inspection(
+        case,
+        image.shape,
+        image.channels,
+        str(image.array.dtype),
+        values,
+        counts,
+        len(case.truth) if case.objects else 0,
+        overlapping,
+        fingerprint(image.array),
+        digest(mask),
+        _intensity_statistics(image.array, float(1 - counts.max() / counts.sum())),
+    )
+    return look, mask
+
+
+def _intensity_statistics(array: Array, foreground: float) -> tuple[float, ...]:
+    """Brightness, contrast, color, foreground and size, for choosing samples that differ; of evenly taken pixels."""
+    values = sample(array).astype(np.float32)
+    low, middle, high = (float(v) for v in np.percentile(values, (5, 50, 99)))
+    color = float((values.max(axis=0) - values.min(axis=0)).mean()) if len(values) > 1 else 0.0
+    scale = max(abs(low), abs(high), 1e-6)
+    size = float(np.log(np.prod(array.shape[1:])))
+    return middle / scale, (high - low) / scale, 3 * color / scale, np.log1p(scale), float(foreground), size
+
+
+def fatal(inspections: Sequence[Inspection], *, alone: bool = False) -> list[Problem]:
+    """What training cannot go on with. `alone`: nothing is to be held out, so that one case is enough."""
+    if not inspections:
+        return [Problem("no case can be used: no image with a readable mask of its size", (), "fatal")]
+    found = []
+    if len(inspections) == 1 and not alone:
+        found.append(
+            Problem("there is one case only: nothing is left to validate with", (inspections[0].case.name,), "fatal")
+        )
+    axes = Counter(len(look.shape) for look in inspections)
+    if len(axes) > 1:
+        names = tuple(look.case.name for look in inspections if len(look.shape) != axes.most_common(1)[0][0])
+        found.append(Problem("2D images and volumes are mixed", names, "fatal"))
+    return found
+
+
+def failures(failed: Sequence[Failure]) -> list[Problem]:
+    """The cases that cannot be used, one problem a kind; to leave some out is for the user to decide."""
+    kinds = Counter(failure.kind for failure in failed)
+    return [
+        Problem(
+            f"{kind}: {numbered(count, 'case')}. Mend or remove them, or name the others with --cases",
+            tuple(f.why for f in failed if f.kind == kind),
+            "fatal",
+        )
+        for kind, count in kinds.items()
+    ]
+
+
+def warnings(inspections: Sequence[Inspection]) -> list[Problem]:
+    """What deserves a look: objects that overlap, images without contrast, mixed channels and types."""
+    found = []
+    overlapping = [look for look in inspections if look.overlapping]
+    if overlapping:
+        pixels = sum(look.overlapping for look in overlapping)
+        where = tuple(f"{look.case.name}: {numbered(look.overlapping, 'pixel')}" for look in overlapping)
+        images = numbered(len(overlapping), "image")
+        what = f"objects overlap in {images} ({numbered(pixels, 'pixel')} in all); the first file keeps them"
+        found.append(Problem(what, where))
+    flat = tuple(look.case.name for look in inspections if not look.print.digest)
+    if flat:
+        found.append(Problem(f"one value only is in {numbered(len(flat), 'image')}", flat))
+    for what, attribute in (("numbers of channels", "channels"), ("types of values", "dtype")):
+        counts = Counter(str(getattr(look, attribute)) for look in inspections)
+        if len(counts) > 1:
+            usual = counts.most_common(1)[0][0]
+            odd = tuple(look.case.name for look in inspections if str(getattr(look, attribute)) != usual)
+            told = ", ".join(f"{value} in {count}" for value, count in counts.most_common())
+            found.append(Problem(f"images have different {what}: {told}", odd))
+    if 1 < len(inspections) < FEW:
+        found.append(Problem(f"{len(inspections)} cases are few: scores will hardly say anything"))
+    return found
+
+
+def notes(inspections: Sequence[Inspection]) -> list[Problem]:
+    """What is worth knowing and no fault: images of many sizes."""
+    sizes = Counter(look.shape for look in inspections)
+    if len(sizes) < 2:
+        return []
+    told = ", ".join(f"{_size(size)} ({count})" for size, count in sizes.most_common(4))
+    more = f" and {len(sizes) - 4} more" if len(sizes) > 4 else ""
+    return [Problem(f"images have {len(sizes)} sizes: {told}{more}", (), "note")]
+
+
+def numbered(count: int, noun: str) -> str:
+    """A number with its noun: "1 case", "2,000 cases"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " × ".join(str(n) for n in shape)

@@ -1,0 +1,98 @@
+"""What the values of masks mean where they are compared: the true ones, and those that were predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar, overload
+
+from ulna.config import DataConfig
+from ulna.dataset import Case, load_truth
+from ulna.errors import ReadError, UlnaError
+from ulna.image import Array
+from ulna.labels.classes import Classes, infer
+
+T = TypeVar("T")
+
+
+class Arrays(Sequence[Array], Generic[T]):
+    """Images or masks, each read when it is asked for."""
+
+    def __init__(self, places: Sequence[T], load: Callable[[T], Array]) -> None:
+        self._places = places
+        self._load = load
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Array: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Array]: ...
+    def __getitem__(self, index: int | slice) -> Array | Sequence[Array]:
+        if isinstance(index, slice):
+            return Arrays(self._places[index], self._load)
+        return self._load(self._places[index])
+
+
+def _truths(cases: Sequence[Case]) -> Arrays[Case]:
+    return Arrays(cases, lambda case: load_truth(case).array)
+
+
+def infer_truth(cases: Sequence[Case], config: DataConfig, *, chosen: Sequence[Case]) -> Classes:
+    """What the values of all true masks mean; of those that are not `chosen`, the ones that cannot be read are left."""
+    wanted = {case.name for case in chosen}
+    known = [case for case in cases if case.truth]
+    names: list[str] = []  # of the masks as they are passed on, in step with them
+
+    def masks() -> Iterator[Array]:
+        for case in known:
+            try:
+                mask = load_truth(case).array
+            except ReadError:
+                if case.name in wanted:
+                    raise
+                continue
+            names.append(case.name)
+            yield mask
+
+    return infer(masks(), config, objects=any(case.objects for case in known), names=names)
+
+
+def of_truth(cases: Sequence[Case], classes: Classes, config: DataConfig) -> Classes:
+    """How true masks are written that the classes were not learned from: as was told, or as is found out."""
+    if not config.values:
+        return own_values(_truths(cases), classes, config)
+    told = infer((), config)
+    if len(told.names) != len(classes.names):
+        raise UlnaError(f"it names {len(told.names)} classes, the masks have {len(classes.names)}", where="data.values")
+    return told
+
+
+def own_values(masks: Sequence[Array], classes: Classes, config: DataConfig) -> Classes:
+    """How masks are written: as `classes` says or, with one class, in their own way (0/1)."""
+    if len(classes.names) != 2:
+        return classes
+    try:
+        if all(_fits(mask, classes) for mask in masks):
+            return classes
+        own = infer(masks, config)
+    except UlnaError:  # the masks at fault are named when they are scored
+        return classes
+    return own if len(own.names) == 2 else classes
+
+
+def _fits(mask: Array, classes: Classes) -> bool:
+    """Whether its values are those of the classes; a mask of ones that would all be background does not."""
+    try:
+        indices = classes.to_indices(mask)
+    except UlnaError:
+        return False
+    return int(mask.max(initial=0)) != 1 or bool(indices.any())
+
+
+def indices(mask: Array, classes: Classes, *, where: object) -> Array:
+    """The mask's class indices; what is wrong with its values is said with its place."""
+    try:
+        return classes.to_indices(mask)
+    except UlnaError as error:
+        raise UlnaError(error.what, where=where, hint=error.hint) from error

@@ -1,0 +1,168 @@
+"""From pairs of files to cases: pages of stacks, names, groups, and what was left over."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ulna import formats
+from ulna.dataset import Case, Problem, plain_name
+from ulna.errors import ReadError
+from ulna.image import Source
+from ulna.layouts.listing import Entry
+from ulna.layouts.matching import PART, Pairing, by_modality, folder_role, words
+
+MIN_FOLDERS = 4
+
+
+@dataclass(frozen=True)
+class CaseDraft:
+    """A case before it has its final name and group."""
+
+    images: tuple[Entry, ...]
+    truth: tuple[Entry, ...] = ()
+    objects: bool = False
+    name: str = ""
+
+
+def drafts(pairing: Pairing) -> list[CaseDraft]:
+    """One draft a pair, and one for each image that has no mask, in natural order of the images.
+
+    Where images with masks have several files, the modalities, those without have them too.
+    """
+    several = any(len(images) > 1 for images, _ in pairing.pairs)
+    loose = by_modality(pairing.images) if several else [(image,) for image in pairing.images]
+    return [CaseDraft(images, (mask,)) for images, mask in pairing.pairs] + [CaseDraft(images) for images in loose]
+
+
+def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Problem, ...]]:
+    """Cases with unique names and groups; a stack becomes one case a page, in one group.
+
+    Names are the image's stem, or its path without suffix where stems repeat. The group is the stack, else
+    the folder (where folders look like patients), else the case by itself.
+    """
+    names = _names(found)
+    groups = _groups(found, names)
+    cases: list[Case] = []
+    problems: list[Problem] = []
+    for draft, name, group in zip(found, names, groups, strict=True):
+        images = tuple(entry.source for entry in draft.images)
+        truth = tuple(entry.source for entry in draft.truth)
+        case = Case(name, images, truth, group, draft.objects)
+        counts = _counts(case)
+        if len(set(counts)) > 1:
+            told = f"files of one case have different numbers of pages: {', '.join(map(str, counts))}"
+            problems.append(Problem(told, tuple(str(source) for source in (*images, *truth))))
+            case = replace(case, truth=())
+        # modalities that differ stay whole: that they do not go together is said when they are read
+        cases += _pages(case, counts[0]) if len(set(counts[: len(images)])) == 1 else [case]
+    return _unique(cases), tuple(problems)
+
+
+def _unique(cases: Sequence[Case]) -> tuple[Case, ...]:
+    """The cases with names that no two share, as lists of cases and file systems compare them; pages keep theirs.
+
+    Two stacks whose names differ in upper and lower case alone stay so: `predict` says that they cannot be told apart.
+    """
+    taken = {name_key(case.name) for case in cases if case.images[0].page is not None}
+    made = []
+    for case in cases:
+        name, number = case.name, 1
+        while case.images[0].page is None and name_key(name) in taken:
+            number += 1
+            name = f"{case.name}~{number}"
+        taken.add(name_key(name))
+        group = name if case.group == case.name else case.group
+        made.append(case if name == case.name else replace(case, name=name, group=group))
+    return tuple(made)
+
+
+def name_key(name: str) -> str:
+    """What must differ in names of cases: masks are named after them, and file systems ignore upper and lower case."""
+    return plain_name(name).casefold()
+
+
+def left_over(masks: Sequence[Entry]) -> tuple[Problem, ...]:
+    """The problem that masks belong to no image, if there are any."""
+    if not masks:
+        return ()
+    what = "1 mask belongs to no image" if len(masks) == 1 else f"{len(masks)} masks belong to no image"
+    return (Problem(what, tuple(entry.path for entry in masks)),)
+
+
+def _counts(case: Case) -> list[int]:
+    """The pages of each file of a case; 1 for what cannot be read: that shows, and is said, when it is read."""
+    files = (*case.images, *case.truth)
+    if case.objects or not any(source.suffix in formats.tiff.FORMAT.suffixes for source in files):
+        return [1] * len(files)
+    counts = []
+    for source in files:
+        try:
+            counts.append(formats.pages(source))
+        except ReadError:
+            return [1] * len(files)
+    return counts
+
+
+def _pages(case: Case, count: int) -> list[Case]:
+    """The case itself, or one case a page where its files are stacks."""
+    if count == 1:
+        return [case]
+    group = case.group or case.name
+    return [
+        replace(
+            case,
+            name=f"{case.name}_{page:04d}",
+            images=_page(case.images, page),
+            truth=_page(case.truth, page),
+            group=group,
+        )
+        for page in range(count)
+    ]
+
+
+def _page(sources: tuple[Source, ...], page: int) -> tuple[Source, ...]:
+    return tuple(replace(source, page=page) for source in sources)
+
+
+def _names(found: Sequence[CaseDraft]) -> list[str]:
+    """Stems; where one repeats, its cases are named by their paths; where that repeats, with suffix.
+
+    `IMG` and `img` count as the same: masks are named after cases, and many systems take them for one file.
+    """
+    first = [draft.images[0] for draft in found]
+    stems = [_stem(draft) for draft in found]
+    paths = ["/".join((*entry.folders, stem)) for entry, stem in zip(first, stems, strict=True)]
+    often, again = (Counter(map(name_key, names)) for names in (stems, paths))
+    return [
+        stem if often[name_key(stem)] == 1 else path if again[name_key(path)] == 1 else entry.path
+        for entry, stem, path in zip(first, stems, paths, strict=True)
+    ]
+
+
+def _stem(draft: CaseDraft) -> str:
+    stem = draft.name or draft.images[0].stem
+    return re.sub(r"_\d{4}$", "", stem) if len(draft.images) > 1 else stem
+
+
+def _groups(found: Sequence[CaseDraft], names: Sequence[str]) -> list[str]:
+    """The folder of each case if folders look like patients, else the case's own name."""
+    folders = [() if draft.objects else _patient(draft.images[0].folders) for draft in found]
+    told = {folder for folder in folders if folder}
+    numbered = all(any(character.isdigit() for character in folder[-1]) for folder in told)
+    if len(told) < 2 or (len(told) < MIN_FOLDERS and not numbered):
+        return list(names)
+    short = Counter(folder[-1] for folder in told)
+    return [
+        name if not folder else folder[-1] if short[folder[-1]] == 1 else "/".join(folder)
+        for folder, name in zip(folders, names, strict=True)
+    ]
+
+
+def _patient(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """The folders that may name a patient: those that name neither a role nor a part of the data set."""
+    return tuple(
+        name for name in folders if not folder_role(name) and not any(PART.fullmatch(word) for word in words(name))
+    )

@@ -1,0 +1,80 @@
+"""Where the wrong pixels lie: what a score alone does not tell."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, astuple, dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ulna.image import Array
+
+NEAR = 2
+"""Up to so many pixels from a true outline, an error may be a matter of where one draws it."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Wrong pixels by where they lie; each is counted once.
+
+    A region is a connected part of the foreground, all classes together, diagonal neighbors included.
+    `missed` lie in true regions of which nothing was found, `false_positive` in regions that were found where the
+    truth has nothing; of the others `outline` lie within two pixels of a true outline, and `elsewhere` not.
+    """
+
+    outline: int = 0
+    missed: int = 0
+    false_positive: int = 0
+    elsewhere: int = 0
+
+    def __add__(self, other: Errors) -> Errors:
+        """Both counted together."""
+        return Errors(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def total(self) -> int:
+        """All wrong pixels."""
+        return sum(astuple(self))
+
+    def sentence(self) -> str:
+        """In words, the largest share first, those under one half per cent left out; empty where nothing is wrong."""
+        words = {
+            "outline": f"within {NEAR} pixels of a true outline",
+            "missed": "in regions that were missed altogether",
+            "false_positive": "in regions that were found where nothing is",
+            "elsewhere": "elsewhere",
+        }
+        if not self.total:
+            return ""
+        ranked = sorted(asdict(self).items(), key=lambda one: -one[1])
+        shares = [(f"{count / self.total:.0%}", words[place]) for place, count in ranked]
+        (most, place), *rest = [share for share in shares if share[0] != "0%"]
+        return ", ".join([f"Of the wrong pixels {most} lie {place}", *(" ".join(share) for share in rest)]) + "."
+
+
+NONE_WRONG = Errors()
+
+
+def locate(mask: Array, truth: Array) -> Errors:
+    """Count the wrong pixels of a mask by where they lie; both (1, *spatial) class indices, 0 the background."""
+    wrong = mask[0] != truth[0]
+    if not wrong.any():
+        return NONE_WRONG
+    missed = wrong & _untouched(truth[0], mask[0])
+    false_positive = wrong & _untouched(mask[0], truth[0])
+    apart = missed | false_positive
+    side = 2 * NEAR + 1
+    near = ndimage.maximum_filter(truth[0], side) != ndimage.minimum_filter(truth[0], side)
+    outline = int((wrong & ~apart & near).sum())
+    counts = int(missed.sum()), int(false_positive.sum())
+    return Errors(outline, *counts, elsewhere=int(wrong.sum()) - outline - sum(counts))
+
+
+def _untouched(regions: Array, others: Array) -> npt.NDArray[np.bool_]:
+    """The pixels of those regions that have no pixel of the others' foreground."""
+    labels, count = ndimage.label(regions > 0, ndimage.generate_binary_structure(regions.ndim, regions.ndim))
+    touched = np.zeros(count + 1, dtype=bool)
+    touched[labels[others > 0]] = True
+    touched[0] = True  # the background is no region
+    return np.asarray(~touched[labels])

@@ -1,0 +1,139 @@
+"""How far a mask and the truth overlap: Dice, IoU, precision, recall and accuracy, a record a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ulna.errors import UlnaError
+from ulna.image import Array
+
+State = Literal["scored", "empty, predicted empty", "false positive", "missed"]
+Counts = npt.NDArray[np.int64]
+
+_AT_ONCE = 1 << 24  # pixels counted at once: bounds the memory of the sums below at 128 MiB
+NAN = float("nan")
+
+SCORES = {"dice": "Dice", "iou": "IoU", "precision": "precision", "recall": "recall", "accuracy": "accuracy"}
+"""The scores of an `Overlap`, its properties of these names, and what tables call them; Dice comes first."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How one class of one mask fits the truth, in pixels (voxels in 3D).
+
+    `tp`, `fp`, `fn` and `tn` count the pixels of "this class or not"; every score follows from them. A score
+    that would be 0/0 is NaN: nothing can be said about it, and it is no part of a mean.
+    """
+
+    name: str
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+    @property
+    def dice(self) -> float:
+        """2·TP / (2·TP + FP + FN) (Dice 1945); NaN if both are empty, 0 for a false positive or a miss."""
+        return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+
+    @property
+    def iou(self) -> float:
+        """TP / (TP + FP + FN) (Jaccard 1912); D / (2 − D) for a Dice score D; NaN if both are empty."""
+        return _ratio(self.tp, self.tp + self.fp + self.fn)
+
+    @property
+    def precision(self) -> float:
+        """TP / (TP + FP): which share of what was found is right; NaN when nothing was found."""
+        return _ratio(self.tp, self.tp + self.fp)
+
+    @property
+    def recall(self) -> float:
+        """TP / (TP + FN): which share of what is there was found; NaN when nothing is there."""
+        return _ratio(self.tp, self.tp + self.fn)
+
+    @property
+    def accuracy(self) -> float:
+        """(TP + TN) / all: the share of pixels where "this class or not" is right."""
+        return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
+
+    @property
+    def state(self) -> State:
+        """Whether the class is in the truth and in the mask, in one of them or in neither, as a word."""
+        there, found = self.tp + self.fn > 0, self.tp + self.fp > 0
+        if there:
+            return "scored" if found else "missed"
+        return "false positive" if found else "empty, predicted empty"
+
+    def columns(self) -> dict[str, str | int | float]:
+        """The record as a row of a table: class, scores, state and counts."""
+        return {
+            "class": self.name,
+            **{name: getattr(self, name) for name in SCORES},
+            "state": self.state,
+            "tp": self.tp,
+            "fp": self.fp,
+            "fn": self.fn,
+            "tn": self.tn,
+        }
+
+
+def overlap(mask: Array, truth: Array, classes: Sequence[str]) -> list[Overlap]:
+    """One record a class, the background (class 0) left out.
+
+    `mask` and `truth` hold class indices (any integer dtype, or bool) and have the same shape, of any
+    number of axes; `classes` names every index, the background first. Raises UlnaError as `confusion` does.
+    """
+    return records(confusion(mask, truth, len(classes)), classes)
+
+
+def records(matrix: Counts, classes: Sequence[str]) -> list[Overlap]:
+    """The records of a confusion matrix (K, K) as `confusion` gives it, the background (class 0) left out."""
+    total = int(matrix.sum())
+    there, found = matrix.sum(axis=1), matrix.sum(axis=0)
+    made = []
+    for index, name in enumerate(classes[1:], start=1):
+        tp = int(matrix[index, index])
+        fp, fn = int(found[index]) - tp, int(there[index]) - tp
+        made.append(Overlap(name, tp=tp, fp=fp, fn=fn, tn=total - tp - fp - fn))
+    return made
+
+
+def confusion(mask: Array, truth: Array, classes: int) -> Counts:
+    """Pixels of each true class (row) that were given each class (column): int64 (K, K), K = `classes`.
+
+    Raises UlnaError when the shapes differ, when a dtype is not an integer, or when a value is no index of a
+    class.
+    """
+    if mask.shape != truth.shape:
+        raise UlnaError(f"the mask's shape {mask.shape} is not that of the truth, {truth.shape}")
+    _check(mask, classes, "mask")
+    _check(truth, classes, "truth")
+    matrix = np.zeros(classes * classes, dtype=np.int64)
+    flat_truth, flat_mask = truth.reshape(-1), mask.reshape(-1)
+    for start in range(0, truth.size, _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        pairs = flat_truth[part].astype(np.intp) * classes + flat_mask[part].astype(np.intp)
+        matrix += np.bincount(pairs, minlength=classes * classes)
+    return matrix.reshape(classes, classes)
+
+
+def pixel_accuracy(matrix: Counts) -> float:
+    """The share of pixels whose class is right, from a confusion matrix (K, K); NaN without any pixel."""
+    return _ratio(int(np.trace(matrix)), int(matrix.sum()))
+
+
+def _check(array: Array, classes: int, what: str) -> None:
+    if array.dtype.kind not in "iub":
+        raise UlnaError(f"the {what} must hold whole numbers (class indices), not {array.dtype}")
+    if array.size and (int(array.min()) < 0 or int(array.max()) >= classes):
+        low, high = int(array.min()), int(array.max())
+        raise UlnaError(f"the {what} holds values from {low} to {high}, but the classes are 0 to {classes - 1}")
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else NAN

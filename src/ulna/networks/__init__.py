@@ -1,0 +1,34 @@
+"""Networks: plain `torch.nn.Module`s that know nothing of files or training."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ulna.config import NetworkConfig
+from ulna.errors import UlnaError
+from ulna.networks.fcn import FCN8
+from ulna.networks.geometry import Geometry, geometry
+from ulna.networks.norm import InstanceNorm, frozen_statistics
+from ulna.networks.unet import UNet
+
+__all__ = ["FCN8", "Geometry", "InstanceNorm", "UNet", "build", "frozen_statistics", "geometry"]
+
+
+def build(config: NetworkConfig, channels: int, outputs: int) -> nn.Module:
+    """The network of a configuration: (N, channels, *spatial) → logits (N, outputs, *spatial).
+
+    Raises UlnaError for settings that the chosen network does not have.
+    """
+    if config.name == "unet":
+        return UNet(channels, outputs, **config.model_dump(exclude={"name"}))
+    fixed = {"padding": "same", "upsampling": "transposed", "residual": False, "initialization": "he"}
+    if config.dropout:
+        fixed["dropout_levels"] = "bottom"
+    for key, value in fixed.items():
+        if getattr(config, key) != value:
+            raise UlnaError(
+                f"fcn8 cannot do '{getattr(config, key)}'",
+                where=f"network.{key}",
+                hint=f"Set it to '{value}'.",
+            )
+    return FCN8(channels, outputs, **config.model_dump(include={"ndim", "widths", "norm", "dropout"}))

@@ -1,0 +1,100 @@
+"""How far a network looks, by interval arithmetic on its layers: what tiled prediction has to know.
+
+Walking backwards from an interval of output pixels, each layer says which of its inputs they depend on. All
+intervals are `(first, last)`, both inclusive, in indices of the layer's own grid; one axis stands for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import nn
+
+from ulna.errors import UlnaError
+
+Interval = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What a network does to the size of an image and how far it looks, in pixels of one side of one axis.
+
+    `stride`: outputs whose positions differ by a multiple of it are computed alike, so tiles must start at
+    multiples of it. `halo`: the output at a position depends on no input further away than this (with
+    instance norm: once its statistics are frozen). `shrink`: how many pixels valid convolutions take off each
+    side; 0 where the output has the input's size. `smallest` is the smallest input size; where `shrink` is
+    not 0, input sizes must be `smallest` plus a multiple of `stride`.
+    """
+
+    stride: int
+    halo: int
+    shrink: int = 0
+    smallest: int = 1
+
+    def fits(self, size: int) -> bool:
+        """Whether the network takes an input of this size (along one axis)."""
+        return size >= self.smallest and (self.shrink == 0 or (size - self.smallest) % self.stride == 0)
+
+    def next_size(self, size: int) -> int:
+        """The smallest size that fits and is not below `size`."""
+        if size <= self.smallest:
+            return self.smallest
+        return size if self.shrink == 0 else size + (self.smallest - size) % self.stride
+
+
+@runtime_checkable
+class HasGeometry(Protocol):
+    """A network that knows its own geometry."""
+
+    def geometry(self) -> Geometry:
+        """What it does to sizes and how far it looks."""
+        ...
+
+
+def geometry(network: nn.Module) -> Geometry:
+    """The geometry of a network that was made by `build`; raises UlnaError for any other module."""
+    if isinstance(network, HasGeometry):
+        return network.geometry()
+    raise UlnaError(
+        f"the network {type(network).__name__} does not say how far it looks",
+        hint="Give it a method geometry() -> ulna.networks.Geometry.",
+    )
+
+
+def halo(reach: Callable[[Interval], Interval], stride: int, *, shrink: int = 0) -> int:
+    """How far, to either side, any output looks; `reach` gives the inputs that an interval of outputs needs.
+
+    Output o lies at input o + `shrink`. How far it looks depends on its phase in the pooling grid.
+    """
+    needs = ((output + shrink, *reach((output, output))) for output in range(stride))
+    return max(max(place - first, last - place) for place, first, last in needs)
+
+
+def join(a: Interval, b: Interval) -> Interval:
+    """The smallest interval that holds both."""
+    return min(a[0], b[0]), max(a[1], b[1])
+
+
+def through_convolution(out: Interval, kernel: int, padding: int = 0) -> Interval:
+    """Inputs of a convolution with stride 1 that outputs `out` depend on."""
+    return out[0] - padding, out[1] - padding + kernel - 1
+
+
+def through_pooling(out: Interval, factor: int = 2) -> Interval:
+    """Inputs of a pooling of `factor` pixels with the same stride."""
+    return out[0] * factor, out[1] * factor + factor - 1
+
+
+def through_transposed(out: Interval, kernel: int, stride: int, padding: int = 0) -> Interval:
+    """Inputs of a transposed convolution; nearest upsampling is the one with `kernel` equal to `stride`.
+
+    Input i reaches outputs i·stride − padding + t for t in 0 … kernel − 1.
+    """
+    return -((kernel - 1 - out[0] - padding) // stride), (out[1] + padding) // stride
+
+
+def through_linear(out: Interval) -> Interval:
+    """Inputs of linear upsampling by 2: output o lies at input (o + ½)/2 − ½, between two pixels."""
+    return (out[0] - 1) // 2, (out[1] + 1) // 2

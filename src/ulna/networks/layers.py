@@ -1,0 +1,84 @@
+"""What networks are made of, for two and three dimensions: layers by `ndim`, first weights, and sizes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ulna.networks.norm import InstanceNorm
+
+Norm = Literal["none", "batch", "instance"]
+
+CONV: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED: dict[int, type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {
+    2: nn.ConvTranspose2d,
+    3: nn.ConvTranspose3d,
+}
+POOL: dict[int, type[nn.MaxPool2d] | type[nn.MaxPool3d]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+BATCH_NORM: dict[int, type[nn.BatchNorm2d] | type[nn.BatchNorm3d]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+UP_CONVOLUTIONS = (nn.ConvTranspose2d, nn.ConvTranspose3d)
+CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, *UP_CONVOLUTIONS)
+
+
+def activation(norm: Norm, channels: int, *, ndim: int, relu: bool = True) -> nn.Module:
+    """Norm and ReLU (or the norm alone)."""
+    if norm == "instance":
+        return InstanceNorm(channels, relu=relu)
+    steps: list[nn.Module] = [BATCH_NORM[ndim](channels)] if norm == "batch" else []
+    return nn.Sequential(*steps, *([nn.ReLU(inplace=True)] if relu else []))
+
+
+def he(module: nn.Module) -> None:
+    """Weights from a Gaussian of standard deviation √(2/N), N the inputs of one neuron (He et al. 2015)."""
+    if not isinstance(module, CONVOLUTIONS):
+        return
+    # the kernel of an up-convolution is its stride: one tap of it reaches each output
+    taps = 1 if isinstance(module, UP_CONVOLUTIONS) else math.prod(module.kernel_size)
+    nn.init.normal_(module.weight, std=math.sqrt(2 / (module.in_channels * taps)))
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def glorot(module: nn.Module) -> None:
+    """Weights evenly from ±√(6 / (inputs + outputs)) of one neuron (Glorot, Bengio 2010), Keras' own default."""
+    if isinstance(module, CONVOLUTIONS):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+INITIALIZATIONS = {"he": he, "glorot": glorot}
+
+
+def crop(x: Tensor, size: Sequence[int]) -> Tensor:
+    """The middle of an image, of this size."""
+    for axis, (has, wants) in enumerate(zip(x.shape[2:], size, strict=True), start=2):
+        if has != wants:
+            x = x.narrow(axis, (has - wants) // 2, wants)
+    return x
+
+
+def front(x: Tensor, size: Sequence[int]) -> Tensor:
+    """The first pixels of each axis, of this size."""
+    for axis, (has, wants) in enumerate(zip(x.shape[2:], size, strict=True), start=2):
+        if has != wants:
+            x = x.narrow(axis, 0, wants)
+    return x
+
+
+def padded(x: Tensor, multiple: int) -> Tensor:
+    """Mirrored at each axis' far side to a multiple; where too small to mirror, the edge is repeated."""
+    pad = [-n % multiple for n in x.shape[2:]]
+    if not any(pad):
+        return x
+    mode = "reflect" if all(p < n for p, n in zip(pad, x.shape[2:], strict=True)) else "replicate"
+    return F.pad(x, [side for p in reversed(pad) for side in (0, p)], mode=mode)
+
+
+def times(size: Sequence[int]) -> str:
+    """A size in words: 572×572."""
+    return "×".join(str(int(n)) for n in size)

@@ -1,0 +1,146 @@
+"""Bring images to what a network expects: as many channels, the intensities, the size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ulna.errors import UlnaError
+from ulna.image import Array
+
+Floats = npt.NDArray[np.float32]
+
+LOW, HIGH = 1.0, 99.8  # percentiles that become 0 and 1, as in CSBDeep and StarDist
+CLIP = (-1.0, 3.0)  # what lies far outside is clipped: one hot pixel must not fill the range of bf16
+MIN_SHARE = 0.1  # share of the image's range that a channel's own is at least taken for
+SAMPLE = 1_000_000
+COLORS = 3
+
+
+def normalize(array: Array, how: str) -> Floats:
+    """An image (C, *spatial) as float32 in the range that `how` names.
+
+    - "percentile": the 1st percentile of the image becomes 0 and the 99.8th 1, over all channels together, so
+      that colors keep their proportions; clipped to -1..3. Taken from at most a million even samples. Where both
+      are one value, the smallest and the largest take their place.
+    - "percentile_by_channel": the same for each channel, so that another stain, lamp or white balance changes
+      little. A channel with less than a tenth of the image's range is stretched as if it had a tenth: noise
+      in an empty channel must not look like an image.
+    - "zscore": each channel with mean 0 and standard deviation 1.
+    - "range": divided by the largest number of an integer type (255, 65535): the tutorial's recipe; floats
+      stay as they are.
+    - "none": as it is.
+
+    An image without contrast becomes 0 with all but the last two. Raises UlnaError for an unknown name.
+    """
+    if how in ("percentile", "percentile_by_channel"):
+        some = sample(array)
+        low, high = (float(value) for value in np.percentile(some, (LOW, HIGH)))
+        if not high > low:  # a few bright specks on a flat ground
+            low, high = float(array.min()), float(array.max())
+        if how == "percentile":
+            return np.clip(_scaled(array, low, high - low), *CLIP)
+        lows, highs = np.percentile(some, (LOW, HIGH), axis=1)
+        ranges = np.maximum(highs - lows, MIN_SHARE * (high - low))
+        channels = [_scaled(c, float(lows[k]), float(ranges[k])) for k, c in enumerate(array)]
+        return np.clip(np.stack(channels), *CLIP)
+    if how == "zscore":
+        flat = array.reshape(len(array), -1)
+        channels = [_scaled(c, float(c.mean(dtype=np.float64)), float(c.std(dtype=np.float64))) for c in flat]
+        return np.stack(channels).reshape(array.shape)
+    if how == "range":
+        largest = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else 1
+        return _scaled(array, 0.0, float(largest))
+    if how == "none":
+        return array.astype(np.float32)
+    known = "percentile, percentile_by_channel, zscore, range, none"
+    raise UlnaError(f"there is no normalization '{how}'", hint=f"Known: {known}.")
+
+
+def to_channels(array: Array, channels: int, *, alpha: bool = True) -> Array:
+    """The image (C, *spatial) with `channels` channels, without inventing or losing anything.
+
+    One gray channel is repeated to the three of color, equal channels become one, a fourth channel (alpha that
+    varies) after three is dropped (so is a second after one, which is then gray). `alpha` is False for an
+    image of several files: its last channel is a modality, and is not dropped. Raises UlnaError for all else.
+    """
+    have = len(array)
+    if have == channels:
+        return array
+    colors = array[: have - 1] if alpha and have in (2, 4) else array
+    if len(colors) == channels:
+        return colors
+    if len(colors) == 1 and channels == COLORS:
+        return np.repeat(colors, channels, axis=0)
+    if channels == 1 and all(np.array_equal(colors[0], other) for other in colors[1:]):
+        return colors[:1]
+    hint = "Convert the image to the channels of the training images, or train on images like this one."
+    if have < channels:
+        hint += " Files of one channel each are one image if they are named case_0000.png, case_0001.png and so on."
+    raise UlnaError(
+        f"the image has {'1 channel' if have == 1 else f'{have} channels'}, the network takes {channels}", hint=hint
+    )
+
+
+def common_channels(counts: Iterable[int]) -> int:
+    """How many channels suit images of these numbers of channels: gray beside color makes color.
+
+    Alpha channels that vary (2 and 4 beside other numbers) do not count; where they are no alpha but modalities,
+    `to_channels` then refuses to drop them. Raises UlnaError for other mixtures.
+    """
+    found = set(counts)
+    if len(found) == 1:
+        return found.pop()
+    if found and found <= {1, 2, 3, 4}:
+        return COLORS if found & {3, 4} else 1
+    raise UlnaError(
+        f"the images have {', '.join(map(str, sorted(found))) or 'no'} channels, which do not go together",
+        hint="Train on images of one kind.",
+    )
+
+
+def resize(array: Array, size: tuple[int, ...], *, smooth: bool) -> Array:
+    """(C, *spatial) at another spatial size; the dtype stays.
+
+    `smooth` is for images: linear, with a Gaussian before it where the image shrinks. Otherwise nearest, for
+    masks: no value appears that was not there.
+    """
+    if tuple(array.shape[1:]) == tuple(size):
+        return array
+    if not smooth:
+        for axis, (old, new) in enumerate(zip(array.shape[1:], size, strict=True), start=1):
+            array = np.take(array, _nearest(old, new), axis=axis)
+        return array
+    factors = [new / old for old, new in zip(array.shape[1:], size, strict=True)]
+    blur = [max(0.0, (1 / factor - 1) / 2) for factor in factors]  # as in scikit-image's resize
+    wide: Array = array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
+    wide = ndimage.gaussian_filter(wide, [0.0, *blur], mode="nearest")
+    result: Array = ndimage.zoom(wide, [1.0, *factors], order=1, mode="nearest", grid_mode=True)
+    return (np.rint(result) if array.dtype.kind in "iu" else result).astype(array.dtype)
+
+
+def _scaled(array: Array, offset: float, scale: float) -> Floats:
+    """(array - offset) / scale in float32; zeros where the scale is none."""
+    if not scale > 0:
+        return np.zeros(array.shape, np.float32)
+    # The offset is taken off in the array's own precision: float32 would lose it in large numbers.
+    wide = np.dtype(np.float64 if array.dtype.itemsize > 2 and array.dtype != np.float32 else np.float32)
+    scaled: Array = array.astype(wide)
+    scaled -= offset
+    scaled /= scale
+    return scaled.astype(np.float32, copy=False)
+
+
+def sample(array: Array) -> Array:
+    """At most a million values, every k-th pixel with all of its channels."""
+    flat = array.reshape(len(array), -1)
+    return flat[:, :: max(1, ceil(flat.size / SAMPLE))]
+
+
+def _nearest(old: int, new: int) -> npt.NDArray[np.intp]:
+    """Which old index lies under the middle of each new pixel."""
+    return np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.intp), old - 1)

@@ -1,0 +1,113 @@
+"""Batches of windows for training: which cases, and where in them.
+
+Everything drawn for step k comes from a generator seeded with (seed, k): a resumed run draws what it would
+have drawn, and nothing has to be stored.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from ulna.config import TrainingConfig
+from ulna.image import Array
+from ulna.inference.tiles import window
+from ulna.store import Store
+from ulna.training.phases import Phase
+
+MAX_COORDINATES = 4096
+"""So many pixels of a case's foreground are remembered, at most: large masks are not searched for every patch."""
+
+
+class Batch(NamedTuple):
+    """Windows cut for one step: images (N, C, *window) float32, truth (N, 1, *window) uint8, the step, and in which
+    of the two phases of the training it lies."""
+
+    images: Tensor
+    truth: Tensor
+    step: int
+    final: bool = False
+
+
+def sampling_probabilities(groups: tuple[str, ...], sampling: str) -> npt.NDArray[np.float64]:
+    """How often each case is drawn; they sum to 1.
+
+    "images": every image alike. "groups": every group alike, for the tiles of one picture repeat each other.
+    """
+    if sampling == "images":
+        return np.full(len(groups), 1 / len(groups))
+    sizes = Counter(groups)
+    return np.array([1 / (sizes[group] * len(sizes)) for group in groups])
+
+
+class Batches(IterableDataset[Batch]):
+    """The batches of some steps, from a store.
+
+    `steps` is called at the start of each pass and gives the numbers of its steps, `final` tells of a step in
+    which of the two `phases` it lies. A share `training.foreground` of the patches is centerd on a pixel of the
+    foreground, the others lie anywhere; what is cut is the window around each.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        training: TrainingConfig,
+        *,
+        phases: tuple[Phase, Phase],
+        steps: Callable[[], Iterable[int]],
+        final: Callable[[int], bool] = lambda step: False,
+    ) -> None:
+        self._store = store
+        self._training = training
+        self._phases = phases
+        self._steps = steps
+        self._final_phase = final
+        self._probabilities = sampling_probabilities(store.groups, training.sampling)
+        self._coordinates: dict[int, npt.NDArray[np.intp]] = {}
+
+    def __iter__(self) -> Iterator[Batch]:
+        for step in self._steps():
+            yield self.batch(step)
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step, the same whenever it is asked for."""
+        generator = np.random.default_rng((self._training.seed, step))
+        final = self._final_phase(step)
+        phase = self._phases[final]
+        images, truths = [], []
+        for case in generator.choice(len(self._probabilities), phase.batch_size, p=self._probabilities):
+            image, truth = self._store.image(int(case)), self._store.truth(int(case))
+            start = self._start(int(case), truth, phase, generator)
+            images.append(window(image, start, phase.window))
+            truths.append(window(truth, start, phase.window))
+        return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(truths)), step, final)
+
+    def _start(self, case: int, truth: Array, phase: Phase, generator: np.random.Generator) -> tuple[int, ...]:
+        shape = truth.shape[1:]
+        wanted = generator.random() < self._training.foreground
+        center = self._on_foreground(case, truth, generator) if wanted else None
+        start = []
+        for axis, (length, patch, size) in enumerate(zip(shape, phase.patch, phase.window, strict=True)):
+            # the patch stays inside the image where it can; the window around it may leave it
+            low, high = min(patch, length) // 2, length - (min(patch, length) + 1) // 2
+            place = int(generator.integers(low, high + 1)) if center is None else int(center[axis])
+            start.append(min(max(place, low), high) - size // 2)
+        return tuple(start)
+
+    def _on_foreground(self, case: int, truth: Array, generator: np.random.Generator) -> tuple[int, ...] | None:
+        if case not in self._coordinates:
+            flat = np.flatnonzero(truth[0])
+            if len(flat) > MAX_COORDINATES:
+                flat = np.random.default_rng((self._training.seed, case)).choice(flat, MAX_COORDINATES, replace=False)
+            self._coordinates[case] = flat
+        places = self._coordinates[case]
+        if not len(places):
+            return None
+        return tuple(int(i) for i in np.unravel_index(generator.choice(places), truth.shape[1:]))

@@ -1,0 +1,98 @@
+"""Images for the eye, outlines and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+from skimage.segmentation import find_boundaries
+
+from ulna.errors import UlnaError
+from ulna.figures.common import (
+    COLORS,
+    color,
+    edges,
+    new_figure,
+    outline,
+    overlay,
+    plane,
+    save_figure,
+    to_rgb,
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    shape=st.sampled_from([(1, 8, 9), (2, 8, 9), (3, 8, 9), (5, 8, 9), (1, 4, 8, 9), (3, 4, 8, 9)]),
+    dtype=st.sampled_from(["uint8", "uint16", "int32", "float32", "float64", "bool"]),
+    seed=st.integers(0, 99),
+)
+def test_every_image_can_be_shown(shape: tuple[int, ...], dtype: str, seed: int) -> None:
+    array = (np.random.default_rng(seed).random(shape) * 200).astype(dtype)
+    rgb = to_rgb(array)
+    assert rgb.shape == (8, 9, 3)
+    assert rgb.dtype == np.uint8
+
+
+def test_contrast_does_not_depend_on_the_scale() -> None:
+    array = np.random.default_rng(0).integers(100, 4000, (1, 20, 20)).astype(np.uint16)
+    assert (to_rgb(array) == to_rgb(array * 3.0 + 50)).mean() > 0.99
+    assert to_rgb(array).max() == 255
+    assert to_rgb(np.full((1, 4, 4), 7)).max() == 0
+    assert to_rgb(np.array([[[np.nan, np.inf], [0, 1]]]))[0, 0, 0] == 0
+    assert (to_rgb(np.full((1, 3, 3), np.nan)) == 0).all()
+
+
+def test_colors_that_fill_their_range_stay_as_they_are() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (3, 20, 20), np.uint8)
+    assert (to_rgb(rgb) == np.moveaxis(rgb, 0, -1)).all()
+
+
+def test_planes() -> None:
+    volume = np.arange(5)[None, :, None, None] * np.ones((2, 5, 3, 3))
+    assert plane(volume)[0, 0, 0] == 2
+    assert plane(volume, 4)[0, 0, 0] == 4
+    with pytest.raises(UlnaError):
+        plane(volume[0, 0])
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 999))
+def test_edges_are_those_of_scikit_image(seed: int) -> None:
+    labels = np.random.default_rng(seed).integers(0, 4, (5, 6)).repeat(3, 0).repeat(3, 1)
+    assert (edges(labels) == find_boundaries(labels, mode="inner", connectivity=1, background=0)).all()
+
+
+def test_outlines_and_tints_stay_within_their_class() -> None:
+    mask = np.zeros((20, 20), int)
+    mask[3:10, 3:10], mask[12:18, 5:15] = 1, 2
+    gray = np.full((20, 20, 3), 90, np.uint8)
+    drawn = outline(gray, mask, width=2)
+    assert (drawn[3, 3] == color(1)).all()
+    assert (drawn[4, 4] == color(1)).all()
+    assert (drawn[5, 5] == 90).all()
+    assert (drawn[12, 5] == color(2)).all()
+    tinted = overlay(gray, mask)
+    assert (tinted[mask == 0] == 90).all()
+    assert (tinted[mask > 0] != 90).any(axis=1).all()
+    assert (gray == 90).all()
+
+
+def test_there_is_a_color_for_every_class() -> None:
+    assert len(set(COLORS)) == len(COLORS)
+    assert color(1) == color(1 + len(COLORS)) != color(2)
+
+
+def test_figures_appear_whole_or_not_at_all(tmp_path: Path) -> None:
+    figure = new_figure(1, 1)
+    path = save_figure(figure, tmp_path / "a.png")
+    with Pillow.open(path) as picture:
+        assert picture.size == (120, 120)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UlnaError):
+        save_figure(figure, tmp_path / "file" / "b.png")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "file"]

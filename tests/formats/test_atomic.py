@@ -1,0 +1,72 @@
+"""Files are written atomically."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ulna import formats
+from ulna.errors import UlnaError
+from ulna.formats.atomic import atomic_write
+from ulna.image import Image
+
+
+def test_nothing_is_there_before_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.txt"
+    with atomic_write(path) as beside:
+        beside.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
+
+
+def write_half(path: Path, raised: BaseException) -> None:
+    with atomic_write(path) as beside:
+        beside.write_text("half")
+        raise raised
+
+
+@pytest.mark.parametrize("raised", [ValueError("no"), KeyboardInterrupt()])
+def test_what_was_there_stays_when_writing_fails(tmp_path: Path, raised: BaseException) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(type(raised)):
+        write_half(path, raised)
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("name", ["mask.png", "mask.tif"])
+def test_a_full_disk_is_said_in_plain_words(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("ulna.formats.tiff.write", full)
+    with pytest.raises(UlnaError, match="the disk is full"):
+        formats.write(tmp_path / name, Image(np.zeros((1, 3, 3), np.uint8)))
+    assert not list(tmp_path.iterdir())
+
+
+def write_to_the_full_device(path: Path) -> None:
+    with atomic_write(path) as beside:
+        beside.symlink_to("/dev/full")
+        beside.write_bytes(b"x" * 100_000)
+
+
+def test_a_device_that_is_really_full(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    with pytest.raises(UlnaError, match="the disk is full"):
+        write_to_the_full_device(tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(UlnaError, match="cannot be written"):
+        formats.write(tmp_path / "out" / "a.png", Image(np.zeros((1, 3, 3), np.uint8)))
+    assert (tmp_path / "out").read_text() == "a file"

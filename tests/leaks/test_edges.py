@@ -1,0 +1,156 @@
+"""Tiles of one picture are found by their borders; backgrounds and noise join nothing."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from small_images import cells, names, tiles
+from ulna.dataset import load_image
+from ulna.image import Array
+from ulna.layouts import read_dataset
+from ulna.leaks import ADJACENT, OVERLAP, find_groups
+from ulna.leaks.edges import _Least, border_edges, find_overlaps, find_seams, lines
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 2), (2, 3), (3, 3)])
+def test_pictures_cut_into_tiles_are_put_together_again(rows: int, columns: int) -> None:
+    """Of 30 pictures beside five strangers each: some borders are nearly empty, so one or two may fail."""
+    right = 0
+    for seed in range(30):
+        images = tiles(cells((160 * rows, 160 * columns), seed), rows, columns)
+        strangers = [cells((160, 160), 100 * seed + k) for k in range(1, 6)]
+        found = find_groups([*images, *strangers], names([*images, *strangers]))
+        assert {pair.kind for pair in found.pairs} <= {ADJACENT}
+        right += found.groups == (*[0] * len(images), *range(1, 6))
+    assert right >= 28
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_the_order_of_the_images_does_not_matter(seed: int) -> None:
+    images = [tile for k in range(3) for tile in tiles(cells((256, 256), seed + k), 2, 2)]
+    order = np.random.default_rng(seed).permutation(len(images))
+    straight = np.array(find_groups(images, names(images)).groups)
+    mixed = np.array(find_groups([images[k] for k in order], names(images)).groups)
+    assert ((straight[order][:, None] == straight[order]) == (mixed[:, None] == mixed)).all()
+
+
+@pytest.mark.parametrize("smooth", [0, 1, 3, 12])
+@pytest.mark.parametrize("count", [2, 12])
+def test_independent_noise_is_not_joined(smooth: float, count: int) -> None:
+    for seed in range(4):
+        draw = np.random.default_rng(seed)
+        images = [ndimage.gaussian_filter(draw.normal(0, 1, (1, 128, 128)), (0, smooth, smooth)) for _ in range(count)]
+        assert find_groups(images, names(images)).pairs == ()
+
+
+def test_a_common_background_joins_nothing() -> None:
+    y, x = np.mgrid[:128, :128]
+    shading = 40 - ((y - 64.0) ** 2 + (x - 64.0) ** 2) / 300
+    images = [(shading + np.random.default_rng(k).normal(0, 1, (1, 128, 128))).astype(np.uint8) for k in range(8)]
+    assert find_groups(images, names(images)).pairs == ()
+
+
+def test_like_borders_with_steps_larger_than_those_inside_are_strangers() -> None:
+    """Coarse stripes would run on across the seam and in no other place, but the fine ones beside them do not."""
+    draw = np.random.default_rng(1)
+    coarse, here, there = (ndimage.gaussian_filter1d(draw.normal(0, width**0.5, 192), width) for width in (12, 2, 2))
+    for fine, groups in (((here, here), (0, 0)), ((here, there), (0, 1))):
+        images = [cells((192, 192), seed) for seed in (1, 2)]
+        for image, stripes in zip(images, fine, strict=True):
+            ground = 100 + 60 * coarse[:, None] + 5 * stripes[:, None] + draw.normal(0, 1, (192, 192))
+            image[0, :, :20] = ground[:, :20].round()
+            image[0, :, -20:] = ground[:, -20:].round()
+        assert find_groups(images, names(images)).groups == groups
+
+
+def test_empty_and_constant_images_join_nothing() -> None:
+    images = [np.zeros((1, 64, 64), np.uint8)] * 3 + [np.full((1, 64, 64), 7.5)] * 2
+    assert find_groups(images, names(images)).groups == (0, 1, 2, 3, 4)
+
+
+def test_volumes_cut_in_two_belong_together() -> None:
+    volume = cells((32, 96, 96), 3, spots=400)
+    left, right = np.split(volume, 2, axis=3)
+    strangers = [cells((32, 96, 48), k, spots=400) for k in range(4, 8)]
+    found = find_groups([left, *strangers, right], names([left, *strangers, right]))
+    assert found.groups == (0, 1, 2, 3, 4, 0)
+
+
+def test_seams_name_axis_and_direction() -> None:
+    upper, lower = np.split(cells((256, 192), 5), 2, axis=1)
+    (seam,) = find_seams([border_edges(lower), border_edges(upper)])
+    assert (seam.first, seam.second, seam.axis) == (1, 0, 0)
+    assert seam.strength == seam.likeness + seam.lead > 1.5
+
+
+def test_colors_and_floats() -> None:
+    picture = np.concatenate([cells((128, 256), seed) for seed in (1, 2, 3)])
+    for images in (np.split(picture, 2, axis=2), np.split(picture / 1e4, 2, axis=2)):
+        assert find_groups(images, names(images)).groups == (0, 0)
+
+
+def test_overlapping_tiles_share_lines() -> None:
+    picture = cells((128, 300), 8)
+    images = [picture[:, :, :160], picture[:, :, 140:300], cells((128, 160), 9)]
+    (pair,) = find_groups(images, names(images)).pairs
+    assert (pair.first, pair.second, pair.kind, pair.strength) == (0, 1, OVERLAP, 20)
+    assert list(find_overlaps([lines(image) for image in images])) == [(0, 1, 20)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), rows=st.integers(2, 9), block=st.integers(1, 9))
+def test_the_two_least_are_those_of_the_whole_matrix(seed: int, rows: int, block: int) -> None:
+    """Also where costs are equal."""
+    cost = np.random.default_rng(seed).integers(0, 5, (rows, rows)).astype(np.float32)
+    found = _Least(np.zeros(rows, np.intp), np.full(rows, np.inf), np.full(rows, np.inf))
+    for start in range(0, rows, block):
+        part = cost[start : start + block].copy()
+        found = found.joined(_Least.of(part, axis=0), start)
+        np.testing.assert_array_equal(part, cost[start : start + block])
+    np.testing.assert_array_equal(found.where, cost.argmin(axis=0))
+    np.testing.assert_array_equal([found.least, found.second], np.sort(cost, axis=0)[:2])
+
+
+def assert_blocks_change_nothing(images: list[Array], monkeypatch: pytest.MonkeyPatch, least: int) -> None:
+    borders = [border_edges(image) for image in images]
+    monkeypatch.setattr("ulna.leaks.edges.BLOCK", len(images))  # the whole matrix
+    whole = find_seams(borders)
+    monkeypatch.setattr("ulna.leaks.edges.BLOCK", 48)
+    parts = find_seams(borders)
+    assert len(whole) >= least
+    assert [(s.first, s.second, s.axis) for s in parts] == [(s.first, s.second, s.axis) for s in whole]
+    # A step near 0 is the difference of large sums, whose rounding may depend on the matrices' sizes.
+    np.testing.assert_allclose([s.strength for s in parts], [s.strength for s in whole], atol=0.1)
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [tile for k in range(10) for tile in tiles(cells((320, 480), k), 2, 3)]
+    order = np.random.default_rng(1).permutation(len(images))
+    assert_blocks_change_nothing([images[k] for k in order], monkeypatch, least=50)
+
+
+def test_blocks_change_nothing_on_real_data(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [load_image(case).array for case in read_dataset(data / "dsb2018").cases[:150]]
+    assert_blocks_change_nothing(images, monkeypatch, least=1)
+
+
+def test_memory_grows_with_the_number_of_images_not_its_square() -> None:
+    draw = np.random.default_rng(0)
+    borders = [border_edges(draw.integers(0, 255, (1, 32, 32)).astype(np.uint8)) for _ in range(4000)]
+    tracemalloc.start()
+    find_seams(borders)
+    assert tracemalloc.get_traced_memory()[1] < 50e6  # a matrix of all pairs takes 64 MB, several are needed
+    tracemalloc.stop()
+
+
+def test_borders_too_small_to_be_shifted_are_compared() -> None:
+    images = [np.random.default_rng(k).normal(size=(1, 6, 6, 6)) for k in range(3)]
+    assert find_groups(images, names(images)).groups == (0, 1, 2)

@@ -1,0 +1,117 @@
+"""Overlap scores against torchmetrics, against sets of pixels, and what holds for any pair of masks."""
+
+from __future__ import annotations
+
+import math
+from importlib import import_module
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchmetrics.functional.classification import (
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+    multiclass_jaccard_index,
+    multiclass_precision,
+    multiclass_recall,
+)
+
+from ulna.errors import UlnaError
+from ulna.metrics import confusion, overlap, pixel_accuracy, records
+
+CLASSES = ("background", "cytoplasm", "nucleus")
+
+
+def _pair(seed: int, shape: tuple[int, ...], classes: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.integers(classes, size=shape, dtype=np.uint8), rng.integers(classes, size=shape, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(17, 23), (1, 31, 29), (1, 5, 7, 9)])
+def test_agrees_with_torchmetrics(shape):
+    mask, truth = _pair(0, shape, 3)
+    p, t = torch.from_numpy(mask).flatten().long(), torch.from_numpy(truth).flatten().long()
+    assert (confusion(mask, truth, 3) == multiclass_confusion_matrix(p, t, 3).numpy()).all()
+    found = overlap(mask, truth, CLASSES)
+    assert [one.name for one in found] == ["cytoplasm", "nucleus"]
+    for name, other in (
+        ("dice", multiclass_f1_score),
+        ("iou", multiclass_jaccard_index),
+        ("precision", multiclass_precision),
+        ("recall", multiclass_recall),
+    ):
+        theirs = other(p, t, num_classes=3, average="none")[1:].tolist()
+        assert [getattr(one, name) for one in found] == pytest.approx(theirs, abs=1e-6), name
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(1, 4, 5), (1, 2, 3, 4), (6,)]), st.integers(2, 5))
+def test_what_holds_for_any_masks(seed, shape, classes):
+    mask, truth = _pair(seed, shape, classes)
+    names = [f"class {k}" for k in range(classes)]
+    there, back = overlap(mask, truth, names), overlap(truth, mask, names)
+    for k, (one, turned) in enumerate(zip(there, back, strict=True), start=1):
+        a = set(np.flatnonzero(mask == k).tolist())
+        b = set(np.flatnonzero(truth == k).tolist())
+        assert (one.tp, one.fp, one.fn) == (len(a & b), len(a - b), len(b - a))
+        assert one.tp + one.fp + one.fn + one.tn == mask.size
+        assert one.accuracy == pytest.approx(np.mean((mask == k) == (truth == k)))
+        assert one.dice == pytest.approx(turned.dice, nan_ok=True)
+        assert one.precision == pytest.approx(turned.recall, nan_ok=True)
+        if not math.isnan(one.dice):
+            assert 0 <= one.iou <= one.dice <= 1
+            assert one.iou == pytest.approx(one.dice / (2 - one.dice))
+        assert math.isnan(one.dice) == (one.state == "empty, predicted empty")
+    assert all(one.dice == 1 for one in overlap(truth, truth, names) if one.state == "scored")
+    assert pixel_accuracy(confusion(mask, truth, classes)) == pytest.approx(np.mean(mask == truth))
+
+
+def test_empty_masks_are_named_and_not_scored_one():
+    none, some = np.zeros((1, 4, 4), np.uint8), np.ones((1, 4, 4), np.uint8)
+    (both,) = overlap(none, none, ("background", "tumour"))
+    assert both.state == "empty, predicted empty"
+    assert math.isnan(both.dice)
+    assert math.isnan(both.iou)
+    assert both.accuracy == 1
+    (alarm,) = overlap(some, none, ("background", "tumour"))
+    assert (alarm.state, alarm.dice, alarm.iou, alarm.precision) == ("false positive", 0, 0, 0)
+    assert math.isnan(alarm.recall)
+    (miss,) = overlap(none, some, ("background", "tumour"))
+    assert (miss.state, miss.dice, miss.recall) == ("missed", 0, 0)
+    assert math.isnan(miss.precision)
+
+
+def test_a_record_is_a_row_of_a_table():
+    (one,) = overlap(np.array([[1, 1, 0, 0]]), np.array([[1, 0, 1, 0]]), ("background", "cell"))
+    assert one.columns() == {
+        "class": "cell", "dice": 0.5, "iou": 1 / 3, "precision": 0.5, "recall": 0.5, "accuracy": 0.5,
+        "state": "scored", "tp": 1, "fp": 1, "fn": 1, "tn": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [np.bool_, np.uint8, np.uint16, np.int32, np.int64, np.uint64])
+def test_any_whole_number_will_do(kind):
+    mask, truth = _pair(1, (8, 9), 2)
+    assert (confusion(mask.astype(kind), truth, 2) == confusion(mask, truth, 2)).all()
+    assert (confusion(mask, truth.astype(kind), 2) == confusion(mask, truth, 2)).all()
+
+
+def test_large_images_are_counted_in_parts(monkeypatch):
+    mask, truth = _pair(2, (101, 37), 3)
+    whole = confusion(mask, truth, 3)
+    monkeypatch.setattr(import_module("ulna.metrics.overlap"), "_AT_ONCE", 100)
+    assert (confusion(mask, truth, 3) == whole).all()
+    assert [one.tp for one in records(whole, CLASSES)] == [whole[1, 1], whole[2, 2]]
+
+
+def test_what_cannot_be_compared_is_said():
+    ones = np.ones((1, 4, 4), np.uint8)
+    with pytest.raises(UlnaError, match=r"shape \(1, 4, 4\) is not that of the truth, \(1, 4, 5\)"):
+        overlap(ones, np.ones((1, 4, 5), np.uint8), CLASSES)
+    with pytest.raises(UlnaError, match="mask holds values from 255 to 255, but the classes are 0 to 2"):
+        overlap(ones * 255, ones, CLASSES)
+    with pytest.raises(UlnaError, match="truth must hold whole numbers"):
+        overlap(ones, ones.astype(float), CLASSES)
+    assert math.isnan(pixel_accuracy(confusion(ones[:, :0], ones[:, :0], 2)))

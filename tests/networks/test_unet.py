@@ -1,0 +1,141 @@
+"""The U-Net: sizes, parameters, first weights, and what it is built of."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from ulna.config import NetworkConfig
+from ulna.errors import UlnaError
+from ulna.networks import UNet, build, geometry
+from ulna.networks.layers import padded
+
+
+def count(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    size=st.lists(st.integers(1, 41), min_size=2, max_size=3),
+    depth=st.integers(2, 4),
+    norm=st.sampled_from(["none", "batch", "instance"]),
+    upsampling=st.sampled_from(["transposed", "nearest", "linear"]),
+    residual=st.booleans(),
+)
+def test_any_size_comes_back(size: list[int], depth: int, norm: str, upsampling: str, residual: bool) -> None:
+    config = NetworkConfig(
+        ndim=len(size), widths=(2, 3, 4, 5)[:depth], norm=norm, upsampling=upsampling, residual=residual
+    )
+    network = build(config, 2, 3).eval()
+    with torch.no_grad():
+        y = network(torch.rand(2, 2, *size))
+    assert y.shape == (2, 3, *size)
+    assert torch.isfinite(y).all()
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("norm", ["none", "batch", "instance"])
+@pytest.mark.parametrize("upsampling", ["transposed", "nearest", "linear"])
+@pytest.mark.parametrize(("padding", "residual"), [("same", False), ("valid", True)])
+def test_every_weight_learns(ndim: int, norm: str, upsampling: str, padding: str, residual: bool) -> None:
+    torch.manual_seed(0)
+    network = UNet(1, 2, widths=(4, 8), ndim=ndim, norm=norm, upsampling=upsampling, padding=padding, residual=residual)
+    size = geometry(network).next_size(20)
+    network(torch.rand(2, 1, *(size,) * ndim)).square().sum().backward()
+    for name, weight in network.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.abs().sum() > 0, name
+
+
+def test_padding_mirrors_at_the_far_side() -> None:
+    row = torch.arange(5.0).expand(1, 1, 1, 5)
+    assert padded(row, 8)[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]  # one row cannot be mirrored
+    square = torch.arange(5.0).expand(1, 1, 5, 5)
+    assert padded(square, 8)[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
+
+
+def test_weights_keep_the_variance_of_what_passes() -> None:
+    torch.manual_seed(0)
+    network = UNet(1, 1, widths=(32, 64, 128), upsampling="transposed")
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            inputs = module.in_channels * math.prod(module.kernel_size)
+            if module.weight.numel() > 2000:
+                assert float(module.weight.detach().std()) == pytest.approx(math.sqrt(2 / inputs), rel=0.1)
+        if isinstance(module, nn.ConvTranspose2d):
+            assert float(module.weight.detach().std()) == pytest.approx(math.sqrt(2 / module.in_channels), rel=0.1)
+
+
+def test_dropout_where_it_is_asked_for() -> None:
+    def blocks(levels: str) -> list[bool]:
+        network = UNet(1, 1, widths=(2, 2, 2, 2), dropout=0.5, dropout_levels=levels)
+        return [isinstance(block.dropout, nn.Dropout) for block in (*network.down, *network.join)]
+
+    assert blocks("all") == [True] * 7
+    assert blocks("bottom") == [False, False, True, True, False, False, False]
+
+
+def test_norm_takes_the_place_of_the_bias() -> None:
+    network = UNet(1, 1, widths=(4, 8), norm="instance")
+    assert network.down[0].conv1.bias is None
+    assert network.head.bias is not None
+
+
+def test_channels_last_stays_so_through_the_network() -> None:
+    network = UNet(3, 2, norm="instance").to(memory_format=torch.channels_last)
+    y = network(torch.rand(2, 3, 50, 70).to(memory_format=torch.channels_last))
+    feature = network.down[0](torch.rand(2, 3, 32, 32).to(memory_format=torch.channels_last))
+    assert y.shape == (2, 2, 50, 70)
+    assert feature.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_bf16_is_near_float32() -> None:
+    torch.manual_seed(0)
+    network = UNet(3, 1, widths=(8, 16, 32), norm="instance").eval()
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        exact = network(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            y = network(x)
+    assert y.dtype == torch.bfloat16
+    assert float((y.float() - exact).abs().mean() / exact.std()) < 0.05
+
+
+def test_exports() -> None:
+    torch.manual_seed(0)
+    network = UNet(1, 1, widths=(4, 8), norm="instance").eval()
+    x = torch.rand(1, 1, 21, 30)
+    exported = torch.export.export(network, (x,))
+    torch.testing.assert_close(exported.module()(x), network(x), atol=1e-5, rtol=1e-5)
+
+
+def test_valid_says_which_sizes_fit() -> None:
+    network = UNet(1, 1, widths=(1, 1, 1, 1, 1), padding="valid")
+    with pytest.raises(UlnaError, match=r"600×572(.|\n)*604×572(.|\n)*188"):
+        network(torch.rand(1, 1, 600, 572))
+
+
+def test_build_takes_what_the_config_says() -> None:
+    assert count(build(NetworkConfig(), 3, 1)) == count(UNet(3, 1, norm="instance"))
+    assert count(build(NetworkConfig(name="fcn8"), 3, 1)) > 1_000_000
+
+
+@pytest.mark.parametrize(
+    "change", [{"padding": "valid"}, {"residual": True}, {"upsampling": "nearest"}, {"dropout": 0.5}]
+)
+def test_build_refuses_what_fcn8_has_not(change: dict[str, object]) -> None:
+    with pytest.raises(UlnaError, match="fcn8 cannot"):
+        build(NetworkConfig.model_validate({"name": "fcn8", **change}), 3, 1)
+
+
+@pytest.mark.parametrize("wrong", [{"ndim": 4}, {"widths": (16,)}])
+def test_what_is_no_unet_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UlnaError, match="2 or 3 dimensions"):
+        UNet(1, 1, **wrong)

@@ -1,0 +1,181 @@
+"""Channels, intensities and sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from skimage.transform import resize as skimage_resize
+
+from ulna.errors import UlnaError
+from ulna.normalization import common_channels, normalize, resize, to_channels
+
+RNG = np.random.default_rng(2)
+IMAGES = hnp.arrays(
+    st.sampled_from([np.uint8, np.uint16, np.int16, np.float32]),
+    st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12)),
+    elements=st.integers(0, 127),
+)
+HOWS = ["percentile", "percentile_by_channel", "zscore", "range", "none"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(array=IMAGES, how=st.sampled_from(HOWS))
+def test_every_image_gives_finite_float32_of_its_shape(array: np.ndarray, how: str) -> None:
+    before = array.copy()
+    result = normalize(array, how)
+    assert result.dtype == np.float32
+    assert result.shape == array.shape
+    assert np.isfinite(result).all()
+    np.testing.assert_array_equal(array, before)
+
+
+@settings(max_examples=40, deadline=None)
+@given(array=IMAGES, gain=st.integers(2, 200), offset=st.integers(0, 5000))
+def test_percentiles_do_not_know_the_cameras_gain_and_offset(array: np.ndarray, gain: int, offset: int) -> None:
+    wide = array.astype(np.int64)
+    np.testing.assert_allclose(normalize(wide * gain + offset, "percentile"), normalize(wide, "percentile"), atol=1e-4)
+
+
+def test_percentiles_by_channel_do_not_know_the_stain() -> None:
+    image = RNG.integers(0, 1000, (3, 50, 60)).astype(np.uint16)
+    other = image * np.array([3, 2, 1], np.uint16).reshape(3, 1, 1) + 7  # each channel's own gain
+    np.testing.assert_allclose(
+        normalize(other, "percentile_by_channel"), normalize(image, "percentile_by_channel"), atol=1e-5
+    )
+
+
+def test_an_empty_channel_is_not_stretched_to_an_image() -> None:
+    image = RNG.integers(0, 1000, (2, 50, 60)).astype(np.uint16)
+    image[1] //= 500  # noise of one or two counts
+    result = normalize(image, "percentile_by_channel")
+    assert result[0].std() > 0.25
+    assert result[1].std() < 0.02
+
+
+def test_percentile_keeps_colors_in_proportion() -> None:
+    image = RNG.integers(0, 1000, (3, 50, 60)).astype(np.uint16)
+    image[1] //= 2
+    low, high = np.percentile(image, (1, 99.8))
+    expected = np.clip((image - low) / (high - low), -1, 3)
+    np.testing.assert_allclose(normalize(image, "percentile"), expected, atol=1e-6)
+
+
+def test_one_hot_pixel_neither_darkens_the_image_nor_leaves_the_range() -> None:
+    image = RNG.integers(0, 100, (1, 100, 100)).astype(np.uint16)
+    image[0, 5, 5] = 65535
+    result = normalize(image, "percentile")
+    assert result.max() == 3
+    assert np.median(result) == pytest.approx(0.5, abs=0.05)
+
+
+def test_large_images_are_sampled_and_nearly_the_same() -> None:
+    image = RNG.integers(0, 4000, (1, 1500, 1400)).astype(np.uint16)
+    low, high = np.percentile(image, (1, 99.8))
+    expected = np.clip((image - low) / (high - low), -1, 3)
+    np.testing.assert_allclose(normalize(image, "percentile"), expected, atol=0.01)
+
+
+def test_zscore_is_by_channel() -> None:
+    result = normalize((RNG.random((3, 40, 40)) * [[[9]], [[99]], [[999]]]).astype(np.float32), "zscore")
+    np.testing.assert_allclose(result.mean(axis=(1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(result.std(axis=(1, 2)), 1, atol=1e-5)
+
+
+def test_range_divides_by_the_largest_number_of_the_type() -> None:
+    assert normalize(np.full((1, 2, 2), 255, np.uint8), "range").max() == 1
+    assert normalize(np.full((1, 2, 2), 65535, np.uint16), "range").max() == 1
+    assert normalize(np.full((1, 2, 2), 0.3, np.float32), "range").max() == np.float32(0.3)
+    np.testing.assert_array_equal(normalize(np.full((1, 2, 2), 7, np.uint8), "none"), 7)
+
+
+@pytest.mark.parametrize("how", ["percentile", "zscore"])
+def test_an_image_without_contrast_is_zero(how: str) -> None:
+    assert not normalize(np.full((2, 5, 5), 9, np.uint8), how).any()
+
+
+def test_large_offsets_are_not_lost_to_float32() -> None:
+    image = (2**30 + RNG.integers(0, 50, (1, 30, 30))).astype(np.int32)
+    expected = normalize(image - 2**30, "percentile")
+    np.testing.assert_allclose(normalize(image, "percentile"), expected, atol=1e-6)
+
+
+def test_an_unknown_normalization() -> None:
+    with pytest.raises(UlnaError, match="Known: percentile"):
+        normalize(np.zeros((1, 2, 2)), "histogram")
+
+
+def test_channels_are_made_to_suit() -> None:
+    gray = RNG.integers(0, 255, (1, 3, 4)).astype(np.uint8)
+    color = RNG.integers(0, 255, (3, 3, 4)).astype(np.uint8)
+    np.testing.assert_array_equal(to_channels(gray, 3), np.repeat(gray, 3, 0))
+    np.testing.assert_array_equal(to_channels(np.repeat(gray, 3, 0), 1), gray)
+    np.testing.assert_array_equal(to_channels(np.concatenate([color, gray]), 3), color)
+    np.testing.assert_array_equal(to_channels(np.concatenate([gray, gray + 1]), 1), gray)
+    assert to_channels(color, 3) is color
+    for array, channels in ((color, 1), (color, 2), (np.zeros((5, 3, 4)), 3)):
+        with pytest.raises(UlnaError, match=rf"has {len(array)} channels, the network takes {channels}"):
+            to_channels(array, channels)
+
+
+def test_a_channel_is_neither_invented_nor_lost() -> None:
+    gray = RNG.integers(0, 255, (1, 3, 4)).astype(np.uint8)
+    for channels in (2, 4, 5):
+        with pytest.raises(UlnaError, match=rf"has 1 channel, the network takes {channels}\n.*case_0000\.png"):
+            to_channels(gray, channels)
+    modalities = np.concatenate([gray, gray + 1])
+    with pytest.raises(UlnaError, match="has 2 channels, the network takes 1"):
+        to_channels(modalities, 1, alpha=False)
+    with pytest.raises(UlnaError, match="has 4 channels, the network takes 3"):
+        to_channels(np.concatenate([modalities, modalities]), 3, alpha=False)
+
+
+def test_channels_of_a_mixed_data_set() -> None:
+    assert [common_channels(c) for c in ([1, 1], [1, 3], [3, 4], [1, 2], [5], [4])] == [1, 3, 3, 1, 5, 4]
+    for mixture in ([1, 5], [], [2, 7]):
+        with pytest.raises(UlnaError, match="do not go together"):
+            common_channels(mixture)
+
+
+@pytest.mark.parametrize("size", [(128, 128), (31, 40), (70, 50), (1, 1)])
+def test_resize_is_scikit_images(size: tuple[int, int]) -> None:
+    array = RNG.random((3, 70, 93)).astype(np.float32)
+    expected = np.stack([skimage_resize(plane, size, order=1, mode="edge", anti_aliasing=True) for plane in array])
+    np.testing.assert_allclose(resize(array, size, smooth=True), expected, atol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(array=IMAGES, height=st.integers(1, 20), width=st.integers(1, 20), smooth=st.booleans())
+def test_resize_keeps_kind_and_range(array: np.ndarray, height: int, width: int, smooth: bool) -> None:
+    result = resize(array, (height, width), smooth=smooth)
+    assert result.shape == (len(array), height, width)
+    assert result.dtype == array.dtype
+    assert array.min() <= result.min()
+    assert result.max() <= array.max()
+    if not smooth:
+        assert set(np.unique(result)) <= set(np.unique(array))
+
+
+def test_nearest_twice_as_large_repeats_each_pixel() -> None:
+    mask = RNG.integers(0, 3, (1, 5, 6)).astype(np.uint8)
+    np.testing.assert_array_equal(resize(mask, (10, 12), smooth=False), mask.repeat(2, 1).repeat(2, 2))
+    volume = mask[:, None].repeat(3, 1)
+    np.testing.assert_array_equal(resize(volume, (3, 10, 12), smooth=False)[:, 1], mask.repeat(2, 1).repeat(2, 2))
+
+
+@pytest.mark.parametrize("how", ["percentile", "percentile_by_channel"])
+def test_a_small_object_on_a_flat_ground_is_seen(how: str) -> None:
+    """A thousandth of the pixels: both percentiles are those of the ground."""
+    image = np.zeros((1, 200, 200), np.uint16)
+    image[0, 20:26, 30:36] = 700
+    normalized = normalize(image, how)
+    assert normalized[0, 22, 32] > 0.9
+    assert normalized[0, 0, 0] == 0
+
+
+def test_gray_beside_a_varying_alpha_is_gray_among_colors() -> None:
+    image = np.stack([np.full((3, 4), 9), np.arange(12).reshape(3, 4)]).astype(np.uint8)
+    assert common_channels([2, 3]) == 3
+    assert np.array_equal(to_channels(image, 3), np.repeat(image[:1], 3, axis=0))
