@@ -9,7 +9,7 @@ import pytest
 from command_line import CommandLine, command
 from small_data import healthy
 
-COMMANDS = ("check", "split", "train", "predict", "evaluate", "summary", "demo")
+COMMANDS = ("check", "split", "train", "predict", "evaluate", "summary", "settings", "demo")
 
 
 def test_help_names_every_command(cli: CommandLine) -> None:

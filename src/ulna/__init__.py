@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ulna.jobs.demo import demo as demo
     from ulna.jobs.evaluate import evaluate as evaluate
     from ulna.jobs.predict import predict as predict
+    from ulna.jobs.settings import settings as settings
     from ulna.jobs.split import split as split
     from ulna.jobs.summary import summary as summary
     from ulna.jobs.train import train as train
@@ -41,6 +42,7 @@ _MODULES = {
     "evaluate": "jobs.evaluate",
     "load": "model",
     "predict": "jobs.predict",
+    "settings": "jobs.settings",
     "split": "jobs.split",
     "summary": "jobs.summary",
     "train": "jobs.train",
@@ -59,6 +61,7 @@ __all__ = [
     "evaluate",
     "load",
     "predict",
+    "settings",
     "split",
     "summary",
     "train",

@@ -20,7 +20,6 @@ app = typer.Typer(
     help="The U-Net for biomedical images: a folder of images and masks in; a trained network, masks, scores "
     "and pictures out. Start with: ulna demo",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
@@ -169,6 +168,19 @@ def summary(
     from ulna.jobs.summary import summary as job
 
     _print(job(what))
+
+
+@app.command()
+def settings(
+    section: Annotated[
+        str, typer.Argument(metavar="[SECTION]", help="Only these: training, or a whole key.", show_default=False)
+    ] = "",
+    preset: Annotated[str, typer.Option(help="The preset whose values are shown.")] = "default",
+) -> None:
+    """List all settings, their defaults and what they mean."""
+    from ulna.jobs.settings import settings as job
+
+    _print(job(section, preset=preset))
 
 
 @app.command()

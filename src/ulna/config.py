@@ -39,36 +39,62 @@ class DataConfig(_Section):
     images' own resolution.
     """
 
-    channels: int = Field(0, ge=0)
-    classes: tuple[str, ...] = ()
-    values: tuple[tuple[int | str, ...], ...] = ()
-    normalization: Literal["percentile", "percentile_by_channel", "zscore", "range", "none"] = "percentile"
-    resize: tuple[Size, ...] | None = None
-    validation: float = Field(0.1, ge=0, lt=1, description="share of the cases held out for validation, by group")
+    channels: int = Field(0, ge=0, description="number of channels of the images; 0: as the images have it")
+    classes: tuple[str, ...] = Field(
+        (), description="names of the classes, the background first; empty: inferred from the masks"
+    )
+    values: tuple[tuple[int | str, ...], ...] = Field(
+        (),
+        description="mask values of each class (numbers, ranges `128..255`, colors `r,g,b`, `other`); empty: inferred",
+    )
+    normalization: Literal["percentile", "percentile_by_channel", "zscore", "range", "none"] = Field(
+        "percentile",
+        description="`percentile`: the 1st percentile of each image becomes 0 and the 99.8th 1; "
+        "`percentile_by_channel`: the same per channel; `zscore`: each channel to mean 0 and standard "
+        "deviation 1; `range`: divided by the type's largest number; `none`",
+    )
+    resize: tuple[Size, ...] | None = Field(
+        None, description="resize all images to this size first; null: their own resolution"
+    )
+    validation: float = Field(
+        0.1, ge=0, lt=1, description="share of the cases held out for validation, by group; 0: none"
+    )
 
 
 class TaskConfig(_Section):
     """The question asked of an image, and how an answer is judged while training."""
 
-    name: Annotated[Literal["semantic"], BeforeValidator(_present_task)] = "semantic"
-    loss: Literal["dice_cross_entropy", "cross_entropy", "dice"] = "dice_cross_entropy"
-    threshold: float = Field(0.5, gt=0, lt=1, description="probability from which one class is foreground")
+    name: Annotated[Literal["semantic"], BeforeValidator(_present_task)] = Field(
+        "semantic", description="`semantic`: the class of each pixel"
+    )
+    loss: Literal["dice_cross_entropy", "cross_entropy", "dice"] = Field(
+        "dice_cross_entropy", description="`dice_cross_entropy` (the sum), `cross_entropy`, `dice`"
+    )
+    threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a single class is foreground")
 
 
 class NetworkConfig(_Section):
     """The shape of the network. `widths` are the channels of each level, from the top; its length is the depth."""
 
-    name: Literal["unet", "fcn8"] = "unet"
-    ndim: Literal[2, 3] = 2
-    widths: tuple[Size, ...] = Field((16, 32, 64, 128, 256), min_length=2)
-    padding: Literal["same", "valid"] = "same"
-    norm: Literal["none", "batch", "instance"] = "instance"
-    upsampling: Literal["transposed", "nearest", "linear"] = "transposed"
-    residual: bool = False
-    dropout: float = Field(0.0, ge=0, lt=1)
-    initialization: Literal["he", "glorot"] = "he"
+    name: Literal["unet", "fcn8"] = Field("unet", description="`unet`, `fcn8`")
+    ndim: Literal[2, 3] = Field(2, description="number of spatial dimensions")
+    widths: tuple[Size, ...] = Field(
+        (16, 32, 64, 128, 256),
+        min_length=2,
+        description="channels of each level from the top; their number is the depth",
+    )
+    padding: Literal["same", "valid"] = Field("same", description="`same`, or `valid` as in the paper")
+    norm: Literal["none", "batch", "instance"] = Field("instance", description="`instance`, `batch`, `none`")
+    upsampling: Literal["transposed", "nearest", "linear"] = Field(
+        "transposed", description="`transposed`, `nearest`, `linear`"
+    )
+    residual: bool = Field(False, description="add each block's input to its output")
+    dropout: float = Field(0.0, ge=0, lt=1, description="probability of dropping a channel's value")
+    initialization: Literal["he", "glorot"] = Field(
+        "he", description="initial weights: `he`, or `glorot` as Keras draws them"
+    )
     dropout_levels: Literal["all", "bottom"] = Field(
-        "all", description="'bottom' is the end of the contracting path, as in the paper"
+        "all", description="`all`, or `bottom`: the end of the contracting path"
     )
 
 
@@ -79,25 +105,39 @@ class AugmentationConfig(_Section):
     the vectors on the coarse grid), brightness, contrast and noise in units of the normalized image.
     """
 
-    flip: bool = True
-    rotation: float = Field(180.0, ge=0, le=180)
-    tilt: float = Field(0.0, ge=0, le=180, description="in 3D: rotation out of the plane of the last two axes")
-    scale: Span = (0.7, 1.4)
-    shift: float = Field(0.0, ge=0, le=1)
-    elastic: float = Field(6.0, ge=0)
-    elastic_grid: int = Field(3, ge=2)
-    spatial_probability: float = Field(0.8, ge=0, le=1)
-    brightness: float = Field(0.1, ge=0)
-    contrast: Span = (0.75, 1.25)
-    gamma: Span = (0.7, 1.5)
-    stain: float = Field(0.4, ge=0, description="how far colors may move, channel by channel")
-    counterstain: float = Field(0.5, ge=0, le=1, description="how often a second, unevenly spread stain is added")
-    fluorescence_to_brightfield: float = Field(
-        0.3, ge=0, le=1, description="how often gray among color is redrawn as stained tissue"
+    flip: bool = Field(True, description="flip along every axis")
+    rotation: float = Field(180.0, ge=0, le=180, description="largest angle to either side, degrees")
+    tilt: float = Field(
+        0.0, ge=0, le=180, description="in 3D, largest angle out of the plane of the last two axes, degrees"
     )
-    noise: float = Field(0.05, ge=0)
-    blur: float = Field(1.0, ge=0, description="largest standard deviation of the Gaussian, in pixels")
-    intensity_probability: float = Field(0.5, ge=0, le=1)
+    scale: Span = Field((0.7, 1.4), description="range of the magnification")
+    shift: float = Field(0.0, ge=0, le=1, description="largest shift, as a share of the patch")
+    elastic: float = Field(
+        6.0, ge=0, description="standard deviation of the displacement vectors, pixels; less on small patches"
+    )
+    elastic_grid: int = Field(3, ge=2, description="points of the coarse displacement grid per axis")
+    spatial_probability: float = Field(
+        0.8, ge=0, le=1, description="probability per image of all of the above together"
+    )
+    brightness: float = Field(0.1, ge=0, description="largest offset, in units of the normalized image")
+    contrast: Span = Field((0.75, 1.25), description="range of the factor around the mean")
+    gamma: Span = Field((0.7, 1.5), description="range of the exponent")
+    stain: float = Field(0.4, ge=0, description="how far colors may move, for three channels and more")
+    counterstain: float = Field(
+        0.5, ge=0, le=1, description="probability that a second, unevenly spread stain is laid over a color image"
+    )
+    fluorescence_to_brightfield: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="probability that a gray image among color ones (fluorescence) is redrawn as stained tissue, "
+        "dark on bright",
+    )
+    noise: float = Field(0.05, ge=0, description="largest standard deviation of the noise")
+    blur: float = Field(1.0, ge=0, description="largest standard deviation of the Gaussian, pixels")
+    intensity_probability: float = Field(
+        0.5, ge=0, le=1, description="probability per image of each change of intensity"
+    )
 
 
 class TrainingConfig(_Section):
@@ -106,24 +146,47 @@ class TrainingConfig(_Section):
     A size of 0 means: the plan decides (patch, batch, steps of an epoch).
     """
 
-    minutes: float | None = Field(None, gt=0)
-    epochs: int | None = Field(None, gt=0)
-    steps: int = Field(0, ge=0, description="steps of an epoch; a training by the clock has its own")
-    batch_size: int = Field(0, ge=0)
-    patch: tuple[Size, ...] = ()
-    final_phase: float = Field(0.3, ge=0, le=1, description="share of the training, at its end, on larger patches")
-    final_patch: tuple[Size, ...] = ()
-    sampling: Literal["images", "groups"] = "groups"
-    foreground: float = Field(0.33, ge=0, le=1, description="share of patches centerd on the foreground")
-    optimizer: Literal["muon", "adamw", "adam", "sgd"] = "muon"
-    learning_rate: float = Field(2e-3, gt=0)
-    momentum: float = Field(0.95, ge=0, lt=1)
-    weight_decay: float = Field(1e-2, ge=0)
-    schedule: Literal["one_cycle", "constant"] = "one_cycle"
-    precision: Literal["auto", "bf16", "float32"] = "auto"
-    clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient, over all weights")
-    patience: int | None = Field(None, gt=0, description="epochs without gain after which training stops early")
-    seed: int = Field(0, ge=0)
+    minutes: float | None = Field(None, gt=0, description="time budget for everything; set by `--minutes`")
+    epochs: int | None = Field(None, gt=0, description="number of epochs; set by `--epochs`")
+    steps: int = Field(
+        0,
+        ge=0,
+        description="steps per epoch; 0: about one pass over all pixels, at most 250. With `--minutes` an epoch has "
+        "as many as its share of the time allows",
+    )
+    batch_size: int = Field(0, ge=0, description="patches per batch; 0: about 131,000 pixels in 2D")
+    patch: tuple[Size, ...] = Field(
+        (),
+        description="size of a patch; empty: at most 128 pixels per side in 2D, 256 where images hold three objects "
+        "or fewer",
+    )
+    final_phase: float = Field(
+        0.3, ge=0, le=1, description="share of the training, at its end, on larger patches; 0: none"
+    )
+    final_patch: tuple[Size, ...] = Field(
+        (), description="size of the larger patches; empty: that of the images, at most 256 pixels per side in 2D"
+    )
+    sampling: Literal["images", "groups"] = Field(
+        "groups", description="`groups`: every group is drawn equally often; `images`: every image"
+    )
+    foreground: float = Field(0.33, ge=0, le=1, description="share of the patches centered on foreground")
+    optimizer: Literal["muon", "adamw", "adam", "sgd"] = Field(
+        "muon", description="`muon` for the kernels of convolutions, with `adamw` for all else; `adamw`, `adam`, `sgd`"
+    )
+    learning_rate: float = Field(2e-3, gt=0, description="largest value of the schedule")
+    momentum: float = Field(0.95, ge=0, lt=1, description="of `muon` and `sgd`")
+    weight_decay: float = Field(1e-2, ge=0, description="of all optimizers")
+    schedule: Literal["one_cycle", "constant"] = Field(
+        "one_cycle", description="`one_cycle`: up for a fifth, then down along a cosine; `constant`"
+    )
+    precision: Literal["auto", "bf16", "float32"] = Field(
+        "auto", description="`auto`: bf16 where the hardware multiplies it; `bf16`, `float32`"
+    )
+    clip: float | None = Field(
+        1.0, gt=0, description="largest norm of the gradient over all weights; null: no clipping"
+    )
+    patience: int | None = Field(None, gt=0, description="stop after so many epochs without improvement; null: never")
+    seed: int = Field(0, ge=0, description="seed of everything that is drawn; set by `--seed`")
 
     @property
     def chooses(self) -> bool:
@@ -138,15 +201,17 @@ class TrainingConfig(_Section):
 class InferenceConfig(_Section):
     """How masks are predicted. `tile` is the largest side of a tile in pixels, 0 means: as memory allows."""
 
-    tile: int = Field(0, ge=0)
-    margin: int = Field(16, ge=0, description="mirrored border around the whole image, in pixels")
-    precision: Literal["auto", "bf16", "float32"] = "float32"
+    tile: int = Field(0, ge=0, description="largest side of a tile, pixels; 0: as memory allows")
+    margin: int = Field(16, ge=0, description="mirrored border around the whole image, pixels")
+    precision: Literal["auto", "bf16", "float32"] = Field("float32", description="`auto`, `bf16`, `float32`")
 
 
 class Config(_Section):
     """Every choice of a run. What is resolved is written into the run and into the model."""
 
-    preset: str = "default"
+    preset: str = Field(
+        "default", description="name of the preset that it began with; set by `--preset`, or in a YAML file"
+    )
     data: DataConfig = DataConfig()
     task: TaskConfig = TaskConfig()
     network: NetworkConfig = NetworkConfig()
@@ -230,7 +295,7 @@ def _nearest_key(key: str) -> str:
     """As `nearest`, for a dotted key: its section or its last name may be misspelt, or the section be missing."""
     if key in RENAMED:
         return f" It is now called '{RENAMED[key]}'."
-    keys = list(_keys(Config))
+    keys = [key for key, _ in descriptions()]
     last = key.rpartition(".")[2]
     named = [known for known in keys if known.rpartition(".")[2] == last]
     close = named or difflib.get_close_matches(key, keys, n=1, cutoff=0.7)
@@ -240,14 +305,14 @@ def _nearest_key(key: str) -> str:
     return nearest(last, [known for known in keys if known.startswith(f"{section}.")] or Config.model_fields)
 
 
-def _keys(model: type[BaseModel], before: str = "") -> Iterator[str]:
-    """Every setting as a dotted key."""
-    for name, field in model.model_fields.items():
+def descriptions(model: type[BaseModel] | None = None, before: str = "") -> Iterator[tuple[str, str]]:
+    """Every setting as a dotted key, with its description, in the order of the configuration."""
+    for name, field in (model or Config).model_fields.items():
         section = _section(field.annotation)
         if section is None:
-            yield before + name
+            yield before + name, field.description or ""
         else:
-            yield from _keys(section, f"{before}{name}.")
+            yield from descriptions(section, f"{before}{name}.")
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
