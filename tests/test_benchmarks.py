@@ -12,7 +12,7 @@ import pytest
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
-@pytest.mark.parametrize("script", ["quality.py", "leaks.py", "keras_baseline/speed.py"])
+@pytest.mark.parametrize("script", ["quality.py", "leaks.py", "mutations.py", "keras_baseline/speed.py"])
 def test_benchmarks_start(script: str):
     done = subprocess.run([sys.executable, BENCHMARKS / script, "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
