@@ -115,7 +115,8 @@ def _stacked(case: Case) -> Image:
                 f"its images differ in size: {_size(images[0].shape)} and {_size(other.shape)}",
                 where=case.name,
             )
-    return replace(images[0], array=np.concatenate([image.array for image in images]))
+    channels = tuple(channel for image in images for channel in image.channels)
+    return replace(images[0], array=np.concatenate([image.array for image in images]), channels=channels)
 
 
 def load_truth(case: Case) -> Image:

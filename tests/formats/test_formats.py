@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 
 from ulna import formats
 from ulna.errors import ReadError, UlnaError
-from ulna.image import Image, Source
+from ulna.image import Grid, Image, Source
 
 
 def rng() -> np.random.Generator:
@@ -45,7 +45,7 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, array
 def test_tiff_holds_any_number_of_channels_and_kind_of_number(tmp_path: Path, dtype: str, channels: int) -> None:
     array = (rng().random((channels, 6, 7)) * 100).astype(dtype)
     path = tmp_path / "a.tif"
-    formats.write(path, Image(array, spacing=(0.5, 0.25), unit="µm"))
+    formats.write(path, Image(array, Grid((6, 7), spacing=(0.5, 0.25), unit="µm")))
     back = formats.read(Source(path))
     assert back.array.dtype == array.dtype
     np.testing.assert_array_equal(back.array, array)

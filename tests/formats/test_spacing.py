@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from ulna import formats
-from ulna.image import Image, Source
+from ulna.image import Grid, Image, Source
 
 STACK = np.zeros((3, 4, 5), np.uint16)
 
@@ -55,7 +55,7 @@ def test_a_printers_resolution_is_no_measurement(tmp_path: Path, resolution: tup
 @pytest.mark.parametrize("unit", ["nm", "µm", "mm", "cm"])
 def test_spacing_survives_writing(tmp_path: Path, unit: str) -> None:
     path = tmp_path / "a.tif"
-    formats.write(path, Image(STACK[:1], spacing=(0.3, 0.7), unit=unit))
+    formats.write(path, Image(STACK[:1], Grid((4, 5), (0.3, 0.7), unit)))
     back = formats.read(Source(path))
     factor = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4}[unit]
     assert back.spacing == pytest.approx((0.3 * factor, 0.7 * factor), rel=1e-4)

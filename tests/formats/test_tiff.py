@@ -143,9 +143,9 @@ def test_a_palette_is_expanded(tmp_path: Path) -> None:
 def test_alpha_is_dropped_where_it_is_constant(tmp_path: Path) -> None:
     alpha = np.full((16, 32, 1), 255, np.uint8)
     options: dict[str, Any] = {"photometric": "rgb", "extrasamples": ["unassalpha"]}
-    assert saved(tmp_path, np.concatenate([COLOR, alpha], -1), **options).channels == 3
+    assert saved(tmp_path, np.concatenate([COLOR, alpha], -1), **options).array.shape[0] == 3
     alpha[0] = 0
-    assert saved(tmp_path, np.concatenate([COLOR, alpha], -1), **options).channels == 4
+    assert saved(tmp_path, np.concatenate([COLOR, alpha], -1), **options).array.shape[0] == 4
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

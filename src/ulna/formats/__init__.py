@@ -160,11 +160,4 @@ def check_finite(array: Array, where: object) -> None:
 def _slices(image: Image) -> list[Image]:
     if image.ndim == 2:
         return [image]
-    first = replace(
-        image,
-        array=image.array[:, 0],
-        spacing=image.spacing[1:],
-        origin=image.origin[1:],
-        direction=image.direction[1:, 1:],
-    )
-    return [replace(first, array=image.array[:, z]) for z in range(image.shape[0])]
+    return [replace(image, array=image.array[:, z], grid=grid) for z, grid in enumerate(image.grid.slices())]

@@ -15,7 +15,7 @@ import tifffile
 from ulna.errors import ReadError
 from ulna.formats.base import Format, channels_first, guard_memory, upright
 from ulna.formats.spacing import TO_CENTIMETERS, read_spacing
-from ulna.image import Array, Image, Source
+from ulna.image import Array, Grid, Image, Source
 
 CHANNELS = "CS"
 ALPHA = (1, 2)  # TIFF's ExtraSamples: associated and unassociated alpha
@@ -42,7 +42,8 @@ def read(stream: BinaryIO, source: Source) -> Image:
         planes = [_plane(series, page, stream, source) for page in wanted]
         spacing, unit = read_spacing(tiff, volume=len(planes) > 1)
     array = planes[0] if len(planes) == 1 else np.stack(planes, axis=1)
-    return Image(array.astype(np.uint8) if array.dtype == bool else array, spacing=spacing, unit=unit, source=source)
+    grid = Grid(array.shape[1:], spacing, unit)
+    return Image(array.astype(np.uint8) if array.dtype == bool else array, grid, source=source)
 
 
 def pages(stream: BinaryIO, source: Source) -> int:

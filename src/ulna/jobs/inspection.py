@@ -83,7 +83,7 @@ def _seen(case: Case) -> Seen:
     look = Inspection(
         case,
         image.shape,
-        image.channels,
+        len(image.channels),
         str(image.array.dtype),
         values,
         counts,

@@ -130,7 +130,7 @@ def _makes(files: Sequence[Entry], channels: int) -> bool:
     if [entry.stem[-4:] for entry in files] != [f"{k:04d}" for k in range(len(files))]:
         return False
     try:
-        return sum(formats.read(replace(entry.source, page=0)).channels for entry in files) == channels
+        return sum(len(formats.read(replace(entry.source, page=0)).channels) for entry in files) == channels
     except ReadError:
         return False  # said when it is predicted
 
