@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ulna.errors import UlnaError
 from ulna.image import Array
+from ulna.metrics.rows import ALL_CLASSES, Row, State, state
 
-State = Literal["scored", "empty, predicted empty", "false positive", "missed"]
 Counts = npt.NDArray[np.int64]
 
 _AT_ONCE = 1 << 24  # pixels counted at once: bounds the memory of the sums below at 128 MiB
@@ -64,10 +63,23 @@ class Overlap:
     @property
     def state(self) -> State:
         """Whether the class is in the truth and in the mask, in one of them or in neither, as a word."""
-        there, found = self.tp + self.fn > 0, self.tp + self.fp > 0
-        if there:
-            return "scored" if found else "missed"
-        return "false positive" if found else "empty, predicted empty"
+        return state(present=self.tp + self.fn > 0, found=self.tp + self.fp > 0)
+
+    def rows(self) -> list[Row]:
+        """The scores of the class as rows of the long table, then the counts that they come from."""
+        tp, fp, fn, tn = self.tp, self.fp, self.fn, self.tn
+        ratios = {
+            "dice": (2 * tp, 2 * tp + fp + fn),
+            "iou": (tp, tp + fp + fn),
+            "precision": (tp, tp + fp),
+            "recall": (tp, tp + fn),
+            "accuracy": (tp + tn, tp + fp + fn + tn),
+        }
+        counts = {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
+        return [
+            *(Row(self.name, name, part, whole, state=self.state) for name, (part, whole) in ratios.items()),
+            *(Row(self.name, name, count, unit="pixels", state=self.state) for name, count in counts.items()),
+        ]
 
     def columns(self) -> dict[str, str | int | float]:
         """The record as a row of a table: class, scores, state and counts."""
@@ -120,6 +132,37 @@ def confusion(mask: Array, truth: Array, classes: int) -> Counts:
         pairs = flat_truth[part].astype(np.intp) * classes + flat_mask[part].astype(np.intp)
         matrix += np.bincount(pairs, minlength=classes * classes)
     return matrix.reshape(classes, classes)
+
+
+def measure(mask: Array, truth: Array, classes: Sequence[str]) -> list[Row]:
+    """The rows of a semantic mask: per class its overlap with the truth, then the pixel accuracy of all classes.
+
+    Parameters
+    ----------
+    mask, truth : ndarray of int
+        Class indices of one shape, of any number of axes.
+    classes : sequence of str
+        The name of every index, the background first.
+
+    Returns
+    -------
+    list of Row
+        Without the name of the case and its group; `rows.of_case` adds these.
+
+    Raises
+    ------
+    UlnaError
+        As `confusion` does.
+
+    Examples
+    --------
+    >>> rows = measure(np.array([1, 1, 0, 0]), np.array([1, 0, 1, 0]), ("background", "cell"))
+    >>> {row.measure: row.value for row in rows if row.subject == "cell" and not row.counted}["dice"]
+    0.5
+    """
+    matrix = confusion(mask, truth, len(classes))
+    rows = [row for record in records(matrix, classes) for row in record.rows()]
+    return [*rows, Row(ALL_CLASSES, "accuracy", int(np.trace(matrix)), int(matrix.sum()))]
 
 
 def pixel_accuracy(matrix: Counts) -> float:

@@ -11,7 +11,8 @@ import numpy as np
 
 from ulna.metrics.errors import NONE_WRONG, Errors
 from ulna.metrics.intervals import Interval, bootstrap, mean, median
-from ulna.metrics.overlap import NAN, SCORES, Counts, Overlap, State, pixel_accuracy, records
+from ulna.metrics.overlap import NAN, SCORES, Counts, Overlap, pixel_accuracy, records
+from ulna.metrics.rows import State
 
 LEVEL, DRAWS = 0.95, 2000
 

@@ -1,0 +1,86 @@
+"""One long table of scores: a row per case, subject and measure, each a ratio of counts that add up over cases."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+State = Literal["scored", "empty, predicted empty", "false positive", "missed"]
+
+ALL_CLASSES = "all classes"
+"""The subject of rows that are about all classes together."""
+
+COUNTED = ("pixels", "voxels", "objects")
+"""Units of plain counts: such rows are totalled over cases, not averaged."""
+
+LABELS = {"dice": "Dice", "iou": "IoU", "ap": "AP", "pq": "PQ", "sq": "SQ", "rq": "RQ"}
+"""What tables call the measures whose key is no word."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement of one subject of one case: `numerator` / `denominator`.
+
+    Both add up over cases. So the mean of a score over cases is the mean of the rows' values, and the pooled score
+    (all pixels or objects together) is the sum of the numerators over the sum of the denominators.
+
+    Parameters
+    ----------
+    subject : str
+        What was measured: the name of a class, of its objects, or `ALL_CLASSES`.
+    measure : str
+        The key of the measure, as in the header of a table: "dice", "ap_50", "tp".
+    numerator, denominator : float
+        Parts of the value. A value that is no ratio has the denominator 1. Where the denominator is 0, the value is
+        NaN: nothing can be said, and the case is no part of the mean.
+    unit : str
+        "" for a plain ratio, one of `COUNTED` for a count, otherwise a unit such as "mm".
+    state : State
+        Whether the subject is in the truth and in the prediction, in one of them or in neither.
+    case, group : str
+        Filled in by whoever knows the case; see `of_case`.
+
+    Examples
+    --------
+    >>> row = Row("nucleus", "dice", numerator=2 * 30, denominator=2 * 30 + 10 + 10)
+    >>> row.value
+    0.75
+    """
+
+    subject: str
+    measure: str
+    numerator: float
+    denominator: float = 1
+    unit: str = ""
+    state: State = "scored"
+    case: str = ""
+    group: str = ""
+
+    @property
+    def value(self) -> float:
+        """The numerator over the denominator; NaN where that is 0/0."""
+        return self.numerator / self.denominator if self.denominator else math.nan
+
+    @property
+    def counted(self) -> bool:
+        """Whether this is a count of pixels or objects rather than a score."""
+        return self.unit in COUNTED
+
+
+def of_case(rows: Iterable[Row], *, case: str, group: str) -> tuple[Row, ...]:
+    """The rows with the name of their case and its group."""
+    return tuple(replace(row, case=case, group=group) for row in rows)
+
+
+def state(*, present: bool, found: bool) -> State:
+    """The state of a subject that is `present` in the truth, or not, and was `found` in the prediction, or not."""
+    if present:
+        return "scored" if found else "missed"
+    return "false positive" if found else "empty, predicted empty"
+
+
+def label(measure: str) -> str:
+    """What tables and pictures call a measure: "dice" is "Dice"; a key that is not known says it itself."""
+    return LABELS.get(measure, measure.replace("_", " "))
