@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from ulna.normalization import to_channels
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+Part = Literal["", "train", "validation", "test"]
+"""The part of a ready-made split that a case belongs to; "" where the data come without one."""
 
 
 class Progress(Protocol):
@@ -39,9 +42,12 @@ def quiet(items: Sequence[T], _what: str, /) -> Iterable[T]:
 class Case:
     """One image with its truth.
 
-    `images` has one source a modality (their channels are stacked); `truth` is one mask, or many files of one
-    object each (`objects` is then True), or empty where there is none. `group` names what must stay on one
-    side of every split: a patient, a stack, a picture that tiles were cut from, duplicates.
+    `images` has one source per modality (their channels are stacked). `truth` is empty where there is none, one
+    mask, several masks that are united, many files of one object each (`objects` is then True), or files of one
+    class each: `truth_classes` then names the class of each file, and `classes` all classes of the data set
+    without the background, in the order of their indices. `group` names what must stay on one side of every
+    split: a patient, a stack, a picture that tiles were cut from, duplicates. `part` is the case's part of a
+    ready-made split.
     """
 
     name: str
@@ -49,6 +55,9 @@ class Case:
     truth: tuple[Source, ...] = ()
     group: str = ""
     objects: bool = False
+    truth_classes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    part: Part = ""
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def test_the_field_of_view_is_no_annotation(tmp_path: Path) -> None:
         "21_training": ["21_training.png", "21_manual1.png"],
         "22_training": ["22_training.png", "22_manual1.png"],
     }
-    assert found.sentence == "3 images in 'images' with their masks in '1st_manual'"
+    assert found.sentence.startswith("3 images in 'images' with their masks in '1st_manual'; a ready-made split: 2 for")
     (problem,) = found.problems
     assert problem.what == "no mask in 'mask' is used (3 left out): the masks in '1st_manual' are"
     assert (len(problem.where), problem.severity) == (3, "warning")

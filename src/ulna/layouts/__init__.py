@@ -17,6 +17,7 @@ from ulna.layouts import by_content, dsb2018, pairs, sibling_folders, suffix_pai
 from ulna.layouts.build import CaseDraft, make_cases, name_key
 from ulna.layouts.listing import Entry, Listing, is_junk, list_place, natural
 from ulna.layouts.matching import by_modality, words
+from ulna.layouts.parts import with_parts
 
 __all__ = ["LAYOUTS", "find_cases", "find_images", "read_dataset"]
 
@@ -63,7 +64,7 @@ def read_dataset(place: str | Path) -> Dataset:
     if without:
         have = "1 image has" if len(without) == 1 else f"{len(without)} images have"
         problems = (*problems, Problem(f"{have} no mask and {'is' if len(without) == 1 else 'are'} left out", without))
-    return replace(found, cases=with_truth, problems=problems)
+    return with_parts(replace(found, cases=with_truth, problems=problems))
 
 
 Place = str | Path | Sequence[str | Path]

@@ -13,6 +13,7 @@ from ulna.errors import ReadError
 from ulna.image import Source
 from ulna.layouts.listing import Entry
 from ulna.layouts.matching import PART, Pairing, by_modality, folder_role, words
+from ulna.layouts.parts import parts_of
 
 MIN_FOLDERS = 4
 
@@ -45,12 +46,13 @@ def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Prob
     """
     names = _names(found)
     groups = _groups(found, names)
+    parts = parts_of([(draft.images[0].folders, draft.images[0].stem) for draft in found])
     cases: list[Case] = []
     problems: list[Problem] = []
-    for draft, name, group in zip(found, names, groups, strict=True):
+    for draft, name, group, part in zip(found, names, groups, parts, strict=True):
         images = tuple(entry.source for entry in draft.images)
         truth = tuple(entry.source for entry in draft.truth)
-        case = Case(name, images, truth, group, draft.objects)
+        case = Case(name, images, truth, group, draft.objects, part=part)
         counts = _counts(case)
         if len(set(counts)) > 1:
             told = f"files of one case have different numbers of pages: {', '.join(map(str, counts))}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,10 +16,15 @@ MASK_WORD = re.compile(
 )
 EITHER_WORD = re.compile(f"{IMAGE_WORD.pattern}|{MASK_WORD.pattern}")
 # Words that part a data set, and say nothing about whom an image is of.
-PART = re.compile(r"train(ing)?|tr|val(id(ation)?)?|test(ing)?|ts|dev|data(sets?)?|all|folds?|batch")
+PART = re.compile(
+    r"train(ing|val)?|tr|val(id(ation)?)?|test(ing)?|ts|dev|eval(uation)?|sets?|data(sets?)?|all|folds?|batch"
+)
 # Words that mean a role only as the whole name of a folder.
 FOLDER_ROLES = {"x": "image", "y": "mask"}
+SEPARATOR = re.compile(r"[\s_.,()-]+")
 GROUND_TRUTH = re.compile(r"ground[\s_.-]*truth", re.IGNORECASE)
+# Words that CamVid and others write as one: `trainannot`, `testmasks`.
+GLUED = re.compile(r"(?i)\b(train|val|test)(?=(annot|mask|label|image|img|gt|seg)s?\b)")
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
 
 
@@ -33,8 +39,14 @@ class Pairing:
 
 def words(name: str) -> list[str]:
     """The words of a name in lower case: `imagesTr` → images, tr; `img01` → img, 01; `JPEGImages`, `Ground Truth`."""
-    name = CAMEL.sub(" ", GROUND_TRUTH.sub(" groundtruth ", name))
-    return [word.casefold() for word in re.split(r"[\s_.,()-]+", name) if word]
+    return [token.casefold() for token in tokens(name)]
+
+
+def tokens(name: str) -> list[str]:
+    """The words of a name as they are written, with accents composed."""
+    name = unicodedata.normalize("NFC", name)
+    name = GLUED.sub(r"\1 ", CAMEL.sub(" ", GROUND_TRUTH.sub(" groundtruth ", SEPARATOR.sub(" ", name))))
+    return name.split()
 
 
 def folder_role(name: str) -> str:
@@ -100,7 +112,7 @@ def _by_key(entries: Iterable[Entry], rule: Rule, where: Callable[[Entry], tuple
 
 
 def _to_the_letter(stem: str) -> list[str]:
-    return [stem.casefold()]
+    return [unicodedata.normalize("NFC", stem).casefold()]
 
 
 def _without_mask_word(stem: str) -> list[str]:
