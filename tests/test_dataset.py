@@ -11,18 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulna import formats
+from ulna.caselist import case_names, select, write_names
 from ulna.dataset import (
     Case,
     Dataset,
-    case_names,
     in_parallel,
     load_image,
     load_truth,
     merge_objects,
     quiet,
-    select,
     split_by_group,
-    write_names,
 )
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Image, Source
@@ -146,7 +144,7 @@ def test_one_group_cannot_be_split() -> None:
 def test_select() -> None:
     dataset = Dataset(cases_of([1, 2, 3]), "three")
     assert [case.name for case in select(dataset, ["c2", " c0\n", "", "c2"]).cases] == ["c0", "c2"]
-    with pytest.raises(UlnaError, match=r"no case 'c02'\nDid you mean 'c"):
+    with pytest.raises(UlnaError, match=r"no case or group 'c02'\nDid you mean 'c"):
         select(dataset, ["c02"])
     with pytest.raises(UlnaError, match="and 2 more"):
         select(dataset, ["v", "w", "x", "y", "z"])

@@ -28,7 +28,12 @@ Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder, archive or f
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a model file.")]
 Cases = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Text file with the names of the cases to use, one a line."),
+    typer.Option(
+        metavar="FILE", help="Text file with the cases to use, one per line: names, groups, or volume[0:18] of a stack."
+    ),
+]
+Except = Annotated[
+    Path | None, typer.Option("--except", metavar="FILE", help="Text file with cases to leave out, written alike.")
 ]
 Config = Annotated[Path | None, typer.Option(metavar="FILE", help="YAML file with settings that replace the preset's.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting: training.batch_size=8")]
@@ -44,6 +49,7 @@ def check(
     data: Data,
     out: Annotated[Path | None, typer.Option(help="Folder for check.json and the picture of samples.")] = None,
     cases: Cases = None,
+    except_: Except = None,
     config: Meant = None,
     set_: Means = None,
 ) -> None:
@@ -51,7 +57,7 @@ def check(
     from ulna.console import track
     from ulna.jobs.check import check as job
 
-    result = job(data, cases=cases, out=out, config=config, changes=_changes(set_), progress=track)
+    result = job(data, cases=cases, except_=except_, out=out, config=config, changes=_changes(set_), progress=track)
     _print(result)
     if result.fatal:
         raise typer.Exit(2)
@@ -61,8 +67,11 @@ def check(
 def split(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for train.txt and test.txt.")],
-    test: Annotated[float, typer.Option(help="Share of the cases for the test.")] = 0.1,
+    test: Annotated[
+        float | None, typer.Option(help="Share of the cases for the test; by default the data's own split, or 0.1.")
+    ] = None,
     cases: Cases = None,
+    except_: Except = None,
     config: Meant = None,
     set_: Means = None,
     seed: Seed = 0,
@@ -72,7 +81,19 @@ def split(
     from ulna.jobs.split import split as job
 
     changes = _changes(set_)
-    _print(job(data, test=test, out=out, cases=cases, seed=seed, config=config, changes=changes, progress=track))
+    _print(
+        job(
+            data,
+            test=test,
+            out=out,
+            cases=cases,
+            except_=except_,
+            seed=seed,
+            config=config,
+            changes=changes,
+            progress=track,
+        )
+    )
 
 
 @app.command()
@@ -80,6 +101,7 @@ def train(
     data: Data,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder for the run; it must be new or empty.")],
     cases: Cases = None,
+    except_: Except = None,
     preset: Annotated[str, typer.Option(help="default, tutorial, paper, fcn8.")] = "default",
     minutes: Annotated[float | None, typer.Option(help="Time for everything, from now to the finished run.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs, instead of a time.")] = None,
@@ -99,6 +121,7 @@ def train(
         data,
         out,
         cases=cases,
+        except_=except_,
         preset=preset,
         minutes=minutes,
         epochs=epochs,
@@ -120,6 +143,7 @@ def predict(
     ],
     out: Annotated[Path, typer.Option(metavar="MASKS", help="Folder for the masks.")],
     cases: Cases = None,
+    except_: Except = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write each class's probability as well, as float TIFF.")
     ] = False,
@@ -134,6 +158,7 @@ def predict(
         images,
         out=out,
         cases=cases,
+        except_=except_,
         probabilities=probabilities,
         overlay=overlay,
         overwrite=overwrite,
@@ -149,6 +174,7 @@ def evaluate(
     data: Annotated[Path, typer.Argument(metavar="DATA|TRUTH", help="Images with masks, or the true masks.")],
     out: Annotated[Path, typer.Option(metavar="SCORES", help="Folder for scores, tables and the picture.")],
     cases: Cases = None,
+    except_: Except = None,
     config: Meant = None,
     set_: Means = None,
 ) -> None:
@@ -157,7 +183,9 @@ def evaluate(
     from ulna.jobs.evaluate import evaluate as job
 
     changes = _changes(set_)
-    _print(job(masks_or_run, data, out=out, cases=cases, config=config, changes=changes, progress=track))
+    _print(
+        job(masks_or_run, data, out=out, cases=cases, except_=except_, config=config, changes=changes, progress=track)
+    )
 
 
 @app.command()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
@@ -204,48 +202,6 @@ def split_by_group(cases: Sequence[Case], share: float, seed: int) -> tuple[tupl
     kept = kept or {min(order, key=lambda name: sizes[name])}
     rest = tuple(case for case in cases if _group(case) not in kept)
     return rest, tuple(case for case in cases if _group(case) in kept)
-
-
-def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
-    """The cases of these names, in the data set's order. Raises UlnaError for names that are unknown.
-
-    White space around a name does not count, nor how its accents are composed (macOS parts them from their letters).
-    """
-    wanted = {plain_name(name) for name in names if name.strip()}
-    known = {plain_name(case.name) for case in dataset.cases}
-    unknown = sorted(wanted - known)
-    if unknown:
-        close = difflib.get_close_matches(unknown[0], known, n=1)
-        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-        raise UlnaError(
-            f"there is no case {', '.join(repr(name) for name in unknown[:3])}{more}",
-            hint=f"Did you mean '{close[0]}'?" if close else f"Names look like '{min(known, default='')}'.",
-        )
-    if not wanted:
-        raise UlnaError("the list of cases is empty", hint="Write one case name a line.")
-    return replace(dataset, cases=tuple(case for case in dataset.cases if plain_name(case.name) in wanted))
-
-
-def case_names(cases: str | Path | Sequence[str]) -> tuple[str, ...]:
-    """Names as they are, or those in a text file, one a line. Raises UlnaError for a file that cannot be read.
-
-    A byte-order mark, as Windows' Notepad writes it, is no part of the first name.
-    """
-    if not isinstance(cases, str | Path):
-        return tuple(cases)
-    try:
-        text = Path(cases).read_text("utf-8-sig", "surrogateescape")
-    except OSError as error:
-        raise UlnaError(f"the list of cases cannot be read ({error})", where=cases) from None
-    if "\0" in text:
-        raise UlnaError("the list of cases cannot be read (it is no text in UTF-8)", where=cases)
-    return tuple(line.strip() for line in text.split("\n") if line.strip())
-
-
-def write_names(path: Path, cases: Iterable[Case]) -> None:
-    """Write the names of cases, one a line, as `case_names` reads them; also names that are no proper UTF-8."""
-    with formats.atomic_write(path) as beside:
-        beside.write_text("".join(f"{case.name}\n" for case in cases), "utf-8", "surrogateescape")
 
 
 def plain_name(name: str) -> str:

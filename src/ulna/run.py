@@ -16,8 +16,9 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from ulna.caselist import write_names
 from ulna.config import Config, dotted
-from ulna.dataset import Case, write_names
+from ulna.dataset import Case
 from ulna.errors import UlnaError
 from ulna.formats.atomic import atomic_write, cannot_write, is_partial
 

@@ -18,8 +18,9 @@ from rich.console import Console
 
 from command_line import CommandLine
 from small_data import cells, healthy, put
+from ulna.caselist import case_names
 from ulna.config import Config
-from ulna.dataset import Case, case_names, load_image
+from ulna.dataset import Case, load_image
 from ulna.errors import UlnaError
 from ulna.image import Image
 from ulna.jobs import inspection

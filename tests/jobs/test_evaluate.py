@@ -251,7 +251,7 @@ def test_an_earlier_evaluation_is_replaced(place):
 
 
 def test_what_is_named_wrongly_is_said(place):
-    with pytest.raises(UlnaError, match="no case 'x'"):
+    with pytest.raises(UlnaError, match="no case or group 'x'"):
         evaluate(place / "predicted", place / "data", out=place / "scores", cases=["x"])
     with pytest.raises(UlnaError, match="list of cases cannot be read"):
         evaluate(place / "predicted", place / "data", out=place / "scores", cases=place / "no.txt")

@@ -52,3 +52,18 @@ def test_what_is_fatal_stops_it(tmp_path: Path) -> None:
     with pytest.raises(UlnaError, match="one case only"):
         split(tmp_path / "one", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_ready_made_split_is_written_down_as_it_is(tmp_path: Path) -> None:
+    for part, count in (("train", 5), ("val", 2), ("test", 3)):
+        for index in range(count):
+            put(tmp_path / "data" / part, f"{part}{index}", *cells((96, 96), index + 10 * count))
+    made = split(tmp_path / "data", out=tmp_path / "lists")
+    assert (tmp_path / "lists" / "test.txt").read_text().split() == ["test0", "test1", "test2"]
+    assert len(made.train) == 7
+    assert "ready-made split" in made.sentence
+    other = split(tmp_path / "data", test=0.2, out=tmp_path / "other")
+    assert len(other.test) == 2
+    assert "set aside" in other.sentence
+    rest = split(tmp_path / "data", out=tmp_path / "rest", except_=["test0"])
+    assert [case.name for case in rest.test] == ["test1", "test2"]

@@ -126,3 +126,35 @@ def shapes(seed: int) -> tuple[Array, Array]:
     mask[row + 2 : row + 16, column + 15 : column + 30] = 200
     image = (30 + 150 * (mask > 0) + draw.normal(0, 5, mask.shape)).astype(np.uint8)
     return image, mask
+
+
+def ready_made(cells: Path, place: Path) -> Path:
+    """The cells with a split of their own: four to train on, two for validation, two for the test."""
+    for index, name in enumerate(sorted(path.name for path in (cells / "images").iterdir())):
+        for kind in ("images", "masks"):
+            folder = place / ("train", "val", "test")[max(0, index // 2 - 1)] / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(cells / kind / name, folder)
+    return place
+
+
+def test_a_ready_made_split_is_kept_and_its_test_part_left_out(
+    cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ulna.jobs.train.fit", stop)
+    data = ready_made(cells, tmp_path / "data")
+    sides = {}
+    for share in (0.1, 0):
+        with pytest.raises(KeyboardInterrupt):
+            train(data, tmp_path / f"run{share}", epochs=1, changes=SMALL | {"data.validation": share})
+        sides[share] = runs.names(tmp_path / f"run{share}")
+    first = [f"cells_{k:03d}" for k in range(8)]
+    assert sides[0.1] == (tuple(first[:4]), tuple(first[4:6]))
+    assert sides[0] == (tuple(first[:6]), ())
+    with pytest.raises(KeyboardInterrupt):
+        train(data, tmp_path / "named", epochs=1, changes=SMALL, cases=first, except_=[first[0]])
+    assert sorted(name for side in runs.names(tmp_path / "named") for name in side) == first[1:]
+
+
+def stop(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt

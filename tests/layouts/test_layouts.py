@@ -14,37 +14,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from ulna.dataset import Dataset, load_image, load_truth
+from small_files import IMAGE, MASK, RNG, lay, pack, told
+from ulna.dataset import load_image, load_truth
 from ulna.errors import UlnaError
 from ulna.jobs.check import check
 from ulna.jobs.evaluate import evaluate
 from ulna.layouts import find_cases, find_images, read_dataset
-
-RNG = np.random.default_rng(5)
-IMAGE = imagecodecs.png_encode(RNG.integers(0, 256, (8, 9, 3)).astype(np.uint8))
-MASK = imagecodecs.png_encode(np.eye(8, 9, dtype=np.uint8) * 255)
-
-
-def lay(root: Path, *names: str) -> Path:
-    """Files with these paths; what is named like a mask holds one."""
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(MASK if any(word in name.lower() for word in ("mask", "label", "gt", "seg")) else IMAGE)
-    return root
-
-
-def pack(root: Path, place: Path) -> Path:
-    with zipfile.ZipFile(place, "w") as archive:
-        for path in sorted(root.rglob("*")):
-            archive.write(path, path.relative_to(root).as_posix())
-    return place
-
-
-def told(dataset: Dataset) -> dict[str, list[str]]:
-    """Case name → the files of image and truth."""
-    return {case.name: [source.name for source in (*case.images, *case.truth)] for case in dataset.cases}
-
 
 PAIRS = [
     ("images/a.png", "masks/a.png"),

@@ -14,8 +14,9 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
+from ulna.caselist import Names, choose
 from ulna.config import Config
-from ulna.dataset import Case, Dataset, Problem, Progress, case_names, load_image, load_truth, quiet, select
+from ulna.dataset import Case, Dataset, Problem, Progress, load_image, load_truth, quiet
 from ulna.errors import UlnaError
 from ulna.figures.samples import Sample, samples_picture, spread
 from ulna.formats import atomic_write
@@ -24,6 +25,7 @@ from ulna.jobs import inspection
 from ulna.jobs.inspection import Failure, Inspection, inspect, numbered
 from ulna.labels.classes import Classes, infer
 from ulna.layouts import read_dataset
+from ulna.layouts.parts import across_parts
 from ulna.leaks import DUPLICATE, Leaks, group, unite
 from ulna.preset import settings
 from ulna.run import WORDS
@@ -136,7 +138,8 @@ class Check:
 def check(
     data: str | Path,
     *,
-    cases: str | Path | Sequence[str] | None = None,
+    cases: Names | None = None,
+    except_: Names | None = None,
     out: str | Path | None = None,
     config: str | Path | Config | None = None,
     changes: dict[str, Any] | None = None,
@@ -145,18 +148,17 @@ def check(
     """Look at a data set of any known layout: everything that is wrong at once, and which cases leak.
 
     Every file is read once. Cases that cannot be read, or whose mask has another size, are fatal; all are named.
-    `cases` picks from the data (names, or a text file with one a line). With `out`, `check.json` and
-    `samples.png` are written there. `config` (a YAML file, or a `Config`) and `changes` (dotted keys) can say what
-    the values of masks mean: `data.values`. Raises UlnaError where no data set is recognized, and where `out` is
-    a run; what is wrong within a data set is told in the record.
+    `cases` picks from the data, and `except_` leaves out (names, or a text file with one per line, see
+    `ulna.caselist`). With `out`, `check.json` and `samples.png` are written there. `config` (a YAML file, or a
+    `Config`) and `changes` (dotted keys) can say what the values of masks mean: `data.values`. Raises UlnaError
+    where no data set is recognized, and where `out` is a run; what is wrong within a data set is told in the
+    record.
     """
     wanted = settings(config=config, changes=changes)
     if out is not None and (Path(out) / WORDS).exists():
         what = "this folder holds a run, and what was found in its data"
         raise UlnaError(what, where=out, hint="Name another --out.")
-    found = read_dataset(data)
-    if cases is not None:
-        found = select(found, case_names(cases))
+    found = choose(read_dataset(data), cases, except_)
     inspections: list[Inspection] = []
     failed: list[Failure] = []
     masks = _masks(found.cases, inspections, failed, progress)
@@ -182,7 +184,7 @@ def check(
         *strange,
         *inspection.warnings(inspections),
     ]
-    problems += [*_leak_problems(inspections, usable, leaks), *inspection.notes(inspections)]
+    problems += [*_leak_problems(inspections, usable, leaks), *across_parts(usable), *inspection.notes(inspections)]
     problems.sort(key=lambda problem: WEIGHTS.index(problem.severity))
     total = share.sum(axis=0) / max(share.sum(), 1) if len(share) else np.zeros(0)
     result = Check(
@@ -275,6 +277,7 @@ def _facts(
     """The table of what was found, in words."""
     if not inspections:
         return {"images": "0 with a mask that can be used"}
+    parts = Counter(case.part for case in cases if case.part)
     shapes = sorted({look.shape for look in inspections}, key=lambda shape: (np.prod(shape), shape))
     facts = {
         "images": f"{len(inspections)} with masks, in {numbered(len({case.group for case in cases}), 'group')}",
@@ -282,6 +285,8 @@ def _facts(
         "channels": _counted([look.channels for look in inspections]),
         "values": _counted([look.dtype for look in inspections]),
     }
+    if parts:
+        facts["ready-made split"] = ", ".join(f"{part} {count}" for part, count in parts.items())
     if classes:
         facts["share of pixels"] = ", ".join(
             f"{name} {part:.1%}" for name, part in zip(classes.names, share, strict=True)

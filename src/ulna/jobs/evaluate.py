@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from ulna import run as runs
+from ulna.caselist import Names, choose
 from ulna.config import Config
-from ulna.dataset import Case, Dataset, Progress, case_names, load_image, load_truth, plain_name, quiet, select
+from ulna.dataset import Case, Dataset, Progress, load_image, load_truth, plain_name, quiet
 from ulna.errors import UlnaError
 from ulna.figures.results import Row, results_picture
 from ulna.formats import pages, read
@@ -95,7 +96,8 @@ def evaluate(
     data: str | Path | Dataset,
     *,
     out: str | Path,
-    cases: str | Path | Sequence[str] | None = None,
+    cases: Names | None = None,
+    except_: Names | None = None,
     predict: Predict | None = None,
     classes: Classes | None = None,
     config: str | Path | Config | None = None,
@@ -105,12 +107,13 @@ def evaluate(
 ) -> Evaluation:
     """Score masks against the truth at each image's own resolution; write the scores into the folder `out`.
 
-    `masks_or_run` is a folder, pattern or archive of predicted masks, which are matched to the cases by name;
-    or a run's folder, a model file or a `Model`, which predicts them. `data` is a data set of any layout, a
-    bare folder of true masks, or a `Dataset`, whose groups are then taken as they are. `cases` are names, or
-    a text file with one a line. `predict` (image → mask) takes the place of the model's own. `classes` says
-    what mask values mean; by default the model says it, or all true masks together, whatever `cases` picks, and
-    with them `config` (a YAML file, or a `Config`) and `changes` (dotted keys): `data.values`.
+    `masks_or_run` is a folder, pattern or archive of predicted masks, which are matched to the cases by name; or a
+    run's folder, a model file or a `Model`, which predicts them. `data` is a data set of any layout, a bare folder
+    of true masks, or a `Dataset`, whose groups are then taken as they are. `cases` are names, or a text file with
+    one per line (see `ulna.caselist`), and `except_` are those to leave out. `predict` (image → mask) takes the
+    place of the model's own. `classes` says what mask values mean; by default the model says it, or all true masks
+    together, whatever `cases` picks, and with them `config` (a YAML file, or a `Config`) and `changes` (dotted
+    keys): `data.values`.
 
     Writes `scores.csv` (a row an image and class), `metrics.json` and `cases.png`, all or none. A score is
     the mean over images of each image's mean over its classes, with a bootstrap 95 % interval over groups.
@@ -123,7 +126,7 @@ def evaluate(
     meant = settings(config=config, changes=changes).data
     model = _predictor(masks_or_run, predict, classes)
     whole = data if isinstance(data, Dataset) else _read(data, bare=model is None)
-    dataset, notes = _with_truth(whole, cases, place=data, progress=progress)
+    dataset, notes = _with_truth(choose(whole, cases, except_), place=data, progress=progress)
     told = classes or (model.classes if model else None)
     known = told or infer_truth(whole.cases, meant, chosen=dataset.cases)
     truth = of_truth(dataset.cases, known, meant) if told and not isinstance(data, Dataset) else known
@@ -198,14 +201,11 @@ def _seen(run: str | Path | Predictor, cases: Sequence[Case]) -> tuple[str, ...]
 
 def _with_truth(
     dataset: Dataset,
-    cases: str | Path | Sequence[str] | None,
     *,
     place: str | Path | Dataset,
     progress: Progress,
 ) -> tuple[Dataset, tuple[str, ...]]:
     """The cases to score, each with truth and group, and what is to be said about them."""
-    if cases is not None:
-        dataset = select(dataset, case_names(cases))
     known = tuple(case for case in dataset.cases if case.truth)
     if not known:
         raise UlnaError(

@@ -10,8 +10,9 @@ import numpy as np
 from rich.console import Group
 from rich.markup import escape
 
+from ulna.caselist import Names, choose
 from ulna.console import track
-from ulna.dataset import Case, Dataset, Progress, case_names, load_image, quiet, select
+from ulna.dataset import Case, Dataset, Progress, load_image, quiet
 from ulna.errors import UlnaError, WriteError
 from ulna.figures.common import overlay as overlaid
 from ulna.figures.common import to_rgb
@@ -52,22 +53,24 @@ def predict(
     images: Place,
     *,
     out: str | Path,
-    cases: str | Path | Sequence[str] | None = None,
+    cases: Names | None = None,
+    except_: Names | None = None,
     probabilities: bool = False,
     overlay: bool = False,
     overwrite: bool = False,
 ) -> Predicted:
     """Write a mask for each image of a file or several, a folder, a pattern (`scans/*.tif`), an archive or a data set.
 
-    Masks have the stem and the size of their images and the values that the training masks had; PNG for images
-    of the small formats, TIFF for TIFF and for values that no PNG holds. `cases` picks from a data set (names, or a
-    text file with one a line). `probabilities` adds float TIFFs with one channel a class, `overlay` adds pictures. An
-    image that cannot be read or predicted is reported at the end, and the rest goes on. Raises UlnaError when there is
-    nothing to predict, or when files would be overwritten and `overwrite` is False.
+    Masks have the stem and the size of their images and the values that the training masks had; PNG for images of
+    the small formats, TIFF for TIFF and for values that no PNG holds. `cases` picks from a data set, and `except_`
+    leaves out (names, or a text file with one per line, see `ulna.caselist`). `probabilities` adds float TIFFs with
+    one channel a class, `overlay` adds pictures. An image that cannot be read or predicted is reported at the end,
+    and the rest goes on. Raises UlnaError when there is nothing to predict, or when files would be overwritten and
+    `overwrite` is False.
     """
     model = run if isinstance(run, Model) else load(run)
     folder = Path(out)
-    jobs = _jobs(images, cases, model)
+    jobs = _jobs(images, model, cases, except_)
     _check_free(folder, jobs, overwrite=overwrite)
     _make(folder)
     masks: list[Path] = []
@@ -86,7 +89,7 @@ def predict(
     return Predicted(folder, tuple(masks), tuple(failed))
 
 
-def _jobs(images: Place, cases: str | Path | Sequence[str] | None, model: Model) -> list[_Job]:
+def _jobs(images: Place, model: Model, cases: Names | None, except_: Names | None) -> list[_Job]:
     """A job for each file, with all of its pages; or for each of the cases that are named."""
     found = find_cases(images, channels=model.channels)
     # values beyond 16 bits, or below 0, are no pixels of a PNG
@@ -95,9 +98,8 @@ def _jobs(images: Place, cases: str | Path | Sequence[str] | None, model: Model)
     def job(name: str, pages: Sequence[Case]) -> _Job:
         return _Job(name, tuple(pages), ".tif" if wide else mask_suffix(pages[0].images[0]))
 
-    if cases is not None:
-        chosen = select(Dataset(found, ""), case_names(cases)).cases
-        return [job(case.name, [case]) for case in chosen]
+    if cases is not None or except_ is not None:
+        return [job(case.name, [case]) for case in choose(Dataset(found, ""), cases, except_).cases]
     files: dict[tuple[Path, tuple[str, ...]], list[Case]] = {}
     for case in found:
         files.setdefault((case.images[0].path, case.images[0].inside), []).append(case)

@@ -11,12 +11,14 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
+from ulna.caselist import Names, write_names
 from ulna.config import Config
-from ulna.dataset import Case, Progress, quiet, split_by_group, write_names
+from ulna.dataset import Case, Progress, quiet, split_by_group
 from ulna.errors import UlnaError
 from ulna.jobs.check import Check, check
 
 FILES = ("train.txt", "test.txt")
+SHARE = 0.1  # of the cases for the test, where none is named and the data come without a split
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Split:
     train: tuple[Case, ...]
     test: tuple[Case, ...]
     folder: Path
+    sentence: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Numbers of cases and groups on each side."""
@@ -42,15 +45,16 @@ class Split:
         for name, side in (("train", self.train), ("test", self.test)):
             table.add_row(name, str(len(side)), str(_groups(side)))
         lists = " and ".join(str(self.folder / name) for name in FILES)
-        return Group(table, f"Written: {escape(lists)}")
+        return Group(table, *([self.sentence] if self.sentence else []), f"Written: {escape(lists)}")
 
 
 def split(
     data: str | Path,
     *,
-    test: float = 0.1,
+    test: float | None = None,
     out: str | Path,
-    cases: str | Path | Sequence[str] | None = None,
+    cases: Names | None = None,
+    except_: Names | None = None,
     seed: int = 0,
     config: str | Path | Config | None = None,
     changes: dict[str, Any] | None = None,
@@ -59,23 +63,34 @@ def split(
     """Write `train.txt` and `test.txt`, one case name a line, into the folder `out`.
 
     `test` is the share of the cases to keep for the test, which whole groups come as close to as they can:
-    patients, stacks, duplicates and tiles of one picture stay together (see `check`). `cases` picks from the
-    data (names, or a text file with one a line). The same `seed` gives the same split. `config` and `changes`
-    are as in `check`. Raises UlnaError where the share is not between 0 and 1, where the data cannot be used or
-    have one group only, and where `out` holds such lists already.
+    patients, stacks, duplicates and tiles of one picture stay together (see `check`). Without it, a ready-made
+    split of the data (folders named train and test) is written down as it is, or a tenth is kept. `cases` picks
+    from the data, and `except_` leaves out (names, or a text file with one per line, see `ulna.caselist`). The same
+    `seed` gives the same split. `config` and `changes` are as in `check`. Raises UlnaError where the share is not
+    between 0 and 1, where the data cannot be used or have one group only, and where `out` holds such lists already.
     """
-    if not 0 < test < 1:
+    if test is not None and not 0 < test < 1:
         raise UlnaError(f"the share for the test must lie between 0 and 1, not be {test:g}", where="--test")
     folder = Path(out)
     there = [name for name in FILES if (folder / name).exists()]
     if there:
         raise UlnaError(f"there is a {there[0]} already", where=folder, hint="Name another folder, or remove it.")
-    found = check(data, cases=cases, config=config, changes=changes, progress=progress)
+    found = check(data, cases=cases, except_=except_, config=config, changes=changes, progress=progress)
     _stop_if_fatal(found, data)
-    rest, kept = split_by_group(found.dataset.cases, test, seed)
+    rest, kept, sentence = _sides(found.dataset.cases, test, seed)
     for name, side in zip(FILES, (rest, kept), strict=True):
         write_names(folder / name, side)
-    return Split(rest, kept, folder)
+    return Split(rest, kept, folder, sentence)
+
+
+def _sides(cases: tuple[Case, ...], test: float | None, seed: int) -> tuple[tuple[Case, ...], tuple[Case, ...], str]:
+    """Cases to train on, cases to test with, and how they were told apart where the data come with a split."""
+    ready = tuple(case for case in cases if case.part == "test")
+    if ready and test is None:
+        rest = tuple(case for case in cases if case.part != "test")
+        return rest, ready, "These are the parts of the ready-made split; --test SHARE makes another."
+    sentence = "The ready-made split of the data was set aside, as a share was named." if ready else ""
+    return *split_by_group(cases, SHARE if test is None else test, seed), sentence
 
 
 def _stop_if_fatal(found: Check, data: str | Path) -> None:

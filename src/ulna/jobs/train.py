@@ -17,9 +17,10 @@ from rich.markup import escape
 
 from ulna import modelfile, networks
 from ulna import run as runs
+from ulna.caselist import Names, select
 from ulna.config import Config, DataConfig, dotted
 from ulna.console import clock, say, screen, track
-from ulna.dataset import Case, Dataset, select, split_by_group
+from ulna.dataset import Case, Dataset, split_by_group
 from ulna.errors import UlnaError
 from ulna.figures.curves import curves_picture
 from ulna.jobs.check import Check, check
@@ -64,7 +65,8 @@ def train(
     data: str | Path,
     out: str | Path,
     *,
-    cases: str | Path | Sequence[str] | None = None,
+    cases: Names | None = None,
+    except_: Names | None = None,
     preset: str = DEFAULT,
     minutes: float | None = None,
     epochs: int | None = None,
@@ -77,11 +79,13 @@ def train(
 ) -> Trained:
     """Train a U-Net on a data set of any known layout and write the run into the folder `out`.
 
-    `cases` picks from the data (names, or a text file with one a line). Settings come from the `preset`, then
-    the YAML file `config`, then `changes` (dotted keys), then the other arguments. `minutes` bounds everything
-    from `started` (seconds of `time.time`, by default now) to the finished run. With `resume`, a run that was
-    stopped goes on from its last epoch, with the settings and the cases it began with. `command` is what the
-    report says how to repeat it; by default the command line that does what this call does.
+    `cases` picks from the data, and `except_` leaves out (names, or a text file with one per line, see
+    `ulna.caselist`); the test part of a ready-made split is left out, its validation part held out for validation.
+    Settings come from the `preset`, then the YAML file `config`, then `changes` (dotted keys), then the other
+    arguments. `minutes` bounds everything from `started` (seconds of `time.time`, by default now) to the finished
+    run. With `resume`, a run that was stopped goes on from its last epoch, with the settings and the cases it began
+    with. `command` is what the report says how to repeat it; by default the command line that does what this call
+    does.
 
     Raises UlnaError when the data cannot be trained on (everything that is wrong is told at once), when a
     setting is not known, or when `out` holds another run.
@@ -92,16 +96,16 @@ def train(
     with runs.prepared(run, resume=resume) as going_on:
         if going_on:
             wanted = runs.going_on_with(run, wanted, load_preset(DEFAULT))
-            cases = [name for side in runs.names(run) for name in side]
+            cases, except_ = [name for side in runs.names(run) for name in side], None
         elif resume:
             say(f"{escape(str(run))} had not got as far as its plan: it begins anew, with what this command says.")
-        checked = _checked(data, wanted, run, cases=cases)
+        checked = _checked(data, wanted, run, cases=cases, except_=except_)
         parts = _parts(run, checked.dataset, wanted, going_on=going_on)
         stores = _stores(run, parts, _as_asked(run, wanted.data) if going_on else wanted.data, checked.classes)
         if going_on:
             _check_same(run, stores[0], data)
         else:
-            repeat = command or _command(data, run, cases, wanted)
+            repeat = command or _command(data, run, {"--cases": cases, "--except": except_}, wanted)
             wanted = _begin(run, wanted, parts, stores[0], checked, command=repeat)
         for sentence in runs.words(run)["plan"]:
             say(escape(sentence))
@@ -126,13 +130,12 @@ def train(
     return Trained(run, model, scores, seconds, report)
 
 
-def _command(data: str | Path, run: Path, cases: str | Path | Sequence[str] | None, config: Config) -> str:
+def _command(data: str | Path, run: Path, lists: dict[str, Names | None], config: Config) -> str:
     """The command line that does the same as this call of the function."""
     words = ["ulna", "train", str(data), "--out", str(run), "--preset", config.preset]
-    if isinstance(cases, str | Path):
-        words += ["--cases", str(cases)]
-    elif cases is not None:
-        words += ["--cases", "CASES"]  # a list that lies in no file
+    for option, names in lists.items():
+        if names is not None:  # a list that lies in no file has no name
+            words += [option, str(names) if isinstance(names, str | Path) else option.strip("-").upper()]
     plain, own = (dotted(one.model_dump(mode="json")) for one in (load_preset(config.preset), config))
     changed = {key: value for key, value in own.items() if key not in plain or plain[key] != value}
     for key, value in changed.items():
@@ -143,9 +146,9 @@ def _command(data: str | Path, run: Path, cases: str | Path | Sequence[str] | No
     return shlex.join(words)
 
 
-def _checked(data: str | Path, config: Config, run: Path, *, cases: str | Path | Sequence[str] | None) -> Check:
+def _checked(data: str | Path, config: Config, run: Path, *, cases: Names | None, except_: Names | None) -> Check:
     """What `check` says of the data; it stops here when something is fatal."""
-    checked = check(data, cases=cases, config=config, progress=track)
+    checked = check(data, cases=cases, except_=except_, config=config, progress=track)
     if not checked.fatal:
         checked = checked.save(run)
     screen.print(checked)
@@ -169,8 +172,13 @@ def _parts(run: Path, dataset: Dataset, config: Config, *, going_on: bool) -> Pa
     if going_on:
         train, validation = (select(dataset, listed).cases if listed else () for listed in runs.names(run))
         return train, validation
-    cases, share = dataset.cases, config.data.validation
+    cases, share = tuple(case for case in dataset.cases if case.part != "test"), config.data.validation
+    held_out = tuple(case for case in cases if case.part == "validation")
+    if held_out and share:
+        return tuple(case for case in cases if case.part != "validation"), held_out
     if share == 0:
+        if held_out:
+            say("data.validation is 0: the cases of the ready-made validation part are trained on as well.")
         return cases, ()
     if len({case.group for case in cases}) > 1:
         return split_by_group(cases, share, config.training.seed)

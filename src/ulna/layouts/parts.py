@@ -10,6 +10,7 @@ from typing import get_args
 
 from ulna.dataset import Case, Dataset, Part, Problem
 from ulna.layouts.matching import folder_role, words
+from ulna.text import plural
 
 WORDS: dict[Part, re.Pattern[str]] = {
     "train": re.compile(r"train(ing|val)?"),
@@ -34,11 +35,7 @@ def part_of(name: str) -> Part:
     """
     tokens = words(name)
     patterns = [WORDS, SHORT] if folder_role(name) else [WORDS]
-    found = [
-        part
-        for part in WORDS
-        if any(pattern[part].fullmatch(token) for pattern in patterns for token in tokens)
-    ]
+    found = [part for part in WORDS if any(pattern[part].fullmatch(token) for pattern in patterns for token in tokens)]
     if found == ["train", "validation"]:  # `train_val`: what there is beside the test
         return "train"
     return found[0] if len(found) == 1 else ""
@@ -49,11 +46,19 @@ def parts_of(places: Sequence[tuple[tuple[str, ...], str]]) -> list[Part]:
 
     The deepest folder that names a part decides. Where no folder does, the stems do if all of them name one.
     """
-    by_folder = [next((part for name in reversed(folders) if (part := part_of(name))), "") for folders, _ in places]
+    by_folder = [_deepest(folders) for folders, _ in places]
     if any(by_folder):
         return by_folder
     by_stem = [part_of(stem) for _, stem in places]
     return by_stem if all(by_stem) else by_folder
+
+
+def _deepest(folders: tuple[str, ...]) -> Part:
+    for name in reversed(folders):
+        part = part_of(name)
+        if part:
+            return part
+    return ""
 
 
 def with_parts(found: Dataset) -> Dataset:
@@ -86,25 +91,6 @@ def _without_training(found: Dataset) -> Dataset:
     return replace(_undivided(found), problems=(*found.problems, Problem(what)))
 
 
-def chosen_by_name(found: Dataset) -> Dataset:
-    """The data set after cases were picked by name: whoever names cases of the test part uses them, and is told.
-
-    A choice of training and validation cases keeps its split; of cases of one part alone nothing is split.
-    """
-    parts = {case.part for case in found.cases}
-    if len(parts) == 1:
-        return _undivided(found)
-    test = tuple(case.name for case in found.cases if case.part == "test")
-    if not test:
-        return found
-    what = (
-        f"{len(test)} of the cases named belong to the test part of the data's ready-made split: "
-        "as they are named, they are used like the others"
-    )
-    cases = tuple(replace(case, part="") for case in found.cases)
-    return replace(found, cases=cases, problems=(*found.problems, Problem(what, test)))
-
-
 def across_parts(cases: Sequence[Case]) -> tuple[Problem, ...]:
     """The problem that cases of one group lie in several parts of a ready-made split, if there are any."""
     parts: dict[str, dict[Part, str]] = {}
@@ -115,10 +101,8 @@ def across_parts(cases: Sequence[Case]) -> tuple[Problem, ...]:
     if not both:
         return ()
     what = (
-        f"{len(both)} groups lie in several parts of the ready-made split (data leakage): scores on them are "
-        "optimistically biased. 'ulna split DATA --test 0.2' makes a split by group"
+        f"{plural(len(both), 'group lies', 'groups lie')} in several parts of the ready-made split (data leakage): "
+        "scores on them are optimistically biased. 'ulna split DATA --test 0.2' makes a split by group"
     )
-    where = tuple(
-        " and ".join(f"{found[part]} ({part})" for part in get_args(Part) if part in found) for found in both
-    )
+    where = tuple(" and ".join(f"{found[part]} ({part})" for part in get_args(Part) if part in found) for found in both)
     return (Problem(what, where),)
