@@ -140,7 +140,7 @@ def _stack(cases: Sequence[Case], name: str) -> dict[int, int]:
 
 
 def _no_such(unknown: Sequence[str], known: Sequence[str]) -> UlnaError:
-    close = difflib.get_close_matches(unknown[0], known, n=1)
+    close = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.3)
     return UlnaError(
         f"there is no case or group {listed(unknown, quoted=True)}",
         hint=f"Did you mean '{close[0]}'?" if close else f"Names look like '{min(known, default='')}'.",
