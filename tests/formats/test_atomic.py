@@ -41,11 +41,11 @@ def test_what_was_there_stays_when_writing_fails(tmp_path: Path, raised: BaseExc
 
 @pytest.mark.parametrize("name", ["mask.png", "mask.tif"])
 def test_a_full_disk_is_said_in_plain_words(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    monkeypatch.setattr("ulna.formats.tiff.write", full)
+    monkeypatch.setattr("ulna.formats.tiff_writer.tifffile.TiffWriter", full)
     with pytest.raises(UlnaError, match="the disk is full"):
         formats.write(tmp_path / name, Image(np.zeros((1, 3, 3), np.uint8)))
     assert not list(tmp_path.iterdir())

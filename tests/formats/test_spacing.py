@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as Pillow
 
 from ulna import formats
+from ulna.errors import UlnaError
 from ulna.image import Grid, Image, Source
 
 STACK = np.zeros((3, 4, 5), np.uint16)
@@ -52,10 +54,97 @@ def test_a_printers_resolution_is_no_measurement(tmp_path: Path, resolution: tup
     assert image.unit == "pixel"
 
 
-@pytest.mark.parametrize("unit", ["nm", "µm", "mm", "cm"])
-def test_spacing_survives_writing(tmp_path: Path, unit: str) -> None:
+def test_units_that_differ_by_axis_become_one(tmp_path: Path) -> None:
+    words = {
+        "axes": "ZYX",
+        "PhysicalSizeX": 500,
+        "PhysicalSizeXUnit": "nm",
+        "PhysicalSizeY": 0.5,
+        "PhysicalSizeYUnit": "µm",
+        "PhysicalSizeZ": 0.002,
+        "PhysicalSizeZUnit": "mm",
+        "Plane": {"PositionX": [7.0] * 3, "PositionXUnit": ["µm"] * 3, "PositionY": [2.0] * 3},
+    }
+    image = saved(tmp_path, STACK, ome=True, metadata=words)
+    assert image.spacing == pytest.approx((2000, 500, 500))
+    assert image.unit == "nm"
+    assert image.origin == pytest.approx((0, 0, 7000))  # a position without a unit is relative to nothing known
+
+
+def test_imagejs_origin_is_the_pixel_whose_coordinate_is_zero(tmp_path: Path) -> None:
+    words = {"axes": "ZYX", "spacing": 2.0, "unit": "um", "xorigin": 10, "yorigin": 4, "zorigin": 1}
+    image = saved(tmp_path, STACK, imagej=True, metadata=words, resolution=(4, 2))
+    assert image.origin == pytest.approx((-2, -2, -2.5))
+    np.testing.assert_allclose(image.grid.to_world((1, 4, 10)), 0, atol=1e-9)
+
+
+def test_a_turned_file_has_its_spacing_turned(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"resolution": (20_000, 10_000), "resolutionunit": "CENTIMETER"}
+    image = saved(tmp_path, STACK[0], extratags=[(274, 3, 1, 6)], metadata=None, **options)
+    assert image.shape == (5, 4)
+    assert image.spacing == pytest.approx((0.5, 1.0))
+
+
+GRIDS = [
+    Grid((4, 5), (0.3, 0.7), "nm"),
+    Grid((4, 5), (0.3, 0.7), "µm", (10.5, -3.25)),
+    Grid((4, 5), (0.3, 0.7), "cm", (10.5, -3.25)),
+    Grid((3, 4, 5), (5.0, 0.5, 0.25), "mm", (10.0, 20.0, 30.0)),
+    Grid((3, 4, 5), (5.0, 1.0, 1.0)),
+    Grid((3, 4, 5), (5.0, 0.5, 0.25), "mm", (10.0, 20.0, 30.0)).slices()[2],
+]
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_a_tiff_keeps_the_grid(tmp_path: Path, grid: Grid, channels: int) -> None:
     path = tmp_path / "a.tif"
-    formats.write(path, Image(STACK[:1], Grid((4, 5), (0.3, 0.7), unit)))
+    array = np.random.default_rng(0).integers(0, 255, (channels, *grid.shape)).astype(np.uint8)
+    formats.write(path, Image(array, grid))
     back = formats.read(Source(path))
-    factor = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4}[unit]
-    assert back.spacing == pytest.approx((0.3 * factor, 0.7 * factor), rel=1e-4)
+    np.testing.assert_array_equal(back.array, array)
+    assert back.grid == grid
+    if grid.unit == "mm":
+        with tifffile.TiffFile(path) as tiff:
+            assert tiff.is_ome
+            (above, below) = tiff.pages[0].tags["XResolution"].value
+        assert above / below == pytest.approx(1 / 0.025)  # pixels a centimeter, for programs that do not read OME
+
+
+def test_a_volume_page_by_page_keeps_its_grid(tmp_path: Path) -> None:
+    grid = GRIDS[3]
+    array = np.arange(60, dtype=np.uint16).reshape(1, *grid.shape)
+    formats.write(tmp_path / "a.tif", Image(array, grid))
+    pages = [formats.read(Source(tmp_path / "a.tif", page=page)) for page in range(3)]
+    assert [page.grid for page in pages] == list(grid.slices())
+    formats.write_pages(tmp_path / "b.tif", pages)
+    back = formats.read(Source(tmp_path / "b.tif"))
+    np.testing.assert_array_equal(back.array, array)
+    assert back.grid == grid
+
+
+def test_a_direction_is_refused_rather_than_lost(tmp_path: Path) -> None:
+    grid = Grid((4, 5), direction=((0.0, 1.0), (1.0, 0.0)))
+    with pytest.raises(UlnaError, match="do not run along"):
+        formats.write(tmp_path / "a.tif", Image(STACK[:1], grid))
+    assert not list(tmp_path.iterdir())
+    formats.write(tmp_path / "a.png", Image(STACK[:1], grid))
+    assert formats.read(Source(tmp_path / "a.png")).grid == grid
+
+
+@pytest.mark.parametrize("grid", [grid for grid in GRIDS if grid.ndim == 2])
+def test_a_png_keeps_the_grid_and_tells_other_programs(tmp_path: Path, grid: Grid) -> None:
+    path = tmp_path / "a.png"
+    formats.write(path, Image(STACK[:1], grid))
+    assert formats.read(Source(path)).grid == grid
+    if grid.unit == "mm":
+        with Pillow.open(path) as picture:
+            assert picture.info["dpi"] == pytest.approx((25.4 / 0.25, 25.4 / 0.5), rel=1e-3)
+
+
+@pytest.mark.parametrize(("dpi", "spacing"), [((5080, 10160), (2.5, 5.0)), ((96, 96), (1, 1)), ((300, 300), (1, 1))])
+def test_the_resolution_of_a_png(tmp_path: Path, dpi: tuple[int, int], spacing: tuple[float, float]) -> None:
+    Pillow.new("L", (5, 4)).save(tmp_path / "a.png", dpi=dpi)
+    image = formats.read(Source(tmp_path / "a.png"))
+    assert image.spacing == pytest.approx(spacing, rel=1e-4)
+    assert image.unit == ("pixel" if spacing == (1, 1) else "µm")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Pillow
+from PIL import ImageCms
 
 from ulna import formats
 from ulna.errors import ReadError
@@ -131,6 +132,188 @@ def test_one_bit_gives_0_and_1(tmp_path: Path) -> None:
     back = saved(tmp_path, mask).array
     assert back.dtype == np.uint8
     np.testing.assert_array_equal(back[0], mask)
+
+
+def test_a_bool_array_of_tifffile_is_read_as_it_was(tmp_path: Path) -> None:
+    """tifffile declares 0 to be white for bool; whoever saved True meant 1. That is said."""
+    tifffile.imwrite(tmp_path / "a.tif", np.eye(9, dtype=bool))
+    with formats.open_reader(Source(tmp_path / "a.tif")) as reader:
+        assert "viewers show the opposite" in reader.assumed
+
+
+MASK = np.zeros((16, 24), bool)
+MASK[4:9, 5:15] = True
+
+
+@pytest.mark.parametrize("photometric", [0, 1])
+@pytest.mark.parametrize("compression", ["raw", "group3", "group4", "packbits", "tiff_lzw"])
+def test_one_bit_is_read_as_pillow_shows_it(tmp_path: Path, photometric: int, compression: str) -> None:
+    path = tmp_path / "a.tif"
+    Pillow.fromarray(MASK).save(path, compression=compression, tiffinfo={262: photometric})
+    with Pillow.open(path) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), MASK)
+    with formats.open_reader(Source(path)) as reader:
+        assert reader.assumed == ""
+    np.testing.assert_array_equal(formats.read(Source(path)).array[0], MASK)
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("u1", 8), ("u2", 16), ("u1", 4)])
+def test_white_is_zero_is_read_as_shown_and_named(tmp_path: Path, dtype: str, bits: int) -> None:
+    stored = RNG.integers(0, 1 << bits, (16, 24)).astype(dtype)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, stored, photometric="miniswhite", bitspersample=bits if bits < 8 else None)
+    with formats.open_reader(Source(path)) as reader:
+        assert f"read as {(1 << bits) - 1} - v" in reader.assumed
+        assert reader.dtype == dtype
+    np.testing.assert_array_equal(formats.read(Source(path)).array[0], (1 << bits) - 1 - stored.astype(int))
+    if bits == 8:
+        with Pillow.open(path) as picture:
+            np.testing.assert_array_equal(formats.read(Source(path)).array[0], np.asarray(picture))
+
+
+def test_white_is_zero_of_signed_numbers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match="0 is white, which has no meaning"):
+        saved(tmp_path, np.zeros((4, 5), np.float32), photometric="miniswhite")
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr"])
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "jpeg"])
+def test_inks_and_ycbcr_become_rgb_as_in_pillow(tmp_path: Path, mode: str, compression: str) -> None:
+    path = tmp_path / "a.tif"
+    smooth = Pillow.fromarray(COLOR).resize((64, 48), Pillow.Resampling.BICUBIC).convert(mode)
+    smooth.save(path, compression=compression)
+    with Pillow.open(path) as picture:
+        expected = np.asarray(picture.convert("RGB"))
+    image = formats.read(Source(path))
+    assert [channel.name for channel in image.channels] == ["red", "green", "blue"]
+    np.testing.assert_allclose(np.moveaxis(image.array, 0, -1).astype(int), expected, atol=1)
+
+
+def test_colors_that_cannot_be_converted_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "lab.tif"
+    profiles = [ImageCms.createProfile(name) for name in ("sRGB", "LAB")]
+    turned = ImageCms.buildTransform(*profiles, "RGB", "LAB")
+    lab = ImageCms.applyTransform(Pillow.fromarray(COLOR), turned)
+    assert lab is not None
+    lab.save(path)
+    with pytest.raises(ReadError, match=r"lab\.tif.*CIELAB\n"):
+        formats.read(Source(path))
+    inks = RNG.integers(0, 999, (8, 9, 4)).astype(np.uint16)
+    with pytest.raises(ReadError, match="4 inks of uint16"):
+        saved(tmp_path, inks, photometric="separated")
+    with pytest.raises(ReadError, match=r"cannot be read as gray or RGB.*CFA"):
+        saved(tmp_path, COLOR[..., 0], photometric="cfa", extratags=[(33421, 3, 2, (2, 2)), (33422, 1, 4, b"\0\1\1\2")])
+    with pytest.raises(ReadError, match="YCbCr colors of a kind"):
+        saved(tmp_path, COLOR.astype(np.uint16), photometric="ycbcr")
+
+
+@pytest.mark.parametrize(
+    "colors", [np.array([[0, 9], [1, 8], [2, 7]]), np.array([[0, 9 << 8], [256, 8 << 8], [512, 7 << 8]])]
+)
+def test_palettes_of_one_bit_and_of_8_bits_a_color(tmp_path: Path, colors: np.ndarray) -> None:
+    colormap = np.zeros((3, 256), np.uint16)
+    colormap[:, :2] = colors
+    image = saved(tmp_path, MASK.astype(np.uint8), photometric="palette", colormap=colormap)
+    np.testing.assert_array_equal(image.array[:, ~MASK][:, 0], [0, 1, 2])
+    np.testing.assert_array_equal(image.array[:, MASK][:, 0], [9, 8, 7])
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2])
+@pytest.mark.parametrize("colors", [1, 3])
+def test_an_extra_sample_is_alpha_only_where_it_is_declared(tmp_path: Path, kind: int, colors: int) -> None:
+    array = RNG.integers(0, 256, (16, 24, colors + 1)).astype(np.uint8)
+    array[..., -1] = 77
+    options: dict[str, Any] = {"photometric": "rgb" if colors == 3 else "minisblack", "planarconfig": "contig"}
+    image = saved(tmp_path, array, extrasamples=[kind], **options)
+    kept = colors if kind else colors + 1
+    np.testing.assert_array_equal(image.array, np.moveaxis(array, -1, 0)[:kept])
+    array[0, 0, -1] = 78
+    image = saved(tmp_path, array, extrasamples=[kind], **options)
+    np.testing.assert_array_equal(image.array, np.moveaxis(array, -1, 0))
+    assert [c.role for c in image.channels] == ["signal"] * colors + ["alpha" if kind else "signal"]
+
+
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("options", [{"imagej": True}, {"ome": True}])
+def test_constant_stains_stay(tmp_path: Path, count: int, options: dict[str, Any]) -> None:
+    stains = RNG.integers(0, 256, (count, 16, 24)).astype(np.uint8)
+    stains[-1] = 5
+    words = {"axes": "CYX"} | ({"Channel": {"Name": list("abcd")[:count]}} if "ome" in options else {})
+    image = saved(tmp_path, stains, photometric="minisblack", metadata=words, **options)
+    np.testing.assert_array_equal(image.array, stains)
+    assert {channel.role for channel in image.channels} == {"signal"}
+    if "ome" in options:
+        assert [channel.name for channel in image.channels] == list("abcd")[:count]
+
+
+@pytest.mark.parametrize("dtype", ["u8", "i8"])
+def test_64_bits(tmp_path: Path, dtype: str) -> None:
+    array = np.array([[0, 2**62 + 1]]).astype(dtype)
+    back = saved(tmp_path, array).array
+    assert back.dtype == dtype
+    np.testing.assert_array_equal(back[0], array)
+
+
+def axes_case(tmp_path: Path, shape: tuple[int, ...], axes: str = "", **options: Any) -> tuple[Image, str, np.ndarray]:
+    array = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, array, photometric="minisblack", **options)
+    source = Source(path, axes=axes)
+    with formats.open_reader(source) as reader:
+        return formats.read(source), reader.assumed, array
+
+
+@pytest.mark.parametrize("options", [{}, {"metadata": None}])
+def test_five_planes_or_five_channels(tmp_path: Path, options: dict[str, Any]) -> None:
+    image, assumed, array = axes_case(tmp_path, (5, 64, 48), **options)
+    np.testing.assert_array_equal(image.array, array[None])
+    assert assumed == (
+        "its axes (5 × 64 × 48) are not stated: read as a stack of 5 planes (data.axes: ZYX); "
+        "if they are channels, set data.axes: CYX"
+    )
+    image, assumed, _ = axes_case(tmp_path, (5, 64, 48), "CYX", **options)
+    np.testing.assert_array_equal(image.array, array)
+    assert assumed == ""
+    image, assumed, _ = axes_case(tmp_path, (5, 64, 48), "zyx", **options)
+    np.testing.assert_array_equal(image.array, array[None])
+    assert assumed == ""
+
+
+@pytest.mark.parametrize("options", [{}, {"metadata": None}])
+def test_channels_behind_the_columns(tmp_path: Path, options: dict[str, Any]) -> None:
+    image, assumed, array = axes_case(tmp_path, (64, 48, 5), **options)
+    np.testing.assert_array_equal(image.array, np.moveaxis(array, -1, 0))
+    assert "read as 64 × 48 pixels of 5 channels (data.axes: YXC); if they are planes, set data.axes: ZYX" in assumed
+    image, _, _ = axes_case(tmp_path, (64, 48, 5), "ZYX", **options)
+    np.testing.assert_array_equal(image.array, array[None])
+
+
+def test_a_stack_of_channels_behind_the_columns(tmp_path: Path) -> None:
+    image, assumed, array = axes_case(tmp_path, (3, 64, 48, 2))
+    np.testing.assert_array_equal(image.array, np.moveaxis(array, -1, 0))
+    assert "(data.axes: ZYXC); if they are planes, set data.axes: TZYX" in assumed
+
+
+def test_what_is_said_of_axes_wins_over_imagej_and_leaves_plain_and_color_files_alone(tmp_path: Path) -> None:
+    image, _, array = axes_case(tmp_path, (5, 16, 24), "CYX", imagej=True, metadata={"axes": "ZYX"})
+    np.testing.assert_array_equal(image.array, array)
+    image, assumed, array = axes_case(tmp_path, (16, 24), "CYX")
+    np.testing.assert_array_equal(image.array[0], array)
+    assert assumed == ""
+    path = tmp_path / "color.tif"
+    tifffile.imwrite(path, COLOR, photometric="rgb")
+    np.testing.assert_array_equal(formats.read(Source(path, axes="CYX")).array, np.moveaxis(COLOR, -1, 0))
+
+
+@pytest.mark.parametrize("axes", ["CYQ", "YYX", "CX", "TZCYX"])
+def test_axes_that_make_no_sense(tmp_path: Path, axes: str) -> None:
+    with pytest.raises(ReadError, match=r"a\.tif.*data\.axes"):
+        axes_case(tmp_path, (5, 16, 24), axes)
+
+
+def test_a_long_stack_is_no_question(tmp_path: Path) -> None:
+    _, assumed, _ = axes_case(tmp_path, (30, 64, 48))
+    assert assumed == ""
 
 
 def test_a_palette_is_expanded(tmp_path: Path) -> None:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-import imagecodecs
 import numpy as np
 
 from ulna.errors import ReadError, UlnaError
 from ulna.formats import png, small, tiff
 from ulna.formats.archive import opened
 from ulna.formats.atomic import atomic_write
-from ulna.formats.base import Format
-from ulna.image import Array, Image, Source
+from ulna.formats.base import Format, Reader, Writer
+from ulna.image import Array, Channel, Grid, Image, Region, Source
 
 __all__ = [
     "FORMATS",
+    "Format",
+    "Reader",
+    "Writer",
     "atomic_write",
     "check_finite",
+    "create",
     "mask_suffix",
+    "open_reader",
     "pages",
     "read",
     "recognizes",
@@ -31,7 +36,7 @@ __all__ = [
 
 FORMATS: tuple[Format, ...] = (png.FORMAT, small.FORMAT, tiff.FORMAT)
 SUFFIXES = frozenset(suffix for family in FORMATS for suffix in family.suffixes)
-PNG_CHANNELS = (1, 3, 4)
+HEAD = 512  # bytes by which a family is recognized
 
 
 def recognizes(source: Source) -> bool:
@@ -39,109 +44,106 @@ def recognizes(source: Source) -> bool:
     return source.suffix in SUFFIXES
 
 
+@contextmanager
+def open_reader(source: Source) -> Iterator[Reader]:
+    """The reader of a file, by its first bytes, because suffixes lie; closed with the context.
+
+    Parameters
+    ----------
+    source
+        The file and what is selected within it.
+
+    Yields
+    ------
+    Reader
+        Grid, dtype, channels and levels; `read(region, level)` decodes.
+
+    Raises
+    ------
+    ReadError
+        Here and by `read`: for what is missing, damaged, of no known kind, or larger than the memory.
+    """
+    with opened(source) as stream:
+        family = _family(stream, source)
+        with _explained(family, source):
+            reader = family.open(stream, source)
+
+        def decode(region: Region, level: int) -> Array:
+            with _explained(family, source):
+                return reader.decode(region, level)
+
+        yield replace(reader, decode=decode)
+
+
 def pages(source: Source) -> int:
     """How many 2D pages the file holds: 1 for ordinary images, P for a stack (P, Y, X). Raises ReadError."""
     if source.suffix in SUFFIXES and source.suffix not in tiff.FORMAT.suffixes:
         return 1
-    with opened(source) as stream:
-        family = _family(stream, source)
-        try:
-            return family.pages(stream, source)
-        except family.errors as error:
-            raise _damaged(family, source, error) from error
-        except MemoryError as error:
-            raise ReadError("does not fit in the memory", where=source) from error
+    with open_reader(replace(source, page=None)) as reader:
+        return reader.planes
 
 
 def read(source: Source) -> Image:
     """Read an image or a mask: (C, Y, X) in the file's own dtype.
 
-    One bit becomes uint8, palettes are expanded, a constant alpha is dropped (one that varies stays, as a
-    fourth or second channel), EXIF rotation is applied. `source.page` picks a page of a stack; without it a
-    stack is the volume (C, Z, Y, X). Raises ReadError for what is missing, damaged, larger than the memory
-    or holds NaN or infinite values.
+    One bit becomes uint8, palettes, CMYK and YCbCr become RGB, white-is-zero becomes black-is-zero, EXIF rotation is
+    applied. A declared alpha is dropped where it is constant, and nothing else is; one that varies stays, as a channel
+    with the role "alpha". `source.page` picks a page of a stack; without it a stack is the volume (C, Z, Y, X).
+
+    Raises
+    ------
+    ReadError
+        For what is missing, damaged, larger than the memory, cannot be converted, or holds NaN or infinite values.
     """
-    with opened(source) as stream:
-        family = _family(stream, source)
-        try:
-            image = family.read(stream, source)
-        except family.errors as error:
-            raise _damaged(family, source, error) from error
-        except MemoryError as error:
-            raise ReadError("does not fit in the memory", where=source) from error
+    with open_reader(source) as reader:
+        image = reader.image()
     check_finite(image.array, source)
     return image
 
 
-def write(path: Path, image: Image) -> None:
-    """Write an image by the suffix of `path`: .png (1, 3 or 4 channels of 8 or 16 bits) or .tif (anything).
+def create(path: Path, grid: Grid, *, dtype: np.dtype, channels: tuple[Channel, ...]) -> Writer:
+    """A writer of a new image by the suffix of `path`: .png or .tif; it appears whole or not at all on close.
 
-    A TIFF is compressed without loss and keeps the spacing; a volume becomes a stack of pages. The file
-    is written atomically. Raises UlnaError for what the format cannot hold and for a full disk.
+    Raises UlnaError for another suffix.
     """
-    if path.suffix.lower() in tiff.FORMAT.suffixes:
-        write_pages(path, _slices(image))
-        return
-    if path.suffix.lower() != ".png":
-        raise UlnaError(f"images are written as .png or .tif, not as '{path.suffix}'", where=path)
-    array = image.array
-    if array.dtype == bool:
-        array = array.astype(np.uint8)
-    if array.ndim != 3 or len(array) not in PNG_CHANNELS or array.dtype not in (np.uint8, np.uint16):
-        raise UlnaError(
-            f"PNG cannot hold {len(array)} channels of {array.dtype} with {image.ndim} axes",
-            where=path,
-            hint="Write it as .tif.",
-        )
-    # A copy, not only "contiguous": the strides of axes of length 1 must be right too.
-    samples = array[0] if len(array) == 1 else np.moveaxis(array, 0, -1)
-    data = imagecodecs.png_encode(samples.copy())
+    return _family_to_write(path).create(path, grid, dtype=dtype, channels=channels)
+
+
+def write(path: Path, image: Image) -> None:
+    """Write an image by the suffix of `path`: .png (gray or color of 8 or 16 bits) or .tif (OME-TIFF, anything).
+
+    Grid, channels and values are read back as they were, except for an alpha that is constant. The file is written
+    atomically. Raises UlnaError for what the format cannot hold and for a full disk.
+    """
+    save = _family_to_write(path).saver(path)
+    if image.array.dtype == np.bool_:
+        image = replace(image, array=image.array.astype(np.uint8))
     with atomic_write(path) as beside:
-        beside.write_bytes(data)
+        save(beside, image)
 
 
 def write_pages(path: Path, images: Sequence[Image]) -> None:
-    """Write several (C, Y, X) images as the pages of one TIFF atomically."""
+    """Write several (C, Y, X) images as the pages of one TIFF atomically.
+
+    Pages that were read from a volume keep its distance of planes and its place.
+    """
     if path.suffix.lower() not in tiff.FORMAT.suffixes:
         raise UlnaError(f"only TIFF holds several pages, not '{path.suffix}'", where=path)
     if not images:
         raise UlnaError("there is no page to write", where=path)
-    with atomic_write(path) as beside:
-        tiff.write(beside, images)
+    if len(images) == 1:
+        write(path, images[0])
+        return
+    kinds = sorted({f"{image.array.dtype} {image.array.shape}" for image in images})
+    if len(kinds) > 1:
+        raise UlnaError(f"pages of different kinds cannot go into one file: {', '.join(kinds)}", where=path)
+    grid = _stacked([image.grid for image in images])
+    write(path, replace(images[0], array=np.stack([image.array for image in images], axis=1), grid=grid))
 
 
 def mask_suffix(source: Source) -> str:
     """The suffix of the mask that suits an input: ".tif" for TIFF, ".png" for all others."""
     return ".tif" if source.suffix in tiff.FORMAT.suffixes else ".png"
-
-
-def _family(stream: BinaryIO, source: Source) -> Format:
-    """The family by the file's first bytes, because suffixes lie."""
-    start = stream.read(8)
-    stream.seek(0)
-    if not start:
-        raise ReadError("the file is empty (0 bytes)", where=source, hint="Copy or download it again.")
-    for family in FORMATS:
-        if any(start.startswith(magic) for magic in family.magics):
-            return family
-    for family in FORMATS:
-        if source.suffix in family.suffixes:
-            raise ReadError(
-                f"is named {source.suffix} but does not begin like a {family.name} file",
-                where=source,
-                hint="It is damaged or of another kind: copy it again, or save it as PNG or TIFF.",
-            )
-    known = ", ".join(sorted(SUFFIXES))
-    raise ReadError("is no image of a kind that is known here", where=source, hint=f"Known: {known}.")
-
-
-def _damaged(family: Format, source: Source, error: Exception) -> ReadError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return ReadError(
-        f"this {family.name} file is damaged or truncated ({reason})",
-        where=source,
-        hint="Copy or download it again, or open it in another program and save it anew.",
-    )
 
 
 def check_finite(array: Array, where: object) -> None:
@@ -157,7 +159,55 @@ def check_finite(array: Array, where: object) -> None:
     )
 
 
-def _slices(image: Image) -> list[Image]:
-    if image.ndim == 2:
-        return [image]
-    return [replace(image, array=image.array[:, z], grid=grid) for z, grid in enumerate(image.grid.slices())]
+def _stacked(planes: Sequence[Grid]) -> Grid:
+    """The volume that planes were cut from, or planes at a distance of 1 where they do not say where they lie."""
+    first, second = planes[0], planes[1]
+    depth, corner = 1.0, (0.0, *first.origin[-2:])
+    if len(first.origin) == len(second.origin) == 3 and second.origin[0] > first.origin[0]:
+        depth, corner = second.origin[0] - first.origin[0], first.origin
+    return Grid((len(planes), *first.shape), (depth, *first.spacing), first.unit, corner)
+
+
+def _family_to_write(path: Path) -> Format:
+    for family in FORMATS:
+        if path.suffix.lower() in family.suffixes:
+            return family
+    raise UlnaError(f"images are written as .png or .tif, not as '{path.suffix}'", where=path)
+
+
+def _family(stream: BinaryIO, source: Source) -> Format:
+    """The family by the file's first bytes, because suffixes lie."""
+    head = stream.read(HEAD)
+    stream.seek(0)
+    if not head:
+        raise ReadError("the file is empty (0 bytes)", where=source, hint="Copy or download it again.")
+    for family in FORMATS:
+        if family.recognizes(head, source.name):
+            return family
+    for family in FORMATS:
+        if source.suffix in family.suffixes:
+            raise ReadError(
+                f"is named {source.suffix} but does not begin like a {family.name} file",
+                where=source,
+                hint="It is damaged or of another kind: copy it again, or save it as PNG or TIFF.",
+            )
+    known = ", ".join(sorted(SUFFIXES))
+    raise ReadError("is no image of a kind that is known here", where=source, hint=f"Known: {known}.")
+
+
+@contextmanager
+def _explained(family: Format, source: Source) -> Iterator[None]:
+    """What a library raises for damaged files, and a memory that is full, as a ReadError."""
+    try:
+        yield
+    except UlnaError:
+        raise
+    except MemoryError as error:
+        raise ReadError("does not fit in the memory", where=source) from error
+    except family.errors as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ReadError(
+            f"this {family.name} file is damaged or truncated ({reason})",
+            where=source,
+            hint="Copy or download it again, or open it in another program and save it anew.",
+        ) from error

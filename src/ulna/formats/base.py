@@ -1,41 +1,203 @@
-"""What a family of formats offers, and the small steps that all of them share."""
+"""The contract of a file format (`Format`, `Reader`, `Writer`), and the small steps that all of them share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, Self
 
 import numpy as np
 import psutil
 
-from ulna.errors import ReadError
-from ulna.image import Array, Image, Source
+from ulna.errors import ReadError, UlnaError
+from ulna.formats.atomic import atomic_write
+from ulna.image import Array, Channel, Grid, Image, Region, Source
 
-# Below this many bytes nobody's memory is asked: the question itself costs more than the answer is worth.
+# Below this many bytes the free memory is not asked for: the question costs more than the answer is worth.
 SMALL = 64 << 20
+
+GRAY = (Channel("gray"),)
+RGB = (Channel("red"), Channel("green"), Channel("blue"))
+ALPHA = Channel("alpha", "alpha")
+BY_SAMPLES = {1: GRAY, 2: (*GRAY, ALPHA), 3: RGB, 4: (*RGB, ALPHA)}
+"""The channels of formats that know gray and color, with alpha or without, and nothing else."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """An opened image: what is known before its pixels are decoded, and the pixels on demand.
+
+    Parameters
+    ----------
+    source
+        The file and the selection within it.
+    grid
+        Where the pixels lie.
+    dtype
+        The type of the samples.
+    channels
+        All channels of the file, a declared alpha among them.
+    decode
+        Gives (C, *spatial) of a region at a level; what `read` calls once it has checked both.
+    levels
+        The grids of the same image at falling resolution; the first one is `grid`.
+    planes
+        How many planes (Y, X) the file holds, whatever their channels.
+    assumed
+        What the file does not say and was assumed, with the other reading and how to say it; or how its values were
+        converted. Empty where there was nothing to decide.
+    palette
+        Whether the colors come from a palette; equal channels are then one gray channel.
+    """
+
+    source: Source
+    grid: Grid
+    dtype: np.dtype
+    channels: tuple[Channel, ...]
+    decode: Callable[[Region, int], Array]
+    levels: tuple[Grid, ...] = ()
+    planes: int = 1
+    assumed: str = ""
+    palette: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", self.levels or (self.grid,))
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory the decoded image takes."""
+        return len(self.channels) * int(np.prod(self.grid.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    def read(self, region: Region | None = None, level: int = 0) -> Array:
+        """The pixels (C, *spatial) of a region (one slice per spatial axis) at a level; all of them by default.
+
+        Raises ReadError for a region or level that is not there.
+        """
+        if not 0 <= level < len(self.levels):
+            raise ReadError(f"has {len(self.levels)} levels, level {level} is asked for", where=self.source)
+        grid = self.levels[level]
+        if region is None:
+            region = tuple(slice(0, n) for n in grid.shape)
+        try:
+            cut = grid.crop(region)
+        except UlnaError as error:
+            raise ReadError(error.what, where=self.source) from None
+        array = self.decode(
+            tuple(slice(part.start or 0, part.stop or n) for part, n in zip(region, grid.shape, strict=True)), level
+        )
+        if array.shape != (len(self.channels), *cut.shape):
+            raise ReadError("is damaged: its pixels are not those that it announces", where=self.source)
+        return array
+
+    def image(self) -> Image:
+        """The whole image, without an alpha that is constant."""
+        array, channels = self.read(), self.channels
+        visible = [k for k, channel in enumerate(channels) if channel.role != "alpha" or _varies(array[k])]
+        if len(visible) < len(channels):
+            array, channels = array[visible], tuple(channels[k] for k in visible)
+        if self.palette and len(channels) >= 3 and equal_channels(array[:3]):
+            array, channels = np.concatenate([array[:1], array[3:]]), (*GRAY, *channels[3:])
+        return Image(np.ascontiguousarray(array), self.grid, channels, self.source)
+
+
+class Writer:
+    """A file that is written region by region, and appears whole or not at all when the writer is closed.
+
+    Parameters
+    ----------
+    path
+        Where the file appears.
+    grid
+        Where the pixels of the image lie.
+    dtype
+        The type of the samples.
+    channels
+        The channels of the image.
+    save
+        Writes the whole image to a path.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        grid: Grid,
+        *,
+        dtype: np.dtype,
+        channels: tuple[Channel, ...],
+        save: Callable[[Path, Image], None],
+    ) -> None:
+        self.path = path
+        self._image = Image(np.zeros((len(channels), *grid.shape), dtype), grid, channels)
+        self._written = np.zeros(grid.shape, np.bool_)
+        self._save = save
+
+    def write(self, region: Region | None, array: Array) -> None:
+        """Set the pixels (C, *spatial) of a region; None is the whole image. Raises UlnaError for another shape."""
+        region = region or tuple(slice(0, n) for n in self._image.shape)
+        shape = (len(self._image.channels), *self._image.grid.crop(region).shape)
+        if array.shape != shape:
+            raise UlnaError(f"an array of {array.shape} does not fill a region of {shape}", where=self.path)
+        self._image.array[(slice(None), *region)] = array
+        self._written[region] = True
+
+    def close(self) -> None:
+        """Write the file. Raises UlnaError if a part of the image was never written, and for a full disk."""
+        if not self._written.all():
+            missing = int(np.count_nonzero(~self._written))
+            raise UlnaError(f"{missing:,} of {self._written.size:,} pixels were not written", where=self.path)
+        with atomic_write(self.path) as beside:
+            self._save(beside, self._image)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
 
 
 @dataclass(frozen=True)
 class Format:
     """One family of image files.
 
-    `suffixes` are in lower case with their dots; `magics` are the first bytes of such files. `read(stream,
-    source)` gives the image of an opened file, `pages(stream, source)` how many 2D pages it holds. Both raise
-    ReadError, or one of `errors`, which are what the underlying library raises for files that are damaged.
+    Parameters
+    ----------
+    name
+        As users know it.
+    suffixes
+        In lower case with their dots.
+    recognizes
+        Whether a file is of this family, by its first bytes and its name.
+    open
+        A reader of an opened file, which stays open as long as the reader is used.
+    errors
+        What the underlying library raises for files that are damaged.
+    save
+        Writes an image to a path, and raises UlnaError for what the format cannot hold; None if it is not written.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    magics: tuple[bytes, ...]
-    read: Callable[[BinaryIO, Source], Image]
-    pages: Callable[[BinaryIO, Source], int]
+    recognizes: Callable[[bytes, str], bool]
+    open: Callable[[BinaryIO, Source], Reader]
     errors: tuple[type[Exception], ...]
+    save: Callable[[Path, Image], None] | None = None
+
+    def create(self, path: Path, grid: Grid, *, dtype: np.dtype, channels: tuple[Channel, ...]) -> Writer:
+        """A writer of a new file. Raises UlnaError if the format is not written."""
+        return Writer(path, grid, dtype=dtype, channels=channels, save=self.saver(path))
+
+    def saver(self, path: Path) -> Callable[[Path, Image], None]:
+        """`save`. Raises UlnaError if the format is not written."""
+        if self.save is None:
+            raise UlnaError(f"images are written as .png or .tif, not as '{path.suffix}'", where=path)
+        return self.save
 
 
-def one_page(_stream: BinaryIO, _source: Source) -> int:
-    """The number of pages of the formats that only ever hold one."""
-    return 1
+def begins(*magics: bytes) -> Callable[[bytes, str], bool]:
+    """The `recognizes` of formats that one of these first bytes gives away."""
+    return lambda head, _name: head.startswith(magics)
 
 
 def guard_memory(size: int, where: object, *, shape: tuple[int, ...]) -> None:
@@ -52,24 +214,8 @@ def guard_memory(size: int, where: object, *, shape: tuple[int, ...]) -> None:
         )
 
 
-def channels_first(array: Array, *, alpha: bool = False, gray: bool = False) -> Array:
-    """(Y, X) or (Y, X, S) → (C, Y, X), contiguous.
-
-    `alpha` says that the last sample is an alpha channel: it is dropped where it is constant and kept where
-    it varies. `gray` says that equal samples mean one gray channel (a palette of grays).
-    """
-    if array.ndim == 2:
-        return np.ascontiguousarray(array[None])
-    samples = np.moveaxis(array, -1, 0)
-    if alpha and bool((samples[-1] == samples[-1].flat[0]).all()):
-        samples = samples[:-1]
-    if gray and len(samples) >= 3 and equal_channels(samples[:3]):
-        samples = np.concatenate([samples[:1], samples[3:]])
-    return np.ascontiguousarray(samples)
-
-
 def equal_channels(array: Array) -> bool:
-    """Whether all channels of (C, Y, X) hold the same."""
+    """Whether all channels of (C, *spatial) hold the same."""
     return all(bool(np.array_equal(array[0], other)) for other in array[1:])
 
 
@@ -86,3 +232,7 @@ def upright(array: Array, orientation: int) -> Array:
     if orientation in (3, 4, 7, 8):
         array = array[::-1]
     return array
+
+
+def _varies(plane: Array) -> bool:
+    return bool((plane != plane.flat[0]).any())

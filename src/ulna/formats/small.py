@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import BinaryIO
 
 import numpy as np
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
+from PIL.Image import Image as Picture
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from ulna.errors import ReadError
-from ulna.formats.base import Format, channels_first, guard_memory, one_page, upright
-from ulna.image import Image, Source
+from ulna.formats.base import BY_SAMPLES, Format, Reader, begins, guard_memory, upright
+from ulna.image import Array, Grid, Region, Source
 
 ORIENTATION = 274
 # Each file class of Pillow is opened by itself: Image.open would refuse large pictures as suspected bombs,
@@ -25,31 +27,48 @@ KINDS: tuple[tuple[bytes, type[ImageFile]], ...] = (
     (b"GIF8", GifImageFile),
     (b"RIFF", WebPImageFile),
 )
-PLAIN = {"L", "RGB", "RGBA", "LA"}
+PLAIN = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 
 
-def read(stream: BinaryIO, source: Source) -> Image:
-    """The picture (the first of several), (C, Y, X) uint8.
+def open_picture(stream: BinaryIO, source: Source) -> Reader:
+    """The reader of a picture: (C, Y, X) uint8.
 
-    One bit becomes 0 and 255, palettes are expanded to RGB (to one channel if gray), CMYK becomes RGB, a
-    constant alpha is dropped, EXIF rotation is applied.
+    One bit becomes 0 and 255, palettes are expanded to RGB, CMYK becomes RGB, EXIF rotation is applied. Of several
+    pictures in one file (an animation) it is the first; the reader says so.
     """
     start = stream.read(4)
     stream.seek(0)
     kind = next((kind for magic, kind in KINDS if start.startswith(magic)), None)
     if kind is None:
         raise ReadError("this is no JPEG, BMP, GIF or WebP file inside", where=source)
-    with kind(stream) as picture:
-        width, height = picture.size
+    picture = kind(stream)
+    mode = picture.mode if picture.mode in PLAIN else _plain(picture)
+    turned = int(picture.getexif().get(ORIENTATION, 1))
+    width, height = picture.size
+    frames = int(getattr(picture, "n_frames", 1))
+
+    @cache
+    def decoded() -> Array:
         guard_memory(width * height * len(picture.getbands()), source, shape=(height, width))
-        turned = int(picture.getexif().get(ORIENTATION, 1))
-        palette = picture.mode in ("P", "PA")
-        array = np.asarray(picture if picture.mode in PLAIN else picture.convert(_plain(picture)))
-    alpha = array.ndim == 3 and array.shape[-1] in (2, 4)
-    return Image(channels_first(upright(array, turned), alpha=alpha, gray=palette), source=source)
+        array = upright(np.asarray(picture if picture.mode == mode else picture.convert(mode)), turned)
+        return array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
+
+    def decode(region: Region, _level: int) -> Array:
+        return decoded()[(slice(None), *region)]
+
+    return Reader(
+        source,
+        Grid((width, height) if turned >= 5 else (height, width)),
+        np.dtype(np.uint8),
+        BY_SAMPLES[PLAIN[mode]],
+        decode,
+        assumed=f"holds {frames} pictures; the first one is read" if frames > 1 else "",
+        palette=picture.mode in ("P", "PA"),
+    )
 
 
-def _plain(picture: ImageFile) -> str:
+def _plain(picture: Picture) -> str:
+    """The mode that a picture of another mode is converted to."""
     if picture.mode == "1":
         return "L"
     return "RGBA" if picture.mode == "PA" or "transparency" in picture.info else "RGB"
@@ -58,8 +77,7 @@ def _plain(picture: ImageFile) -> str:
 FORMAT = Format(
     name="JPEG, BMP, GIF, WebP",
     suffixes=(".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp"),
-    magics=tuple(magic for magic, _ in KINDS),
-    read=read,
-    pages=one_page,
+    recognizes=begins(*(magic for magic, _ in KINDS)),
+    open=open_picture,
     errors=(OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, struct.error),
 )

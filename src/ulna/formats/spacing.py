@@ -1,60 +1,137 @@
-"""The size of a pixel, as TIFF files tell it: ImageJ's and OME's words, or the resolution tags."""
+"""Where the pixels of a TIFF lie: as ImageJ or OME describe it, or by the resolution tags."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
+from ulna.errors import UlnaError
+from ulna.image import Grid
+
 # How many centimeters one unit is: TIFF's own resolution unit.
 TO_CENTIMETERS = {"nm": 1e-7, "µm": 1e-4, "mm": 0.1, "cm": 1.0, "m": 100.0}
-SPELLINGS = {"um": "µm", "micron": "µm", "microns": "µm", "micrometer": "µm", "\\u00b5m": "µm", "μm": "µm"}
+SPELLINGS = {
+    **dict.fromkeys(("um", "micron", "microns", "micrometer", "micrometers", "\\u00b5m", "μm"), "µm"),
+    **dict.fromkeys(("pixels", ""), "pixel"),
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "nanometer": "nm",
+    "meter": "m",
+}
 # Resolutions a printer or a screen has; programs write them into files that nobody ever measured.
 PRINT = {72, 75, 96, 100, 120, 144, 150, 180, 200, 240, 300, 350, 400, 600, 1200}
 INCH, CENTIMETER = 2, 3
 
-Found = tuple[float | None, tuple[float, float], str]
-"""Distance of planes where it is said, height and width of a pixel, and their unit."""
+
+@dataclass(frozen=True)
+class Found:
+    """What a file says: distances and place of its pixels as (z, y, x), None where it is silent on z."""
+
+    spacing: tuple[float | None, float, float]
+    unit: str
+    origin: tuple[float | None, float, float] = (None, 0.0, 0.0)
 
 
-def read_spacing(tiff: Any, *, volume: bool) -> tuple[tuple[float, ...], str]:
-    """Spacing (a number a spatial axis) and unit; ones and "pixel" where the file says nothing.
+def read_grid(tiff: Any, shape: tuple[int, ...], *, turned: bool = False) -> Grid:
+    """The grid of a plane (Y, X) or a stack (Z, Y, X); unit pixels where the file says nothing.
 
-    `tiff` is an opened tifffile.TiffFile. Resolutions in centimeters and inches are given in µm.
+    Resolutions in centimeters and inches are given in µm. A plane whose z is known has an origin in space.
+
+    Parameters
+    ----------
+    tiff
+        An opened tifffile.TiffFile.
+    shape
+        Of the image as it is read.
+    turned
+        Whether the rows of the image are the columns of the file.
     """
-    found = next(filter(None, (_said(look, tiff) for look in (_ome, _imagej, _tags))), None)
-    depth, plane, unit = found if found is not None else (None, (1.0, 1.0), "pixel")
-    return ((depth or 1.0, *plane) if volume else plane), unit
+    found = next(filter(None, (_made_sense(look, tiff) for look in (_ome, _imagej, _tags))), None)
+    if found is None:
+        return Grid(shape)
+    (dz, *plane), (z, *corner) = found.spacing, found.origin
+    if turned:
+        plane, corner = plane[::-1], corner[::-1]
+    if len(shape) == 3:
+        return Grid(shape, (dz or 1.0, *plane), found.unit, (z or 0.0, *corner))
+    if z is None:
+        return Grid(shape, tuple(plane), found.unit, tuple(corner))
+    return Grid(shape, tuple(plane), found.unit, (z, *corner), ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)))
 
 
-def _said(look: Callable[[Any], Found | None], tiff: Any) -> Found | None:
+def channel_names(tiff: Any) -> tuple[str, ...]:
+    """The names that OME gives to the channels; empty where it gives none."""
+    try:
+        pixels = _pixels_element(tiff)
+    except ElementTree.ParseError:
+        return ()
+    names = [element.attrib.get("Name", "") for element in pixels if element.tag.endswith("Channel")] if pixels else []
+    return tuple(names) if all(names) else ()
+
+
+def _made_sense(look: Callable[[Any], Found | None], tiff: Any) -> Found | None:
     """What was found; nothing where the words make no sense: the image can be read without them."""
     try:
-        return look(tiff)
-    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, ElementTree.ParseError):
+        found = look(tiff)
+        if found is not None:
+            Grid((1, 1, 1), tuple(side or 1.0 for side in found.spacing), origin=tuple(o or 0.0 for o in found.origin))
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, ElementTree.ParseError, UlnaError):
         return None
+    return found
 
 
-def _ome(tiff: Any) -> Found | None:
+def _pixels_element(tiff: Any) -> Any:
     if not tiff.is_ome or not tiff.ome_metadata:
         return None
     tree = ElementTree.fromstring(tiff.ome_metadata)
-    pixels = next((element for element in tree.iter() if element.tag.endswith("Pixels")), None)
-    if pixels is None or "PhysicalSizeX" not in pixels.attrib or "PhysicalSizeY" not in pixels.attrib:
+    return next((element for element in tree.iter() if element.tag.endswith("Pixels")), None)
+
+
+def _ome(tiff: Any) -> Found | None:
+    pixels = _pixels_element(tiff)
+    if pixels is None:
         return None
-    x, y = float(pixels.attrib["PhysicalSizeX"]), float(pixels.attrib["PhysicalSizeY"])
-    depth = float(pixels.attrib["PhysicalSizeZ"]) if "PhysicalSizeZ" in pixels.attrib else None
-    return (depth, (y, x), _spelt(pixels.attrib.get("PhysicalSizeXUnit", "µm"))) if x > 0 and y > 0 else None
+    words = pixels.attrib
+    if "PhysicalSizeX" not in words or "PhysicalSizeY" not in words:
+        return None
+    unit = spelled(words.get("PhysicalSizeXUnit", "µm"))
+    z, y, x = (_length(words, f"PhysicalSize{axis}", unit, unit) for axis in "ZYX")
+    planes = [element.attrib for element in pixels if element.tag.endswith("Plane")]
+    first: Mapping[str, str] = min(planes, key=lambda words: int(words.get("TheZ", 0)), default={})
+    corner = [_length(first, f"Position{axis}", unit, "reference frame") for axis in "ZYX"]
+    assert y is not None  # both are among the words
+    assert x is not None
+    return Found((z, y, x), unit, (corner[0], corner[1] or 0.0, corner[2] or 0.0))
+
+
+def _length(words: Mapping[str, str], name: str, unit: str, default: str) -> float | None:
+    """A length in `unit`; None where it is absent, or is in a unit that has no relation to this one."""
+    if name not in words:
+        return None
+    value, own = float(words[name]), spelled(words.get(f"{name}Unit", default))
+    if own == unit:
+        return value
+    if own in TO_CENTIMETERS and unit in TO_CENTIMETERS:
+        return value * TO_CENTIMETERS[own] / TO_CENTIMETERS[unit]
+    if name.startswith("Position"):
+        return None
+    raise ValueError(f"{name} is in {own}, the width of a pixel in {unit}")
 
 
 def _imagej(tiff: Any) -> Found | None:
     words = tiff.imagej_metadata or {}
-    unit = _spelt(str(words.get("unit", "")))
+    unit = spelled(str(words.get("unit", "")))
     plane = _pixels(tiff)
     if unit not in TO_CENTIMETERS or plane is None:
         return None
     spacing = words.get("spacing")
-    return (float(spacing) if spacing else None), plane, unit
+    dz = abs(float(spacing)) if spacing else None
+    # ImageJ counts its origin in pixels: the index whose coordinate is 0.
+    y, x = (-float(words.get(f"{axis}origin", 0)) * side for axis, side in zip("yx", plane, strict=True))
+    z = -float(words["zorigin"]) * (dz or 1.0) if "zorigin" in words else None
+    return Found((dz, *plane), unit, (z, y, x))
 
 
 def _tags(tiff: Any) -> Found | None:
@@ -64,7 +141,7 @@ def _tags(tiff: Any) -> Found | None:
     if int(tag.value) == INCH and any(round(1 / side) in PRINT for side in plane):
         return None
     micrometers = 25_400.0 if int(tag.value) == INCH else 10_000.0
-    return None, (plane[0] * micrometers, plane[1] * micrometers), "µm"
+    return Found((None, plane[0] * micrometers, plane[1] * micrometers), "µm")
 
 
 def _pixels(tiff: Any) -> tuple[float, float] | None:
@@ -78,5 +155,6 @@ def _pixels(tiff: Any) -> tuple[float, float] | None:
     return below_y / above_y, below_x / above_x
 
 
-def _spelt(unit: str) -> str:
-    return SPELLINGS.get(unit.lower(), unit)
+def spelled(unit: str) -> str:
+    """A unit as it is written here: "um" and "micron" are "µm"."""
+    return SPELLINGS.get(unit.strip().lower(), unit.strip())

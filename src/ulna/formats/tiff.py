@@ -5,92 +5,161 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
 
 from ulna.errors import ReadError
-from ulna.formats.base import Format, channels_first, guard_memory, upright
-from ulna.formats.spacing import TO_CENTIMETERS, read_spacing
-from ulna.image import Array, Grid, Image, Source
+from ulna.formats.base import Format, Reader, begins, guard_memory, upright
+from ulna.formats.spacing import channel_names, read_grid
+from ulna.formats.tiff_axes import CHANNELS, axes_of
+from ulna.formats.tiff_color import PALETTE, channels_of, check_color, conversion, converted, dtype_of
+from ulna.formats.tiff_writer import save
+from ulna.image import Array, Channel, Grid, Region, Source
+from ulna.text import plural, size
 
-CHANNELS = "CS"
-ALPHA = (1, 2)  # TIFF's ExtraSamples: associated and unassociated alpha
 ORIENTATION = 274
-PALETTE = 3
 
 
-def read(stream: BinaryIO, source: Source) -> Image:
-    """The page `source.page` as (C, Y, X); without a page, a file of several is the volume (C, Z, Y, X).
+@dataclass(frozen=True)
+class _Stack:
+    """One series of a file at one resolution, as planes (C, Y, X)."""
 
-    Axes are those that tifffile finds (ImageJ, OME and others write them down): samples and channels are
-    channels, all other axes but Y and X count as pages. Of a set of files that describe each other, each is read
-    alone. Values are as stored, also where 0 is meant to be shown white; one bit gives 0 and 1; palettes of up to
-    8 bits are expanded; a constant alpha is dropped.
+    series: Any
+    axes: str
+    source: Source
+    stream: BinaryIO
+
+    def axis(self, letter: str) -> int:
+        """The length of an axis; 1 where there is none."""
+        return int(self.series.shape[self.axes.index(letter)]) if letter in self.axes else 1
+
+    @property
+    def orientation(self) -> int:
+        """TIFF's tag 274."""
+        tag = self.series.keyframe.tags.get(ORIENTATION)
+        return int(tag.value) if tag is not None else 1
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """(Y, X) of a plane that stands upright."""
+        sides = self.axis("Y"), self.axis("X")
+        return sides[::-1] if self.orientation >= 5 else sides
+
+    def planes(self) -> list[int]:
+        """The numbers of the planes of the selected time point, or of all."""
+        outer = [(axis, n) for axis, n in zip(self.axes, self.series.shape, strict=True) if axis not in CHANNELS + "YX"]
+        numbers = np.arange(prod(n for _, n in outer)).reshape([n for _, n in outer])
+        time = self.source.time
+        if time is not None:
+            if not 0 <= time < self.axis("T"):
+                raise ReadError(f"has {plural(self.axis('T'), 'time point')}, {time} is asked for", where=self.source)
+            if "T" in self.axes:
+                numbers = numbers.take(time, axis=[axis for axis, _ in outer].index("T"))
+        return [int(number) for number in numbers.ravel()]
+
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels of a plane, by the names that the file gives them."""
+        inner = channels_of(self.series.keyframe)
+        count = self.axis("C")
+        if count == 1 and "C" not in self.axes:
+            return inner
+        if len(inner) == 1:
+            return tuple(Channel(f"channel {c}") for c in range(count))
+        return tuple(Channel(f"{c} {channel.name}", channel.role) for c in range(count) for channel in inner)
+
+    def plane(self, number: int) -> Array:
+        """(C, Y, X) of one plane, upright and in gray or RGB."""
+        page, (height, width) = self.series.keyframe, (self.axis("Y"), self.axis("X"))
+        samples = self.axis("C") * self.axis("S")
+        guard_memory(samples * height * width * page.dtype.itemsize, self.source, shape=(height, width))
+        frames = self._frames(number)
+        if frames:
+            _data_is_there(frames, self.stream, self.source)
+            parts = [_samples(frame.asarray(), page.axes) for frame in frames]
+        else:
+            parts = self._cut(number)
+        if any(part.shape[:2] != (height, width) for part in parts):
+            raise ReadError("this TIFF is damaged: its pixels are not those that it announces", where=self.source)
+        parts = [converted(part, page) for part in parts]
+        array = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return np.moveaxis(upright(np.moveaxis(array, 0, -1), self.orientation), -1, 0)
+
+    def _frames(self, number: int) -> list[Any]:
+        """The parts of the file that hold a plane, one a channel; none where they are not stored apart."""
+        series, inner = self.series, self.series.keyframe.axes
+        outer = self.axes[: -len(inner)]
+        shape = series.shape[: len(outer)]
+        if self.axes[len(outer) :] != inner or len(series) != prod(shape) or set(inner) - set("YXS"):
+            return []
+        numbers = np.arange(prod(shape)).reshape(shape)
+        numbers = np.moveaxis(numbers, outer.index("C"), -1) if "C" in outer else numbers[..., None]
+        frames = [series[int(n)] for n in numbers.reshape(-1, numbers.shape[-1])[number]]
+        return [] if None in frames else frames
+
+    def _cut(self, number: int) -> list[Array]:
+        """One plane out of a series that can only be decoded as a whole: (Y, X[, S]), one a channel."""
+        series, axes = self.series, self.axes
+        guard_memory(prod(series.shape) * series.dtype.itemsize, self.source, shape=series.shape)
+        array = series.asarray()
+        outer = [k for k, axis in enumerate(axes) if axis not in CHANNELS + "YX"]
+        inner = [axes.index(axis) for axis in "CYXS" if axis in axes]
+        planes = array.transpose(outer + inner).reshape(-1, *(array.shape[k] for k in inner))
+        return list(planes[number]) if "C" in axes else [planes[number]]
+
+
+def open_tiff(stream: BinaryIO, source: Source) -> Reader:
+    """The reader of a TIFF: the plane `source.page` is (C, Y, X); without a page, a file of several is (C, Z, Y, X).
+
+    Axes are those that the file states (ImageJ, OME and others), or those of `source.axes`: samples and channels are
+    channels, all other axes but Y and X count as planes. Of a set of files that describe each other, each is read
+    alone. One bit gives 0 and 1; white-is-zero, CMYK and YCbCr become black-is-zero and RGB; palettes are expanded.
     """
-    with _opened(stream) as tiff:
-        series = _series(tiff, source)
-        count = _count(series)
-        wanted = range(count) if source.page is None else range(source.page, source.page + 1)
-        if wanted.stop > count:
-            raise ReadError(f"has {count} pages, page {source.page} is asked for", where=source)
-        if source.page in (None, 0):
-            _chain_is_whole(stream, tiff, source)
-        planes = [_plane(series, page, stream, source) for page in wanted]
-        spacing, unit = read_spacing(tiff, volume=len(planes) > 1)
-    array = planes[0] if len(planes) == 1 else np.stack(planes, axis=1)
-    grid = Grid(array.shape[1:], spacing, unit)
-    return Image(array.astype(np.uint8) if array.dtype == bool else array, grid, source=source)
-
-
-def pages(stream: BinaryIO, source: Source) -> int:
-    """How many planes (Y, X), whatever the number of their channels."""
-    with _opened(stream) as tiff:
+    # This file alone: tifffile would take the pages of a whole set (OME, Micro-Manager) from the files beside it.
+    tiff = tifffile.TiffFile(stream, _multifile=False, is_mmstack=False)
+    series = _series(tiff, source)
+    page = series.keyframe
+    check_color(page, source)
+    axes, assumed = axes_of(series.axes, series.shape, source)
+    if source.page in (None, 0):
         _chain_is_whole(stream, tiff, source)
-        return _count(_series(tiff, source))
+    stacks = [_Stack(level, axes, source, stream) for level in series.levels if len(level.axes) == len(axes)]
+    planes = stacks[0].planes()
+    wanted = planes if source.page is None else planes[source.page : source.page + 1]
+    if not wanted:
+        raise ReadError(f"has {len(planes)} pages, page {source.page} is asked for", where=source)
+    grid = _grid(tiff, stacks[0], len(planes), source)
+    channels, picked = _channels(tiff, stacks[0], source)
 
+    def decode(region: Region, level: int) -> Array:
+        numbers = wanted[region[0]] if len(region) == 3 else wanted
+        parts = [stacks[level].plane(number)[(picked, *region[-2:])] for number in numbers]
+        return parts[0] if len(region) == 2 else np.stack(parts, axis=1)
 
-def write(path: Path, images: Sequence[Image]) -> None:
-    """Write one (C, Y, X) image a page, deflate-compressed, with the spacing of each."""
-    with tifffile.TiffWriter(path, bigtiff=sum(image.array.nbytes for image in images) > 3 << 30) as tiff:
-        for image in images:
-            tiff.write(**_page(image))
-
-
-def _page(image: Image) -> dict[str, Any]:
-    array = image.array
-    words: dict[str, Any] = {"compression": "zlib", "metadata": None, "contiguous": False}
-    if array.dtype in (np.uint8, np.uint16) and len(array) in (3, 4):
-        words |= {"data": np.moveaxis(array, 0, -1), "photometric": "rgb", "planarconfig": "contig"}
-        if len(array) == 4:
-            words["extrasamples"] = ["unassalpha"]
-    elif len(array) > 1:
-        words |= {"data": array, "photometric": "minisblack", "planarconfig": "separate"}
-    else:
-        words |= {"data": array[0], "photometric": "minisblack"}
-    centimeters = TO_CENTIMETERS.get(image.unit)
-    if centimeters is not None:
-        y, x = image.spacing[-2:]
-        words |= {
-            "resolution": (1 / (x * centimeters), 1 / (y * centimeters)),
-            "resolutionunit": "CENTIMETER",
-        }
-    return words
-
-
-def _opened(stream: BinaryIO) -> tifffile.TiffFile:
-    """This file alone: tifffile would take the pages of a whole set (OME, Micro-Manager) from the files beside it."""
-    return tifffile.TiffFile(stream, _multifile=False, is_mmstack=False)
+    return Reader(
+        source,
+        grid,
+        dtype_of(page),
+        channels,
+        decode,
+        levels=tuple(grid.resampled(shape=(*grid.shape[:-2], *stack.plane_shape)) for stack in stacks),
+        planes=len(planes),
+        assumed="; ".join(filter(None, (assumed, conversion(page), _others(tiff, source)))),
+        palette=page.photometric == PALETTE,
+    )
 
 
 def _series(tiff: tifffile.TiffFile, source: Source) -> Any:
-    """The first series: later ones are thumbnails, labels and smaller copies."""
+    """The selected series, or the first: later ones are mostly thumbnails, labels and smaller copies."""
     if not tiff.series:
         raise ReadError("this TIFF holds no image", where=source)
-    series = tiff.series[0]
+    number = source.series or 0
+    if not 0 <= number < len(tiff.series):
+        raise ReadError(f"holds {plural(len(tiff.series), 'image')}, series {number} is asked for", where=source)
+    series = tiff.series[number]
     if "Y" not in series.axes or "X" not in series.axes or 0 in series.shape:
         raise ReadError(f"this TIFF's axes are '{series.axes}', without rows and columns", where=source)
     if series.dtype is None or series.dtype.kind not in "buif":
@@ -98,55 +167,33 @@ def _series(tiff: tifffile.TiffFile, source: Source) -> Any:
     return series
 
 
-def _count(series: Any) -> int:
-    return prod(n for n, axis in zip(series.shape, series.axes, strict=True) if axis not in CHANNELS + "YX")
+def _others(tiff: tifffile.TiffFile, source: Source) -> str:
+    """That a file holds several images of which one is read."""
+    if len(tiff.series) == 1 or source.series is not None:
+        return ""
+    shapes = " and ".join(size(series.shape) for series in tiff.series[1:3])
+    return f"holds {len(tiff.series)} images; the first one is read, others are {shapes}"
 
 
-def _plane(series: Any, page: int, stream: BinaryIO, source: Source) -> Array:
-    """(C, Y, X) of one page."""
-    first = series.keyframe
-    sizes = dict(zip(series.axes, series.shape, strict=True))
-    height, width = sizes["Y"], sizes["X"]
-    channels = prod(sizes.get(axis, 1) for axis in CHANNELS)
-    guard_memory(channels * height * width * series.dtype.itemsize, source, shape=(height, width))
-    frames = _frames(series, page)
-    if frames:
-        _data_is_there(frames, stream, source)
-        parts = [_samples(frame.asarray(), first.axes) for frame in frames]
-    else:
-        parts = [_samples(part, axes) for part, axes in _cut(series, page, source)]
-    if any(part.shape[:2] != (height, width) for part in parts):
-        raise ReadError("this TIFF is damaged: its pixels are not those that it announces", where=source)
-    parts = [_colored(part, first) for part in parts]
-    return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts))
+def _grid(tiff: tifffile.TiffFile, stack: _Stack, planes: int, source: Source) -> Grid:
+    """The grid of all planes, or of the selected one, which keeps its place in the volume."""
+    if planes == 1:
+        return read_grid(tiff, stack.plane_shape, turned=stack.orientation >= 5)
+    volume = read_grid(tiff, (planes, *stack.plane_shape), turned=stack.orientation >= 5)
+    return volume if source.page is None else volume.slices()[source.page]
 
 
-def _frames(series: Any, page: int) -> list[Any]:
-    """The parts of the file that hold this page, one a channel; none where they are not stored apart."""
-    inner = series.keyframe.axes
-    outer = series.axes[: -len(inner)]
-    shape = series.shape[: len(outer)]
-    if series.axes[len(outer) :] != inner or len(series) != prod(shape) or set(inner) - set("YXS"):
-        return []
-    numbers = np.arange(prod(shape)).reshape(shape)
-    numbers = np.moveaxis(numbers, outer.index("C"), -1) if "C" in outer else numbers[..., None]
-    frames = [series[int(n)] for n in numbers.reshape(-1, numbers.shape[-1])[page]]
-    return [] if None in frames else frames
-
-
-def _cut(series: Any, page: int, source: Source) -> list[tuple[Array, str]]:
-    """One page out of a series that can only be decoded as a whole, channel by channel."""
-    guard_memory(prod(series.shape) * series.dtype.itemsize, source, shape=series.shape)
-    array, axes = series.asarray(), series.axes
-    kept = [axis for axis in axes if axis in CHANNELS + "YX"]
-    order = [axes.index(axis) for axis in axes if axis not in kept] + [
-        axes.index(axis) for axis in "CYXS" if axis in kept
-    ]
-    plane = array.transpose(order).reshape(-1, *(array.shape[axes.index(axis)] for axis in "CYXS" if axis in kept))[
-        page
-    ]
-    inner = "YXS" if "S" in kept else "YX"
-    return [(part, inner) for part in plane] if "C" in kept else [(plane, inner)]
+def _channels(tiff: tifffile.TiffFile, stack: _Stack, source: Source) -> tuple[tuple[Channel, ...], slice]:
+    """The channels that are read, and where they lie among all."""
+    channels = stack.channels()
+    names = channel_names(tiff)
+    if len(names) == len(channels):
+        channels = tuple(Channel(name, old.role) for name, old in zip(names, channels, strict=True))
+    if source.channel is None:
+        return channels, slice(None)
+    if not 0 <= source.channel < len(channels):
+        raise ReadError(f"has {plural(len(channels), 'channel')}, channel {source.channel} is asked for", where=source)
+    return channels[source.channel : source.channel + 1], slice(source.channel, source.channel + 1)
 
 
 def _samples(array: Array, axes: str) -> Array:
@@ -154,25 +201,13 @@ def _samples(array: Array, axes: str) -> Array:
     return np.moveaxis(array, 0, -1) if axes == "SYX" else array
 
 
-def _colored(array: Array, first: Any) -> Array:
-    """(Y, X[, S]) → (C, Y, X): upright, palette expanded, constant alpha dropped."""
-    tag = first.tags.get(ORIENTATION)
-    array = upright(array, int(tag.value) if tag is not None else 1)
-    if first.photometric == PALETTE and first.colormap is not None and array.ndim == 2 and array.dtype == np.uint8:
-        # The palette has 16 bits a color; the file's other side is a screen with 8.
-        colors = (first.colormap.T >> 8).astype(np.uint8)
-        return channels_first(colors[array], gray=True)
-    alpha = array.ndim == 3 and bool(first.extrasamples) and int(first.extrasamples[-1]) in ALPHA
-    return channels_first(array, alpha=alpha)
-
-
 def _data_is_there(frames: Sequence[Any], stream: BinaryIO, source: Source) -> None:
     """tifffile fills what is missing at the end of a file with zeros or stops in odd ways: look first."""
     end = stream.seek(0, 2)
     for frame in frames:
-        for offset, size in zip(frame.dataoffsets, frame.databytecounts, strict=False):
-            if offset + size > end:
-                raise _truncated(source, end, offset + size)
+        for offset, length in zip(frame.dataoffsets, frame.databytecounts, strict=False):
+            if offset + length > end:
+                raise _truncated(source, end, offset + length)
 
 
 def _chain_is_whole(stream: BinaryIO, tiff: tifffile.TiffFile, source: Source) -> None:
@@ -207,9 +242,9 @@ def _truncated(source: Source, end: int, wanted: int) -> ReadError:
 FORMAT = Format(
     name="TIFF",
     suffixes=(".tif", ".tiff", ".btf", ".tf8"),
-    magics=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-    read=read,
-    pages=pages,
+    recognizes=begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    open=open_tiff,
+    save=save,
     errors=(
         tifffile.TiffFileError,
         RuntimeError,  # every error of imagecodecs

@@ -1,0 +1,113 @@
+"""Writing TIFF: OME-TIFF, compressed without loss, with the grid and the names of the channels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from ulna.errors import UlnaError
+from ulna.formats.base import GRAY, RGB
+from ulna.formats.spacing import TO_CENTIMETERS
+from ulna.image import Array, Channel, Grid, Image
+
+KINDS = {np.dtype(kind) for kind in ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")}
+BIG = 3 << 30  # bytes from which a TIFF needs 64-bit offsets
+
+
+def save(path: Path, image: Image) -> None:
+    """Write an image or a volume as one OME-TIFF.
+
+    Three channels of 8 or 16 bits are RGB unless they have names of their own; an alpha stays a declared alpha, and
+    other channels stay channels. The plane's resolution is in the TIFF's own tags too, for programs that do not read
+    OME. Raises UlnaError for types and orientations that OME-TIFF has no words for.
+    """
+    image = replace(image, array=_held(image.array, path))
+    with tifffile.TiffWriter(path, bigtiff=image.array.nbytes > BIG, ome=True) as tiff:
+        tiff.write(compression="zlib", **_samples(image, path))
+
+
+def _held(array: Array, path: Path) -> Array:
+    """An array of a type that OME has a word for: whole numbers of 64 bits as 32 bits where they fit."""
+    if array.dtype in KINDS:
+        return array
+    for kind in (np.int32, np.uint32):
+        span = np.iinfo(kind)
+        if array.dtype.kind in "iu" and span.min <= array.min() and array.max() <= span.max:
+            return array.astype(kind)
+    raise UlnaError(
+        f"OME-TIFF cannot hold these numbers of the type {array.dtype}",
+        where=path,
+        hint="Convert the array to a type of at most 32 bits, or to float32 or float64.",
+    )
+
+
+def _samples(image: Image, path: Path) -> dict[str, Any]:
+    """The array as it lies in the file, and the words that describe it."""
+    roles, depth = [channel.role for channel in image.channels], "Z" * (image.ndim - 2)
+    alpha = roles[-1] == "alpha"
+    colored = _is_color(image)
+    if "alpha" in roles[:-1] or (alpha and not (colored or len(roles) == 2)):
+        raise UlnaError("TIFF holds an alpha behind one gray or three color channels only", where=path)
+    words: dict[str, Any] = {"axes": f"{depth}CYX"}
+    if colored or alpha:
+        words["axes"] = f"{depth}YXS"
+        options: dict[str, Any] = {"data": np.moveaxis(image.array, 0, -1), "planarconfig": "contig"}
+    elif len(roles) > 1:
+        options = {"data": np.moveaxis(image.array, 0, -3)}
+        words["Channel"] = {"Name": [channel.name for channel in image.channels]}
+    else:
+        words["axes"] = f"{depth}YX"
+        options = {"data": image.array[0]}
+        if image.channels not in (GRAY, _numbered(1)):
+            words["Channel"] = {"Name": [image.channels[0].name]}
+    planes = (image.shape[0] if depth else 1) * (1 if "S" in words["axes"] else len(roles))
+    options |= {"photometric": "rgb" if colored else "minisblack", "metadata": words | _place(image.grid, planes, path)}
+    if alpha:
+        options["extrasamples"] = ["unassalpha"]
+    centimeters = TO_CENTIMETERS.get(image.unit)
+    if centimeters is not None:
+        y, x = image.spacing[-2:]
+        options |= {
+            "resolution": (1 / (x * centimeters), 1 / (y * centimeters)),
+            "resolutionunit": "CENTIMETER",
+        }
+    return options
+
+
+def _is_color(image: Image) -> bool:
+    signals = tuple(channel for channel in image.channels if channel.role == "signal")
+    return signals in (RGB, _numbered(3)) and image.array.dtype in (np.uint8, np.uint16)
+
+
+def _numbered(count: int) -> tuple[Channel, ...]:
+    """The channels that an array has without names."""
+    return tuple(Channel(f"channel {k}") for k in range(count))
+
+
+def _place(grid: Grid, planes: int, path: Path) -> dict[str, Any]:
+    """OME's words for a grid; none for one of unit pixels. A plane may lie anywhere in a volume."""
+    if grid == Grid(grid.shape):
+        return {}
+    straight = np.eye(len(grid.origin))[:, len(grid.origin) - grid.ndim :]
+    if len(grid.origin) > 3 or not np.array_equal(grid.matrix, straight):
+        raise UlnaError(
+            "TIFF cannot hold axes that do not run along those of the world",
+            where=path,
+            hint="Resample the image, or give it a grid without a direction.",
+        )
+    words: dict[str, Any] = {}
+    for axis, side in zip("XYZ", reversed(grid.spacing), strict=False):
+        words |= {f"PhysicalSize{axis}": side, f"PhysicalSize{axis}Unit": grid.unit}
+    if any(grid.origin) or len(grid.origin) > grid.ndim:
+        place: dict[str, Any] = {}
+        for axis, corner in zip("XYZ", reversed(grid.origin), strict=False):
+            place |= {f"Position{axis}": [corner] * planes, f"Position{axis}Unit": [grid.unit] * planes}
+        if grid.ndim == 3:
+            depths = grid.origin[0] + grid.spacing[0] * np.arange(grid.shape[0])
+            place["PositionZ"] = np.repeat(depths, planes // grid.shape[0]).tolist()
+        words["Plane"] = place
+    return words
