@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -20,6 +21,11 @@ def _rising(span: tuple[float, float]) -> tuple[float, float]:
 def _present_task(name: object) -> object:
     """`masks` is what the task `semantic` was called before."""
     return "semantic" if name == "masks" else name
+
+
+def _as_text(value: object) -> object:
+    """A path as text; all else as it is, for pydantic to judge."""
+    return str(value) if isinstance(value, PurePath) else value
 
 
 Size = Annotated[int, Field(gt=0)]
@@ -55,6 +61,15 @@ class DataConfig(_Section):
     )
     resize: tuple[Size, ...] | None = Field(
         None, description="resize all images to this size first; null: their own resolution"
+    )
+    groups: Annotated[str, BeforeValidator(_as_text)] = Field(
+        "",
+        description="what belongs together (one patient, sample, series): a regular expression with one capture, "
+        "searched for in the names of the cases, or a CSV file of name and group; empty: found from folders, stacks "
+        "and names",
+    )
+    leaks: bool = Field(
+        True, description="join near-duplicates and tiles of one picture to one group; false: only equal pixels"
     )
     validation: float = Field(
         0.1, ge=0, lt=1, description="share of the cases held out for validation, by group; 0: none"

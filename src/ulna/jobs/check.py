@@ -14,7 +14,7 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from ulna.caselist import Names, choose
+from ulna.caselist import Names
 from ulna.config import Config
 from ulna.dataset import Case, Dataset, Problem, Progress, load_image, load_truth, quiet
 from ulna.errors import UlnaError
@@ -22,11 +22,12 @@ from ulna.figures.samples import Sample, samples_picture, spread
 from ulna.formats import atomic_write
 from ulna.image import Array
 from ulna.jobs import inspection
+from ulna.jobs.grouping import joined_by, leak_problems, table_of_groups, with_groups
 from ulna.jobs.inspection import Failure, Inspection, inspect, numbered
 from ulna.labels.classes import Classes, infer
 from ulna.layouts import read_dataset
 from ulna.layouts.parts import across_parts
-from ulna.leaks import DUPLICATE, Leaks, group, unite
+from ulna.leaks import DUPLICATE, Leaks, group
 from ulna.preset import settings
 from ulna.run import WORDS
 
@@ -86,7 +87,8 @@ class Check:
         kinds = [(self.leaks.names[p.first], self.leaks.names[p.second], p) for p in self.leaks.pairs]
         return {
             "sentence": self.dataset.sentence,
-            **self.facts,
+            **{name: fact for name, fact in self.facts.items() if name != "groups"},
+            "grouping": self.facts.get("groups", ""),
             "classes": classes | ({"share": list(self.share)} if told else {}),
             "problems": [{"severity": p.severity, "what": p.what, "where": list(p.where)} for p in self.problems],
             "leaks": [{"first": a, "second": b, "kind": p.kind, "strength": round(p.strength, 3)} for a, b, p in kinds],
@@ -119,6 +121,9 @@ class Check:
         sentences = [self.dataset.sentence] + ([self.inferred.sentence] if self.inferred else [])
         lines: list[Any] = [escape(_ended(sentence)) for sentence in sentences if sentence]
         lines += [table, ""]
+        groups = table_of_groups(self.dataset.cases)
+        if groups is not None:
+            lines += [groups, ""]
         if not self.problems:
             lines.append("Nothing was found wrong.")
         for problem in self.problems:
@@ -150,7 +155,8 @@ def check(
     Every file is read once. Cases that cannot be read, or whose mask has another size, are fatal; all are named.
     `cases` picks from the data, and `except_` leaves out (names, or a text file with one per line, see
     `ulna.caselist`). With `out`, `check.json` and `samples.png` are written there. `config` (a YAML file, or a
-    `Config`) and `changes` (dotted keys) can say what the values of masks mean: `data.values`. Raises UlnaError
+    `Config`) and `changes` (dotted keys) can say what the values of masks mean (`data.values`) and which cases belong
+    together (`data.groups`). Raises UlnaError
     where no data set is recognized, and where `out` is a run; what is wrong within a data set is told in the
     record.
     """
@@ -158,7 +164,7 @@ def check(
     if out is not None and (Path(out) / WORDS).exists():
         what = "this folder holds a run, and what was found in its data"
         raise UlnaError(what, where=out, hint="Name another --out.")
-    found = choose(read_dataset(data), cases, except_)
+    found, how = with_groups(read_dataset(data), wanted.data.groups, cases, except_)
     inspections: list[Inspection] = []
     failed: list[Failure] = []
     masks = _masks(found.cases, inspections, failed, progress)
@@ -174,9 +180,10 @@ def check(
     if not inspections:  # then it is no wonder that nothing was understood
         problems = list(found.problems)
     share, strange = _shares(inspections, classes)
-    leaks = group([look.print for look in inspections], [look.case.name for look in inspections])
-    groups = unite([look.case.group or look.case.name for look in inspections], leaks)
-    usable = tuple(replace(look.case, group=name) for look, name in zip(inspections, groups, strict=True))
+    leaks = group(
+        [look.print for look in inspections], [look.case.name for look in inspections], only_equal=not wanted.data.leaks
+    )
+    usable = joined_by([look.case for look in inspections], leaks)
     alone = wanted.data.validation == 0
     problems += [
         *inspection.fatal(inspections, alone=alone),
@@ -184,14 +191,19 @@ def check(
         *strange,
         *inspection.warnings(inspections),
     ]
-    problems += [*_leak_problems(inspections, usable, leaks), *across_parts(usable), *inspection.notes(inspections)]
+    problems += [
+        *_unlike_masks(inspections, leaks),
+        *leak_problems(usable, leaks, how),
+        *across_parts(usable),
+        *inspection.notes(inspections),
+    ]
     problems.sort(key=lambda problem: WEIGHTS.index(problem.severity))
     total = share.sum(axis=0) / max(share.sum(), 1) if len(share) else np.zeros(0)
     result = Check(
         replace(found, cases=usable, problems=tuple(problems)),
         classes,
         tuple(problems),
-        _facts(inspections, usable, classes, total),
+        _facts(inspections, usable, classes, total, how),
         tuple(float(part) for part in total),
         leaks,
         _chosen(inspections, share),
@@ -242,37 +254,20 @@ def _shares(inspections: Sequence[Inspection], classes: Classes | None) -> tuple
     return pixels, found
 
 
-def _leak_problems(inspections: Sequence[Inspection], usable: Sequence[Case], leaks: Leaks) -> list[Problem]:
-    found = []
+def _unlike_masks(inspections: Sequence[Inspection], leaks: Leaks) -> list[Problem]:
+    """The problem that equal images have different masks, if there is one."""
     unlike = [
         f"{leaks.names[pair.first]} = {leaks.names[pair.second]}"
         for pair in leaks.pairs
         if pair.kind == DUPLICATE and inspections[pair.first].truth != inspections[pair.second].truth
     ]
-    if unlike:
-        found.append(Problem(f"equal images have different masks: {numbered(len(unlike), 'pair')}", tuple(unlike)))
-    if leaks.joined:
-        cases = sum(len(members) for members in leaks.joined)
-        kinds = Counter(pair.kind for pair in leaks.pairs)
-        groups = numbered(len(leaks.joined), "group")
-        told = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
-        what = (
-            f"{cases} cases are near-duplicates or overlapping tiles (data leakage) and were joined to {groups}, "
-            f"each of which stays on one side of every split ({told})"
-        )
-        where = tuple(" = ".join(leaks.names[member] for member in members) for members in leaks.joined)
-        found.append(Problem(what, where, "note"))
-    if len(usable) > 1 and len({case.group for case in usable}) == 1:
-        what = (
-            "all cases belong to one group, so validation by group is not possible: cases will be held out "
-            "in blocks of neighbors, and such scores are optimistically biased"
-        )
-        found.append(Problem(what, (usable[0].group,)))
-    return found
+    if not unlike:
+        return []
+    return [Problem(f"equal images have different masks: {numbered(len(unlike), 'pair')}", tuple(unlike))]
 
 
 def _facts(
-    inspections: Sequence[Inspection], cases: Sequence[Case], classes: Classes | None, share: Array
+    inspections: Sequence[Inspection], cases: Sequence[Case], classes: Classes | None, share: Array, how: str
 ) -> dict[str, str]:
     """The table of what was found, in words."""
     if not inspections:
@@ -281,6 +276,7 @@ def _facts(
     shapes = sorted({look.shape for look in inspections}, key=lambda shape: (np.prod(shape), shape))
     facts = {
         "images": f"{len(inspections)} with masks, in {numbered(len({case.group for case in cases}), 'group')}",
+        "groups": how,
         "size": " to ".join(" × ".join(str(n) for n in shape) for shape in dict.fromkeys((shapes[0], shapes[-1]))),
         "channels": _counted([look.channels for look in inspections]),
         "values": _counted([look.dtype for look in inspections]),

@@ -14,18 +14,19 @@ from rich.table import Table
 
 from ulna import run as runs
 from ulna.caselist import Names, choose
-from ulna.config import Config
+from ulna.config import Config, DataConfig
 from ulna.dataset import Case, Dataset, Progress, load_image, load_truth, plain_name, quiet
 from ulna.errors import UlnaError
 from ulna.figures.results import Row, results_picture
 from ulna.formats import pages, read
 from ulna.formats.archive import is_archive
 from ulna.image import Array, Image, Source
+from ulna.jobs.grouping import fingerprints, joined_by, with_groups
 from ulna.jobs.label_mapping import Arrays, indices, infer_truth, of_truth, own_values
 from ulna.labels.classes import Classes
 from ulna.layouts import find_images, read_dataset
 from ulna.layouts.listing import list_place
-from ulna.leaks import find_groups, unite
+from ulna.leaks import group
 from ulna.metrics import SCORES, Scored, Summary, confusion, locate, summarize
 from ulna.metrics.files import atomic_directory, check_free, write_scores
 from ulna.metrics.matching import match
@@ -126,7 +127,7 @@ def evaluate(
     meant = settings(config=config, changes=changes).data
     model = _predictor(masks_or_run, predict, classes)
     whole = data if isinstance(data, Dataset) else _read(data, bare=model is None)
-    dataset, notes = _with_truth(choose(whole, cases, except_), place=data, progress=progress)
+    dataset, notes = _chosen(whole, data, meant, cases=cases, except_=except_, progress=progress)
     told = classes or (model.classes if model else None)
     known = told or infer_truth(whole.cases, meant, chosen=dataset.cases)
     truth = of_truth(dataset.cases, known, meant) if told and not isinstance(data, Dataset) else known
@@ -199,24 +200,42 @@ def _seen(run: str | Path | Predictor, cases: Sequence[Case]) -> tuple[str, ...]
     )
 
 
-def _with_truth(
-    dataset: Dataset,
-    *,
+def _chosen(
+    whole: Dataset,
     place: str | Path | Dataset,
+    meant: DataConfig,
+    *,
+    cases: Names | None,
+    except_: Names | None,
     progress: Progress,
 ) -> tuple[Dataset, tuple[str, ...]]:
     """The cases to score, each with truth and group, and what is to be said about them."""
+    if isinstance(place, Dataset):
+        return _with_truth(choose(whole, cases, except_), None)
+    chosen, how = with_groups(whole, meant.groups, cases, except_)
+    dataset, notes = _with_truth(chosen, place)
+    joined = dataset.cases
+    if all(case.images for case in joined):
+        names = [case.name for case in joined]
+        leaks = group(fingerprints(joined, progress), names, only_equal=not meant.leaks)
+        joined = joined_by(joined, leaks)
+    told: tuple[str, ...] = ()
+    if len({case.group for case in joined}) < len(joined):
+        told = (f"groups: {how}" + (", and by equal or overlapping content" if joined != dataset.cases else ""),)
+    return replace(dataset, cases=joined), (*notes, *told)
+
+
+def _with_truth(dataset: Dataset, place: str | Path | None) -> tuple[Dataset, tuple[str, ...]]:
+    """The cases that have truth, and how many have none."""
     known = tuple(case for case in dataset.cases if case.truth)
     if not known:
         raise UlnaError(
             "no image here has a true mask to compare with",
-            where=None if isinstance(place, Dataset) else place,
+            where=place,
             hint="Evaluation needs masks drawn by people; 'ulna check' shows what was found.",
         )
     without = len(dataset.cases) - len(known)
     notes = (f"{without} images have no true mask and are not scored",) if without else ()
-    if not isinstance(place, Dataset):
-        known = _grouped(known, progress)
     return replace(dataset, cases=known), notes
 
 
@@ -234,17 +253,6 @@ def _read(place: str | Path, *, bare: bool) -> Dataset:
         for mask in masks
     )
     return Dataset(cases, f"{len(masks)} true masks without images")
-
-
-def _grouped(cases: Sequence[Case], progress: Progress) -> tuple[Case, ...]:
-    """The cases with groups that leaks between their images join: duplicates, and tiles of one picture."""
-    own = [case.group or case.name for case in cases]
-    if not all(case.images for case in cases):
-        return tuple(replace(case, group=group) for case, group in zip(cases, own, strict=True))
-    leaks = find_groups(
-        Arrays(cases, lambda case: load_image(case).array), [case.name for case in cases], progress=progress
-    )
-    return tuple(replace(case, group=group) for case, group in zip(cases, unite(own, leaks), strict=True))
 
 
 def _predicted(model: Predictor, classes: Classes) -> Maker:

@@ -89,12 +89,17 @@ def find_groups(images: Sequence[Array], names: Sequence[str], *, progress: Prog
     return group([fingerprint(image) for image in shown], names)
 
 
-def group(prints: Sequence[Fingerprint], names: Sequence[str]) -> Leaks:
-    """The groups of images whose fingerprints are given. The partition does not depend on their order."""
+def group(prints: Sequence[Fingerprint], names: Sequence[str], *, only_equal: bool = False) -> Leaks:
+    """The groups of images whose fingerprints are given. The partition does not depend on their order.
+
+    With `only_equal` nothing but equal pixels joins.
+    """
     pairs = [Pair(i, j, DUPLICATE, 1.0) for i, j in equal_pixels([p.digest for p in prints])]
     joined = _Joined(len(prints))
     for pair in pairs:
         joined.join(pair.first, pair.second)
+    if only_equal:
+        return Leaks(tuple(names), joined.numbers(), tuple(pairs))
     near = [Pair(i, j, NEAR_DUPLICATE, r) for i, j, r in same_picture([p.thumbnail for p in prints])]
     pairs += [pair for pair in near if joined.root(pair.first) != joined.root(pair.second)]
     for pair in near:
@@ -111,9 +116,7 @@ def group(prints: Sequence[Fingerprint], names: Sequence[str]) -> Leaks:
     ]
     for pair in (*overlaps, *seams):
         joined.join(pair.first, pair.second)
-    order: dict[int, int] = {}
-    groups = tuple(order.setdefault(joined.root(index), len(order)) for index in range(len(prints)))
-    return Leaks(tuple(names), groups, (*pairs, *overlaps, *seams))
+    return Leaks(tuple(names), joined.numbers(), (*pairs, *overlaps, *seams))
 
 
 def unite(groups: Sequence[str], leaks: Leaks) -> tuple[str, ...]:
@@ -143,6 +146,11 @@ class _Joined:
             self._parent[index] = self._parent[self._parent[index]]
             index = self._parent[index]
         return index
+
+    def numbers(self) -> tuple[int, ...]:
+        """The set of each member, numbered in the order of their first members."""
+        order: dict[int, int] = {}
+        return tuple(order.setdefault(self.root(index), len(order)) for index in range(len(self._parent)))
 
     def join(self, one: int, other: int) -> None:
         low, high = sorted((self.root(one), self.root(other)))
