@@ -218,6 +218,10 @@ class InferenceConfig(_Section):
 
     tile: int = Field(0, ge=0, description="largest side of a tile, pixels; 0: as memory allows")
     margin: int = Field(16, ge=0, description="mirrored border around the whole image, pixels")
+    tiling: Literal["auto", "exact", "blended"] = Field(
+        "auto",
+        description="`exact` (tiles equal the whole), `blended` (averaged), `auto`: exact but where volumes forbid",
+    )
     precision: Literal["auto", "bf16", "float32"] = Field("float32", description="`auto`, `bf16`, `float32`")
 
 

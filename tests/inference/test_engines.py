@@ -16,7 +16,7 @@ def test_the_engine_runs_the_network(precision: str, tolerance: float) -> None:
     batch = np.random.default_rng(0).standard_normal((2, 1, 16, 24), dtype=np.float32)
     with torch.no_grad():
         expected = network(torch.from_numpy(batch)).numpy()
-    outputs = TorchEngine().compile(network, batch.shape, precision).run(batch)
+    outputs = TorchEngine().compile(network, {}, batch.shape, precision)(batch)
     assert outputs.dtype == np.float32
     np.testing.assert_allclose(outputs, expected, atol=tolerance)
 
@@ -38,4 +38,4 @@ def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
     batch = np.zeros((1, 1, 8, 8), np.float32)
     with pytest.raises(UlnaError, match="memory of this machine"):
-        TorchEngine().compile(Large(1, 1, 1), batch.shape, "float32").run(batch)
+        TorchEngine().compile(Large(1, 1, 1), {}, batch.shape, "float32")(batch)

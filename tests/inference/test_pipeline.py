@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,11 +53,11 @@ def test_tiled_equals_untiled(shape: tuple[int, ...], norm: str, padding: str, u
         np.testing.assert_allclose(tiled, whole, atol=1e-4 * np.abs(whole).max())
 
 
-def test_without_frozen_statistics_tiles_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_statistics_of_the_image_tiles_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
     network, image = make((301, 277), norm="instance", padding="same", upsampling="transposed")
     image[:, :150] *= 3
     whole = predicted(network, image, 4000)
-    monkeypatch.setattr(pipeline, "frozen_statistics", lambda *_: nullcontext())
+    monkeypatch.setattr(pipeline, "measure_statistics", lambda *_: {})
     assert np.abs(predicted(network, image, 80) - whole).max() > 0.1
 
 
@@ -66,11 +66,11 @@ def test_the_statistics_of_a_large_image_are_drawn_from_all_over_it(monkeypatch:
     image = np.broadcast_to(np.arange(832, dtype=np.float32), (2, 832, 832))
     columns: list[float] = []
 
-    def watched(_: UNet, windows: Iterable[torch.Tensor]) -> nullcontext[None]:
+    def watched(_: UNet, windows: Iterable[torch.Tensor]) -> dict[str, Any]:
         columns.extend(float(window.mean()) for window in windows)
-        return nullcontext()
+        return {}
 
-    monkeypatch.setattr(pipeline, "frozen_statistics", watched)
+    monkeypatch.setattr(pipeline, "measure_statistics", watched)
     monkeypatch.setattr(pipeline, "affordable_pixels", lambda *_: 100**2)
     predicted(network, image, 80)
     assert len(columns) == SAMPLED
@@ -105,3 +105,26 @@ def test_sizes_follow_the_memory() -> None:
 def test_more_than_the_memory_holds_is_refused() -> None:
     with pytest.raises(UlnaError, match="GiB"):
         empty_output((1, 2**24, 2**20))
+
+
+@pytest.mark.parametrize("shape", [(200, 170), (70, 61, 86)])
+def test_blended_comes_close_to_untiled_the_larger_the_tiles(shape: tuple[int, ...]) -> None:
+    network, image = make(shape, norm="instance", padding="same", upsampling="transposed")
+    whole = predicted(network, image, 4000)
+    changes = {"network.widths": WIDTHS, "network.ndim": len(shape), "inference.tiling": "blended"}
+    errors = []
+    for tile in (48, 80, 4000):
+        pipeline = Pipeline(network, Config().changed(changes | {"inference.tile": tile}), 3)
+        errors.append(np.abs(pipeline.normalized(image) - whole).mean() / np.abs(whole).mean())
+    assert errors[0] > 3 * errors[1] > 0
+    assert errors[1] < 0.03
+    assert errors[2] < 1e-5
+
+
+def test_what_is_set_of_the_tiling_is_done() -> None:
+    network, image = make((200, 170), norm="none", padding="same", upsampling="transposed")
+    config = Config().changed({"network.widths": WIDTHS, "inference.tile": 40})  # below the receptive field
+    with pytest.raises(UlnaError, match="too small"):
+        Pipeline(network, config, 3).normalized(image)
+    blended = Pipeline(network, config.changed({"inference.tiling": "blended"}), 3).normalized(image)
+    assert np.isfinite(blended).all()

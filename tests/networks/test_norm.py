@@ -1,6 +1,8 @@
-"""Instance norm against PyTorch's own, its gradients, its numerics, and its frozen statistics."""
+"""Instance norm against PyTorch's own, its gradients, its numerics, and its statistics as a value."""
 
 from __future__ import annotations
+
+import copy
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ulna.networks import InstanceNorm, UNet, frozen_statistics
+from ulna.networks import InstanceNorm, UNet, measure_statistics, with_statistics
 
 LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
@@ -145,53 +147,71 @@ def unet(seed: int, norm: str = "instance") -> UNet:
     return network
 
 
-def test_frozen_on_an_image_is_the_image_itself() -> None:
+def test_fixed_on_an_image_is_the_image_itself() -> None:
     network, x = unet(0), torch.rand(1, 2, 37, 50, dtype=torch.float64)
     with torch.no_grad():
-        before = network(x)
-        with frozen_statistics(network, x):
-            torch.testing.assert_close(network(x), before)
+        torch.testing.assert_close(with_statistics(network, measure_statistics(network, [x]))(x), network(x))
 
 
-def test_frozen_tiles_are_the_whole() -> None:
+@pytest.mark.filterwarnings("ignore::Warning")  # tracing is deprecated, and warns of sizes; engines may still use it
+@pytest.mark.parametrize("how", ["as it is", "copied", "traced", "exported"])
+def test_fixed_tiles_are_the_whole_whatever_is_done_with_the_network(how: str) -> None:
     network, x = unet(1), torch.rand(1, 2, 128, 96, dtype=torch.float64)
     geometry = network.geometry()
     margin = -(-geometry.halo // geometry.stride) * geometry.stride
+    tile = x[:, :, 32 - margin : 64 + margin]
     with torch.no_grad():
-        whole = network(x)
-        unfrozen = network(x[:, :, 32 - margin : 64 + margin])
-        with frozen_statistics(network, x):
-            tile = network(x[:, :, 32 - margin : 64 + margin])
-    torch.testing.assert_close(tile[:, :, margin : margin + 32], whole[:, :, 32:64])
-    assert not torch.allclose(unfrozen[:, :, margin : margin + 32], whole[:, :, 32:64])
+        whole, alone = network(x), network(tile)
+        fixed = with_statistics(network, measure_statistics(network, [x]))
+        if how == "copied":
+            fixed = copy.deepcopy(fixed)
+        elif how == "traced":
+            fixed = torch.jit.trace(fixed, tile)
+        elif how == "exported":
+            fixed = torch.export.export(fixed, (tile,)).module()
+        found = fixed(tile)
+    torch.testing.assert_close(found[:, :, margin : margin + 32], whole[:, :, 32:64])
+    assert not torch.allclose(alone[:, :, margin : margin + 32], whole[:, :, 32:64])
 
 
-def test_several_references_are_pooled_by_their_pixels() -> None:
+def test_several_windows_are_pooled_by_their_pixels() -> None:
     x = torch.rand(1, 3, 10, 6, dtype=torch.float64)
     norm = InstanceNorm(3).double()
-    with frozen_statistics(norm, [x[:, :, :3], x[:, :, 3:]]):
-        torch.testing.assert_close(norm(x), F.instance_norm(x))
+    fixed = with_statistics(norm, measure_statistics(norm, [x[:, :, :3], x[:, :, 3:]]))
+    torch.testing.assert_close(fixed(x), F.instance_norm(x))
 
 
-def test_leaving_restores_even_after_an_error_and_nests() -> None:
-    network, x = unet(2), torch.rand(1, 2, 16, 16, dtype=torch.float64)
-    other = torch.rand(1, 2, 16, 16, dtype=torch.float64)
-    with torch.no_grad():
-        free = network(other)
-        with frozen_statistics(network, x):
-            outer = network(other)
-            with frozen_statistics(network, other):
-                torch.testing.assert_close(network(other), free)
-            torch.testing.assert_close(network(other), outer)
-        with pytest.raises(KeyError), frozen_statistics(network, x):
-            raise KeyError
-        torch.testing.assert_close(network(other), free)
+def test_the_network_is_left_as_it_is_and_its_weights_are_shared() -> None:
+    network, x = unet(2).train(), torch.rand(1, 2, 16, 16, dtype=torch.float64)
+    before = [(module, module.training, dict(vars(module))) for module in network.modules()]
+    fixed = with_statistics(network, measure_statistics(network, [x]))
+    assert [(module, module.training, dict(vars(module))) for module in network.modules()] == before
+    assert not any(module.training for module in fixed.modules())
+    assert {id(weight) for weight in fixed.parameters()} == {id(weight) for weight in network.parameters()}
+    assert not {id(module) for module in fixed.modules()} & {id(module) for module in network.modules()}
+    assert len([name for name, _ in fixed.named_buffers() if name.endswith(("mean", "var"))]) == 20
+
+
+def test_a_norm_that_stands_in_two_places_is_fixed_in_both() -> None:
+    norm = InstanceNorm(2).double()
+    pair = nn.Sequential(norm, nn.Conv2d(2, 2, 1).double(), nn.Sequential(norm))
+    x = torch.rand(1, 2, 8, 8, dtype=torch.float64) * 7
+    statistics = measure_statistics(pair, [x])
+    assert list(statistics) == ["0"]
+    fixed = with_statistics(pair, statistics)
+    assert fixed[0] is fixed[2][0]  # type: ignore[index]
+
+
+def test_statistics_of_another_network_are_refused() -> None:
+    x = torch.rand(1, 2, 16, 16, dtype=torch.float64)
+    statistics = measure_statistics(unet(3), [x])
+    with pytest.raises(ValueError, match="statistics of"):
+        with_statistics(InstanceNorm(3), statistics)
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_no_instance_norm_nothing_happens(norm: str) -> None:
     network, x = unet(3, norm), torch.rand(1, 2, 16, 16, dtype=torch.float64)
+    assert measure_statistics(network, []) == {}
     with torch.no_grad():
-        before = network(x)
-        with frozen_statistics(network, []):
-            torch.testing.assert_close(network(x), before)
+        assert torch.equal(with_statistics(network, {})(x), network(x))

@@ -1,8 +1,10 @@
-"""Engines run a network on windows. An engine is a class with `compile` and `run`."""
+"""Engines make runners of networks. An engine is a class with `compile`; a runner is a function of windows."""
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,48 +12,91 @@ import torch
 from torch import nn
 
 from ulna.errors import in_memory
+from ulna.inference.devices import check_process, device_of
+from ulna.networks import Statistics, with_statistics
 
 Windows = npt.NDArray[np.float32]
 
+Runner = Callable[[Windows], Windows]
+"""Images (N, C, *spatial) float32 → logits (N, K, *spatial) float32.
+
+A runner may be called by several threads at once, and depends on nothing that happens after it was compiled but on
+the weights of its network.
+"""
+
 
 class Engine(Protocol):
-    """What runs a network on windows of one shape."""
+    """What runs networks: PyTorch, or another library that a network is exported to."""
 
-    def compile(self, network: nn.Module, shape: tuple[int, ...], precision: str) -> Self:
-        """Make ready for inputs (N, C, *spatial) of this `shape`, in "float32" or "bf16"."""
-        ...
+    def compile(self, network: nn.Module, statistics: Statistics, shape: tuple[int, ...], precision: str) -> Runner:
+        """Make a network ready for inputs of one shape.
 
-    def run(self, batch: Windows) -> Windows:
-        """Images (N, C, *spatial) float32 → logits (N, K, *spatial) float32."""
+        Parameters
+        ----------
+        network
+            A network, which the engine must leave as it is.
+        statistics
+            By what the instance norms normalize; empty: each input by its own statistics.
+            `ulna.networks.with_statistics(network, statistics)` is one module that holds both; an engine that copies,
+            exports or compiles a network does so with that.
+        shape
+            (N, C, *spatial) of the inputs.
+        precision
+            "float32" or "bf16".
+        """
         ...
 
 
 class TorchEngine:
     """PyTorch itself, on the device that holds the network's weights."""
 
-    def __init__(self) -> None:
-        self._network: nn.Module = nn.Identity()
-        self._device = torch.device("cpu")
-        self._autocast = False
+    def compile(self, network: nn.Module, statistics: Statistics, shape: tuple[int, ...], precision: str) -> Runner:
+        """Make a network ready; PyTorch takes inputs of any shape."""
+        # An evaluating network that has nothing fixed is used as it is: a copy of its modules takes milliseconds.
+        ready = with_statistics(network, statistics) if statistics or network.training else network
+        return _TorchRunner(ready, device_of(network), autocast=precision == "bf16")
 
-    def compile(self, network: nn.Module, shape: tuple[int, ...], precision: str) -> Self:
-        """Keep the network; PyTorch takes any shape."""
-        self._network = network.eval()
-        self._device = next(network.parameters()).device
-        self._autocast = precision == "bf16"
-        return self
 
-    def run(self, batch: Windows) -> Windows:
-        """Images (N, C, *spatial) float32 → logits (N, K, *spatial) float32."""
+@dataclass(frozen=True)
+class _TorchRunner:
+    network: nn.Module
+    device: torch.device
+    autocast: bool
+
+    def __call__(self, batch: Windows) -> Windows:
+        check_process(self.device)
         layout = torch.channels_last if batch.ndim == 4 else torch.channels_last_3d
-        images = torch.from_numpy(batch).to(self._device).contiguous(memory_format=layout)
+        images = torch.from_numpy(batch).to(self.device).contiguous(memory_format=layout)
         with (
             torch.inference_mode(),
-            torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast),
+            # Threads would share the cache of cast weights; each weight is used once per call, so it saves nothing.
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast, cache_enabled=False),
             in_memory("Close other programs, or train with smaller tiles: the setting inference.tile."),
         ):
-            outputs: torch.Tensor = self._network(images)
+            outputs: torch.Tensor = self.network(images)
         return outputs.float().cpu().contiguous().numpy()
+
+
+def averaged(runners: Sequence[Runner]) -> Runner:
+    """An ensemble: the mean of the logits of several runners.
+
+    Examples
+    --------
+    >>> ensemble = averaged([lambda windows: windows, lambda windows: 3 * windows])
+    >>> ensemble(np.ones((1, 1, 1, 2), np.float32))
+    array([[[[2., 2.]]]], dtype=float32)
+    """
+    if len(runners) == 1:
+        return runners[0]
+
+    def run(batch: Windows) -> Windows:
+        total = runners[0](batch).copy()
+        for runner in runners[1:]:
+            total += runner(batch)
+        total /= len(runners)
+        return total
+
+    return run
 
 
 def torch_precision(wanted: str, device: torch.device) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from math import prod
 
@@ -16,28 +15,40 @@ from ulna.config import Config
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
 from ulna.image import Array
-from ulna.inference.engines import Engine, TorchEngine, torch_precision
-from ulna.inference.tiles import Tiling, least_tile, plan_tiles, window
-from ulna.networks import frozen_statistics
-from ulna.networks.geometry import Geometry, geometry
+from ulna.inference.devices import check_process, device_of
+from ulna.inference.engines import Engine, Runner, TorchEngine, averaged, torch_precision
+from ulna.inference.tiles import Tiling, plan_tiles, window
+from ulna.networks import Statistics, measure_statistics
+from ulna.networks.geometry import geometry
 from ulna.normalization import normalize, resize
 
 SAMPLED = 16
 """From so many windows the statistics of an image are taken that is too large to be normalized whole."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Pipeline:
-    """A network with `outputs` output channels, ready for images of any size."""
+    """A network with `outputs` output channels, ready for images of any size, in any number of threads.
+
+    Parameters
+    ----------
+    network
+        The network; it is left as it is.
+    config
+        The configuration that it was trained with.
+    outputs
+        The number of its output channels, K.
+    engine
+        What runs it.
+    others
+        Further networks of the same architecture: the logits are then the mean over all of them.
+    """
 
     network: nn.Module
     config: Config
     outputs: int
     engine: Engine = field(default_factory=TorchEngine)
-
-    def __post_init__(self) -> None:
-        self._geometry: Geometry = geometry(self.network)
-        self._device = next(self.network.parameters()).device
+    others: tuple[nn.Module, ...] = ()
 
     def raw(self, image: Array, *, progress: Progress = quiet) -> npt.NDArray[np.float32]:
         """An image as read, (C, *spatial) → logits (K, *spatial) on the image's own grid."""
@@ -54,43 +65,55 @@ class Pipeline:
         return logits if logits.shape[1:] == own else np.asarray(resize(logits, own, smooth=True), np.float32)
 
     def _tiled(self, image: npt.NDArray[np.float32], progress: Progress) -> npt.NDArray[np.float32]:
-        settings = self.config.inference
+        device = device_of(self.network)
+        check_process(device)
         shape = image.shape[1:]
-        most = affordable_pixels(self.config, self._device)
-        tile = settings.tile or self._automatic_tile(shape, most)
-        tiling = plan_tiles(shape, self._geometry, tile=tile, margin=settings.margin)
-        precision = torch_precision(settings.precision, self._device)
-        engine = self.engine.compile(self.network, (1, image.shape[0], *tiling.size), precision)
+        affordable = affordable_pixels(self.config, device)
+        tiling = self._tiling(shape, self.config.inference.tile, affordable)
+        run = averaged([self._runner(one, image, tiling, affordable) for one in (self.network, *self.others)])
+        if len(tiling.tiles) == 1:
+            (tile,) = tiling.tiles
+            logits: npt.NDArray[np.float32] = run(window(image, tile.start, tiling.size)[None])[0]
+            return logits[(slice(None), *tile.source)]
         out = empty_output((self.outputs, *shape))
-        with self._statistics(image, tiling, most):
-            tiles = tiling.tiles
-            for tile_ in progress(tiles, "predicting") if len(tiles) > 1 else tiles:
-                logits = engine.run(window(image, tile_.start, tiling.size)[None])[0]
-                out[(slice(None), *tile_.target)] = logits[(slice(None), *tile_.source)]
+        for tile in progress(tiling.tiles, "predicting"):
+            tile.add(run(window(image, tile.start, tiling.size)[None])[0], out)
         return out
 
-    def _automatic_tile(self, shape: tuple[int, ...], most: int) -> int:
-        """As memory allows, but never less than what the network's receptive field needs."""
-        return max(largest_tile(shape, most), least_tile(self._geometry))
+    def _tiling(self, shape: tuple[int, ...], tile: int, affordable: int) -> Tiling:
+        """Tiles of the side that is set, or as memory allows, but not smaller than the receptive field needs."""
+        settings = self.config.inference
+        return plan_tiles(
+            shape,
+            geometry(self.network),
+            tile=tile or largest_tile(shape, affordable),
+            margin=settings.margin,
+            strategy=settings.tiling,
+            enlarge=not tile,
+        )
 
-    def _statistics(self, image: npt.NDArray[np.float32], tiling: Tiling, most: int) -> AbstractContextManager[None]:
+    def _runner(self, network: nn.Module, image: npt.NDArray[np.float32], tiling: Tiling, affordable: int) -> Runner:
+        statistics = self._statistics(network, image, affordable) if len(tiling.tiles) > 1 else {}
+        precision = torch_precision(self.config.inference.precision, device_of(network))
+        return self.engine.compile(network, statistics, (1, image.shape[0], *tiling.size), precision)
+
+    def _statistics(self, network: nn.Module, image: npt.NDArray[np.float32], affordable: int) -> Statistics:
         """Instance norms must take their statistics from the image, not from a tile, or tiles would show.
 
         From the whole image where memory allows, else from windows drawn from all over it, always the same ones.
         """
-        if len(tiling.tiles) == 1:
-            return nullcontext()
         shape = image.shape[1:]
-        margin = self.config.inference.margin
-        whole = plan_tiles(shape, self._geometry, tile=largest_side(shape), margin=margin)
-        if prod(whole.size) > most:
-            whole = plan_tiles(shape, self._geometry, tile=self._automatic_tile(shape, most), margin=margin)
-        drawn = np.random.default_rng(0).permutation(len(whole.tiles))[:SAMPLED]
-        windows = (self._tensor(window(image, whole.tiles[k].start, whole.size)) for k in sorted(drawn))
-        return frozen_statistics(self.network, windows)
+        tiling = self._tiling(shape, largest_side(shape), affordable)
+        if prod(tiling.size) > affordable:
+            tiling = self._tiling(shape, 0, affordable)
+        drawn = np.random.default_rng(0).permutation(len(tiling.tiles))[:SAMPLED]
+        device = device_of(network)
+        windows = (_tensor(window(image, tiling.tiles[k].start, tiling.size), device) for k in sorted(drawn))
+        return measure_statistics(network, windows)
 
-    def _tensor(self, image: npt.NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy(image)[None].to(self._device)
+
+def _tensor(image: npt.NDArray[np.float32], device: torch.device) -> Tensor:
+    return torch.from_numpy(image)[None].to(device)
 
 
 def largest_side(shape: tuple[int, ...]) -> int:
@@ -119,9 +142,9 @@ def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
 
 
 def empty_output(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """Room for the logits; raises UlnaError when the memory does not hold them."""
+    """Zeros to put the logits in; raises UlnaError when the memory does not hold them."""
     check_room(shape)
-    return np.empty(shape, np.float32)
+    return np.zeros(shape, np.float32)
 
 
 def check_room(shape: tuple[int, ...]) -> None:

@@ -1,15 +1,23 @@
-"""Where the tiles of an image lie: the overlap-tile strategy of Ronneberger et al. 2015, section 2.
+"""Where the tiles of an image lie, and how their outputs are put together: two strategies.
 
-The image is mirrored outwards at its borders. Each tile is read with so much surrounding that its kept part
-does not know that it is a tile: as much as the network's receptive field reaches. Tiles start at multiples of
-the network's stride, so that every pooling window lies where it would lie in the whole image; the tiled
-result then equals the untiled one to rounding.
+`exact_tiles` is the overlap-tile strategy of Ronneberger et al. 2015, section 2. Each tile is read with so much
+surrounding that its kept part does not depend on where the tile lies: as much as the network's receptive field
+reaches. Tiles start at multiples of the network's stride, so that every pooling window lies where it would lie in the
+whole image; the tiled result then equals the untiled one to rounding.
+
+`blended_tiles` overlap by half, and where they do their outputs are averaged with Gaussian weights (Isensee et al.
+2021). This is close to the untiled result, not equal to it, and takes a fraction of the time where the receptive field
+is about as large as a tile: in volumes.
+
+In both the image is mirrored outwards at its borders.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +26,47 @@ from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.networks.geometry import Geometry
 
+Strategy = Literal["auto", "exact", "blended"]
+
+MAX_WORK = {2: math.inf, 3: 4.0}
+"""By the number of spatial axes: up to so many times the work of blended tiles, exact ones are worth it."""
+
+SHARPNESS = 8
+"""The side of a tile in standard deviations of its Gaussian weights."""
+
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile. `start` is where the network's input window begins, in pixels of the image (negative or beyond
-    its end where it is mirrored); `source` is the part of the network's output that is kept and `target` where
-    that goes in the image."""
+    """One tile.
+
+    Parameters
+    ----------
+    start
+        Where the network's input window begins, in pixels of the image (negative or beyond its end where it is
+        mirrored).
+    source
+        The part of the network's output that is used.
+    target
+        Where that goes in the image.
+    weights
+        One array per axis, whose outer product weights that part; over all tiles that reach a pixel the weights add up
+        to 1. Empty where each pixel comes from one tile.
+    """
 
     start: tuple[int, ...]
     source: tuple[slice, ...]
     target: tuple[slice, ...]
+    weights: tuple[npt.NDArray[np.float32], ...] = ()
+
+    def add(self, outputs: npt.NDArray[np.float32], image: npt.NDArray[np.float32]) -> None:
+        """Put the network's output (K, *size) for this tile into that of the image (K, *spatial), zero at first."""
+        part, place = outputs[(slice(None), *self.source)], (slice(None), *self.target)
+        if not self.weights:
+            image[place] = part
+            return
+        for axis, weights in enumerate(self.weights):
+            part = part * weights.reshape(-1, *(1,) * (len(self.weights) - 1 - axis))
+        image[place] += part
 
 
 @dataclass(frozen=True)
@@ -38,19 +77,108 @@ class Tiling:
     tiles: tuple[Tile, ...]
 
 
-def plan_tiles(shape: tuple[int, ...], geometry: Geometry, *, tile: int, margin: int) -> Tiling:
+@dataclass(frozen=True)
+class _Part:
+    """A tile along one axis: the fields of `Tile`."""
+
+    start: int
+    source: slice
+    target: slice
+    weights: npt.NDArray[np.float32] | None = None
+
+
+_Axis = tuple[int, list[_Part]]  # the size of the input windows, and the tiles
+
+
+def plan_tiles(
+    shape: tuple[int, ...],
+    geometry: Geometry,
+    *,
+    tile: int,
+    margin: int,
+    strategy: Strategy = "auto",
+    enlarge: bool = False,
+) -> Tiling:
+    """Cover an image by the strategy that is named; "auto": exact tiles in an image, and where they pay in a volume.
+
+    Exact tiles pay in a volume where the network computes at most `MAX_WORK` times as many voxels as for blended ones.
+
+    Parameters
+    ----------
+    shape
+        The spatial shape of the image.
+    geometry
+        Of the network.
+    tile
+        The largest side of a network input, pixels.
+    margin
+        The mirrored border around the whole image for networks with same padding, pixels.
+    strategy
+        "auto", "exact" or "blended".
+    enlarge
+        Whether exact tiles may be larger than `tile` where the receptive field needs it.
+
+    Raises
+    ------
+    UlnaError
+        For a `tile` that is too small; it names the smallest that is not.
+    """
+    if strategy == "blended":
+        return blended_tiles(shape, geometry, tile=tile, margin=margin)
+    sufficient = max(tile, least_tile(geometry)) if enlarge else tile
+    if strategy == "auto" and len(shape) == 3 and not _pays(shape, geometry, tile, sufficient, margin):
+        return blended_tiles(shape, geometry, tile=tile, margin=margin)
+    return exact_tiles(shape, geometry, tile=sufficient, margin=margin)
+
+
+def _pays(shape: tuple[int, ...], geometry: Geometry, tile: int, sufficient: int, margin: int) -> bool:
+    """Whether exact tiles of a side that is `sufficient` take little more work than blended ones of `tile`."""
+    try:
+        exact = _work([_exact_axis(length, geometry, tile=sufficient, margin=margin) for length in shape])
+    except UlnaError:  # no exact tile is so small
+        return False
+    blended = _work([_blended_axis(length, geometry, tile=tile, margin=margin) for length in shape])
+    return exact <= MAX_WORK[len(shape)] * blended
+
+
+def _work(axes: list[_Axis]) -> int:
+    """How many pixels the network computes."""
+    return math.prod(size * len(parts) for size, parts in axes)
+
+
+def exact_tiles(shape: tuple[int, ...], geometry: Geometry, *, tile: int, margin: int) -> Tiling:
     """Cover an image of this spatial `shape` with tiles whose input has sides of about `tile` pixels at most.
 
     `margin` is the mirrored border around the whole image for networks with same padding (those with valid
     convolutions get what they lose). Along an axis that one tile covers there is one. Raises UlnaError when
     `tile` is too small for the receptive field, and names the least.
     """
-    axes = [_axis(length, geometry, tile=tile, margin=margin) for length in shape]
+    return _product([_exact_axis(length, geometry, tile=tile, margin=margin) for length in shape])
+
+
+def blended_tiles(shape: tuple[int, ...], geometry: Geometry, *, tile: int, margin: int) -> Tiling:
+    """Cover an image of this spatial `shape` with tiles that overlap by half and are averaged with Gaussian weights.
+
+    The sides of inputs are `tile` pixels at most, but for what the network needs. Tiles start at multiples of the
+    network's stride, as exact ones do. The weights of a tile are a product over the axes, and so is their sum over a
+    grid of tiles: it is divided by axis by axis, so that outputs are only added, in any order.
+    """
+    return _product([_blended_axis(length, geometry, tile=tile, margin=margin) for length in shape])
+
+
+def _product(axes: list[_Axis]) -> Tiling:
+    """All combinations of the tiles along the axes."""
+    blended = any(part.weights is not None for _, parts in axes for part in parts)
     tiles = []
     for parts in itertools.product(*(parts for _, parts in axes)):
-        starts, sources, targets = zip(*parts, strict=True)
-        tiles.append(Tile(tuple(starts), tuple(sources), tuple(targets)))
+        weights = [_ones(part) if part.weights is None else part.weights for part in parts] if blended else ()
+        starts, sources, targets = zip(*((part.start, part.source, part.target) for part in parts), strict=True)
+        tiles.append(Tile(starts, sources, targets, tuple(weights)))
     return Tiling(tuple(size for size, _ in axes), tuple(tiles))
+
+
+def _ones(part: _Part) -> npt.NDArray[np.float32]:
+    return np.ones(part.target.stop - part.target.start, np.float32)
 
 
 def least_tile(geometry: Geometry) -> int:
@@ -63,16 +191,12 @@ def _halo(geometry: Geometry) -> int:
     return 0 if geometry.shrink else _up(geometry.halo, geometry.stride)
 
 
-Part = tuple[int, slice, slice]
-
-
-def _axis(length: int, geometry: Geometry, *, tile: int, margin: int) -> tuple[int, list[Part]]:
-    """Input size and, for each tile along one axis: start, part of the output kept, its place in the image."""
+def _exact_axis(length: int, geometry: Geometry, *, tile: int, margin: int) -> _Axis:
     shrink = geometry.shrink
     lead = shrink or margin  # the image begins so many pixels after the first window does
     whole = _fit(length + 2 * lead, geometry)
     if whole <= tile:
-        return whole, [(-lead, slice(lead - shrink, lead - shrink + length), slice(0, length))]
+        return whole, [_whole(length, shrink, lead)]
     halo = _halo(geometry)
     size = _fit(tile + 1 - geometry.stride, geometry)
     step = (size - 2 * shrink - 2 * halo) // geometry.stride * geometry.stride
@@ -81,32 +205,60 @@ def _axis(length: int, geometry: Geometry, *, tile: int, margin: int) -> tuple[i
             f"a tile of {tile} pixels is too small for this network: its receptive field needs at least "
             f"{least_tile(geometry)}",
             where="inference.tile",
+            hint="Tiles of any size can be averaged instead: inference.tiling=blended.",
         )
-    return size, _parts(length, geometry, size=size, step=step, whole=whole, halo=halo, lead=lead)
-
-
-def _parts(length: int, geometry: Geometry, *, size: int, step: int, whole: int, halo: int, lead: int) -> list[Part]:
-    # positions in the mirrored image: the image itself is lead … lead + length. With same padding the last
-    # window ends where the mirrored image ends, for there zeros are padded in the untiled pass too.
-    shrink = geometry.shrink
-    last = _up(max(whole - size, 0), geometry.stride) if shrink else whole - size
-    parts: list[Part] = []
-    done = lead  # kept so far, in positions of the mirrored image
-    start = 0
-    while done < lead + length:
-        at_end = start >= last
-        start = min(start, last)
+    parts: list[_Part] = []
+    done = lead  # kept so far, in positions of the mirrored image: the image itself is lead … lead + length
+    for start, at_end in _starts(whole, size, step, geometry):
         end = lead + length if at_end else min(start + size - shrink - halo, lead + length)
-        parts.append(
-            (
-                start - lead,
-                slice(done - start - shrink, end - start - shrink),
-                slice(done - lead, end - lead),
-            )
-        )
+        source, target = slice(done - start - shrink, end - start - shrink), slice(done - lead, end - lead)
+        parts.append(_Part(start - lead, source, target))
         done = end
-        start += step
-    return parts
+        if done == lead + length:
+            break
+    return size, parts
+
+
+def _blended_axis(length: int, geometry: Geometry, *, tile: int, margin: int) -> _Axis:
+    shrink = geometry.shrink
+    lead = shrink or margin
+    whole = _fit(length + 2 * lead, geometry)
+    size = _fit(max(tile + 1 - geometry.stride, 2 * shrink + 2 * geometry.stride), geometry)
+    if whole <= max(tile, size):
+        return whole, [_whole(length, shrink, lead)]
+    kept = size - 2 * shrink  # of the output, and it begins `shrink` after the input
+    step = max(kept // 2 // geometry.stride, 1) * geometry.stride
+    offsets = (np.arange(kept) - (kept - 1) / 2) / kept
+    bell = np.exp(-0.5 * (SHARPNESS * offsets) ** 2)
+    found: list[tuple[int, slice, slice]] = []
+    total = np.zeros(length)
+    for start, _ in _starts(whole, size, step, geometry):
+        first = start + shrink - lead  # where the output begins, in positions of the image
+        target = slice(max(first, 0), min(first + kept, length))
+        if target.start < target.stop:
+            source = slice(target.start - first, target.stop - first)
+            found.append((start - lead, source, target))
+            total[target] += bell[source]
+    return size, [
+        _Part(start, source, target, (bell[source] / total[target]).astype(np.float32))
+        for start, source, target in found
+    ]
+
+
+def _whole(length: int, shrink: int, lead: int) -> _Part:
+    """The one tile of an axis that a single window covers."""
+    return _Part(-lead, slice(lead - shrink, lead - shrink + length), slice(0, length))
+
+
+def _starts(whole: int, size: int, step: int, geometry: Geometry) -> list[tuple[int, bool]]:
+    """Where the windows of an axis start in the mirrored image, and whether each is the last.
+
+    With same padding the last window ends where the mirrored image ends, for there zeros are padded in the untiled
+    pass too.
+    """
+    last = _up(max(whole - size, 0), geometry.stride) if geometry.shrink else whole - size
+    starts = [*range(0, last, step), last]
+    return [(start, start == last) for start in starts]
 
 
 def _fit(size: int, geometry: Geometry) -> int:

@@ -8,10 +8,20 @@ from ulna.config import NetworkConfig
 from ulna.errors import UlnaError
 from ulna.networks.fcn import FCN8
 from ulna.networks.geometry import Geometry, geometry
-from ulna.networks.norm import InstanceNorm, frozen_statistics
+from ulna.networks.norm import InstanceNorm, Statistics, measure_statistics, with_statistics
 from ulna.networks.unet import UNet
 
-__all__ = ["FCN8", "Geometry", "InstanceNorm", "UNet", "build", "frozen_statistics", "geometry"]
+__all__ = [
+    "FCN8",
+    "Geometry",
+    "InstanceNorm",
+    "Statistics",
+    "UNet",
+    "build",
+    "geometry",
+    "measure_statistics",
+    "with_statistics",
+]
 
 
 def build(config: NetworkConfig, channels: int, outputs: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Instance normalization, fused with the ReLU that follows it, whose statistics can be frozen.
+"""Instance normalization, fused with the ReLU that follows it; its statistics can be measured and given as a value.
 
 Ulyanov, Vedaldi, Lempitsky 2016: each channel of each image is brought to mean 0 and variance 1 over its
 pixels and then scaled and shifted by learned numbers.
@@ -6,15 +6,22 @@ pixels and then scaled and shifted by learned numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Statistics = tuple[Tensor, Tensor]
+Moments = tuple[Tensor, Tensor]
+"""Mean and variance."""
+
+Statistics = Mapping[str, Moments]
+"""For the name of each instance norm within a network the mean and the variance of its input, (C,) each."""
+
+_Note = tuple[int, Tensor, Tensor]  # pixels, mean, variance
 PART = 2**17  # values whose statistics are taken at once: float32 in half a megabyte
 FEW = 2**16  # pixels up to which PyTorch's batch-norm kernels may add up numbers of 16 bits by themselves: patches
 
@@ -26,8 +33,6 @@ class InstanceNorm(nn.Module):
     variance: the result is then the shift alone. `relu` applies max(0, ·) to the result in the same pass.
     """
 
-    frozen: Statistics | None
-
     def __init__(self, channels: int, *, eps: float = 1e-5, relu: bool = False) -> None:
         super().__init__()
         self.channels = channels
@@ -35,17 +40,13 @@ class InstanceNorm(nn.Module):
         self.relu = relu
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
-        self.frozen = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize; with frozen statistics every image is normalized by those."""
-        if self.frozen is not None:
-            mean, var = self.frozen
-            y = F.batch_norm(x, mean, var, self.weight, self.bias, training=False, eps=self.eps)
-        elif x.device.type == "cpu" and not torch.compiler.is_compiling():
+        """Normalize every image by its own statistics."""
+        traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if x.device.type == "cpu" and not (traced or torch.compiler.is_compiling()):
             return cast(Tensor, _Fused.apply(x, self.weight, self.bias, self.eps, self.relu))  # type: ignore[no-untyped-call]
-        else:
-            y = _composed(x, self.weight, self.bias, self.eps)
+        y = _composed(x, self.weight, self.bias, self.eps)
         return y.relu() if self.relu else y
 
     def extra_repr(self) -> str:
@@ -68,7 +69,7 @@ def _wide(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def _statistics(x: Tensor) -> Statistics:
+def _statistics(x: Tensor) -> Moments:
     """Mean and variance of each channel of each image, (N, C), in two passes over parts that fit a processor cache.
 
     PyTorch's batch-norm kernels add up all pixels one after the other, which at 3000×3000 is off by a tenth
@@ -88,7 +89,7 @@ def _statistics(x: Tensor) -> Statistics:
     return torch.cat(means), torch.cat(variances)
 
 
-def _normalized_into(y: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Statistics:
+def _normalized_into(y: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Moments:
     """Write one image, (1, C, *spatial), normalized into `y`; its means and 1 / standard deviations, (C,)."""
     if x.element_size() == 2 and x[0, 0].numel() <= FEW:
         mean, inverse = torch.empty_like(weight), torch.empty_like(weight)
@@ -137,55 +138,112 @@ class _Fused(torch.autograd.Function):
         return grads, weights.sum(0), biases.sum(0), None, None
 
 
-@contextmanager
-def frozen_statistics(network: nn.Module, reference: Tensor | Iterable[Tensor]) -> Iterator[None]:
-    """Within the context every instance norm uses the statistics that `reference` has, whatever it is given.
+def measure_statistics(network: nn.Module, windows: Iterable[Tensor]) -> Statistics:
+    """The statistics that the instance norms of a network find in an image.
 
-    So a large image can be predicted in tiles with the result of predicting it at once: `reference` is the
-    image itself (N, C, *spatial), or some large components of it, whose statistics are weighted by their pixels.
-    The network runs once on each. A network without instance norm is left as it is.
+    The network runs once on each of the windows, which are the image itself or large parts of it. The statistics of
+    several windows are those of their union: weighted by their pixels. `network` is left as it is.
+
+    Parameters
+    ----------
+    network
+        A network whose outputs need no gradient.
+    windows
+        Tensors (N, C, *spatial) on the network's device.
+
+    Returns
+    -------
+    Statistics
+        One entry per instance norm; empty for a network without any.
     """
-    norms = [module for module in network.modules() if isinstance(module, InstanceNorm)]
-    before = [norm.frozen for norm in norms]
-    if norms:
-        components = [reference] if isinstance(reference, Tensor) else reference
-        for norm, statistics in zip(norms, _record(network, norms, components), strict=True):
-            norm.frozen = statistics
-    try:
-        yield
-    finally:
-        for norm, statistics_before in zip(norms, before, strict=True):
-            norm.frozen = statistics_before
+    notes: dict[str, list[_Note]] = {}
+    recorders: dict[nn.Module, nn.Module] = {}
+    for name, norm in _norms(network):
+        recorders[norm] = _Recorder(norm, notes.setdefault(name, []))
+    if not recorders:
+        return {}
+    observed = weight_sharing_copy(network, recorders).eval()
+    with torch.no_grad():
+        for window in windows:
+            observed(window)
+    return {name: _pooled(seen) for name, seen in notes.items()}
 
 
-def _record(network: nn.Module, norms: Sequence[InstanceNorm], components: Iterable[Tensor]) -> list[Statistics]:
-    seen: list[list[tuple[int, Tensor, Tensor]]] = [[] for _ in norms]  # for each norm: pixels, mean, variance
-    watches = []
-    for norm, notes in zip(norms, seen, strict=True):
-        norm.frozen = None
+def with_statistics(network: nn.Module, statistics: Statistics) -> nn.Module:
+    """A network in evaluation mode that normalizes whatever it is given by these statistics.
 
-        def note(_: nn.Module, given: tuple[Tensor, ...], notes: list[tuple[int, Tensor, Tensor]] = notes) -> None:
-            x = given[0]
-            means, variances = _statistics(x)
-            for mean, var in zip(means, variances, strict=True):
-                notes.append((x[0, 0].numel(), mean, var))
+    It shares its weights with `network`, which is left as it is, and is a module like any other: it can be copied,
+    traced, exported and compiled, and the statistics go with it, for they are its buffers.
 
-        watches.append(norm.register_forward_pre_hook(note))
-    try:
-        with torch.no_grad():
-            for piece in components:
-                network(piece)
-    finally:
-        for watch in watches:
-            watch.remove()
-    return [_pooled(notes) for notes in seen]
+    Parameters
+    ----------
+    network
+        The network that the statistics were measured of.
+    statistics
+        What `measure_statistics` returned; empty: every input is normalized by its own statistics.
+
+    Raises
+    ------
+    ValueError
+        For the statistics of another network.
+    """
+    norms = dict(_norms(network))
+    if statistics and set(statistics) != set(norms):
+        raise ValueError(f"statistics of {sorted(statistics)} for the instance norms {sorted(norms)}")
+    fixed: dict[nn.Module, nn.Module] = {
+        norms[name]: FixedNorm(norms[name], *found) for name, found in statistics.items()
+    }
+    return weight_sharing_copy(network, fixed).eval()
 
 
-def _pooled(notes: Sequence[tuple[int, Tensor, Tensor]]) -> Statistics:
+def weight_sharing_copy(network: nn.Module, replaced: Mapping[nn.Module, nn.Module]) -> nn.Module:
+    """A copy of a network's modules around the same parameters and buffers, some of the modules replaced."""
+    shared: dict[int, Any] = {id(tensor): tensor for tensor in chain(network.parameters(), network.buffers())}
+    return copy.deepcopy(network, shared | {id(module): other for module, other in replaced.items()})
+
+
+class FixedNorm(nn.Module):
+    """An instance norm that normalizes by given statistics, (C,) each, instead of those of its input."""
+
+    mean: Tensor
+    var: Tensor
+
+    def __init__(self, norm: InstanceNorm, mean: Tensor, var: Tensor) -> None:
+        super().__init__()
+        self.eps, self.relu = norm.eps, norm.relu
+        self.weight, self.bias = norm.weight, norm.bias
+        self.register_buffer("mean", mean)
+        self.register_buffer("var", var)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, *spatial) → the same shape."""
+        y = F.batch_norm(x, self.mean, self.var, self.weight, self.bias, training=False, eps=self.eps)
+        return y.relu() if self.relu else y
+
+
+class _Recorder(InstanceNorm):
+    """An instance norm that notes the statistics of all that it is given."""
+
+    def __init__(self, norm: InstanceNorm, notes: list[_Note]) -> None:
+        super().__init__(norm.channels, eps=norm.eps, relu=norm.relu)
+        self.weight, self.bias = norm.weight, norm.bias
+        self.notes = notes
+
+    def forward(self, x: Tensor) -> Tensor:
+        means, variances = _statistics(x)
+        self.notes += [(x[0, 0].numel(), mean, var) for mean, var in zip(means, variances, strict=True)]
+        return super().forward(x)
+
+
+def _norms(network: nn.Module) -> list[tuple[str, InstanceNorm]]:
+    return [(name, module) for name, module in network.named_modules() if isinstance(module, InstanceNorm)]
+
+
+def _pooled(notes: Sequence[_Note]) -> Moments:
     """Mean and variance of the union of parts: the parts' variance plus the variance of their means."""
     pixels = torch.tensor([count for count, _, _ in notes], dtype=torch.float64)
     share = (pixels / pixels.sum()).to(notes[0][1])[:, None]
-    means = torch.stack([mean for _, mean, _ in notes])  # (components, C)
+    means = torch.stack([mean for _, mean, _ in notes])  # (parts, C)
     mean = (share * means).sum(0)
     var = (share * (torch.stack([var for _, _, var in notes]) + (means - mean) ** 2)).sum(0)
     return mean, var

@@ -126,7 +126,10 @@ def _check_sizes(config: Config, facts: Fingerprint) -> None:
             )
     tile, least = config.inference.tile, least_tile(takes)
     largest = max(max(shape) for shape in facts.shapes)
-    if tile and tile < min(least, largest + 2 * config.inference.margin):  # one tile that holds the image may be small
+    exact = config.inference.tiling == "exact" or (config.inference.tiling == "auto" and config.network.ndim == 2)
+    if (
+        exact and tile and tile < min(least, largest + 2 * config.inference.margin)
+    ):  # one tile that holds the image may be small
         what = f"a tile of {tile} pixels is smaller than what the network looks at around each pixel"
         raise UlnaError(what, where="inference.tile", hint=f"Set it to {least} or more, or to 0: as memory allows.")
 

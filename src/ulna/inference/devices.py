@@ -1,0 +1,87 @@
+"""Where networks run: the choice of a device, and whether this process may use it."""
+
+from __future__ import annotations
+
+import os
+from multiprocessing import current_process
+
+import torch
+from torch import nn
+
+from ulna.errors import UlnaError
+
+KINDS = ("cpu", "cuda", "mps")
+
+_PROCESS = os.getpid()
+"""The process that loaded this module; a forked process has another number."""
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """The device of a name.
+
+    Parameters
+    ----------
+    name
+        "cpu", "cuda" (an NVIDIA or AMD GPU; "cuda:1" is the second one) or "mps" (Apple's GPU, untested); None: the
+        first CUDA GPU if there is one, else the CPU.
+
+    Raises
+    ------
+    UlnaError
+        For a name that is unknown, and for a device that this machine does not have.
+
+    Examples
+    --------
+    >>> choose_device("cpu")
+    device(type='cpu')
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in KINDS:
+        raise UlnaError(f"there is no device '{name}'", where="device", hint=f"Known: {', '.join(KINDS)}.")
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[device.type]
+    if (device.index or 0) >= count:
+        has = ["cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]
+        has += ["mps"] if torch.backends.mps.is_available() else []
+        raise UlnaError(
+            f"PyTorch finds no '{name}' on this machine", where="device", hint=f"It finds: {', '.join(has)}."
+        )
+    return device
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where the weights of a network are; the CPU if it has none."""
+    weight = next(network.parameters(), None)
+    return torch.device("cpu") if weight is None else weight.device
+
+
+def check_process(device: torch.device) -> None:
+    """Make a forked process fit to run networks.
+
+    OpenMP's threads do not survive a fork, and the first parallel loop would wait for them for ever. So PyTorch gets
+    one thread in a forked process, as PyTorch's own data loader does it; in all others nothing is changed.
+
+    Raises
+    ------
+    UlnaError
+        In a forked process for a GPU: its context does not survive either.
+    """
+    if not is_forked():
+        return
+    if device.type != "cpu":
+        raise UlnaError(
+            "a forked process cannot use the GPU of its parent",
+            where=device,
+            hint="Start processes with multiprocessing.get_context('spawn'), or load the model with device='cpu'.",
+        )
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
+
+def is_forked() -> bool:
+    """Whether this process is a copy of one that may have used PyTorch."""
+    return os.getpid() != _PROCESS or type(current_process()).__name__ == "ForkProcess"

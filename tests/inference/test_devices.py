@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import os
+from collections import namedtuple
+
+import pytest
+import torch
+
+from ulna.errors import UlnaError
+from ulna.inference import devices
+from ulna.inference.devices import check_process, choose_device, device_of, is_forked
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A machine with two CUDA GPUs and none of Apple's."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    return monkeypatch
+
+
+def test_the_gpu_is_taken_where_there_is_one(machine: pytest.MonkeyPatch) -> None:
+    assert choose_device() == torch.device("cuda")
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("cuda") == torch.device("cuda")
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    machine.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device() == torch.device("cpu")
+
+
+def test_apples_gpu_is_taken_when_it_is_named(machine: pytest.MonkeyPatch) -> None:
+    machine.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("mps") == torch.device("mps")
+
+
+@pytest.mark.parametrize("name", ["cuda:2", "mps", "cpu:1"])
+def test_a_device_that_is_not_there_is_refused(name: str, machine: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UlnaError, match=r"It finds: cpu, cuda:0, cuda:1\."):
+        choose_device(name)
+
+
+@pytest.mark.parametrize("name", ["gpu", "tpu", "", "meta", "cuda:x"])
+def test_a_name_that_is_unknown_is_refused(name: str) -> None:
+    with pytest.raises(UlnaError, match="Known: cpu, cuda, mps"):
+        choose_device(name)
+
+
+def test_device_of() -> None:
+    assert device_of(torch.nn.Conv2d(1, 1, 1, device="meta")) == torch.device("meta")
+    assert device_of(torch.nn.ReLU()) == torch.device("cpu")
+
+
+def test_a_process_that_is_no_fork_keeps_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: pytest.fail("changed"))
+    check_process(torch.device("cuda"))
+
+
+def test_a_forked_process_cannot_use_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_PROCESS", os.getpid() + 1)
+    with pytest.raises(UlnaError, match="spawn"):
+        check_process(torch.device("cuda"))
+
+
+def test_a_worker_that_loads_this_module_after_the_fork_is_recognized(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not is_forked()
+    worker = namedtuple("ForkProcess", ())()
+    monkeypatch.setattr(devices, "current_process", lambda: worker)
+    assert is_forked()
