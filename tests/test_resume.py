@@ -90,16 +90,35 @@ def test_a_run_goes_on_with_its_own_images_only(cells: Path, run: Path, tmp_path
     (stopped / "run.json").write_text(json.dumps(words | {"state": "training"}))
     write_dataset(tmp_path / "other", 8, size=(64, 64), seed=5)
     said = cli("train", tmp_path / "other", "--out", stopped, "--resume")
-    assert (said.code, "not the images" in said.err) == (2, True), said
+    assert (said.code, "images or masks are not those" in said.err) == (2, True), said
     (tmp_path / "other" / "images" / "cells_000.png").rename(tmp_path / "other" / "images" / "else.png")
     said = cli("train", tmp_path / "other", "--out", stopped, "--resume")
-    assert (said.code, "there is no case 'cells_000'" in said.err) == (2, True), said
+    assert (said.code, "no case or group 'cells_000'" in said.err) == (2, True), said
     for name in ("config.yaml", "train.txt"):
         kept = (stopped / name).read_bytes()
         (stopped / name).unlink()
         said = cli("train", cells, "--out", stopped, "--resume")
         assert (said.code, name in said.err) == (2, True), said
         (stopped / name).write_bytes(kept)
+
+
+@pytest.mark.parametrize("side", ["train", "validation"])
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_exchanged_images_and_masks_are_refused(
+    side: str, kind: str, cells: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    data, run = shutil.copytree(cells, tmp_path / "data"), tmp_path / "run"
+    with monkeypatched(cli, "ulna.jobs.train.fit", _stopped):
+        assert cli("train", data, "--out", run, *SMALL).code == 130
+    name = (run / f"{side}.txt").read_text().split()[0]
+    path, other = data / kind / f"{name}.png", data / kind / "cells_001.png"
+    kept = path.read_bytes()
+    path.write_bytes((other if name != "cells_001" else data / kind / "cells_002.png").read_bytes())
+    said = cli("train", data, "--out", run, "--resume")
+    assert said.code == 2, said
+    assert f"the {side} images or masks are not those" in said.err
+    path.write_bytes(kept)
+    assert cli("train", data, "--out", run, "--resume").code == 0
 
 
 def test_a_run_goes_on_with_its_own_cases(cells: Path, tmp_path: Path, cli: CommandLine) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import json
 import platform
@@ -22,7 +21,7 @@ from ulna.dataset import Case
 from ulna.errors import UlnaError
 from ulna.formats.atomic import atomic_write, cannot_write, is_partial
 
-CONFIG, WORDS, TABLE = "config.yaml", "run.json", "metrics.csv"
+CONFIG, WORDS, USED = "config.yaml", "run.json", "used.json"
 LISTS = ("train.txt", "validation.txt")
 LOCK = ".lock"
 
@@ -192,12 +191,19 @@ def versions() -> dict[str, str]:
 
 
 def seconds_used(run: Path) -> float:
-    """How many seconds of training the run had behind it at the end of its last epoch; 0 before the first."""
-    path = run / TABLE
-    if not path.is_file():
+    """Seconds that the run has used since its first command, as far as its last heartbeat tells; 0 before the first."""
+    try:
+        return float(json.loads((run / USED).read_text("utf-8"))["seconds"])
+    except FileNotFoundError:
         return 0.0
-    with path.open(newline="", encoding="utf-8") as file:
-        return max((float(row["seconds"]) for row in csv.DictReader(file)), default=0.0)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(run / USED, error) from None
+
+
+def record_used(run: Path, seconds: float) -> None:
+    """Write down the seconds used, for the case that the run is killed; before its plan there is nothing to resume."""
+    if (run / WORDS).is_file():
+        put(run / USED, json.dumps({"seconds": round(seconds, 2)}) + "\n")
 
 
 def names(run: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

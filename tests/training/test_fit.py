@@ -1,37 +1,41 @@
-"""The loop as a whole: module, callbacks, checkpoints."""
+"""The loop as a whole."""
 
 from __future__ import annotations
 
 import csv
 import math
-import signal
-import threading
-import time
+import os
+from collections.abc import Callable, Iterator
+from itertools import count, pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from small_clock import TestClock
 from ulna import networks, tasks
-from ulna.config import Config, DataConfig
-from ulna.dataset import load_truth
+from ulna.config import Config
 from ulna.errors import UlnaError
-from ulna.labels.classes import infer
-from ulna.layouts import read_dataset
-from ulna.store import Store, build
+from ulna.store import Store
+from ulna.training import checkpoints, log
 from ulna.training.batches import Batch, Batches
-from ulna.training.callbacks import COLUMNS, CollapseMonitor, DeadlineKeeper, MetricsLogger
-from ulna.training.fit import AFTERWARDS, fit, picture_of_augmentation
-from ulna.training.module import Learner
-from ulna.training.schedule import Budget
+from ulna.training.checkpoints import BEST, LAST, State, load_best, load_last
+from ulna.training.fit import fit, spread
+from ulna.training.learner import Learner
+from ulna.training.log import COLUMNS
+from ulna.training.optimizers import OPTIMIZERS
+from ulna.training.schedule import one_cycle
+from ulna.training.timer import Timer
+
+Stores = tuple[Store, Store]
 
 SMALL = Config().changed(
     {
         "data.channels": 1,
         "network.widths": [4, 8],
+        "network.dropout": 0.2,
         "training.patch": [32, 32],
         "training.batch_size": 2,
         "training.steps": 2,
@@ -41,18 +45,17 @@ SMALL = Config().changed(
 )
 
 
-@pytest.fixture(scope="module")
-def stores(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Store]:
-    cases = read_dataset(cells).cases
-    classes = infer([load_truth(case).array for case in cases], DataConfig())
-    folder = tmp_path_factory.mktemp("cache")
-    words: dict[str, Any] = {"config": DataConfig(), "classes": classes}
-    return build(folder / "train", cases[:6], **words), build(folder / "validation", cases[6:], **words)
-
-
 def fresh(config: Config = SMALL) -> tuple[nn.Module, tasks.Task]:
     torch.manual_seed(0)
     return networks.build(config.network, 1, 1), tasks.build(config.task, ("background", "cell"))
+
+
+def trained(
+    stores: tuple[Store, Store | None], run: Path, config: Config = SMALL, *, resume: bool = False, **more: Any
+) -> tuple[nn.Module, State]:
+    net, task = fresh()
+    timer = more.pop("timer", None) or Timer(TestClock())
+    return net, fit(net, task, config, stores=stores, run=run, timer=timer, resume=resume, **more)
 
 
 def rows(run: Path) -> list[dict[str, str]]:
@@ -60,116 +63,310 @@ def rows(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def equal(first: nn.Module, second: nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def kept(run: Path, checkpoint: Path, net: nn.Module) -> bool:
+    """Whether the network has the weights of a checkpoint."""
+    saved = torch.load(run / checkpoint, weights_only=True)["network"]
+    return all(torch.equal(saved[name], weights) for name, weights in net.state_dict().items())
+
+
 @pytest.mark.parametrize("optimizer", ["muon", "adamw", "adam", "sgd"])
-def test_it_learns_and_leaves_a_table_and_checkpoints(
-    optimizer: str, stores: tuple[Store, Store], tmp_path: Path
-) -> None:
-    config = SMALL.changed({"training.optimizer": optimizer})
-    net, task = fresh()
-    before = [weights.clone() for weights in net.parameters()]
-    handler = signal.getsignal(signal.SIGINT)
-    fit(net, task, config, stores=stores, run=tmp_path, deadline=None, resume=False)
-    assert any(not torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+def test_it_learns_and_leaves_a_table_and_checkpoints(optimizer: str, stores: Stores, tmp_path: Path) -> None:
+    before = fresh()[0]
+    net, state = trained(stores, tmp_path, SMALL.changed({"training.optimizer": optimizer}))
+    assert not equal(before, net)
     table = rows(tmp_path)
     assert tuple(table[0]) == COLUMNS
     assert [(row["epoch"], row["step"]) for row in table] == [("0", "2"), ("1", "4")]
     assert all(math.isfinite(float(row[name])) for row in table for name in COLUMNS)
-    assert kept(tmp_path, "last", net)
+    assert float(table[-1]["learning_rate"]) == pytest.approx(1e-4 * SMALL.training.learning_rate)
+    assert float(table[1]["train_loss"]) == pytest.approx(sum(state.losses[2:]) / 2, abs=1e-5)
+    assert kept(tmp_path, LAST, net)
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
-    assert signal.getsignal(signal.SIGINT) is handler
+    assert (state.epoch, state.step, state.progress, len(state.losses)) == (2, 4, 1.0, 4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("optimizer", ["muon", "adamw", "sgd"])
+def test_its_steps_are_those_of_a_loop_written_by_hand(
+    optimizer: str, precision: str, stores: Stores, tmp_path: Path
+) -> None:
+    config = SMALL.changed({"training.optimizer": optimizer, "training.precision": precision, "training.clip": 0.5})
+    net, state = trained((stores[0], None), tmp_path, config)
+    wanted, task = fresh()
+    learner = Learner(wanted, task, config)
+    batches = Batches(stores[0], config.training, phases=learner.phases, steps=lambda: ())
+    make = OPTIMIZERS[optimizer](wanted.parameters(), config.training)
+    losses = []
+    for step in range(4):
+        for group in make.param_groups:
+            group["lr"] = config.training.learning_rate * one_cycle(step / 4)
+        final = step / 4 > 1 - config.training.final_phase
+        batch = learner.augmented(batches.batch(step)._replace(final=final))
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            torch.manual_seed(learner.seed(step, 1))
+            images = batch.images.contiguous(memory_format=torch.channels_last)
+            loss = task.loss(wanted(images), task.targets(batch.truth))
+        make.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_([w for group in make.param_groups for w in group["params"]], 0.5)
+        make.step()
+        losses.append(float(loss.detach()))
+    assert state.losses == losses
+    assert equal(net, wanted)
+
+
+MOMENTS: list[tuple[object, str]] = [
+    (Batches, "batch"),
+    (Learner, "augmented"),
+    (Learner, "forward"),
+    (torch.Tensor, "backward"),
+    (nn.utils, "clip_grad_norm_"),
+    (Learner, "validate"),
+    (log, "atomic_write"),
+    (checkpoints, "save_best"),
+    (checkpoints, "torch.save"),
+    (os, "replace"),
+]
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, place: object, name: str, call: int) -> None:
+    """The call of this number is interrupted; it is made no more."""
+    if name == "save_best":
+        place = __import__("ulna.training.fit", fromlist=["fit"])
+    if name == "torch.save":
+        place, name = torch, "save"
+    if place is os:
+        place = Path
+    real: Callable[..., object] = getattr(place, name)
+    calls = count(1)
+
+    def stop(*given: Any, **words: Any) -> object:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return real(*given, **words)
+
+    monkeypatch.setattr(place, name, stop)
+
+
+def stop(stores: Stores, run: Path, config: Config, *, before: tuple[str, int], **more: Any) -> None:
+    """Train until a method of the learner is called for this time."""
+    with pytest.MonkeyPatch.context() as patched:
+        interrupted(patched, Learner, *before)
+        with pytest.raises(KeyboardInterrupt):
+            trained(stores, run, config, **more)
+
+
+@pytest.fixture(scope="module")
+def straight(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, State, list[dict[str, str]]]:
+    """A training that nothing disturbs."""
+    run = tmp_path_factory.mktemp("straight")
+    return *trained(stores, run, CHOOSES), rows(run)
+
+
+CHOOSES = SMALL.changed({"training.schedule": "constant", "training.epochs": 3})
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 5, 6])
+@pytest.mark.parametrize(("place", "name"), MOMENTS, ids=[name for _, name in MOMENTS])
+def test_it_can_be_interrupted_at_every_moment(
+    place: object,
+    name: str,
+    call: int,
+    straight: tuple[nn.Module, State, list[dict[str, str]]],
+    stores: Stores,
+    tmp_path: Path,
+) -> None:
+    """And goes on to the same weights, the same losses and the same table."""
+    with pytest.MonkeyPatch.context() as patched:
+        interrupted(patched, place, name, call)
+        try:
+            trained(stores, tmp_path, CHOOSES)
+        except KeyboardInterrupt:
+            stopped = True
+        else:
+            stopped = False
+    assert stopped or call > 2
+    net, state = trained(stores, tmp_path, CHOOSES, resume=True)
+    wanted, its_state, its_rows = straight
+    assert equal(net, wanted)
+    assert state == its_state
+    assert rows(tmp_path) == its_rows
+    assert not [path for path in tmp_path.rglob("*") if ".part-" in path.name]
+
+
+def test_a_moved_run_goes_on(
+    straight: tuple[nn.Module, State, list[dict[str, str]]], stores: Stores, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    stop(stores, run, CHOOSES, before=("forward", 5))
+    run = run.rename(tmp_path / "elsewhere")
+    assert equal(trained(stores, run, CHOOSES, resume=True)[0], straight[0])
+    assert not (tmp_path / "run").exists()
+
+
+def values(monkeypatch: pytest.MonkeyPatch, *dice: float) -> None:
+    """Validation gives these values, one per epoch: `losses` tell the epoch."""
+    epochs = iter(dice)
+
+    def validate(learner: Learner, store: Store, case: int) -> dict[str, float]:
+        if case == 0:
+            validate.now = next(epochs)  # type: ignore[attr-defined]
+        return {"val_loss": 0.0, "val_dice": validate.now}  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(Learner, "validate", validate)
 
 
 @pytest.mark.parametrize(
     ("changes", "which"),
-    [({}, "last"), ({"training.schedule": "constant"}, "best"), ({"training.patience": 9}, "best")],
+    [({}, LAST), ({"training.schedule": "constant"}, BEST), ({"training.patience": 9}, BEST)],
 )
 def test_the_last_weights_or_the_best(
-    changes: dict[str, Any], which: str, stores: tuple[Store, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any], which: Path, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def worse(learner: Learner, index: torch.Tensor, number: int) -> None:
-        learner.log("val_dice", 1 / (1 + learner.current_epoch), batch_size=1)
-        learner.log("val_loss", 0.0, batch_size=1)
-
-    monkeypatch.setattr(Learner, "validation_step", worse)
-    net, task = fresh()
-    fit(net, task, SMALL.changed(changes), stores=stores, run=tmp_path, deadline=None, resume=False)
-    assert [kept(tmp_path, name, net) for name in ("last", "best")] == [which == "last", which == "best"]
+    values(monkeypatch, 1.0, 0.5)
+    net, _ = trained(stores, tmp_path, SMALL.changed(changes))
+    assert [kept(tmp_path, name, net) for name in (LAST, BEST)] == [which == LAST, which == BEST]
 
 
-@pytest.mark.parametrize("moved", [False, True])
 def test_a_resumed_run_takes_no_worse_epoch_for_the_best(
-    moved: bool, stores: tuple[Store, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = tmp_path / "run"
-    run.mkdir()
-    dice = [0.5, 0.8, 0.7]
-    monkeypatch.setattr(
-        Learner, "validation_step", lambda self, *_: self.log("val_dice", dice[self.current_epoch], batch_size=1)
-    )
-    for epochs, resume in ((2, False), (3, True)):
-        config = SMALL.changed({"training.schedule": "constant", "training.epochs": epochs})
-        net, task = fresh()
-        fit(net, task, config, stores=stores, run=run, deadline=None, resume=resume)
-        if epochs == 2 and moved:
-            run = run.rename(tmp_path / "elsewhere")
-        if epochs == 2:
-            best = {name: weights.clone() for name, weights in net.state_dict().items()}
-    assert all(torch.equal(best[name], weights) for name, weights in net.state_dict().items())
+    values(monkeypatch, 0.5, 0.8, 0.7)
+    config = SMALL.changed({"training.schedule": "constant"})
+    best, _ = trained(stores, tmp_path, config)
+    net, _ = trained(stores, tmp_path, config.changed({"training.epochs": 3}), resume=True)
+    assert equal(net, best)
+    assert [row["val_dice"] for row in rows(tmp_path)] == ["0.50000", "0.80000", "0.70000"]
 
 
-def kept(run: Path, checkpoint: str, net: nn.Module) -> bool:
-    """Whether the network has the weights of a checkpoint."""
-    saved = torch.load(run / "checkpoints" / f"{checkpoint}.ckpt", weights_only=True)["state_dict"]
-    return all(torch.equal(saved[f"network.{name}"], weights) for name, weights in net.state_dict().items())
-
-
-def test_without_validation_the_last_weights_stay(stores: tuple[Store, Store], tmp_path: Path) -> None:
-    net, task = fresh()
-    fit(net, task, SMALL, stores=(stores[0], None), run=tmp_path, deadline=None, resume=False)
-    assert rows(tmp_path)[-1]["val_dice"] == ""
-
-
-def test_by_the_clock_it_ends_in_time(stores: tuple[Store, Store], tmp_path: Path) -> None:
-    config = SMALL.changed({"training.epochs": None, "training.minutes": 0.2})
-    net, task = fresh()
-    deadline = time.monotonic() + 12
-    fit(net, task, config, stores=stores, run=tmp_path, deadline=deadline, resume=False)
-    over = time.monotonic() - deadline + AFTERWARDS  # that much is left for what comes after
-    assert -2 < over < 2  # of a test that others run beside; benchmarks/quality.py tells how well minutes are kept
-    assert float(rows(tmp_path)[-1]["learning_rate"]) < config.training.learning_rate / 100
-
-
+@pytest.mark.parametrize("again", [False, True])
 def test_it_stops_early_when_nothing_is_gained(
-    stores: tuple[Store, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    again: bool, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dice = [0.3, 0.5, 0.4, 0.4, 0.9]
-    monkeypatch.setattr(
-        Learner, "validation_step", lambda self, *_: self.log("val_dice", dice[self.current_epoch], batch_size=1)
-    )
+    values(monkeypatch, 0.3, 0.5, 0.4, 0.4, 0.9)
     config = SMALL.changed({"training.epochs": 5, "training.patience": 2})
-    net, task = fresh()
-    fit(net, task, config, stores=stores, run=tmp_path, deadline=None, resume=False)
+    if again:  # stopped before the third validation
+        stop(stores, tmp_path, config, before=("forward", 5))
+    net, _ = trained(stores, tmp_path, config, resume=again)
     assert [row["val_dice"] for row in rows(tmp_path)] == ["0.30000", "0.50000", "0.40000", "0.40000"]
-    assert kept(tmp_path, "best", net)
+    assert kept(tmp_path, BEST, net)
+
+
+def test_a_lower_loss_is_better_where_no_foreground_is_validated(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ulna.training.fit._monitor", lambda store: ("val_loss", -1))
+    losses = iter([0.5, 0.5, 0.2, 0.2, 0.9, 0.9])
+    monkeypatch.setattr(Learner, "validate", lambda *_: {"val_loss": next(losses), "val_dice": math.nan})
+    trained(stores, tmp_path, CHOOSES)
+    assert load_best(tmp_path)[0] == checkpoints.Best(1, 0.2)  # type: ignore[index]
+
+
+def test_without_validation_the_last_weights_stay(stores: Stores, tmp_path: Path) -> None:
+    net, _ = trained((stores[0], None), tmp_path)
+    assert rows(tmp_path)[-1]["val_dice"] == ""
+    assert kept(tmp_path, LAST, net)
+    assert not (tmp_path / BEST).exists()
+
+
+@pytest.fixture
+def costly(monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClock]:
+    """The clock of learners whose steps take half a second."""
+    clock = TestClock()
+    forward, validate = Learner.forward, Learner.validate
+
+    def slow(learner: Learner, batch: Batch) -> Tensor:
+        clock.move(0.5)
+        return forward(learner, batch)
+
+    def slower(learner: Learner, store: Store, case: int) -> dict[str, float]:
+        clock.move(0.2)
+        return validate(learner, store, case)
+
+    monkeypatch.setattr(Learner, "forward", slow)
+    monkeypatch.setattr(Learner, "validate", slower)
+    return clock
+
+
+BY_TIME = SMALL.changed({"training.epochs": None, "training.minutes": 1})
+
+
+def test_by_time_it_ends_in_time(stores: Stores, tmp_path: Path, costly: TestClock) -> None:
+    timer = Timer(costly, used=4.0, limit=60.0)
+    _, state = trained(stores, tmp_path, BY_TIME, timer=timer, afterwards=5.0)
+    assert timer.seconds == pytest.approx(60 - 5 - 2 * 0.2, abs=0.5)  # figures, and two cases to score
+    table = rows(tmp_path)
+    assert state.progress == 1
+    assert float(table[-1]["learning_rate"]) < BY_TIME.training.learning_rate / 1000
+    assert float(table[-1]["seconds"]) == pytest.approx(timer.seconds, abs=0.1)
+    counts = [int(row["step"]) for row in table]
+    assert min(b - a for a, b in pairwise([0, *counts])) >= 5
+
+
+def test_a_killed_training_by_time_goes_on_with_its_time_and_its_learning_rate(
+    stores: Stores, tmp_path: Path, costly: TestClock
+) -> None:
+    stop(stores, tmp_path, BY_TIME, before=("augmented", 61), timer=Timer(costly, limit=60.0))
+    before = load_last(tmp_path)
+    assert before is not None
+    assert 0.4 < before[0].progress < 0.6
+    costly.move(10_000)
+    rates: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def seen(optimizer: torch.optim.AdamW, *given: Any) -> Any:
+        rates.append(optimizer.param_groups[0]["lr"])
+        return step(optimizer, *given)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch.optim.AdamW, "step", seen)
+        timer = Timer(costly, used=32.0, limit=60.0)
+        _, state = trained(stores, tmp_path, BY_TIME, timer=timer, resume=True)
+    assert timer.seconds == pytest.approx(60 - 0.4, abs=0.5)
+    assert rates[0] == pytest.approx(BY_TIME.training.learning_rate * one_cycle(before[0].progress))
+    assert rates == sorted(rates, reverse=True)
+    assert state.losses[: before[0].step] == before[0].losses
+    assert len(state.losses) == state.step
+    counts = [int(row["step"]) for row in rows(tmp_path)]
+    assert min(b - a for a, b in pairwise(counts)) >= 5
+
+
+def test_a_run_whose_time_is_over_keeps_what_it_has(stores: Stores, tmp_path: Path, costly: TestClock) -> None:
+    stop(stores, tmp_path, BY_TIME, before=("augmented", 61), timer=Timer(costly, limit=60.0))
+    net, _ = trained(stores, tmp_path, BY_TIME, timer=Timer(costly, used=61.0, limit=60.0), resume=True)
+    assert kept(tmp_path, LAST, net)
+    last = load_last(tmp_path)
+    assert last is not None
+    assert len(rows(tmp_path)) == last[0].epoch
+
+
+def test_the_time_used_is_recorded_while_it_trains_and_validates(
+    stores: Stores, tmp_path: Path, costly: TestClock
+) -> None:
+    recorded: list[float] = []
+    trained(stores, tmp_path, BY_TIME, timer=Timer(costly, used=7.0, limit=60.0, record=recorded.append))
+    assert recorded[0] == 7.5
+    assert max(b - a for a, b in pairwise(recorded)) <= 1.5
+    assert recorded[-1] > 58
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
 def test_the_bar_goes_away_when_a_training_fails(
-    error: type[BaseException] | OSError,
-    stores: tuple[Store, Store],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException] | OSError, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped: list[bool] = []
 
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(Learner, "validation_step", fail)
+    monkeypatch.setattr(Learner, "validate", fail)
     monkeypatch.setattr("rich.progress.Progress.stop", lambda self: stopped.append(True))
-    net, task = fresh()
     with pytest.raises((KeyboardInterrupt, UlnaError)):
-        fit(net, task, SMALL, stores=stores, run=tmp_path, deadline=None, resume=False)
+        trained(stores, tmp_path)
     assert stopped
 
 
@@ -177,131 +374,111 @@ def test_the_bar_goes_away_when_a_training_fails(
     "words", ["CUDA out of memory. Tried to allocate", "DefaultCPUAllocator: can't allocate memory"]
 )
 def test_too_little_memory_is_said_with_what_to_do(
-    words: str, stores: tuple[Store, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: str, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError(words)
 
-    monkeypatch.setattr(Learner, "training_step", fail)
-    net, task = fresh()
+    monkeypatch.setattr(Learner, "forward", fail)
     with pytest.raises(UlnaError, match="memory") as caught:
-        fit(net, task, SMALL, stores=stores, run=tmp_path, deadline=None, resume=False)
+        trained(stores, tmp_path)
     assert "training.batch_size=1" in caught.value.hint
 
 
-@pytest.mark.parametrize(("clip", "clipped"), [(1e-3, True), (None, False)])
-def test_the_gradient_is_clipped_where_that_is_asked_for(
-    clip: float | None, clipped: bool, stores: tuple[Store, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    norms: list[float] = []
-
-    def seen(learner: Learner, optimizer: torch.optim.Optimizer) -> None:
-        norms.append(float(torch.nn.utils.get_total_norm([w.grad for w in learner.parameters() if w.grad is not None])))
-
-    monkeypatch.setattr(Learner, "on_before_zero_grad", seen)
-    net, task = fresh()
-    config = SMALL.changed({"training.clip": clip})
-    fit(net, task, config, stores=stores, run=tmp_path, deadline=None, resume=False)
-    steps = [norm for norm in norms if norm > 0]
-    assert steps
-    assert all(norm <= 1.01e-3 for norm in steps) == clipped
-
-
-def test_what_goes_wrong_in_the_thread_of_the_logs_is_said_once(
-    stores: tuple[Store, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_full_disk_is_said(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
-    hook = threading.excepthook
-    net, task = fresh()
     with pytest.raises(UlnaError, match="the disk is full"):
-        fit(net, task, SMALL, stores=stores, run=tmp_path, deadline=None, resume=False)
-    assert "Traceback" not in capfd.readouterr().err
-    assert threading.excepthook is hook
+        trained(stores, tmp_path)
 
 
-def test_ctrl_c_stays_what_it_is(stores: tuple[Store, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(*_: object) -> None:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(("clip", "clipped"), [(1e-3, True), (None, False)])
+def test_the_gradient_is_clipped_where_that_is_asked_for(
+    clip: float | None, clipped: bool, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms: list[float] = []
+    step = torch.optim.SGD.step
 
-    monkeypatch.setattr(Learner, "validation_step", stopped)
-    handler = signal.getsignal(signal.SIGINT)
-    net, task = fresh()
-    with pytest.raises(KeyboardInterrupt):
-        fit(net, task, SMALL, stores=stores, run=tmp_path, deadline=None, resume=False)
-    assert signal.getsignal(signal.SIGINT) is handler
+    def seen(optimizer: torch.optim.SGD, *given: Any) -> Any:
+        gradients = [w.grad for group in optimizer.param_groups for w in group["params"]]
+        norms.append(float(torch.nn.utils.get_total_norm(gradients)))
+        return step(optimizer, *given)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", seen)
+    trained(stores, tmp_path, SMALL.changed({"training.clip": clip, "training.optimizer": "sgd"}))
+    assert len(norms) == 4
+    assert all(norm <= 1.01e-3 for norm in norms) == clipped
 
 
-def test_a_collapse_is_said_while_it_happens(stores: tuple[Store, Store], tmp_path: Path) -> None:
-    net, task = fresh()
+def test_a_collapse_is_said_while_it_happens(stores: Stores, tmp_path: Path) -> None:
     config = SMALL.changed({"training.learning_rate": 1e30, "training.steps": 20})
     with pytest.raises(UlnaError, match="collapsed: the loss of step") as caught:
-        fit(net, task, config, stores=stores, run=tmp_path, deadline=None, resume=False)
+        trained(stores, tmp_path, config)
     assert "training.learning_rate=2.5e+29" in caught.value.hint
 
 
-def test_masks_that_stay_empty_are_warned_of_once(capsys: pytest.CaptureFixture[str]) -> None:
-    watch = CollapseMonitor(patience=2)
-    for found in (0.0, 0.1, 0.0, 0.0, 0.0):
-        metrics = {"val_foreground": torch.tensor(found)}
-        watch.on_validation_end(SimpleNamespace(callback_metrics=metrics, sanity_checking=False), None)  # type: ignore[arg-type]
-    assert capsys.readouterr().err.count("everything was called background") == 1
-    for warned, found in ((1, 0.0), (0, 0.1)):  # a training of one epoch
-        short = CollapseMonitor(patience=2)
-        short.on_validation_end(
-            SimpleNamespace(callback_metrics={"val_foreground": torch.tensor(found)}, sanity_checking=False),  # type: ignore[arg-type]
-            None,
-        )
-        short.on_train_end(None, None)  # type: ignore[arg-type]
-        assert capsys.readouterr().err.count("everything was called background") == warned
-
-
-def test_the_clock_leaves_time_for_what_comes_after() -> None:
-    clock = DeadlineKeeper(time.monotonic() + 100, share=3.0, after=8.0)
-    module: Any = SimpleNamespace(budget=Budget(seconds=1000))
-    module.budget.start()
-    clock.on_train_start(None, module)  # type: ignore[arg-type]
-    assert module.budget.seconds == pytest.approx(92, abs=0.5)
-    clock._since = time.monotonic() - 5  # a validation of 5 seconds; the one at the end is 3 times as long
-    clock.on_validation_end(None, module)  # type: ignore[arg-type]
-    assert module.budget.seconds == pytest.approx(100 - 8 - 4 * 5, abs=0.5)
-
-
-def test_a_table_that_is_not_there_has_no_rows(tmp_path: Path) -> None:
-    assert MetricsLogger(tmp_path / "metrics.csv").read() == []
-
-
-def test_augmentation_is_the_same_for_the_same_step(stores: tuple[Store, Store]) -> None:
-    net, task = fresh()
-    learner = Learner(net, task, SMALL, budget=Budget(steps=4, epoch_steps=2))
-    batch = Batches(stores[0], SMALL.training, phases=learner.phases, steps=range).batch(3)
-    first, second = learner.augmented(batch), learner.augmented(batch)
-    assert first.images.shape == (2, 1, 32, 32)
-    assert torch.equal(first.images, second.images)
-    assert not torch.equal(first.images, learner.augmented(batch._replace(step=4)).images)
-
-
-def test_at_the_end_it_settles_on_larger_patches(
-    stores: tuple[Store, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_masks_that_stay_empty_are_warned_of_over_a_resume(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    changes = {"training.final_phase": 0.3, "training.final_patch": [64, 64], "training.steps": 5}
-    config = SMALL.changed(changes)
+    monkeypatch.setattr(Learner, "validate", lambda *_: {"val_loss": 1.0, "val_foreground": 0.0})
+    trained(stores, tmp_path)
+    assert "in the last 2 validations running, everything was called background" in capsys.readouterr().err
+    trained(stores, tmp_path, SMALL.changed({"training.epochs": 4}), resume=True)
+    assert capsys.readouterr().err.count("in the last 3 validations running") == 1
+
+
+def test_its_last_steps_are_on_larger_patches(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = SMALL.changed({"training.final_patch": [64, 64], "training.steps": 5})
     seen: list[tuple[int, bool, tuple[int, ...]]] = []
-    step = Learner.training_step
+    forward = Learner.forward
 
-    def noted(learner: Learner, batch: Batch, index: int) -> torch.Tensor:
+    def noted(learner: Learner, batch: Batch) -> Tensor:
         seen.append((batch.step, batch.final, tuple(batch.images.shape)))
-        return step(learner, batch, index)
+        return forward(learner, batch)
 
-    monkeypatch.setattr(Learner, "training_step", noted)
+    monkeypatch.setattr(Learner, "forward", noted)
+    trained(stores, tmp_path, config)
+    first = [(k, False, (2, 1, 32, 32)) for k in range(8)]
+    assert seen == [*first, (8, True, (1, 1, 64, 64)), (9, True, (1, 1, 64, 64))]
+
+
+def test_the_mean_loss_of_an_epoch_weighs_batches_by_their_size(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = SMALL.changed({"training.final_patch": [64, 64], "training.steps": 4, "training.epochs": 1})
+    _, state = trained(stores, tmp_path, config)
+    a, b, c, d = state.losses  # the last is of one patch
+    assert float(rows(tmp_path)[0]["train_loss"]) == pytest.approx((2 * (a + b + c) + d) / 7, abs=1e-5)
+
+
+def test_the_callers_random_numbers_are_left_alone(stores: Stores, tmp_path: Path) -> None:
     net, task = fresh()
-    fit(net, task, config, stores=stores, run=tmp_path, deadline=None, resume=False)
-    learned = [(k, False, (2, 1, 32, 32)) for k in range(8)]
-    assert seen == [*learned, (8, True, (1, 1, 64, 64)), (9, True, (1, 1, 64, 64))]
+    torch.manual_seed(77)
+    wanted = torch.rand(3)
+    torch.manual_seed(77)
+    fit(net, task, SMALL, stores=stores, run=tmp_path, timer=Timer(TestClock()))
+    assert torch.equal(torch.rand(3), wanted)
 
 
-def test_the_picture_of_augmentation_is_written(stores: tuple[Store, Store], tmp_path: Path) -> None:
-    picture_of_augmentation(tmp_path / "augmented.png", SMALL, stores[0])
-    assert (tmp_path / "augmented.png").stat().st_size > 10_000
+def test_dropout_is_drawn_from_the_step(stores: Stores, tmp_path: Path) -> None:
+    """So a resumed run drops what it would have dropped, whatever was drawn before."""
+    config = SMALL.changed({"training.epochs": 1, "training.steps": 1})
+    losses = []
+    for seed, prob in ((0, 0.2), (0, 0.2), (1, 0.2), (0, 0.5)):
+        changed = config.changed({"network.dropout": prob})
+        net, task = fresh(changed)
+        torch.manual_seed(seed * 100 + 7)
+        learner = Learner(net, task, changed.changed({"training.seed": seed}))
+        batch = Batches(stores[0], config.training, phases=learner.phases, steps=lambda: ()).batch(0)
+        batch = Learner(net, task, config).augmented(batch)
+        losses.append(float(learner(batch).detach()))
+    assert losses[0] == losses[1]
+    assert len(set(losses)) == 3
+
+
+def test_cases_are_spread_evenly() -> None:
+    assert spread(3, 10) == [0, 1, 2]
+    assert spread(100, 4) == [0, 33, 66, 99]
+    assert spread(7, 1) == [0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import shutil
 import time
@@ -20,7 +21,7 @@ from ulna import run as runs
 from ulna.caselist import Names, select
 from ulna.config import Config, DataConfig, dotted
 from ulna.console import clock, say, screen, track
-from ulna.dataset import Case, Dataset, split_by_group
+from ulna.dataset import Case, Dataset, Progress, split_by_group
 from ulna.errors import UlnaError
 from ulna.figures.curves import curves_picture
 from ulna.jobs.check import Check, check
@@ -36,10 +37,16 @@ from ulna.report import write_report
 from ulna.store import Store
 from ulna.store import build as build_store
 from ulna.tasks import build as build_task
-from ulna.training.fit import fit, picture_of_augmentation
+from ulna.training.fit import fit
+from ulna.training.log import TABLE
+from ulna.training.preview import picture_of_augmentation
+from ulna.training.timer import Clock, SystemClock, Timer
 
 OPTIONS = {"training.minutes": "--minutes", "training.epochs": "--epochs", "training.seed": "--seed"}
 """Settings that have an option of their own."""
+
+AFTERWARDS = 3.0
+"""Seconds that figures and the report take after a training by time."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ def train(
     resume: bool = False,
     started: float | None = None,
     command: str | None = None,
+    clock: Clock | None = None,
 ) -> Trained:
     """Train a U-Net on a data set of any known layout and write the run into the folder `out`.
 
@@ -85,49 +93,52 @@ def train(
     arguments. `minutes` bounds everything from `started` (seconds of `time.time`, by default now) to the finished
     run. With `resume`, a run that was stopped goes on from its last epoch, with the settings and the cases it began
     with. `command` is what the report says how to repeat it; by default the command line that does what this call
-    does.
+    does. `clock` is asked for the time, by default the machine's.
 
     Raises UlnaError when the data cannot be trained on (everything that is wrong is told at once), when a
     setting is not known, or when `out` holds another run.
     """
-    began = time.time() if started is None else started
     run = Path(out)
+    started_for = 0.0 if started is None else time.time() - started
+    timer = Timer(clock or SystemClock(), used=started_for, record=lambda seconds: runs.record_used(run, seconds))
+    progress = timer.watching(track)
     wanted = settings(preset, config, changes, minutes=minutes, epochs=epochs, seed=seed)
     with runs.prepared(run, resume=resume) as going_on:
         if going_on:
             wanted = runs.going_on_with(run, wanted, load_preset(DEFAULT))
             cases, except_ = [name for side in runs.names(run) for name in side], None
+            timer.add(runs.seconds_used(run))
         elif resume:
             say(f"{escape(str(run))} had not got as far as its plan: it begins anew, with what this command says.")
+        timer.limit = math.inf if wanted.training.minutes is None else 60 * wanted.training.minutes
         checked = _checked(data, wanted, run, cases=cases, except_=except_)
         parts = _parts(run, checked.dataset, wanted, going_on=going_on)
         stores = _stores(run, parts, _as_asked(run, wanted.data) if going_on else wanted.data, checked.classes)
         if going_on:
-            _check_same(run, stores[0], data)
+            _check_same(run, stores, data)
         else:
             repeat = command or _command(data, run, {"--cases": cases, "--except": except_}, wanted)
-            wanted = _begin(run, wanted, parts, stores[0], checked, command=repeat)
+            wanted = _begin(run, wanted, parts, stores, checked, command=repeat)
         for sentence in runs.words(run)["plan"]:
             say(escape(sentence))
 
-        used = runs.seconds_used(run)
+        timer.beat()
         if runs.words(run)["state"] == runs.TRAINED:  # and was killed before it had its scores
             model = load(run)
         else:
-            deadline = _deadline(wanted, began - used)
-            model = _trained(run, wanted, stores, checked.classes, deadline=deadline, resume=going_on)
-        scores = _scores(run, model, parts[1], checked)
+            model = _trained(run, wanted, stores, checked.classes, timer=timer, resume=going_on)
+        scores = _scores(run, model, parts[1], checked, progress=progress)
         if scores:
             model = Model(replace(model.saved, scores=scores.summary.as_json()))
             modelfile.save(run / modelfile.NAME, model.saved)
-        curves_picture(run / "curves.png", run / runs.TABLE)
-        seconds = used + time.time() - began
-        runs.note(run, seconds=round(seconds, 1))
+        curves_picture(run / "curves.png", run / TABLE)
+        runs.note(run, seconds=round(timer.seconds, 1))
         report = write_report(run)
         _close(stores)
         shutil.rmtree(run / "cache", ignore_errors=True)
         runs.note(run, state=runs.FINISHED)
-    return Trained(run, model, scores, seconds, report)
+        (run / runs.USED).unlink(missing_ok=True)
+    return Trained(run, model, scores, timer.seconds, report)
 
 
 def _command(data: str | Path, run: Path, lists: dict[str, Names | None], config: Config) -> str:
@@ -158,12 +169,19 @@ def _checked(data: str | Path, config: Config, run: Path, *, cases: Names | None
     return checked
 
 
-def _check_same(run: Path, store: Store, data: str | Path) -> None:
-    """A run that goes on must go on with the images that it began with."""
-    if store.digest != runs.words(run).get("data_hash"):
-        raise UlnaError(f"these are not the images that {run} began with", where=data, hint="Name another --out.")
+HASHES = {"train": "data_hash", "validation": "validation_hash"}
+"""Where `run.json` holds the hash of the images and masks of each side."""
 
 
+def _check_same(run: Path, stores: Stores, data: str | Path) -> None:
+    """A run that goes on must go on with the images and masks that it began with, on both sides."""
+    for store, (side, key) in zip(stores, HASHES.items(), strict=True):
+        if store is not None and store.digest != runs.words(run).get(key):
+            what = f"the {side} images or masks are not those that {run} began with"
+            raise UlnaError(what, where=data, hint="Put them back, or name another --out to train anew.")
+
+
+Stores = tuple[Store, Store | None]
 Parts = tuple[tuple[Case, ...], tuple[Case, ...]]
 
 
@@ -195,7 +213,7 @@ def _as_asked(run: Path, data: DataConfig) -> DataConfig:
     return data.model_copy(update={"channels": asked.get("channels", 0)})
 
 
-def _stores(run: Path, parts: Parts, data: DataConfig, classes: Classes) -> tuple[Store, Store | None]:
+def _stores(run: Path, parts: Parts, data: DataConfig, classes: Classes) -> Stores:
     """Decode once what is learned from and what is held out; both with the channels that suit all images."""
     if not parts[0]:
         raise UlnaError("no case is left to train on", where=run)
@@ -220,16 +238,16 @@ def _close(stores: Sequence[Store | None]) -> None:
             store.close()
 
 
-def _begin(run: Path, config: Config, parts: Parts, store: Store, checked: Check, *, command: str) -> Config:
+def _begin(run: Path, config: Config, parts: Parts, stores: Stores, checked: Check, *, command: str) -> Config:
     """Plan, and write the plan into the run."""
-    planned = plan(config, Fingerprint.of(store, checked.classes.names), device=device())
+    planned = plan(config, Fingerprint.of(stores[0], checked.classes.names), device=device())
     runs.begin(
         run,
         planned.config,
         cases=parts,
         command=command,
         seed=planned.config.training.seed,
-        data_hash=store.digest,
+        **{key: store.digest if store else "" for key, store in zip(HASHES.values(), stores, strict=True)},
         weights="of the best epoch" if planned.config.training.chooses and parts[1] else "last",
         asked=config.model_dump(mode="json"),
         plan=[*planned.sentences, _split_sentence(parts, chooses=planned.config.training.chooses)],
@@ -250,10 +268,10 @@ def _split_sentence(parts: Parts, *, chooses: bool) -> str:
 def _trained(
     run: Path,
     config: Config,
-    stores: tuple[Store, Store | None],
+    stores: Stores,
     classes: Classes,
     *,
-    deadline: float | None,
+    timer: Timer,
     resume: bool,
 ) -> Model:
     """Train, and write the model into the run."""
@@ -261,7 +279,7 @@ def _trained(
     task = build_task(config.task, classes.names)
     if config.augmentation and not (run / "augmented.png").exists():
         picture_of_augmentation(run / "augmented.png", config, stores[0])
-    fit(saved.network, task, config, stores=stores, run=run, deadline=deadline, resume=resume)
+    fit(saved.network, task, config, stores=stores, run=run, timer=timer, afterwards=AFTERWARDS, resume=resume)
     modelfile.save(run / modelfile.NAME, saved)
     runs.note(run, state=runs.TRAINED)
     return Model(saved)
@@ -275,16 +293,11 @@ def _new(config: Config, classes: Classes, store: Store) -> Saved:
     return Saved(fresh, config, classes, outputs, store.digest, runs.versions())
 
 
-def _deadline(config: Config, began: float) -> float | None:
-    """When all must be done, in seconds of `time.monotonic`."""
-    if config.training.minutes is None:
-        return None
-    return time.monotonic() - (time.time() - began) + 60 * config.training.minutes
-
-
-def _scores(run: Path, model: Model, cases: tuple[Case, ...], checked: Check) -> Evaluation | None:
+def _scores(
+    run: Path, model: Model, cases: tuple[Case, ...], checked: Check, *, progress: Progress
+) -> Evaluation | None:
     if not cases:
         return None
     kept = replace(checked.dataset, cases=cases)
     shutil.rmtree(run / "scores", ignore_errors=True)  # of a run that was killed here
-    return evaluate(model, kept, out=run / "scores", progress=track)
+    return evaluate(model, kept, out=run / "scores", progress=progress)

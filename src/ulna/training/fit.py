@@ -1,46 +1,41 @@
-"""Lightning, set up: loop, precision, checkpoints, logs, resume."""
+"""The training loop."""
 
 from __future__ import annotations
 
 import logging
-import signal
-import threading
-import warnings
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.fabric import Fabric
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 
-from ulna.config import AugmentationConfig, Config, TrainingConfig
+from ulna.config import Config, TrainingConfig
 from ulna.errors import in_memory
-from ulna.figures.augmented import augmented_picture
 from ulna.formats.atomic import cannot_write
 from ulna.store import Store
 from ulna.tasks import Task
-from ulna.training.augmentation import Draw, apply, draw
 from ulna.training.batches import Batches
-from ulna.training.callbacks import AtomicCheckpoints, CollapseMonitor, DeadlineKeeper, MetricsLogger, ProgressBar
-from ulna.training.module import Learner
-from ulna.training.phases import phases
-from ulna.training.schedule import Budget
+from ulna.training.budget import Budget, Ending, StepBudget, TimeBudget
+from ulna.training.checkpoints import Best, State, load_best, load_last, save_best, save_last
+from ulna.training.learner import Learner
+from ulna.training.log import write_row
+from ulna.training.monitors import ProgressBar, check_loss, count_empty, warn_at_end
+from ulna.training.optimizers import OPTIMIZERS
+from ulna.training.schedule import SCHEDULES
+from ulna.training.timer import Timer
 
 VALIDATE = 32
-"""At most so many images are validated after each epoch, spread evenly; all of them are at the end."""
+"""At most so many images are validated after each epoch, spread evenly; all of them are scored at the end."""
 
 SLOWER = 2.0
-"""How much longer than one on the way, in bf16, an image of the validation at the end takes."""
+"""How much longer than one on the way, in bf16, an image of the scoring at the end takes."""
 
-AFTERWARDS = 3.0
-"""Seconds that pictures and the report take after a training by the clock."""
+SMALLER = "Try smaller batches or patches: --set training.batch_size=1, --set training.patch=[64,64]"
 
 
 def fit(
@@ -50,169 +45,249 @@ def fit(
     *,
     stores: tuple[Store, Store | None],
     run: Path,
-    deadline: float | None,
-    resume: bool,
-) -> None:
+    timer: Timer,
+    afterwards: float = 0.0,
+    resume: bool = False,
+) -> State:
     """Train `network` in place and leave in it the weights that are kept: the last, or those of the best epoch.
 
     The best epoch has the highest validation Dice, or the lowest loss where the images that are validated hold no
-    foreground; `training.chooses` says whether it is taken. `deadline` (of
-    `time.monotonic`) bounds a training by the clock. Checkpoints go to `run`/checkpoints, the table of epochs to
-    `run`/metrics.csv, and TensorBoard's events beside it. With `resume` it goes on from the last checkpoint if
-    there is one.
+    foreground; `training.chooses` says whether it is taken.
+
+    Parameters
+    ----------
+    network, task, config
+        What learns, what it is asked, and every choice.
+    stores
+        The cases to learn from, and those held out.
+    run
+        Folder for `checkpoints` and `metrics.csv`.
+    timer
+        Seconds that the run has used, and their limit, which bounds a training by time.
+    afterwards
+        Seconds to leave, in a training by time, for figures and the report.
+    resume
+        Go on from the last checkpoint, if there is one.
+
+    Returns
+    -------
+    State
+        How far the training came, with the loss of every step.
+
+    Raises
+    ------
+    UlnaError
+        Where the loss is no number, the memory is too small, or the disk is full.
     """
-    store, validation = stores
-    place = next(network.parameters()).device
-    table = MetricsLogger(run / "metrics.csv")
-    budget = _budget(config.training)
-    learner = Learner(network, task, config, budget=budget, validation=validation)
-    with _quiet():
-        trainer = _trainer(config, learner, run, table=table, deadline=deadline)
-    training = config.training
-    batches = Batches(
-        store,
-        training,
-        phases=learner.phases,
-        steps=lambda: budget.epoch(trainer.global_step),
-        final=learner.final,
-    )
-    last = run / "checkpoints" / "last.ckpt"
-    torch.manual_seed(training.seed)
-    smaller = "Try smaller batches or patches: --set training.batch_size=1, --set training.patch=[64,64]"
-    with _quiet(), _stoppable(trainer), _on_disk(run), in_memory(smaller):
-        trainer.fit(
-            learner,
-            DataLoader(batches, batch_size=None),
-            _in_order(_spread(validation)) if validation else None,
-            ckpt_path=last if resume and last.is_file() else None,
-            weights_only=True,
-        )
-    (run / "hparams.yaml").unlink(missing_ok=True)  # the logger's, and empty: config.yaml says it all
-    best = run / "checkpoints" / "best.ckpt"
-    learner.to(place)  # Lightning leaves it on the CPU
-    if training.chooses and best.is_file():
-        weights = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
-        learner.load_state_dict(weights)
+    with _seeded(config.training.seed), _quiet(), _writing(run), in_memory(SMALLER):
+        loop = Loop(Learner(network, task, config), stores, run, timer=timer, afterwards=afterwards, resume=resume)
+        with loop.bar:
+            loop.run()
+    warn_at_end(loop.state.empty)
+    best = load_best(run)
+    if config.training.chooses and best is not None:
+        network.load_state_dict(best[1])
+    return loop.state
 
 
-def _budget(training: TrainingConfig) -> Budget:
+class Loop:
+    """Epochs of steps, each followed by a validation, a row of the table and a checkpoint.
+
+    Whatever it is interrupted by, and wherever: the checkpoint on the disk is the end of a whole epoch, and what
+    comes after it is repeated in the same way when the run is resumed.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        stores: tuple[Store, Store | None],
+        folder: Path,
+        *,
+        timer: Timer,
+        afterwards: float = 0.0,
+        resume: bool = False,
+    ) -> None:
+        training = learner.config.training
+        self.learner = learner
+        self.folder = folder
+        self.timer = timer
+        self.validation = stores[1]
+        self.state = State()
+        self.bar = ProgressBar()
+        self._training = training
+        self._fabric = _fabric(learner, training)
+        self._optimizer = OPTIMIZERS[training.optimizer](learner.parameters(), training)
+        self._best = self._resume() if resume else None
+        self._model, _ = self._fabric.setup(learner, self._optimizer)
+        self.budget = _budget(learner, stores, self.state, timer=timer, afterwards=afterwards)
+        self._batches = Batches(stores[0], training, phases=learner.phases, steps=lambda: (), final=self._final)
+        self._monitor, self._better = _monitor(self.validation)
+
+    def _resume(self) -> Best | None:
+        last = load_last(self.folder)
+        if last is None:
+            return None
+        self.state, weights, optimizer = last
+        self.learner.network.load_state_dict(weights)
+        self._optimizer.load_state_dict(optimizer)
+        best = load_best(self.folder)
+        return best[0] if best else None
+
+    def run(self) -> None:
+        """Train until the budget is used up, or nothing was gained for `training.patience` epochs."""
+        while not self._finished():
+            self._epoch()
+
+    def _finished(self) -> bool:
+        patience, best = self._training.patience, self._best
+        if patience is not None and best is not None and self.state.epoch - 1 - best.epoch >= patience:
+            return True
+        return self.budget.progress(self.state.step) >= 1
+
+    def _epoch(self) -> None:
+        """One epoch. The order of what is written matters: the checkpoint to go on from comes last."""
+        total, patches = 0.0, 0
+        for step in self.budget.epoch(self.state.step):
+            loss, size = self._step(step)
+            total, patches = total + loss * size, patches + size
+        measured = {"train_loss": total / patches} | self._validate()
+        state = self.state
+        state.progress = self.budget.progress(state.step)
+        state.empty = count_empty(state.empty, measured.get("val_foreground"))
+        row = {"epoch": state.epoch, "step": state.step, "seconds": self.timer.seconds}
+        row |= {"learning_rate": self._set_rate(state.step)}
+        write_row(self.folder, row | measured)
+        self.bar.epoch(measured.get("val_dice"), epoch=state.epoch, left=self.budget.left(state.step))
+        self._keep_best(measured)
+        state.epoch += 1
+        save_last(self.folder, state, self.learner.weights(), self._optimizer.state_dict())
+
+    def _step(self, step: int) -> tuple[float, int]:
+        """One step; its loss, and how many patches its batch had."""
+        began = self.timer.seconds
+        self._set_rate(step)
+        batch = self.learner.augmented(self._fabric.to_device(self._batches.batch(step)))
+        loss = self._model(batch)
+        self._optimizer.zero_grad()
+        self._fabric.backward(loss)
+        if self._training.clip is not None:  # a rare steep batch must not throw the weights away
+            weights = [one for group in self._optimizer.param_groups for one in group["params"]]
+            nn.utils.clip_grad_norm_(weights, self._training.clip)
+        self._optimizer.step()
+        value = float(loss.detach())
+        check_loss(value, step=step, learning_rate=self._training.learning_rate)
+        self.state.step = step + 1
+        self.state.losses.append(value)
+        self.budget.stepped(self.timer.seconds - began)
+        self.timer.beat()
+        progress, left = self.budget.progress(step + 1), self.budget.left(step + 1)
+        self.bar.step(value, epoch=self.state.epoch, progress=progress, left=left)
+        return value, len(batch.images)
+
+    def _set_rate(self, step: int) -> float:
+        rate = self._training.learning_rate * SCHEDULES[self._training.schedule](self.budget.progress(step))
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _final(self, step: int) -> bool:
+        """Whether the training is in its final phase (see `training.phases`)."""
+        return self.budget.progress(step) > 1 - self._training.final_phase
+
+    def _validate(self) -> dict[str, float]:
+        """The mean over the images of what is measured; in 32-bit numbers, as it always was."""
+        store = self.validation
+        if store is None:
+            return {}
+        began = self.timer.seconds
+        cases = spread(len(store), self.budget.cases(min(len(store), VALIDATE)))
+        measured: dict[str, list[float]] = {}
+        self.learner.eval()
+        with torch.inference_mode():
+            for case in cases:
+                for name, value in self.learner.validate(store, case).items():
+                    measured.setdefault(name, []).append(value)
+                self.timer.beat()
+        self.learner.train()
+        self.state.validated = len(cases)
+        self.budget.validated(self.timer.seconds - began, len(cases))
+        return {name: float(np.mean(values)) for name, values in measured.items()}
+
+    def _keep_best(self, measured: dict[str, float]) -> None:
+        value = measured.get(self._monitor)
+        if value is None or math.isnan(value):
+            return
+        if self._best is None or self._better * (value - self._best.value) > 0:
+            self._best = Best(self.state.epoch, value)
+            save_best(self.folder, self._best, self.learner.weights())
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most so many numbers below `count`, spread evenly."""
+    return [int(i) for i in np.linspace(0, count - 1, min(count, most)).round()]
+
+
+def _fabric(learner: Learner, training: TrainingConfig) -> Any:
+    place = next(learner.parameters()).device
+    devices: Any = 1 if place.type == "cpu" else [place.index or 0]
+    precision: Any = "bf16-mixed" if training.precision == "bf16" else "32-true"
+    return Fabric(accelerator=place.type, devices=devices, precision=precision)
+
+
+def _budget(
+    learner: Learner, stores: tuple[Store, Store | None], state: State, *, timer: Timer, afterwards: float
+) -> Budget:
+    training, validation = learner.config.training, stores[1]
     if training.epochs is not None:
-        return Budget(steps=training.epochs * training.steps, epoch_steps=training.steps)
-    return Budget(seconds=60 * (training.minutes or 0))
+        return StepBudget(training.epochs * training.steps, training.steps, timer, start=state.step)
+    batch = training.batch_size * math.prod(training.patch)
+    ending = Ending(seconds=afterwards, batch_pixels=batch)
+    if validation is not None:
+        pixels = float(np.mean([math.prod(shape[1:]) for shape in validation.shapes]))
+        ending = Ending(
+            validated=min(len(validation), VALIDATE),
+            scored=len(validation),
+            slower=SLOWER if training.precision == "bf16" else 1.0,
+            seconds=afterwards,
+            case_pixels=pixels,
+            batch_pixels=batch,
+        )
+    return TimeBudget(timer, ending, progress=state.progress, chosen=state.validated)
 
 
-def _spread(validation: Store) -> list[int]:
-    count = len(validation.names)
-    return [int(i) for i in np.linspace(0, count - 1, min(count, VALIDATE)).round()]
-
-
-def _in_order(cases: list[int]) -> DataLoader[int]:
-    """A loader that hands out the numbers of cases one by one."""
-    return DataLoader(cast("Dataset[int]", cases), batch_size=None)
-
-
-def _trainer(config: Config, learner: Learner, run: Path, *, table: MetricsLogger, deadline: float | None) -> L.Trainer:
-    training, validation = config.training, learner.validation
-    judged = validation is not None and any(validation.truth(i).any() for i in _spread(validation))
-    monitor, mode = ("val_dice", "max") if judged else ("val_loss", "min") if validation else (None, "min")
-    # Two of them: with save_last, Lightning writes the last only in epochs that are the best so far. The last comes
-    # last: it holds what the other knows of the best, so that a resumed run does not take a worse one for it.
-    checkpoint = partial(ModelCheckpoint, run / "checkpoints", enable_version_counter=False)
-    callbacks: list[Callback] = [ProgressBar(), CollapseMonitor(), table]
-    if monitor is not None:
-        callbacks.append(checkpoint(filename="best", monitor=monitor, mode=mode))
-    callbacks.append(checkpoint(filename="last"))
-    if training.patience is not None and monitor is not None:
-        callbacks.append(EarlyStopping(monitor, patience=training.patience, mode=mode))
-    if deadline is not None:
-        share = len(validation.names) / len(_spread(validation)) if validation else 0.0
-        if training.precision == "bf16":
-            share *= SLOWER
-        callbacks.insert(0, DeadlineKeeper(deadline, share=share, after=AFTERWARDS))
-    return L.Trainer(
-        accelerator="gpu" if next(learner.network.parameters()).is_cuda else "cpu",
-        devices=1,
-        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
-        max_epochs=-1 if training.epochs is None else training.epochs,
-        callbacks=callbacks,
-        plugins=[AtomicCheckpoints()],
-        logger=TensorBoardLogger(run, name="", version=""),
-        log_every_n_steps=10,
-        num_sanity_val_steps=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+def _monitor(validation: Store | None) -> tuple[str, int]:
+    """What tells the best epoch, and which way is better."""
+    if validation is not None:
+        cases = spread(len(validation), VALIDATE)
+        if any(validation.truth(case).any() for case in cases):
+            return "val_dice", 1
+    return "val_loss", -1
 
 
 @contextmanager
-def _stoppable(trainer: L.Trainer) -> Iterator[None]:
-    """Ctrl-C stays KeyboardInterrupt, and works again afterwards: Lightning exits, and ignores the signal for good."""
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGINT)
-    try:
+def _seeded(seed: int) -> Iterator[None]:
+    """PyTorch's generators begin with the seed, and the caller's are as they were afterwards."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
         yield
-    except SystemExit:
-        if trainer.interrupted:
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        if main:
-            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
-def _on_disk(run: Path) -> Iterator[None]:
+def _writing(run: Path) -> Iterator[None]:
     """A disk that fills up, or is taken away, while the logs are written."""
-    before = threading.excepthook
-    # TensorBoard writes in a thread, which passes what goes wrong on to the next who logs; it need not shout as well.
-    threading.excepthook = lambda args: None if isinstance(args.exc_value, OSError) else before(args)
     try:
         yield
     except OSError as error:
         raise cannot_write(error, run) from error
-    finally:
-        threading.excepthook = before
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Lightning's advice on data workers and its announcements are for programmers; ulna says what matters."""
+    """Fabric announces the precision, which the plan has said."""
     logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\..*")
-            yield
+        yield
     finally:
         logger.setLevel(before)
-
-
-def picture_of_augmentation(path: Path, config: Config, store: Store, *, rows: int = 4, draws: int = 5) -> None:
-    """Write a picture of some training patches beside what augmentation makes of them."""
-    config = config.changed({"training.batch_size": rows, "training.foreground": 1.0})
-    training = config.training
-    batch = Batches(store, training, phases=phases(config), steps=lambda: range(1)).batch(0)
-    plain = apply(_draw(None, config, rows, seed=0), batch.images, batch.truth, size=training.patch)
-    varied = [
-        apply(
-            _draw(config.augmentation, config, rows, seed=seed),
-            batch.images,
-            batch.truth,
-            size=training.patch,
-        )
-        for seed in range(draws)
-    ]
-    samples = [[(image.numpy(), truth.numpy()) for image, truth in zip(*one, strict=True)] for one in (plain, *varied)]
-    augmented_picture(path, samples[0], [[one[row] for one in samples[1:]] for row in range(rows)])
-
-
-def _draw(augmentation: AugmentationConfig | None, config: Config, batch: int, *, seed: int) -> Draw:
-    return draw(
-        augmentation,
-        batch=batch,
-        ndim=config.network.ndim,
-        size=config.training.patch,
-        channels=config.data.channels,
-        generator=torch.Generator().manual_seed(seed),
-    )

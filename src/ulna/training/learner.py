@@ -1,0 +1,89 @@
+"""One step of learning and one validation, without a loop around them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ulna.config import Config
+from ulna.inference.pipeline import Pipeline
+from ulna.networks.layers import crop
+from ulna.store import Store
+from ulna.tasks import Task
+from ulna.training.augmentation import apply, draw
+from ulna.training.batches import Batch
+from ulna.training.phases import phases
+
+
+class Learner(nn.Module):
+    """A network with the task that it learns. Called with an augmented batch, it returns the loss."""
+
+    def __init__(self, network: nn.Module, task: Task, config: Config) -> None:
+        super().__init__()
+        self.network = network
+        self.task = task
+        self.config = config
+        self.phases = phases(config)
+        # on the way, validation may be as fast and as rough as the training is
+        self._rough = config.changed({"inference.precision": config.training.precision})
+        # CPUs and tensor cores convolve several times faster when a pixel's channels lie side by side
+        self._channels_last: Any = torch.channels_last if config.network.ndim == 2 else torch.channels_last_3d
+        self.network.to(memory_format=self._channels_last)  # type: ignore[call-overload]
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The loss, a scalar, of the network's output for patches (N, C, *patch) against their truth."""
+        torch.manual_seed(self.seed(batch.step, 1))  # of dropout, so that a resumed run draws the same
+        outputs = self.network(batch.images.contiguous(memory_format=self._channels_last))
+        return self.task.loss(outputs, crop(self.task.targets(batch.truth), outputs.shape[2:]))
+
+    def augmented(self, batch: Batch) -> Batch:
+        """Windows cut and varied to patches (N, C, *patch) and truth (N, L, *patch).
+
+        The same for the same step, whenever it comes. In full precision: coordinates in bfloat16 would be off by
+        whole pixels.
+        """
+        phase = self.phases[batch.final]
+        generator = torch.Generator().manual_seed(self.seed(batch.step, 0))
+        drawn = draw(
+            phase.augmentation,
+            batch=len(batch.images),
+            ndim=self.config.network.ndim,
+            size=phase.patch,
+            channels=batch.images.shape[1],
+            generator=generator,
+        )
+        drawn = drawn.to(batch.images.device)
+        images, truth = apply(drawn, batch.images, batch.truth, size=phase.patch)
+        return batch._replace(images=images, truth=truth)
+
+    def seed(self, step: int, purpose: int) -> int:
+        """The seed of what is drawn in a step: 0 for augmentation, 1 for dropout."""
+        state = np.random.SeedSequence((self.config.training.seed, step, purpose)).generate_state(1, np.uint64)
+        return int(state[0] >> np.uint64(1))
+
+    def validate(self, store: Store, case: int) -> dict[str, float]:
+        """Predict one whole image as a user's would be.
+
+        Returns `val_loss`; `val_dice`, the mean over its classes, unless it is empty and predicted empty; and
+        `val_foreground`, the share of pixels that were found, where there is something to find.
+        """
+        image, truth = store.image(case), store.truth(case)
+        pipeline = Pipeline(self.network, self._rough, self.task.outputs)
+        logits = pipeline.normalized(np.asarray(image))
+        tensors = torch.from_numpy(logits)[None], self.task.targets(torch.from_numpy(np.array(truth))[None])
+        measured = {"val_loss": float(self.task.loss(*tensors))}
+        mask = self.task.decode(logits)
+        dice = [score.dice for score in self.task.scores(mask, np.asarray(truth))]
+        known = [value for value in dice if np.isfinite(value)]
+        if known:
+            measured["val_dice"] = float(np.mean(known))
+        if np.any(truth):
+            measured["val_foreground"] = float((mask > 0).mean())
+        return measured
+
+    def weights(self) -> dict[str, Tensor]:
+        """The network's weights, as checkpoints hold them."""
+        return cast("dict[str, Tensor]", self.network.state_dict())

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ulna import networks, tasks
+from ulna.config import Config
+from ulna.store import Store
+from ulna.training.batches import Batches
+from ulna.training.learner import Learner
+
+CONFIG = Config().changed(
+    {"data.channels": 1, "network.widths": [4, 8], "training.patch": [32, 32], "training.batch_size": 2}
+)
+
+
+def learner(**changes: Any) -> Learner:
+    config = CONFIG.changed(changes)
+    torch.manual_seed(0)
+    return Learner(networks.build(config.network, 1, 1), tasks.build(config.task, ("background", "cell")), config)
+
+
+def test_augmentation_is_the_same_for_the_same_step(stores: tuple[Store, Store]) -> None:
+    one = learner()
+    batch = Batches(stores[0], CONFIG.training, phases=one.phases, steps=lambda: ()).batch(3)
+    first, second = one.augmented(batch), one.augmented(batch)
+    assert first.images.shape == (2, 1, 32, 32)
+    assert torch.equal(first.images, second.images)
+    assert torch.equal(first.truth, second.truth)
+    assert not torch.equal(first.images, one.augmented(batch._replace(step=4)).images)
+
+
+def test_seeds_differ_by_run_step_and_purpose() -> None:
+    other = learner(**{"training.seed": 1})
+    seeds = {one.seed(step, use) for one in (learner(), other) for step in range(5) for use in (0, 1)}
+    assert len(seeds) == 20
+    assert learner().seed(3, 1) == learner().seed(3, 1)
+
+
+def test_a_validation_is_the_score_of_the_prediction(stores: tuple[Store, Store]) -> None:
+    one = learner().eval()
+    store = stores[1]
+    with torch.inference_mode():
+        measured = one.validate(store, 1)
+        mask = one.network(torch.from_numpy(np.array(store.image(1)))[None])[0, 0].numpy() > 0
+    truth = store.truth(1)[0] > 0
+    assert measured["val_foreground"] == pytest.approx(mask.mean(), abs=0.02)  # whole, without the mirrored border
+    assert measured["val_dice"] == pytest.approx(2 * (mask & truth).sum() / (mask.sum() + truth.sum()), abs=0.05)
+    assert 0 < measured["val_loss"] < 10
+
+
+def test_an_empty_image_says_nothing_of_what_is_found(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = learner().eval()
+    shape = stores[1].truth(0).shape
+    monkeypatch.setattr(Store, "truth", lambda self, case: np.zeros(shape, np.uint8))
+    with torch.inference_mode():
+        assert "val_foreground" not in one.validate(stores[1], 0)
+        one.network.head.bias += -100  # type: ignore[operator]
+        assert set(one.validate(stores[1], 0)) == {"val_loss"}
