@@ -37,7 +37,7 @@ from ulna.dataset import Case, Dataset
 from ulna.jobs.evaluate import Evaluation, evaluate
 from ulna.jobs.split import split
 from ulna.layouts import read_dataset
-from ulna.metrics import Errors, bootstrap
+from ulna.metrics import Errors, mean_interval
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -203,14 +203,14 @@ def scores(result: Evaluation) -> dict[str, list[float]]:
     if len(summary.classes) > 1:
         found |= {f"Dice of {part.name}": part.scores["dice"].mean for part in summary.classes}
     if summary.joined:
-        found["Dice by group"] = summary.by_group.mean
+        found["Dice by group"] = summary.by_group
     made = {name: [value.estimate, value.low, value.high] for name, value in found.items()}
     right = summary.overall.scores["accuracy"].mean
     made["pixel error"] = [1 - right.estimate, 1 - right.high, 1 - right.low]
     if summary.groups == 1:
         # what the script of the ISBI 2012 challenge calls the pixel error (`PixelError` of Fiji's Trainable
         # Segmentation), with cells as the positive class; at the model's own threshold instead of the best
-        made["1 - F-score"] = [1 - summary.by_group.mean.estimate, math.nan, math.nan]
+        made["1 - F-score"] = [1 - summary.by_group.estimate, math.nan, math.nan]
     return made
 
 
@@ -219,7 +219,7 @@ def by_kind(result: Evaluation, kinds: dict[str, str]) -> dict[str, list[float]]
     made = {}
     for kind in sorted({kinds[case.name] for case in result.cases if case.name in kinds}):
         chosen = [case for case in result.cases if kinds[case.name] == kind]
-        found = bootstrap([case.dice for case in chosen], [case.group for case in chosen])
+        found = mean_interval([case.dice for case in chosen], [case.group for case in chosen])
         made[f"Dice of {kind} ({len(chosen)})"] = [found.estimate, found.low, found.high]
     return made
 

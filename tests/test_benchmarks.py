@@ -12,7 +12,9 @@ import pytest
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
-@pytest.mark.parametrize("script", ["quality.py", "leaks.py", "mutations.py", "keras_baseline/speed.py"])
+@pytest.mark.parametrize(
+    "script", ["quality.py", "leaks.py", "intervals.py", "mutations.py", "keras_baseline/speed.py"]
+)
 def test_benchmarks_start(script: str):
     done = subprocess.run([sys.executable, BENCHMARKS / script, "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -26,3 +28,13 @@ def test_training_speed_is_that_of_the_tutorials_network():
     facts, seconds = map(json.loads, done.stdout.splitlines())
     assert facts["parameters"] == 1_962_625
     assert 0 < seconds < 60
+
+
+def test_the_table_of_coverage_is_made(tmp_path: Path):
+    script = BENCHMARKS / "intervals.py"
+    command = [sys.executable, script, "--repeats", "2", "--out", tmp_path / "intervals.md"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in (tmp_path / "intervals.md").read_text("utf-8").splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 3 * 10 + 1
+    assert {row.count("|") for row in rows} == {9}

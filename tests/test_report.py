@@ -12,8 +12,8 @@ import PIL.Image
 import pytest
 
 from ulna.errors import UlnaError
-from ulna.metrics import Scored, confusion, summarize
-from ulna.metrics.files import write_scores
+from ulna.metrics import Scored, measure, summarize
+from ulna.metrics.table import write_table
 from ulna.report import write_report
 
 CLASSES = ("background", "nucleus")
@@ -64,13 +64,13 @@ def run(tmp_path: Path) -> Path:
     truth = rng.integers(2, size=(12, 1, 9, 9))
     mask = np.where(rng.random(truth.shape) < 0.1, 1 - truth, truth)
     scored = [
-        Scored.of(confusion(m, t, 2), CLASSES, name=f"case{k}", group=str(k // 3))
+        Scored.of(measure(m, t, CLASSES), name=f"case{k}", group=str(k // 2))
         for k, (m, t) in enumerate(zip(mask, truth, strict=True))
     ]
     told = summarize(scored)
     words = {"classes": CLASSES, "notes": ["255 is nucleus."], "left_out": told.left_out(), **told.as_json()}
     (folder / "scores/metrics.json").write_text(json.dumps(words))
-    write_scores(folder / "scores/scores.csv", scored)
+    write_table(folder / "scores/scores.csv", [row for one in scored for row in one.rows])
     for name in ("samples", "augmented", "curves", "scores/cases"):
         PIL.Image.new("RGB", (8, 8)).save(folder / f"{name}.png")
     problem = {"what": "3 masks are empty", "where": ["case1", "case2"], "severity": "warning"}
@@ -94,7 +94,7 @@ def test_a_whole_run_is_told(run):
     for words in (
         "my run", "Pairs of folders.", "3 masks are empty", "case1, case2", "A 2D unet.", "255 is nucleus.",
         "ulna train data --out run", "9f86d081", "torch: 2.13.0", "preset: default", "10 min 15 s",
-        "12 images in 4 groups",
+        "12 images in 6 groups",
     ):  # fmt: skip
         assert words in page.text, words
     dice = json.loads((run / "scores/metrics.json").read_text())["overall"]["dice"]

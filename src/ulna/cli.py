@@ -177,15 +177,25 @@ def evaluate(
     except_: Except = None,
     config: Meant = None,
     set_: Means = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace scores that are there already.")] = False,
 ) -> None:
-    """Compare masks with the truth: Dice, IoU, precision, recall, with 95 % intervals."""
+    """Compare masks with the ground truth: Dice, IoU, precision, recall, with 95 % confidence intervals."""
     from ulna.console import track
     from ulna.jobs.evaluate import evaluate as job
 
     changes = _changes(set_)
-    _print(
-        job(masks_or_run, data, out=out, cases=cases, except_=except_, config=config, changes=changes, progress=track)
+    result = job(
+        masks_or_run,
+        data,
+        out=out,
+        cases=cases,
+        except_=except_,
+        config=config,
+        changes=changes,
+        overwrite=overwrite,
+        progress=track,
     )
+    _print(result)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import sys
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,9 @@ T = TypeVar("T")
 
 WIDE = 400
 """Columns where there is no terminal: in a file nothing should be broken but by its writer."""
+
+_PAGE = 120
+"""Columns of a table in a notebook or a string."""
 
 screen = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDE)
 """Where progress, notes and errors are shown."""
@@ -58,3 +62,27 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class Printed:
+    """A record that prints itself with rich: the same table with `print`, and in Jupyter.
+
+    The record has `__rich__`. `repr` stays its own, and should be one line.
+    """
+
+    def __str__(self) -> str:
+        """The table as plain text."""
+        return self._recorded(color=False).export_text().rstrip()
+
+    def _repr_html_(self) -> str:
+        """The table as HTML, which Jupyter shows."""
+        frame = '<pre style="white-space:pre;overflow-x:auto;line-height:1.3;font-family:monospace">{code}</pre>'
+        return self._recorded(color=True).export_html(inline_styles=True, code_format=frame)
+
+    def _recorded(self, *, color: bool) -> Console:
+        console = Console(
+            record=True, file=io.StringIO(), width=_PAGE, highlight=False, force_jupyter=False,
+            color_system="truecolor" if color else None,
+        )  # fmt: skip
+        console.print(self)
+        return console

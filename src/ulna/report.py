@@ -18,7 +18,8 @@ from jinja2 import Environment, StrictUndefined
 
 from ulna.errors import UlnaError
 from ulna.formats import atomic_write
-from ulna.metrics import SCORES
+from ulna.metrics import label
+from ulna.metrics.intervals import MIN_GROUPS
 
 T = TypeVar("T")
 
@@ -95,7 +96,7 @@ def _content(run: _Run) -> dict[str, Any]:
         "plan": [str(sentence) for sentence in _list(made.get("plan"))],
         "curves_alt": _curves_in_words(curves),
         "scores": _scores(metrics, chose=made.get("weights") != "last"),
-        "cases": _cases(run.table("scores/scores.csv")),
+        "cases": _cases(run.table("scores/scores.csv"), next(iter(_measures(metrics)), "dice")),
         "pictures": {name: data for name, data in pictures.items() if data},
         "command": _in_words(made.get("command", "")),
         "facts": _facts(made, leave=_APART),
@@ -109,12 +110,13 @@ def _content(run: _Run) -> dict[str, Any]:
 def _figures(metrics: dict[str, Any], made: dict[str, Any], lists: Sequence[tuple[str, list[str]]]) -> list[Any]:
     """The few numbers at the top: what a reader looks for first."""
     shown = []
-    dice = _part(metrics, "overall", "dice")
-    if dice:
-        label = "mean Dice of images held out"
-        if _interval(dice):
-            label += f", 95 % interval {_interval(dice)}"
-        shown.append({"value": _number(dice.get("mean")), "label": label})
+    for name in _measures(metrics)[:1]:
+        score = _part(metrics, "overall", name)
+        words = f"mean {label(name)} of images held out"
+        if _interval(score):
+            few = "mean_of_groups" in score
+            words += f", {'of each group' if few else '95 % confidence interval'} {_interval(score)}"
+        shown.append({"value": _number(score.get("mean")), "label": words})
         groups = metrics.get("groups", "?")
         shown.append({"value": str(metrics.get("cases", "?")), "label": f"images scored, in {groups} groups"})
     training = dict(lists)["train"]
@@ -150,29 +152,49 @@ def _check(words: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
+def _measures(metrics: dict[str, Any]) -> list[str]:
+    """The measures that were taken; cases are ranked by the first."""
+    return [name for name, part in _part(metrics, "overall").items() if isinstance(part, dict)]
+
+
 def _scores(metrics: dict[str, Any], *, chose: bool) -> dict[str, Any] | None:
     """The table of scores with how they were obtained; None where nothing was scored."""
-    per_class = _part(metrics, "per_class")
-    if not per_class:
+    per_class, measures = _part(metrics, "per_class"), _measures(metrics)
+    if not per_class or not measures:
         return None
     parts = per_class if len(per_class) == 1 else {"all classes": _part(metrics, "overall"), **per_class}
-    by_group = _part(metrics, "by_group", "dice")
     notes = [str(note) for note in _list(metrics.get("notes"))]
     notes += [str(note) for note in _list(metrics.get("left_out"))]
     if wrong := _part(metrics, "wrong_pixels").get("sentence"):
         notes.append(str(wrong))
-    if by_group.get("mean") is not None:
-        interval = f" ({_interval(by_group)})" if _interval(by_group) else ""
-        notes.append(
-            "With all pixels of a group taken together, so that each group counts once, the mean Dice is "
-            f"{_number(by_group['mean'])}{interval}."
-        )
+    notes += _pooled(metrics, measures[0])
     return {
         "how": _how(str(metrics.get("cases", "?")), metrics.get("groups"), chose=chose),
-        "heads": [*SCORES.values(), "Dice, median", "images"],
-        "rows": [{"name": name, "cells": _cells(part)} for name, part in parts.items()],
+        "what": "Means over the images"
+        if len(per_class) == 1
+        else "Means over the images, of each its mean over classes",
+        "heads": [*(label(name) for name in measures), f"{label(measures[0])}, median", "images"],
+        "rows": [{"name": name, "cells": _cells(part, measures)} for name, part in parts.items()],
         "notes": notes,
     }
+
+
+def _pooled(metrics: dict[str, Any], measure: str) -> list[str]:
+    """The first score with the pixels of all images, and of each group, taken together."""
+    score, by_group = _part(metrics, "overall", measure), _part(metrics, "by_group", measure)
+    found = (
+        ("With the pixels of all images taken together (pooled)", score.get("pooled"), _interval(score, "pooled")),
+        (
+            "With all pixels of a group taken together, so that each group counts once",
+            by_group.get("mean"),
+            _interval(by_group),
+        ),
+    )
+    return [
+        f"{words}, {label(measure)} is {_number(value)}{f' ({interval})' if interval else ''}."
+        for words, value, interval in found
+        if value is not None
+    ]
 
 
 def _how(cases: str, groups: Any, *, chose: bool) -> str:
@@ -184,40 +206,48 @@ def _how(cases: str, groups: Any, *, chose: bool) -> str:
             f"group, so that no interval can be given, and if the training saw others of it, they are "
             f"optimistically biased.{used}"
         )
+    few = isinstance(groups, int) and groups < MIN_GROUPS
+    intervals = (
+        f"With fewer than {MIN_GROUPS} groups no confidence interval can be given; small numbers in the table are the "
+        "means of the groups."
+        if few
+        else "The 95 % confidence intervals are over groups: they say what other groups of the same kind may give."
+    )
     return (
         f"{cases} images in {groups} groups were held out of the training and scored at their own resolution. "
         "Images that belong together (a patient, a stack, tiles of one picture, duplicates) are one group and "
-        "lie on one side of the split. The intervals come from drawing whole groups again and again "
-        f"(bootstrap).{used}"
+        f"lie on one side of the split. {intervals}{used}"
     )
 
 
-def _cells(part: dict[str, Any]) -> list[dict[str, str]]:
-    dice = _part(part, "dice")
+def _cells(part: dict[str, Any], measures: Sequence[str]) -> list[dict[str, str]]:
+    first = _part(part, measures[0])
     means = [
-        {"value": _number(_part(part, name).get("mean")), "interval": _interval(_part(part, name))} for name in SCORES
+        {"value": _number(_part(part, name).get("mean")), "interval": _interval(_part(part, name))} for name in measures
     ]
-    median = {"value": _number(dice.get("median")), "interval": _interval(dice, "median_interval")}
-    return [*means, median, {"value": str(dice.get("cases", "?")), "interval": ""}]
+    median = {"value": _number(first.get("median")), "interval": _interval(first, "median")}
+    return [*means, median, {"value": str(first.get("cases", "?")), "interval": ""}]
 
 
-def _cases(rows: list[dict[str, str]]) -> dict[str, Any] | None:
-    """Every image's scores, worst first, and a strip of dots a class; None where nothing was scored."""
-    if not rows or not {"case", "class", "dice"} <= set(rows[0]):
+def _cases(rows: list[dict[str, str]], measure: str) -> dict[str, Any] | None:
+    """Every image's scores, worst first, and a strip of dots per class; None where nothing was scored."""
+    if not rows or not {"case", "class", measure} <= set(rows[0]):
         return None
-    ranked = sorted(rows, key=lambda row: (row["dice"] == "", _float(row["dice"])))
-    heads = [name for name in rows[0] if name not in ("tp", "fp", "fn", "tn")]
+    ranked = sorted(rows, key=lambda row: (row[measure] == "", _float(row[measure])))
+    names = [name for name in rows[0] if name not in ("tp", "fp", "fn", "tn")]
     strips: dict[str, list[dict[str, Any]]] = {}
     for place, row in enumerate(ranked):
         dots = strips.setdefault(row["class"], [])
-        dice = _float(row["dice"])
-        if math.isfinite(dice):
-            label = f"{row['case']}: {dice:.3f}"
+        score = _float(row[measure])
+        if math.isfinite(score):
             # neighbors in rank stand at different heights, so that dots do not hide each other
-            dots.append({"x": round(150 + 470 * dice, 1), "y": 18 + 11 * (place % 3), "name": label})
+            dots.append(
+                {"x": round(150 + 470 * score, 1), "y": 18 + 11 * (place % 3), "name": f"{row['case']}: {score:.3f}"}
+            )
     return {
-        "heads": heads,
-        "rows": [[_short(row.get(name) or "") for name in heads] for row in ranked[:_ROWS]],
+        "measure": label(measure),
+        "heads": [label(name) for name in names],
+        "rows": [[_short(row.get(name) or "") for name in names] for row in ranked[:_ROWS]],
         "more": max(0, len(ranked) - _ROWS),
         "strips": [{"name": name, "dots": dots} for name, dots in strips.items()],
     }
@@ -265,9 +295,13 @@ def _part(words: dict[str, Any], *names: str) -> dict[str, Any]:
     return words
 
 
-def _interval(part: dict[str, Any], name: str = "mean_interval") -> str:
-    ends = [end for end in _list(part.get(name)) if isinstance(end, int | float)]
-    return f"{_number(ends[0])}–{_number(ends[1])}" if len(ends) == 2 else ""
+def _interval(part: dict[str, Any], name: str = "mean") -> str:
+    """The confidence interval of an estimate; where groups are too few for one, what each group says."""
+    ends = [end for end in _list(part.get(f"{name}_interval")) if isinstance(end, int | float)]
+    if len(ends) == 2:
+        return f"{_number(ends[0])}–{_number(ends[1])}"
+    alone = _part(part, f"{name}_of_groups")
+    return " · ".join(_number(value) for value in alone.values()) if len(alone) > 1 else ""
 
 
 def _number(value: Any) -> str:

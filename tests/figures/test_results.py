@@ -7,28 +7,44 @@ import PIL.Image
 import pytest
 
 from ulna.errors import UlnaError
-from ulna.figures.results import MISSING, OTHER, RIGHT, TOO_MUCH, Row, difference, results_picture
+from ulna.figures.results import (
+    CORRECT,
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    WRONG_CLASS,
+    Comparison,
+    difference,
+    results_picture,
+)
 
 TRUTH = np.array([[0, 1, 1, 2], [0, 0, 1, 2]], np.uint8)
 MASK = np.array([[0, 1, 0, 2], [1, 0, 1, 1]], np.uint8)
 
 
-def _row(title: str = "best: a — Dice 0.9", *, shape: tuple[int, ...] = (40, 60), channels: int = 1) -> Row:
+def _row(title: str = "best: a — Dice 0.9", *, shape: tuple[int, ...] = (40, 60), channels: int = 1) -> Comparison:
     rng = np.random.default_rng(0)
     image = rng.integers(255, size=(channels, *shape), dtype=np.uint8)
-    return Row(title, image, *rng.integers(3, size=(2, 1, *shape), dtype=np.uint8))
+    return Comparison(title, image, *rng.integers(3, size=(2, 1, *shape), dtype=np.uint8))
 
 
 def test_the_difference_says_what_each_pixel_is():
     found = difference(np.zeros((2, 4, 3), np.uint8), TRUTH, MASK)
-    tints = {"right": RIGHT, "much": TOO_MUCH, "missing": MISSING, "other": OTHER, "none": (0, 0, 0)}
+    tints = {
+        "right": CORRECT,
+        "much": FALSE_POSITIVE,
+        "missing": FALSE_NEGATIVE,
+        "other": WRONG_CLASS,
+        "none": (0, 0, 0),
+    }
     expected = [["none", "right", "missing", "right"], ["much", "none", "right", "other"]]
     for y, x in np.ndindex(TRUTH.shape):
         assert found[y, x].tolist() == [round(0.85 * part) for part in tints[expected[y][x]]], (y, x)
 
 
 def test_colors_differ_in_lightness_too():
-    light = sorted(float(np.dot(tint, (0.2126, 0.7152, 0.0722))) for tint in (RIGHT, TOO_MUCH, MISSING, OTHER))
+    light = sorted(
+        float(np.dot(tint, (0.2126, 0.7152, 0.0722))) for tint in (CORRECT, FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS)
+    )
     assert min(np.diff(light)) > 10
 
 
@@ -38,7 +54,7 @@ def test_colors_differ_in_lightness_too():
         [_row()],
         [_row(shape=(200, 30)), _row(channels=3), _row(shape=(1, 1))],
         [_row(shape=(5, 30, 40)), _row(shape=(3, 20, 20), channels=2)],
-        [Row("bare", None, TRUTH[None], MASK[None]), Row("none", None, TRUTH[None] * 0, MASK[None] * 0)],
+        [Comparison("bare", None, TRUTH[None], MASK[None]), Comparison("none", None, TRUTH[None] * 0, MASK[None] * 0)],
     ],
     ids=["one", "odd shapes", "volumes", "no image"],
 )
@@ -54,8 +70,8 @@ def test_any_rows_make_a_picture(tmp_path, rows):
 def test_a_volume_is_shown_where_it_is_fullest(tmp_path):
     truth = np.zeros((1, 4, 20, 20), np.uint8)
     truth[0, 3, 5:15, 5:15] = 1
-    volume = Row("volume", np.zeros((1, 4, 20, 20), np.uint8), truth, truth)
-    flat = Row("volume", volume.image[:, 3], truth[:, 3], truth[:, 3])
+    volume = Comparison("volume", np.zeros((1, 4, 20, 20), np.uint8), truth, truth)
+    flat = Comparison("volume", volume.image[:, 3], truth[:, 3], truth[:, 3])
     ours = results_picture(tmp_path / "a.png", [volume], classes=("background", "cell"))
     other = results_picture(tmp_path / "b.png", [flat], classes=("background", "cell"))
     assert ours.read_bytes() == other.read_bytes()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import sys
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +17,12 @@ import pytest
 import tifffile
 from rich.console import Console
 
+from ulna.dataset import Case
 from ulna.errors import UlnaError
+from ulna.figures.results import Comparison
 from ulna.image import Image
-from ulna.jobs.evaluate import FILES, evaluate
+from ulna.jobs.evaluate import evaluate
+from ulna.jobs.evaluation import FILES
 from ulna.labels.classes import Classes
 from ulna.layouts import read_dataset
 
@@ -75,7 +80,9 @@ def test_it_prints_itself(place):
     text = captured.get()
     assert "4 images in 4 groups" in text
     assert "scores [1]" in text
-    assert f"{np.mean([_dice(s, shape) for s, shape in enumerate(SHAPES.values())]):.3f} (" in text
+    assert f"{np.mean([_dice(s, shape) for s, shape in enumerate(SHAPES.values())]):.3f}" in text
+    each = ", ".join(f"{name} {_dice(shift, shape):.3f}" for shift, (name, shape) in enumerate(SHAPES.items()))
+    assert f"4 groups are too few: an interval needs 5. Mean Dice of each group: {each}" in " ".join(text.split())
 
 
 def test_a_bare_folder_of_true_masks(place):
@@ -168,6 +175,7 @@ def test_stacks_are_matched_page_by_page(tmp_path):
     assert [case.dice for case in found.cases] == [1] * 5
     assert found.summary.groups == 1
     assert "one group" in " ".join(found.summary.left_out())
+    assert found.summary.overall.scores["dice"].mean.group_values == (("train-volume", 1.0),)
 
 
 def test_empty_masks_are_named(place):
@@ -175,7 +183,7 @@ def test_empty_masks_are_named(place):
         _save(place / f"data/masks/{name}.png", np.zeros(SHAPES[name], np.uint8))
     _save(place / "predicted/a.png", np.zeros(SHAPES["a"], np.uint8))
     found = evaluate(place / "predicted", place / "data", out=place / "scores")
-    assert [case.overlaps[0].state for case in found.cases] == [
+    assert [case.states["foreground"] for case in found.cases] == [
         "empty, predicted empty", "false positive", "scored", "scored",
     ]  # fmt: skip
     with (place / "scores/scores.csv").open(newline="") as file:
@@ -241,13 +249,128 @@ def test_a_name_that_is_no_proper_text_is_written(place):
     assert r"b\udcff" in (place / "scores/scores.csv").read_text("utf-8")
 
 
-def test_an_earlier_evaluation_is_replaced(place):
+def test_earlier_scores_are_replaced_only_where_this_is_asked_for(place):
     evaluate(place / "predicted", place / "data", out=place / "scores", cases=["a"])
-    evaluate(place / "predicted", place / "data", out=place / "scores")
+    earlier = (place / "scores/metrics.json").read_bytes()
+    with pytest.raises(
+        UlnaError, match=r"earlier scores are here already \(cases.png, metrics.json, scores.csv\)"
+    ) as said:
+        evaluate(place / "predicted", place / "data", out=place / "scores")
+    assert "--overwrite" in said.value.hint
+    assert (place / "scores/metrics.json").read_bytes() == earlier
+    evaluate(place / "predicted", place / "data", out=place / "scores", overwrite=True)
     assert json.loads((place / "scores/metrics.json").read_text())["cases"] == 4
     with pytest.raises(UlnaError):
-        evaluate(place / "nowhere", place / "data", out=place / "scores")
+        evaluate(place / "nowhere", place / "data", out=place / "scores", overwrite=True)
     assert json.loads((place / "scores/metrics.json").read_text())["cases"] == 4
+    (place / "scores/notes.txt").write_text("precious")
+    with pytest.raises(UlnaError, match="holds other things"):
+        evaluate(place / "predicted", place / "data", out=place / "scores", overwrite=True)
+    (place / "empty").mkdir()
+    evaluate(place / "predicted", place / "data", out=place / "empty")
+    assert sorted(file.name for file in (place / "empty").iterdir()) == sorted(FILES)
+
+
+def test_scores_that_appear_meanwhile_are_not_replaced(place):
+    """Two evaluations into one folder: the later one finds the folder taken when it is done."""
+
+    def progress(cases: Sequence[Case], _: str) -> Iterable[Case]:
+        yield from cases
+        if _ == "scoring":
+            evaluate(place / "predicted", place / "data", out=place / "scores", cases=["a"])
+
+    with pytest.raises(UlnaError, match="earlier scores are here"):
+        evaluate(place / "predicted", place / "data", out=place / "scores", progress=progress)
+    assert json.loads((place / "scores/metrics.json").read_text())["cases"] == 1
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_every_case_is_predicted_once(place, count):
+    calls: list[str] = []
+
+    def predict(image: Image) -> Image:
+        calls.append(image.source.stem)
+        return image.with_array(_discs(image.shape)[None], ("background", "disc"))
+
+    classes = Classes(("background", "disc"), ((0,), (255,)), "binary", "Values: 255 is disc.")
+    cases = list(SHAPES)[:count]
+    evaluate("run", place / "data", out=place / "scores", predict=predict, classes=classes, cases=cases)
+    assert sorted(calls) == cases
+
+
+def test_what_is_pictured_is_what_was_scored(place, monkeypatch):
+    """The masks of the picture, worst first, although each was made only once."""
+    shown: list[Comparison] = []
+    monkeypatch.setattr(
+        importlib.import_module("ulna.jobs.evaluate"),
+        "results_picture",
+        lambda path, rows, classes: [shown.extend(rows), path.touch()],
+    )
+    evaluate(place / "predicted", place / "data", out=place / "scores")
+    assert [row.title.split(" —")[0] for row in shown] == ["worst: d", "median: c", "best: a"]
+    for row, name, shift in zip(shown, "dca", (3, 2, 0), strict=True):
+        np.testing.assert_array_equal(row.mask[0], _discs(SHAPES[name], shift=shift))
+        np.testing.assert_array_equal(row.truth[0], _discs(SHAPES[name]))
+        assert row.image.shape == (1, *SHAPES[name])
+
+
+def test_scores_are_columns_and_a_data_frame(place, monkeypatch):
+    found = evaluate(place / "predicted", place / "data", out=place / "scores")
+    with (place / "scores/scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    table = found.columns()
+    assert list(table) == list(rows[0])
+    assert table["case"] == list("abcd")
+    assert table["dice"] == [float(row["dice"]) for row in rows]
+    assert len(found.rows) == 4 * 10  # per case nine of the class, and the pixel accuracy
+    monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=lambda columns: ("frame", columns)))
+    assert found.to_pandas() == ("frame", table)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(UlnaError, match="pandas is not installed") as said:
+        found.to_pandas()
+    assert "pip install pandas" in said.value.hint
+
+
+def test_in_python_and_jupyter(place):
+    found = evaluate(place / "predicted", place / "data", out=place / "scores <b>")
+    assert "\n" not in repr(found)
+    assert repr(found).startswith("<Evaluation: 4 images in 4 groups, Dice 0.9")
+    assert "Means over 4 images in 4 groups" in str(found)
+    html = found._repr_html_()
+    assert html.startswith("<pre")
+    assert "Means over 4 images in 4 groups" in html
+    assert "<b>" not in html
+    assert "scores &lt;b&gt;" in html
+
+
+def test_one_case_and_two_thousand(tmp_path):
+    def dataset(count: int) -> Path:
+        folder = tmp_path / str(count)
+        _save(folder / "truth/0.png", _discs((40, 40)) * 255)
+        for k in range(1, count):
+            (folder / f"truth/{k}.png").write_bytes((folder / "truth/0.png").read_bytes())
+        return folder / "truth"
+
+    one = evaluate(dataset(1), tmp_path / "1/truth", out=tmp_path / "one")
+    assert (one.summary.cases, one.summary.groups) == (1, 1)
+    assert "one group alone" in str(one)
+    many = evaluate(dataset(2000), tmp_path / "2000/truth", out=tmp_path / "many")
+    assert many.summary.cases == many.summary.groups == 2000
+    assert "all groups have the same value" in str(many)
+
+
+def test_nothing_but_empty_masks(place):
+    for name, shape in SHAPES.items():
+        _save(place / f"data/masks/{name}.png", np.zeros(shape, np.uint8))
+        _save(place / f"predicted/{name}.png", np.zeros(shape, np.uint8))
+    classes = Classes(("background", "disc"), ((0,), (255,)), "binary", "Values: 255 is disc.")
+    found = evaluate(place / "predicted", place / "data", out=place / "scores", classes=classes)
+    assert found.summary.overall.scores["dice"].mean.cases == 0
+    assert "4 masks empty and predicted empty" in str(found)
+    assert "–" in repr(found)
+    assert found.summary.overall.scores["accuracy"].mean.estimate == 1
+    with PIL.Image.open(place / "scores/cases.png") as picture:
+        assert picture.width > 1000
 
 
 def test_what_is_named_wrongly_is_said(place):
@@ -290,7 +413,7 @@ def test_the_tally_by_group_is_shown_where_it_differs(place):
     console = Console(width=140)
     with console.capture() as captured:
         console.print(evaluate(place / "predicted", paired, out=place / "scores"))
-    assert "Dice with all pixels of a group together" in captured.get()
+    assert "Dice with all pixels of a group together, mean over groups: 0." in captured.get()
 
 
 def test_where_the_wrong_pixels_lie_is_counted_printed_and_written(place):
@@ -299,7 +422,7 @@ def test_where_the_wrong_pixels_lie_is_counted_printed_and_written(place):
         console.print(evaluate(place / "predicted", place / "data", out=place / "scores"))
     wrong = sum(int((_discs(shape) != _discs(shape, shift=shift)).sum()) for shift, shape in enumerate(SHAPES.values()))
     words = json.loads((place / "scores/metrics.json").read_text())["wrong_pixels"]
-    assert words["outline"] + words["elsewhere"] == wrong  # discs moved by up to three pixels: along the outline
+    assert words["outline"] + words["other"] == wrong  # discs moved by up to three pixels: along the outline
     assert words["outline"] > 0.8 * wrong
     assert words["sentence"] in captured.get()
     assert "within 2 pixels of a true outline" in words["sentence"]
@@ -314,7 +437,7 @@ def test_classes_are_those_of_all_true_masks_whatever_is_picked(place):
     found = evaluate(place / "predicted", place / "data", out=place / "scores", cases=["a"])
     assert found.classes == ("background", "class 1 (127)", "class 2 (128)", "class 3 (255)")
     (place / "data/masks/d.png").write_bytes(b"")  # not picked: its fault is not asked for
-    found = evaluate(place / "predicted", place / "data", out=place / "scores", cases=["a"])
+    found = evaluate(place / "predicted", place / "data", out=place / "again", cases=["a"])
     assert found.cases[0].name == "a"
 
 

@@ -23,14 +23,14 @@ def test_each_kind_of_error_is_counted_where_it_lies() -> None:
     mask[0, 12:16, 12:16] = 0  # a hole well inside: 16
     truth[0, 40:45, 5:11] = 1  # 30 missed
     mask[0, 40:42, 40:45] = 1  # 10 false_positive
-    assert locate(mask, truth) == Errors(outline=20, missed=30, false_positive=10, elsewhere=16)
+    assert locate(mask, truth) == Errors(outline=20, missed=30, false_positive=10, other=16)
 
 
 def test_two_pixels_from_an_outline_are_near_and_three_are_not() -> None:
     truth, mask = blank(20, 20), blank(20, 20)
     truth[0, :, :10] = 1
     mask[0, :, :13] = 1
-    assert locate(mask, truth) == Errors(outline=40, elsewhere=20)
+    assert locate(mask, truth) == Errors(outline=40, other=20)
 
 
 def test_the_wrong_class_in_a_region_is_no_miss() -> None:
@@ -74,10 +74,9 @@ def test_errors_of_several_cases_add_up() -> None:
         (Errors(), ""),
         (
             Errors(outline=749, missed=249, false_positive=2),
-            "Of the wrong pixels 75% lie within 2 pixels of a true outline, "
-            "25% in regions that were missed altogether.",
+            "Of the wrong pixels 75% lie within 2 pixels of a true outline, 25% in missed regions.",
         ),
-        (Errors(elsewhere=1), "Of the wrong pixels 100% lie elsewhere."),
+        (Errors(other=1), "Of the wrong pixels 100% lie elsewhere."),
     ],
 )
 def test_the_sentence_begins_with_the_largest_share(errors: Errors, sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""The picture of results: image, true mask, predicted mask and their difference, a row a case."""
+"""The figure of results: image, ground truth, prediction and their difference, a row per case."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ulna.errors import UlnaError
 from ulna.figures.common import Rgb, color, new_figure, plane, save_figure, show, to_rgb, words
 from ulna.image import Array
 
-#: What a pixel of the difference says, in colors of Okabe and Ito that people with any color blindness can
-#: tell apart, and that differ in lightness too.
-RIGHT, TOO_MUCH, MISSING, OTHER = (240, 240, 240), (230, 159, 0), (0, 114, 178), (204, 121, 167)
+#: The kinds of pixels in the difference, in colors of Okabe and Ito, which people with any color blindness can
+#: tell apart and which differ in lightness too.
+CORRECT, FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS = (240, 240, 240), (230, 159, 0), (0, 114, 178), (204, 121, 167)
 _Place = Literal["outside lower left", "outside lower center", "outside lower right"]
 _WIDTH = 10.0  # inches, of the whole picture
 _LARGEST = 1000  # pixels
 
 
 @dataclass(frozen=True)
-class Row:
+class Comparison:
     """One case to show: `image` (C, *spatial) or None; `truth` and `mask` (1, *spatial), class indices."""
 
     title: str
@@ -34,7 +34,7 @@ class Row:
     mask: Array
 
 
-def results_picture(path: Path, rows: Sequence[Row], *, classes: Sequence[str]) -> Path:
+def results_picture(path: Path, rows: Sequence[Comparison], *, classes: Sequence[str]) -> Path:
     """Draw the rows (image, truth, mask, difference) under each other with a legend; returns `path`.
 
     Of a volume the plane with most of truth and mask is shown. `classes` names the indices, the background
@@ -43,7 +43,7 @@ def results_picture(path: Path, rows: Sequence[Row], *, classes: Sequence[str]) 
     if not rows:
         raise UlnaError("there is no case to show", where=path)
     images = any(row.image is not None for row in rows)
-    heads = (["image"] if images else []) + ["truth", "predicted", "difference"]
+    heads = (["image"] if images else []) + ["ground truth", "prediction", "difference"]
     cell = _WIDTH / len(heads)
     heights = [cell * min(max(_flatness(row), 0.3), 1.6) for row in rows]
     heights = [height + 0.28 for height in heights]
@@ -63,20 +63,20 @@ def results_picture(path: Path, rows: Sequence[Row], *, classes: Sequence[str]) 
 def difference(image: Rgb, truth: Array, mask: Array) -> Rgb:
     """Where `mask` and `truth` (Y, X) agree and differ, over the darkened image: (Y, X, 3) uint8.
 
-    Right pixels of any class are white, too much is orange, missing is blue, a wrong class is purple.
+    Correct pixels of any class are white, false positives orange, false negatives blue, a wrong class is purple.
     """
     shown = image.astype(np.float32) * 0.35
     for where, tint in (
-        ((truth == mask) & (truth > 0), RIGHT),
-        ((truth == 0) & (mask > 0), TOO_MUCH),
-        ((truth > 0) & (mask == 0), MISSING),
-        (_swapped(truth, mask), OTHER),
+        ((truth == mask) & (truth > 0), CORRECT),
+        ((truth == 0) & (mask > 0), FALSE_POSITIVE),
+        ((truth > 0) & (mask == 0), FALSE_NEGATIVE),
+        (_swapped(truth, mask), WRONG_CLASS),
     ):
         shown[where] = 0.15 * shown[where] + 0.85 * np.asarray(tint, np.float32)
     return shown.round().astype(np.uint8)
 
 
-def _draw(row: Row, cells: dict[str, Axes], *, heads: bool) -> bool:
+def _draw(row: Comparison, cells: dict[str, Axes], *, heads: bool) -> bool:
     """Fill one row's cells; returns whether a pixel got a wrong class (for the legend)."""
     at = _fullest(row)
     step = max(1, max(row.truth.shape[-2:]) // _LARGEST)  # more pixels than that no cell can show
@@ -85,8 +85,8 @@ def _draw(row: Row, cells: dict[str, Axes], *, heads: bool) -> bool:
     image = gray if row.image is None else to_rgb(plane(row.image, at)[:, ::step, ::step])
     shown = {
         "image": image,
-        "truth": _flat(truth),
-        "predicted": _flat(mask),
+        "ground truth": _flat(truth),
+        "prediction": _flat(mask),
         "difference": difference(image, truth, mask),
     }
     for name, axes in cells.items():
@@ -109,7 +109,7 @@ def _swapped(truth: Array, mask: Array) -> Array:
     return swapped
 
 
-def _fullest(row: Row) -> int | None:
+def _fullest(row: Comparison) -> int | None:
     """The plane of a volume (1, Z, Y, X) with most foreground in truth and mask; None for an image."""
     if row.truth.ndim == 3:
         return None
@@ -117,20 +117,20 @@ def _fullest(row: Row) -> int | None:
     return int(np.argmax(filled)) if filled.any() else None
 
 
-def _flatness(row: Row) -> float:
+def _flatness(row: Comparison) -> float:
     return float(row.truth.shape[-2] / max(row.truth.shape[-1], 1))
 
 
 def _legend(figure: Figure, classes: Sequence[str], *, mixed: bool) -> None:
-    told = [("right", RIGHT), ("too much", TOO_MUCH), ("missing", MISSING)]
+    kinds = [("correct", CORRECT), ("false positive", FALSE_POSITIVE), ("false negative", FALSE_NEGATIVE)]
     if mixed:
-        told.append(("wrong class", OTHER))
-    differing = [_patch(name, tint) for name, tint in told]
+        kinds.append(("wrong class", WRONG_CLASS))
+    differing = [_patch(name, tint) for name, tint in kinds]
     if len(classes) == 2:
         _key(figure, differing, "outside lower center")
         return
     named = [_patch(name, color(k)) for k, name in enumerate(classes[1:], start=1)]
-    _key(figure, named, "outside lower left", "truth and predicted")
+    _key(figure, named, "outside lower left", "ground truth and prediction")
     _key(figure, differing, "outside lower right", "difference")
 
 

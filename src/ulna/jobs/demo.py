@@ -10,7 +10,8 @@ from rich.markup import escape
 
 from ulna.console import say
 from ulna.errors import UlnaError
-from ulna.jobs.evaluate import Evaluation, evaluate
+from ulna.jobs.evaluate import evaluate
+from ulna.jobs.evaluation import Evaluation
 from ulna.jobs.predict import predict
 from ulna.jobs.train import Trained, train
 from ulna.preset import settings

@@ -8,32 +8,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from rich.console import Group
-from rich.markup import escape
-from rich.table import Table
-
 from ulna import run as runs
 from ulna.caselist import Names, choose
 from ulna.config import Config, DataConfig
 from ulna.dataset import Case, Dataset, Progress, load_image, load_truth, plain_name, quiet
 from ulna.errors import UlnaError
-from ulna.figures.results import Row, results_picture
+from ulna.figures.results import Comparison, results_picture
 from ulna.formats import pages, read
 from ulna.formats.archive import is_archive
 from ulna.image import Array, Image, Source
+from ulna.jobs.evaluation import FILES, Evaluation
 from ulna.jobs.grouping import fingerprints, joined_by, with_groups
 from ulna.jobs.label_mapping import Arrays, indices, infer_truth, of_truth, own_values
 from ulna.labels.classes import Classes
 from ulna.layouts import find_images, read_dataset
 from ulna.layouts.listing import list_place
 from ulna.leaks import group
-from ulna.metrics import SCORES, Scored, Summary, confusion, locate, summarize
-from ulna.metrics.files import atomic_directory, check_free, write_scores
+from ulna.metrics import Scored, label, locate, measure, summarize
+from ulna.metrics.files import atomic_directory, check_free
+from ulna.metrics.kept import KeptMasks, kept_masks
 from ulna.metrics.matching import match
+from ulna.metrics.table import write_table
 from ulna.preset import settings
 
-#: The files that an evaluation writes, all of them into one folder.
-FILES = ("scores.csv", "metrics.json", "cases.png")
 _OF_A_RUN = ("model.safetensors", "checkpoints", "run.json")
 _FAULTS = 20  # told at once
 
@@ -56,42 +53,6 @@ class Predictor(Protocol):
         """The mask (1, *spatial) of an image (C, *spatial)."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What came out: a `Scored` a case, the `Summary` over all, how both were obtained. It prints itself."""
-
-    cases: tuple[Scored, ...]
-    summary: Summary
-    classes: tuple[str, ...]
-    notes: tuple[str, ...]
-    folder: Path
-
-    def as_json(self) -> dict[str, Any]:
-        """The content of `metrics.json`."""
-        told = {"classes": list(self.classes), "notes": list(self.notes), "left_out": self.summary.left_out()}
-        return told | self.summary.as_json()
-
-    def __rich__(self) -> Group:
-        """A table for the terminal: a row a class, means with their intervals; below it what was left out."""
-        told = self.summary
-        # without lines, and only names give way: the numbers must be whole on a terminal of 80 columns
-        title = f"{told.cases} images in {told.groups} groups"
-        table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
-        table.add_column("class", overflow="fold")
-        first, *others = SCORES.values()
-        table.add_column(f"{first} (95 % interval)", no_wrap=True)
-        for head in ("median", *others, "images"):
-            table.add_column(head, justify="right", no_wrap=True)
-        for part in told.classes if len(told.classes) == 1 else (told.overall, *told.classes):
-            dice, *rest = part.scores.values()
-            cells = [_shown(dice.median.estimate), *(_shown(score.mean.estimate) for score in rest)]
-            table.add_row(escape(part.name), str(dice.mean), *cells, str(dice.mean.cases))
-        by_group = [f"Dice with all pixels of a group together: {told.by_group.mean}"] if told.joined else []
-        errors = [told.errors.sentence()] if told.errors.total else []
-        lines = [*by_group, *errors, *self.notes, *told.left_out(), f"written to {self.folder}: {', '.join(FILES)}"]
-        return Group(table, *(escape(line) for line in lines))
-
-
 def evaluate(
     masks_or_run: str | Path | Predictor,
     data: str | Path | Dataset,
@@ -103,27 +64,53 @@ def evaluate(
     classes: Classes | None = None,
     config: str | Path | Config | None = None,
     changes: dict[str, Any] | None = None,
+    overwrite: bool = False,
     progress: Progress = quiet,
     seed: int = 0,
 ) -> Evaluation:
-    """Score masks against the truth at each image's own resolution; write the scores into the folder `out`.
+    """Score masks against the ground truth at each image's own resolution.
 
-    `masks_or_run` is a folder, pattern or archive of predicted masks, which are matched to the cases by name; or a
-    run's folder, a model file or a `Model`, which predicts them. `data` is a data set of any layout, a bare folder
-    of true masks, or a `Dataset`, whose groups are then taken as they are. `cases` are names, or a text file with
-    one per line (see `ulna.caselist`), and `except_` are those to leave out. `predict` (image → mask) takes the
-    place of the model's own. `classes` says what mask values mean; by default the model says it, or all true masks
-    together, whatever `cases` picks, and with them `config` (a YAML file, or a `Config`) and `changes` (dotted
-    keys): `data.values`.
+    Writes `scores.csv` (a line per image and class), `metrics.json` and `cases.png`, all of them or none. The score of
+    a data set is the mean over images of each image's mean over its classes, with a 95 % confidence interval over
+    groups where there are five groups or more.
 
-    Writes `scores.csv` (a row an image and class), `metrics.json` and `cases.png`, all or none. A score is
-    the mean over images of each image's mean over its classes, with a bootstrap 95 % interval over groups.
+    Parameters
+    ----------
+    masks_or_run : path or Predictor
+        A folder, pattern or archive of predicted masks, which are matched to the cases by name; or a run's folder, a
+        model file or a `Model`, which predicts them.
+    data : path or Dataset
+        A data set of any layout, a bare folder of true masks, or a `Dataset`, whose groups are taken as they are.
+    out : path
+        The folder for the scores.
+    cases, except_ : path or sequence of str, optional
+        Names of the cases to score, and of those to leave out, or text files with one per line; see `ulna.caselist`.
+    predict : callable, optional
+        Image to mask; takes the place of the model's own.
+    classes : Classes, optional
+        What mask values mean. By default the model says it, or all true masks together, whatever `cases` picks.
+    config, changes : path or Config, dict, optional
+        Settings, as for training: `data.values`.
+    overwrite : bool
+        Whether earlier scores in `out` may be replaced.
+    progress : callable
+        Goes through the cases and shows how far it is.
+    seed : int
+        Seed of the bootstrap.
 
-    Raises UlnaError when masks are missing (all are named), have another size or values that fit no class,
-    when there is no truth, or when `out` holds something else.
+    Returns
+    -------
+    Evaluation
+        It prints itself, and is a table with `.columns()` and `.to_pandas()`.
+
+    Raises
+    ------
+    UlnaError
+        When masks are missing (all are named), have another size or values that fit no class, when there is no ground
+        truth, when `out` holds earlier scores and `overwrite` is False, or when it holds something else.
     """
     folder = Path(out)
-    check_free(folder, FILES)
+    check_free(folder, FILES, overwrite=overwrite)
     meant = settings(config=config, changes=changes).data
     model = _predictor(masks_or_run, predict, classes)
     whole = data if isinstance(data, Dataset) else _read(data, bare=model is None)
@@ -140,16 +127,23 @@ def evaluate(
         written = own_values(Arrays(list(masks.values()), lambda mask: read(mask).array), known, meant)
         maker = _filed(masks, written)
         notes = notes if written == known else (*notes, f"Of the predicted masks: {written.sentence}")
-    scored = _score(dataset.cases, maker, truth, progress=progress)
-    result = Evaluation(scored, summarize(scored, seed=seed), tuple(known.names), notes, folder)
-    with atomic_directory(folder, FILES) as beside:
-        write_scores(beside / FILES[0], scored)
-        words = json.dumps(result.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
-        (beside / FILES[1]).write_text(words + "\n", "utf-8", "backslashreplace")
+    with kept_masks() as made:
+        scored = _score(dataset.cases, maker, truth, kept=made, progress=progress)
+        result = Evaluation(scored, summarize(scored, seed=seed), tuple(known.names), notes, folder)
         by_name = {case.name: case for case in dataset.cases}
-        rows = [_row(by_name[one.name], title, maker, truth) for title, one in _telling(scored)]
-        results_picture(beside / FILES[2], rows, classes=known.names)
+        pictured = _examples(scored, result.summary.primary)
+        rows = [_comparison(by_name[name], title, made[name], truth) for title, name in pictured]
+    _write(result, rows, overwrite=overwrite)
     return result
+
+
+def _write(result: Evaluation, rows: Sequence[Comparison], *, overwrite: bool) -> None:
+    """Write the three files, all of them or none."""
+    with atomic_directory(result.folder, FILES, overwrite=overwrite) as fresh:
+        write_table(fresh / FILES[0], result.rows)
+        text = json.dumps(result.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
+        (fresh / FILES[1]).write_text(text + "\n", "utf-8", "backslashreplace")
+        results_picture(fresh / FILES[2], rows, classes=result.classes)
 
 
 @dataclass(frozen=True)
@@ -294,7 +288,10 @@ def _truth(case: Case, classes: Classes) -> Array:
     return indices(load_truth(case).array, classes, where=case.name)
 
 
-def _score(cases: Sequence[Case], maker: Maker, classes: Classes, *, progress: Progress) -> tuple[Scored, ...]:
+def _score(
+    cases: Sequence[Case], maker: Maker, classes: Classes, *, kept: KeptMasks, progress: Progress
+) -> tuple[Scored, ...]:
+    """Score every case and keep its mask; what is wrong with several is said at once."""
     scored: list[Scored] = []
     faults: list[UlnaError] = []
     for case in progress(cases, "scoring"):
@@ -302,14 +299,15 @@ def _score(cases: Sequence[Case], maker: Maker, classes: Classes, *, progress: P
             truth = _truth(case, classes)
             mask = maker(case)
             _check_shape(case, mask, truth)
-            matrix = confusion(mask, truth, len(classes.names))
+            rows = measure(mask, truth, classes.names)
         except UlnaError as fault:
             faults.append(fault)
             if len(faults) == _FAULTS:
                 break
             continue
         group = case.group or case.name
-        scored.append(Scored.of(matrix, classes.names, name=case.name, group=group, errors=locate(mask, truth)))
+        scored.append(Scored.of(rows, name=case.name, group=group, errors=locate(mask, truth)))
+        kept.keep(case.name, mask)
     if len(faults) == 1:
         raise faults[0]
     if faults:
@@ -327,28 +325,28 @@ def _check_shape(case: Case, mask: Array, truth: Array) -> None:
         )
 
 
-def _telling(scored: Sequence[Scored]) -> list[tuple[str, Scored]]:
-    """The worst, median and best cases by Dice, with their titles; two of each where there are many."""
-    ranked = sorted((one for one in scored if one.dice == one.dice), key=lambda one: one.dice)
+def _examples(scored: Sequence[Scored], measure: str) -> list[tuple[str, str]]:
+    """Titles and names of the worst, median and best cases by a measure; two of each where there are many."""
+    values = {one.name: one.score(measure) for one in scored}
+    ranked = sorted((one for one in scored if values[one.name] == values[one.name]), key=lambda one: values[one.name])
     if not ranked:
-        return [(f"{scored[0].name}: empty, predicted empty", scored[0])]
+        return [(f"{one.name}: empty, predicted empty", one.name) for one in scored[:1]]
     last, middle = len(ranked) - 1, (len(ranked) - 1) // 2
     places = {0: "worst", last: "best", middle: "median"} if last > 1 else {0: "worst", last: "best"}
+    if last == 0:
+        places = {0: "the only case with a score"} if len(scored) > 1 else {0: "the only case"}
     if last >= 11:
-        places |= {1: "second worst", middle + 1: "median, the next", last - 1: "second best"}
-    return [(f"{places[place]}: {_titled(ranked[place])}", ranked[place]) for place in sorted(places)]
+        places |= {1: "second worst", middle + 1: "next to the median", last - 1: "second best"}
+    chosen = [(place, ranked[place]) for place in sorted(places)]
+    return [(f"{places[place]}: {_title(one, measure, values[one.name])}", one.name) for place, one in chosen]
 
 
-def _titled(case: Scored) -> str:
-    """Name and Dice of a case, and what is special about it."""
-    odd = [overlap.state for overlap in case.overlaps if overlap.state in ("false positive", "missed")]
-    return f"{case.name} — Dice {case.dice:.3f}" + (f" ({', '.join(dict.fromkeys(odd))})" if odd else "")
+def _title(case: Scored, measure: str, value: float) -> str:
+    """Name and score of a case, and which of its classes are false positives or missed."""
+    odd = [f"{name}: {state}" for name, state in case.states.items() if state in ("false positive", "missed")]
+    return f"{case.name} — {label(measure)} {value:.3f}" + (f" ({', '.join(odd)})" if odd else "")
 
 
-def _row(case: Case, title: str, maker: Maker, classes: Classes) -> Row:
+def _comparison(case: Case, title: str, mask: Array, classes: Classes) -> Comparison:
     image = load_image(case).array if case.images else None
-    return Row(title, image, _truth(case, classes), maker(case))
-
-
-def _shown(value: float) -> str:
-    return "–" if value != value else f"{value:.3f}"
+    return Comparison(title, image, _truth(case, classes), mask)

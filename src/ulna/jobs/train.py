@@ -25,7 +25,8 @@ from ulna.dataset import Case, Dataset, Progress, split_by_group
 from ulna.errors import UlnaError
 from ulna.figures.curves import curves_picture
 from ulna.jobs.check import Check, check
-from ulna.jobs.evaluate import Evaluation, evaluate
+from ulna.jobs.evaluate import evaluate
+from ulna.jobs.evaluation import Evaluation
 from ulna.jobs.inspection import numbered
 from ulna.labels.classes import Classes
 from ulna.model import Model, device, load

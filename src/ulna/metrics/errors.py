@@ -20,13 +20,13 @@ class Errors:
 
     A region is a connected part of the foreground, all classes together, diagonal neighbors included.
     `missed` lie in true regions of which nothing was found, `false_positive` in regions that were found where the
-    truth has nothing; of the others `outline` lie within two pixels of a true outline, and `elsewhere` not.
+    truth has nothing; of the others `outline` lie within two pixels of a true outline, and `other` not.
     """
 
     outline: int = 0
     missed: int = 0
     false_positive: int = 0
-    elsewhere: int = 0
+    other: int = 0
 
     def __add__(self, other: Errors) -> Errors:
         """Both counted together."""
@@ -41,9 +41,9 @@ class Errors:
         """In words, the largest share first, those under one half per cent left out; empty where nothing is wrong."""
         words = {
             "outline": f"within {NEAR} pixels of a true outline",
-            "missed": "in regions that were missed altogether",
-            "false_positive": "in regions that were found where nothing is",
-            "elsewhere": "elsewhere",
+            "missed": "in missed regions",
+            "false_positive": "in false-positive regions",
+            "other": "elsewhere",
         }
         if not self.total:
             return ""
@@ -68,7 +68,7 @@ def locate(mask: Array, truth: Array) -> Errors:
     near = ndimage.maximum_filter(truth[0], side) != ndimage.minimum_filter(truth[0], side)
     outline = int((wrong & ~apart & near).sum())
     counts = int(missed.sum()), int(false_positive.sum())
-    return Errors(outline, *counts, elsewhere=int(wrong.sum()) - outline - sum(counts))
+    return Errors(outline, *counts, other=int(wrong.sum()) - outline - sum(counts))
 
 
 def _untouched(regions: Array, others: Array) -> npt.NDArray[np.bool_]:

@@ -1,8 +1,8 @@
-"""How far a mask and the truth overlap: Dice, IoU, precision, recall and accuracy, a record a class."""
+"""How far a mask and the ground truth overlap: Dice, IoU, precision, recall and accuracy per class."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +17,20 @@ Counts = npt.NDArray[np.int64]
 _AT_ONCE = 1 << 24  # pixels counted at once: bounds the memory of the sums below at 128 MiB
 NAN = float("nan")
 
-SCORES = {"dice": "Dice", "iou": "IoU", "precision": "precision", "recall": "recall", "accuracy": "accuracy"}
-"""The scores of an `Overlap`, its properties of these names, and what tables call them; Dice comes first."""
+
+RATIOS: dict[str, Callable[[int, int, int, int], tuple[int, int]]] = {
+    "dice": lambda tp, fp, fn, tn: (2 * tp, 2 * tp + fp + fn),
+    "iou": lambda tp, fp, fn, tn: (tp, tp + fp + fn),
+    "precision": lambda tp, fp, fn, tn: (tp, tp + fp),
+    "recall": lambda tp, fp, fn, tn: (tp, tp + fn),
+    "accuracy": lambda tp, fp, fn, tn: (tp + tn, tp + fp + fn + tn),
+}
+"""The scores of a class: numerator and denominator from the counts TP, FP, FN, TN. The first ranks cases."""
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """How one class of one mask fits the truth, in pixels (voxels in 3D).
+    """How one class of one mask fits the ground truth, in pixels (voxels in 3D).
 
     `tp`, `fp`, `fn` and `tn` count the pixels of "this class or not"; every score follows from them. A score
     that would be 0/0 is NaN: nothing can be said about it, and it is no part of a mean.
@@ -38,27 +45,27 @@ class Overlap:
     @property
     def dice(self) -> float:
         """2·TP / (2·TP + FP + FN) (Dice 1945); NaN if both are empty, 0 for a false positive or a miss."""
-        return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+        return self._score("dice")
 
     @property
     def iou(self) -> float:
         """TP / (TP + FP + FN) (Jaccard 1912); D / (2 − D) for a Dice score D; NaN if both are empty."""
-        return _ratio(self.tp, self.tp + self.fp + self.fn)
+        return self._score("iou")
 
     @property
     def precision(self) -> float:
         """TP / (TP + FP): which share of what was found is right; NaN when nothing was found."""
-        return _ratio(self.tp, self.tp + self.fp)
+        return self._score("precision")
 
     @property
     def recall(self) -> float:
         """TP / (TP + FN): which share of what is there was found; NaN when nothing is there."""
-        return _ratio(self.tp, self.tp + self.fn)
+        return self._score("recall")
 
     @property
     def accuracy(self) -> float:
         """(TP + TN) / all: the share of pixels where "this class or not" is right."""
-        return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
+        return self._score("accuracy")
 
     @property
     def state(self) -> State:
@@ -67,31 +74,16 @@ class Overlap:
 
     def rows(self) -> list[Row]:
         """The scores of the class as rows of the long table, then the counts that they come from."""
-        tp, fp, fn, tn = self.tp, self.fp, self.fn, self.tn
-        ratios = {
-            "dice": (2 * tp, 2 * tp + fp + fn),
-            "iou": (tp, tp + fp + fn),
-            "precision": (tp, tp + fp),
-            "recall": (tp, tp + fn),
-            "accuracy": (tp + tn, tp + fp + fn + tn),
-        }
-        counts = {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
+        counts = {"tp": self.tp, "fp": self.fp, "fn": self.fn, "tn": self.tn}
+        ratios = {name: ratio(*counts.values()) for name, ratio in RATIOS.items()}
         return [
             *(Row(self.name, name, part, whole, state=self.state) for name, (part, whole) in ratios.items()),
             *(Row(self.name, name, count, unit="pixels", state=self.state) for name, count in counts.items()),
         ]
 
-    def columns(self) -> dict[str, str | int | float]:
-        """The record as a row of a table: class, scores, state and counts."""
-        return {
-            "class": self.name,
-            **{name: getattr(self, name) for name in SCORES},
-            "state": self.state,
-            "tp": self.tp,
-            "fp": self.fp,
-            "fn": self.fn,
-            "tn": self.tn,
-        }
+    def _score(self, name: str) -> float:
+        part, whole = RATIOS[name](self.tp, self.fp, self.fn, self.tn)
+        return part / whole if whole else NAN
 
 
 def overlap(mask: Array, truth: Array, classes: Sequence[str]) -> list[Overlap]:
@@ -165,18 +157,9 @@ def measure(mask: Array, truth: Array, classes: Sequence[str]) -> list[Row]:
     return [*rows, Row(ALL_CLASSES, "accuracy", int(np.trace(matrix)), int(matrix.sum()))]
 
 
-def pixel_accuracy(matrix: Counts) -> float:
-    """The share of pixels whose class is right, from a confusion matrix (K, K); NaN without any pixel."""
-    return _ratio(int(np.trace(matrix)), int(matrix.sum()))
-
-
 def _check(array: Array, classes: int, what: str) -> None:
     if array.dtype.kind not in "iub":
         raise UlnaError(f"the {what} must hold whole numbers (class indices), not {array.dtype}")
     if array.size and (int(array.min()) < 0 or int(array.max()) >= classes):
         low, high = int(array.min()), int(array.max())
         raise UlnaError(f"the {what} holds values from {low} to {high}, but the classes are 0 to {classes - 1}")
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else NAN

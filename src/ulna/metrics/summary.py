@@ -1,92 +1,104 @@
-"""What many cases say together: means, medians and their intervals, over all classes and for each."""
+"""What many cases say together: means, medians, pooled scores and their intervals, for all classes and for each."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, get_args
 
 import numpy as np
 
 from ulna.metrics.errors import NONE_WRONG, Errors
-from ulna.metrics.intervals import Interval, bootstrap, mean, median
-from ulna.metrics.overlap import NAN, SCORES, Counts, Overlap, pixel_accuracy, records
-from ulna.metrics.rows import State
-
-LEVEL, DRAWS = 0.95, 2000
+from ulna.metrics.intervals import (
+    DRAWS,
+    LEVEL,
+    METHOD,
+    MIN_GROUPS,
+    SHARE,
+    Interval,
+    Sums,
+    Values,
+    mean_interval,
+    mean_ratio,
+    median_interval,
+)
+from ulna.metrics.rows import ALL_CLASSES, Row, State, label, of_case
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One case that was scored: its group, one record a class, the share of its pixels that are right, and
-    where the others lie.
-    """
+    """One case that was scored: its name and group, its rows of the long table, and where its wrong pixels lie."""
 
     name: str
     group: str
-    overlaps: tuple[Overlap, ...]
-    accuracy: float
+    rows: tuple[Row, ...]
     errors: Errors = NONE_WRONG
 
     @classmethod
-    def of(
-        cls, matrix: Counts, classes: Sequence[str], *, name: str, group: str, errors: Errors = NONE_WRONG
-    ) -> Scored:
-        """From a confusion matrix (K, K) as `confusion` gives it; `classes` has the background first."""
-        return cls(name, group, tuple(records(matrix, classes)), pixel_accuracy(matrix), errors)
+    def of(cls, rows: Iterable[Row], *, name: str, group: str, errors: Errors = NONE_WRONG) -> Scored:
+        """From rows without a case, as a task or `measure` gives them."""
+        return cls(name, group, of_case(rows, case=name, group=group), errors)
 
-    def score(self, name: str) -> float:
-        """A score of the whole image: the mean over the classes that have one, NaN where none has.
+    @cached_property
+    def _found(self) -> dict[tuple[str, str], Row]:
+        return {(row.subject, row.measure): row for row in self.rows}
 
-        Accuracy is the share of pixels whose class is right, with the background.
-        """
-        if name == "accuracy":
-            return self.accuracy
-        return _mean([getattr(overlap, name) for overlap in self.overlaps])
+    @property
+    def states(self) -> dict[str, State]:
+        """The state of each class."""
+        return {row.subject: row.state for row in self.rows if row.subject != ALL_CLASSES}
+
+    def row(self, subject: str, measure: str) -> Row | None:
+        """The row of one subject and measure; None where there is none."""
+        return self._found.get((subject, measure))
+
+    def score(self, measure: str) -> float:
+        """A score of the whole case: its own row, or the mean over the classes that have one; NaN where none has."""
+        if own := self.row(ALL_CLASSES, measure):
+            return own.value
+        values = [row.value for row in self.rows if row.measure == measure]
+        known = [value for value in values if not math.isnan(value)]
+        return sum(known) / len(known) if known else math.nan
 
     @property
     def dice(self) -> float:
         """The mean Dice over the classes that have one."""
         return self.score("dice")
 
-    def rows(self) -> list[dict[str, str | int | float]]:
-        """A row of `scores.csv` for each class."""
-        return [{"case": self.name, "group": self.group, **overlap.columns()} for overlap in self.overlaps]
-
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and median of one score over the cases, each with its interval over groups."""
+    """One score over the cases: its mean, its median, and the pooled score, each with its interval over groups.
+
+    `pooled` takes the pixels or objects of all cases together: the sum of numerators over that of denominators. Of
+    several classes it is the mean of theirs.
+    """
 
     mean: Interval
     median: Interval
+    pooled: Interval
 
     def as_json(self) -> dict[str, Any]:
         """Plain numbers, None where there is none."""
-        return {
-            "mean": number(self.mean.estimate),
-            "mean_interval": [number(self.mean.low), number(self.mean.high)],
-            "median": number(self.median.estimate),
-            "median_interval": [number(self.median.low), number(self.median.high)],
-            "cases": self.mean.cases,
-            "groups": self.mean.groups,
-            "reason": self.mean.reason,
-        }
+        parts = {"mean": self.mean, "median": self.median, "pooled": self.pooled}
+        estimates = {key: value for name, one in parts.items() for key, value in _as_json(name, one).items()}
+        return estimates | {"cases": self.mean.cases, "groups": self.mean.groups, "reason": self.mean.reason}
 
 
 @dataclass(frozen=True)
-class Part:
-    """The scores of all classes together or of one: a `Spread` a score, and how often which state was met."""
+class ClassSummary:
+    """The scores of all classes together or of one: a `Spread` per measure, and how often which state was met."""
 
     name: str
     scores: dict[str, Spread]
     states: dict[State, int]
 
     def as_json(self) -> dict[str, Any]:
-        """Every score's spread, and the counts of what is named and not scored."""
-        told = {name: spread.as_json() for name, spread in self.scores.items()}
-        return told | {
+        """Every score's spread, and the counts of masks that are empty in truth, prediction or both."""
+        return {name: spread.as_json() for name, spread in self.scores.items()} | {
             "empty_predicted_empty": self.states["empty, predicted empty"],
             "false_positives": self.states["false positive"],
             "missed": self.states["missed"],
@@ -97,17 +109,24 @@ class Part:
 class Summary:
     """All that is said about a set of cases.
 
-    `overall` has the mean over images of each image's mean over classes; `classes` the same a class;
-    `by_group` the same for Dice with all pixels of a group (a patient's slices, a picture's tiles) taken
-    together, so that each group counts once. `errors` are the wrong pixels of all cases, by where they lie.
+    `overall` has the mean over cases of each case's mean over classes, `classes` the same per class. `by_group` is
+    the mean over groups of each group's pooled score of the first measure (all pixels of a patient's slices or of
+    a picture's tiles together), so that each group counts once. `errors` are the wrong pixels of all cases, by
+    where they lie.
     """
 
-    overall: Part
-    classes: tuple[Part, ...]
-    by_group: Spread
+    overall: ClassSummary
+    classes: tuple[ClassSummary, ...]
+    by_group: Interval
+    measures: tuple[str, ...]
     cases: int
     groups: int
     errors: Errors = NONE_WRONG
+
+    @property
+    def primary(self) -> str:
+        """The measure that comes first: cases are ranked by it."""
+        return self.measures[0] if self.measures else ""
 
     @property
     def joined(self) -> bool:
@@ -116,55 +135,67 @@ class Summary:
 
     def left_out(self) -> list[str]:
         """In words what the means leave out, what counts as 0 in them, and why an interval is missing."""
-        states, dice = self.overall.states, self.overall.scores["dice"].mean
-        told: tuple[tuple[State, str], ...] = (
-            ("empty, predicted empty", "empty and predicted empty: named here, and no part of the means"),
+        states = self.overall.states
+        messages: tuple[tuple[State, str], ...] = (
+            ("empty, predicted empty", "empty and predicted empty: counted here, and no part of the means"),
             ("false positive", "empty, but something was found: Dice 0 (a false positive)"),
             ("missed", "not empty, but nothing was found: Dice 0 (missed)"),
         )
         pair = "" if len(self.classes) == 1 else " (an image and class each)"
         lines = [
             f"{states[state]} {'mask' if states[state] == 1 else 'masks'}{pair} {words}"
-            for state, words in told
+            for state, words in messages
             if states[state]
         ]
-        if dice.reason:
-            lines.append(f"no interval: {dice.reason}")
-        return lines
+        return [*lines, *self._without_interval()]
+
+    def _without_interval(self) -> list[str]:
+        """Why the first score has no interval, with the values of the groups where these are few."""
+        if self.primary not in self.overall.scores:
+            return []
+        mean = self.overall.scores[self.primary].mean
+        if not mean.reason:
+            return []
+        line = f"no confidence interval: {mean.reason}"
+        if len(mean.group_values) > 1:
+            values = ", ".join(f"{name} {value:.3f}" for name, value in mean.group_values)
+            line += f". Mean {label(self.primary)} of each group: {values}"
+        return [line]
 
     def as_json(self) -> dict[str, Any]:
         """The content of `metrics.json` that is about scores."""
         return {
             "cases": self.cases,
             "groups": self.groups,
+            "measures": {name: label(name) for name in self.measures},
             "overall": self.overall.as_json(),
-            "per_class": {part.name: part.as_json() for part in self.classes},
-            "by_group": {"dice": self.by_group.as_json()},
+            "per_class": {one.name: one.as_json() for one in self.classes},
+            "by_group": {self.primary: _as_json("mean", self.by_group)} if self.primary else {},
             "wrong_pixels": {**asdict(self.errors), "sentence": self.errors.sentence()},
-            "interval": {
-                "level": LEVEL,
-                "draws": DRAWS,
-                "method": "percentiles of the bootstrap over groups",
-            },
+            "interval": {"level": LEVEL, "method": METHOD, "draws": DRAWS, "min_groups": MIN_GROUPS},
         }
 
 
 def summarize(cases: Sequence[Scored], *, seed: int = 0) -> Summary:
-    """Means, medians and bootstrap 95 % intervals over groups. All cases have the same classes, in order."""
+    """Means, medians and pooled scores with 95 % intervals over groups, of all measures that the cases have.
+
+    The intervals are described at `Sums.interval` and `median_interval`. The same seed gives the same intervals.
+    """
+    every = [row for case in cases for row in case.rows]
+    measures = tuple(dict.fromkeys(row.measure for row in every if not row.counted))
+    subjects = tuple(dict.fromkeys(row.subject for row in every if row.subject != ALL_CLASSES))
     groups = [case.group for case in cases]
 
-    def part(name: str, take: Callable[[Scored], Sequence[Overlap]], score: Callable[[Scored, str], float]) -> Part:
-        spreads = {what: _spread([score(case, what) for case in cases], groups, seed=seed) for what in SCORES}
-        return Part(name, spreads, _states([overlap for case in cases for overlap in take(case)]))
+    def scores(names: Sequence[str], own: Sequence[str] = ()) -> dict[str, Spread]:
+        found = {name: _ratios(cases, own, name) or _ratios(cases, names, name) for name in measures}
+        return {name: _spread(ratios, groups, seed=seed) for name, ratios in found.items() if ratios}
 
-    def single(k: int, name: str) -> Part:
-        return part(name, lambda case: [case.overlaps[k]], lambda case, what: float(getattr(case.overlaps[k], what)))
-
-    names = [overlap.name for overlap in cases[0].overlaps] if cases else []
+    primary = _ratios(cases, subjects, measures[0]) if measures else None
     return Summary(
-        overall=part("all classes", lambda case: case.overlaps, lambda case, what: case.score(what)),
-        classes=tuple(single(k, name) for k, name in enumerate(names)),
-        by_group=_by_group(cases, seed=seed),
+        overall=ClassSummary(ALL_CLASSES, scores(subjects, own=[ALL_CLASSES]), _count(cases, subjects)),
+        classes=tuple(ClassSummary(name, scores([name]), _count(cases, [name])) for name in subjects),
+        by_group=_by_group(primary, groups, seed=seed),
+        measures=measures,
         cases=len(cases),
         groups=len(set(groups)),
         errors=sum((case.errors for case in cases), NONE_WRONG),
@@ -172,36 +203,60 @@ def summarize(cases: Sequence[Scored], *, seed: int = 0) -> Summary:
 
 
 def number(value: float) -> float | None:
-    """A float as JSON may hold it: None for NaN."""
-    return None if math.isnan(value) else value
+    """A float as JSON may hold it: None for NaN and infinity."""
+    return value if math.isfinite(value) else None
 
 
-def _by_group(cases: Sequence[Scored], *, seed: int) -> Spread:
-    sums: dict[str, Any] = {}
-    for case in cases:
-        counts = np.array([[o.tp, o.fp, o.fn] for o in case.overlaps], dtype=np.int64)
-        sums[case.group] = sums.get(case.group, 0) + counts
-    dice = []
-    for counts in sums.values():
-        made = [Overlap("", tp=int(tp), fp=int(fp), fn=int(fn), tn=0).dice for tp, fp, fn in counts]
-        dice.append(_mean(made))
-    return _spread(dice, list(sums), seed=seed)
+def _as_json(name: str, interval: Interval) -> dict[str, Any]:
+    """An estimate and its interval under `name`, or the values of the groups where these are too few."""
+    found: dict[str, Any] = {
+        name: number(interval.estimate),
+        f"{name}_interval": [number(interval.low), number(interval.high)],
+    }
+    if interval.group_values:
+        found[f"{name}_of_groups"] = {group: number(value) for group, value in interval.group_values}
+    return found
 
 
-def _spread(values: Sequence[float], groups: Sequence[str], *, seed: int) -> Spread:
+Ratios = tuple[Values, Values]  # numerators and denominators, both (cases, subjects); 0/0 where there is no row
+
+
+def _ratios(cases: Sequence[Scored], subjects: Sequence[str], measure: str) -> Ratios | None:
+    """The parts of one measure of all cases; None where no case has it."""
+    rows = [[case.row(subject, measure) for subject in subjects] for case in cases]
+    if not any(row for line in rows for row in line):
+        return None
+    parts = [[(row.numerator, row.denominator) if row else (0, 0) for row in line] for line in rows]
+    both = np.asarray(parts, dtype=np.float64)
+    return both[..., 0], both[..., 1]
+
+
+def _spread(ratios: Ratios, groups: Sequence[str], *, seed: int) -> Spread:
+    values = mean_ratio(*ratios)
+    known = values[~np.isnan(values)]
+    bounds = _bounds(known)
     return Spread(
-        bootstrap(values, groups, statistic=mean, draws=DRAWS, seed=seed, level=LEVEL),
-        bootstrap(values, groups, statistic=median, draws=DRAWS, seed=seed, level=LEVEL),
+        mean=mean_interval(values, groups, bounds=bounds, seed=seed),
+        median=median_interval(values, groups),
+        pooled=Sums.of(groups, *ratios).interval(cases=known.size, bounds=bounds, seed=seed),
     )
 
 
-def _states(overlaps: Sequence[Overlap]) -> dict[State, int]:
-    counts: dict[State, int] = {"scored": 0, "empty, predicted empty": 0, "false positive": 0, "missed": 0}
-    for overlap in overlaps:
-        counts[overlap.state] += 1
-    return counts
+def _bounds(values: Values) -> tuple[float, float]:
+    """What a measure can be, as its values show it: a share, a number that is not negative, or any."""
+    if (values >= 0).all():
+        return SHARE if (values <= 1).all() else (0.0, math.inf)
+    return -math.inf, math.inf
 
 
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else NAN
+def _by_group(ratios: Ratios | None, groups: Sequence[str], *, seed: int) -> Interval:
+    """The mean over groups of each one's pooled score."""
+    if ratios is None:
+        return mean_interval([], [])
+    alone = Sums.of(groups, *ratios).alone()
+    return mean_interval(list(alone.values()), list(alone), seed=seed)
+
+
+def _count(cases: Sequence[Scored], subjects: Sequence[str]) -> dict[State, int]:
+    met = Counter(state for case in cases for subject, state in case.states.items() if subject in subjects)
+    return {state: met[state] for state in get_args(State)}

@@ -1,0 +1,133 @@
+"""What an evaluation found: the scores of all cases, their summary, and a table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from ulna.console import Printed
+from ulna.errors import UlnaError
+from ulna.metrics import Interval, Row, Scored, Summary, label
+from ulna.metrics.summary import ClassSummary
+from ulna.metrics.table import Cell, columns
+from ulna.text import plural
+
+#: The files that an evaluation writes, all of them into one folder.
+FILES = ("scores.csv", "metrics.json", "cases.png")
+_COLUMNS = 5  # measures that a terminal of 80 columns holds
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation(Printed):
+    """The scores of an evaluation; it prints itself.
+
+    Attributes
+    ----------
+    cases : tuple of Scored
+        Per case its group, its rows of the long table of scores, and where its wrong pixels lie.
+    summary : Summary
+        Means, medians and pooled scores with their confidence intervals, for all classes and for each.
+    classes : tuple of str
+        Names of the classes, the background first.
+    notes : tuple of str
+        What is to be known about how the scores were obtained.
+    folder : Path
+        Where `scores.csv`, `metrics.json` and `cases.png` are.
+    """
+
+    cases: tuple[Scored, ...]
+    summary: Summary
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+    folder: Path
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The long table: a row per case, class and measure."""
+        return tuple(row for case in self.cases for row in case.rows)
+
+    def columns(self) -> dict[str, list[Cell]]:
+        """The table of `scores.csv` as lists of one length by name: a line per case and class, NaN for no score."""
+        return columns(self.rows)
+
+    def to_pandas(self) -> Any:
+        """The table of `scores.csv` as a `pandas.DataFrame`.
+
+        Raises
+        ------
+        UlnaError
+            Where pandas is not installed.
+        """
+        try:
+            pandas = import_module("pandas")
+        except ImportError as error:
+            raise UlnaError("pandas is not installed", hint="pip install pandas, or use .columns()") from error
+        return pandas.DataFrame(self.columns())
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of `metrics.json`."""
+        first = {"classes": list(self.classes), "notes": list(self.notes), "left_out": self.summary.left_out()}
+        return first | self.summary.as_json()
+
+    def __repr__(self) -> str:
+        summary = self.summary
+        spread = summary.overall.scores.get(summary.primary)
+        score = f", {label(summary.primary)} {spread.mean}" if spread else ""
+        return f"<Evaluation: {_counted(summary)}{score}; {self.folder}>"
+
+    def __rich__(self) -> Group:
+        """A table for the terminal: a line per class, means with their intervals; below it what was left out."""
+        summary = self.summary
+        wrong = [summary.errors.sentence()] if summary.errors.total else []
+        written = f"written to {self.folder}: {', '.join(FILES)}"
+        lines = [*_pooled(summary), *wrong, *self.notes, *summary.left_out(), written]
+        return Group(_table(summary), *(escape(line) for line in lines))
+
+
+def _table(summary: Summary) -> Table:
+    # without lines, and only names give way: the numbers must be whole on a terminal of 80 columns
+    title = f"Means over {_counted(summary)}"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("class", overflow="fold")
+    first, *others = summary.measures[:_COLUMNS] or ("dice",)
+    table.add_column(f"{label(first)} (95 % interval)", no_wrap=True)
+    for head in ("median", *(label(name) for name in others), "images"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for one in summary.classes if len(summary.classes) == 1 else (summary.overall, *summary.classes):
+        table.add_row(escape(one.name), *_cells(one, first, others))
+    return table
+
+
+def _cells(one: ClassSummary, first: str, others: Sequence[str]) -> list[str]:
+    spread = one.scores.get(first)
+    means = [_shown(one.scores[name].mean) if name in one.scores else "–" for name in others]
+    if spread is None:
+        return ["–", "–", *means, "0"]
+    return [str(spread.mean), _shown(spread.median), *means, str(spread.mean.cases)]
+
+
+def _pooled(summary: Summary) -> list[str]:
+    """The first score with everything together, and by group, where these say something of their own."""
+    spread = summary.overall.scores.get(summary.primary)
+    if spread is None or spread.mean.cases < 2:
+        return []
+    name = label(summary.primary)
+    lines = [f"{name} with the pixels of all images together (pooled): {spread.pooled}"]
+    if summary.joined:
+        lines.append(f"{name} with all pixels of a group together, mean over groups: {summary.by_group}")
+    return lines
+
+
+def _counted(summary: Summary) -> str:
+    return f"{plural(summary.cases, 'image')} in {plural(summary.groups, 'group')}"
+
+
+def _shown(interval: Interval) -> str:
+    return f"{interval.estimate:.3f}" if interval.cases else "–"
