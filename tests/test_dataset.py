@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image as Pillow
 
 from ulna import formats
 from ulna.caselist import case_names, select, write_names
@@ -84,14 +85,37 @@ def test_modalities_are_stacked(tmp_path: Path) -> None:
         load_image(Case("a", (*case.images, other)))
 
 
-def test_channels_are_brought_about_and_a_modality_is_no_alpha(tmp_path: Path) -> None:
-    gray = saved(tmp_path / "1.png", np.arange(20, dtype=np.uint8).reshape(1, 4, 5))
-    both = saved(tmp_path / "2.tif", np.stack([np.arange(20), np.arange(20)[::-1]]).astype(np.uint8).reshape(2, 4, 5))
-    other = saved(tmp_path / "3.png", np.arange(20, dtype=np.uint8)[::-1].reshape(1, 4, 5))
-    assert load_image(Case("a", (gray,)), channels=3).array.shape == (3, 4, 5)
-    assert load_image(Case("a", (both,)), channels=1).array.shape == (1, 4, 5)  # with an alpha that varies
-    with pytest.raises(UlnaError, match="a: the image has 2 channels, the network takes 1"):
-        load_image(Case("a", (gray, other)), channels=1)
+def test_channels_are_brought_about_and_none_is_dropped(tmp_path: Path) -> None:
+    ramp = np.arange(20, dtype=np.uint8).reshape(1, 4, 5)
+    gray = saved(tmp_path / "1.png", ramp)
+    both = saved(tmp_path / "2.tif", np.concatenate([ramp, ramp[:, ::-1]]))
+    other = saved(tmp_path / "3.png", ramp[:, ::-1])
+    four = saved(tmp_path / "4.tif", np.concatenate([ramp, ramp[:, ::-1], ramp + 9, np.full_like(ramp, 7)]))
+    image = load_image(Case("a", (gray,)), channels=3)
+    assert (image.array.shape, len(image.channels)) == ((3, 4, 5), 3)
+    for sources, have, channels in (((both,), 2, 1), ((gray, other), 2, 1), ((four,), 4, 3), ((gray, both), 3, 1)):
+        with pytest.raises(UlnaError, match=f"a: the image has {have} channels, the network takes {channels}"):
+            load_image(Case("a", sources), channels=channels)
+        assert len(load_image(Case("a", sources)).channels) == have
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+def test_only_an_alpha_that_is_constant_is_dropped(tmp_path: Path, mode: str, suffix: str) -> None:
+    colors = np.random.default_rng(0).integers(0, 256, (8, 9, 3)).astype(np.uint8)
+    picture = Pillow.fromarray(colors).convert(mode)
+    path = tmp_path / f"a.{suffix}"
+    options = {"lossless": True} if suffix == "webp" else {}
+    for alpha in (255, 0, 128):
+        picture.putalpha(alpha)
+        picture.save(path, **options)
+        image = load_image(Case("a", (Source(path),)))
+        assert len(image.channels) == (1 if mode == "LA" and suffix != "webp" else 3)
+    picture.putalpha(Pillow.fromarray(colors[..., 0]))
+    picture.save(path, **options)
+    for channels in (0, 1, 3, 4):
+        with pytest.raises(UlnaError, match="a: the image has a declared alpha channel"):
+            load_image(Case("a", (Source(path),)), channels=channels)
 
 
 def test_a_case_without_a_mask(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ CLASSES = infer([np.array([[[0, 255]]])], CONFIG)
 
 def test_a_case_that_lacks_a_modality_costs_the_others_none(tmp_path: Path, cases: list[Case]) -> None:
     two = Case("two", (*cases[0].images, *cases[0].truth), cases[0].truth)
-    with pytest.raises(UlnaError, match="two: the image has 2 channels, the network takes 1"):
+    with pytest.raises(UlnaError, match="have 1 and 2 channels, which do not go together"):
         build(tmp_path / "cache", [two, *cases], config=CONFIG, classes=CLASSES)
 
 

@@ -99,17 +99,15 @@ def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
 def load_image(case: Case, *, channels: int = 0) -> Image:
     """The image of a case, (C, Y, X): its modalities stacked on the channel axis, in their order.
 
-    With `channels` it has so many, as `to_channels` brings them about; the last of several files is a modality
-    and no alpha to be dropped. Raises ReadError for a file that cannot be read, UlnaError where modalities
-    differ in size or have other channels.
+    With `channels` it has so many, as `to_channels` brings them about. Raises ReadError for a file that cannot be
+    read, UlnaError where modalities differ in size, have other channels, or an alpha that varies.
     """
     image = _stacked(case)
-    if not channels:
-        return image
     try:
-        return image.with_array(to_channels(image.array, channels, alpha=len(case.images) == 1))
+        array = to_channels(image.array, channels or len(image.array), image.channels)
     except UlnaError as error:
         raise UlnaError(error.what, where=case.name, hint=error.hint) from None
+    return image if array is image.array else image.with_array(array)
 
 
 def _stacked(case: Case) -> Image:

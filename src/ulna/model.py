@@ -98,7 +98,7 @@ class Model:
                 hint="Give it the planes one by one." if len(image.shape) > axes else "",
             )
         try:
-            array = to_channels(image.array, self.channels)
+            array = to_channels(image.array, self.channels, image.channels)
         except UlnaError as error:
             raise UlnaError(error.what, where=image.source, hint=error.hint) from None
         return self._pipeline.raw(array, progress=progress)

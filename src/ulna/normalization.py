@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import ceil
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ulna.errors import UlnaError
-from ulna.image import Array
+from ulna.image import Array, Channel
+from ulna.text import plural
 
 Floats = npt.NDArray[np.float32]
 
@@ -61,45 +62,75 @@ def normalize(array: Array, how: str) -> Floats:
     raise UlnaError(f"there is no normalization '{how}'", hint=f"Known: {known}.")
 
 
-def to_channels(array: Array, channels: int, *, alpha: bool = True) -> Array:
-    """The image (C, *spatial) with `channels` channels, without inventing or losing anything.
+def to_channels(array: Array, channels: int, declared: Sequence[Channel] = ()) -> Array:
+    """An image with the number of channels that a network takes, without inventing or losing anything.
 
-    One gray channel is repeated to the three of color, equal channels become one, a fourth channel (alpha that
-    varies) after three is dropped (so is a second after one, which is then gray). `alpha` is False for an
-    image of several files: its last channel is a modality, and is not dropped. Raises UlnaError for all else.
+    One gray channel is repeated to the three of color, and equal channels become one.
+
+    Parameters
+    ----------
+    array
+        (C, *spatial).
+    channels
+        How many channels it is to have.
+    declared
+        What the image's channels are, where that is known.
+
+    Raises
+    ------
+    UlnaError
+        For all other differences: a second or a fourth channel is a stain and is not dropped, and a declared alpha
+        that varies is neither an intensity nor empty.
+
+    Examples
+    --------
+    >>> to_channels(np.zeros((1, 4, 5)), 3).shape
+    (3, 4, 5)
     """
+    check_signals(declared)
     have = len(array)
     if have == channels:
         return array
-    colors = array[: have - 1] if alpha and have in (2, 4) else array
-    if len(colors) == channels:
-        return colors
-    if len(colors) == 1 and channels == COLORS:
-        return np.repeat(colors, channels, axis=0)
-    if channels == 1 and all(np.array_equal(colors[0], other) for other in colors[1:]):
-        return colors[:1]
+    if have == 1 and channels == COLORS:
+        return np.repeat(array, channels, axis=0)
+    if channels == 1 and all(np.array_equal(array[0], other) for other in array[1:]):
+        return array[:1]
     hint = "Convert the image to the channels of the training images, or train on images like this one."
     if have < channels:
         hint += " Files of one channel each are one image if they are named case_0000.png, case_0001.png and so on."
-    raise UlnaError(
-        f"the image has {'1 channel' if have == 1 else f'{have} channels'}, the network takes {channels}", hint=hint
-    )
+    elif have in (2, 4) and have == channels + 1:
+        hint += " If the last channel is an alpha, save the image without it."
+    raise UlnaError(f"the image has {plural(have, 'channel')}, the network takes {channels}", hint=hint)
+
+
+def check_signals(channels: Sequence[Channel]) -> None:
+    """Raise UlnaError if an image has an alpha: a constant one was dropped when it was read, so this one varies."""
+    if any(channel.role == "alpha" for channel in channels):
+        raise UlnaError(
+            "the image has a declared alpha channel (transparency) that is not the same everywhere",
+            hint="Flatten it onto a background and save it without alpha. If the channel is a stain, save the image "
+            "as a TIFF whose channels are not declared to be alpha.",
+        )
 
 
 def common_channels(counts: Iterable[int]) -> int:
     """How many channels suit images of these numbers of channels: gray beside color makes color.
 
-    Alpha channels that vary (2 and 4 beside other numbers) do not count; where they are no alpha but modalities,
-    `to_channels` then refuses to drop them. Raises UlnaError for other mixtures.
+    Raises UlnaError for other mixtures.
+
+    Examples
+    --------
+    >>> common_channels([1, 3, 3])
+    3
     """
     found = set(counts)
     if len(found) == 1:
         return found.pop()
-    if found and found <= {1, 2, 3, 4}:
-        return COLORS if found & {3, 4} else 1
+    if found == {1, COLORS}:
+        return COLORS
     raise UlnaError(
-        f"the images have {', '.join(map(str, sorted(found))) or 'no'} channels, which do not go together",
-        hint="Train on images of one kind.",
+        f"the images have {' and '.join(map(str, sorted(found))) or 'no'} channels, which do not go together",
+        hint="Train on images of one kind: convert them to the same channels, or name those of one kind with --cases.",
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ulna.dataset import Case, Problem, in_parallel, load_image, load_truth, merge_objects
 from ulna.errors import UlnaError
+from ulna.formats.base import RGB
 from ulna.image import Array
 from ulna.labels.packed import distinct
 from ulna.leaks import Fingerprint, fingerprint
@@ -29,6 +30,7 @@ class Inspection:
     case: Case
     shape: tuple[int, ...]
     channels: int
+    color: bool
     dtype: str
     values: Array
     counts: Array
@@ -84,6 +86,7 @@ def _seen(case: Case) -> Seen:
         case,
         image.shape,
         len(image.channels),
+        [channel.name for channel in image.channels] == [channel.name for channel in RGB],
         str(image.array.dtype),
         values,
         counts,
@@ -119,7 +122,22 @@ def fatal(inspections: Sequence[Inspection], *, alone: bool = False) -> list[Pro
     if len(axes) > 1:
         names = tuple(look.case.name for look in inspections if len(look.shape) != axes.most_common(1)[0][0])
         found.append(Problem("2D images and volumes are mixed", names, "fatal"))
-    return found
+    return found + _mixed_channels(inspections)
+
+
+def _mixed_channels(inspections: Sequence[Inspection]) -> list[Problem]:
+    """That images have different channels: gray beside color can be made color, nothing else can."""
+    counts = Counter(look.channels for look in inspections)
+    if len(counts) < 2:
+        return []
+    usual = counts.most_common(1)[0][0]
+    odd = tuple(look.case.name for look in inspections if look.channels != usual)
+    shown = ", ".join(f"{channels} in {count}" for channels, count in counts.most_common())
+    what = f"images have different numbers of channels: {shown}"
+    if set(counts) == {1, 3} and all(look.color for look in inspections if look.channels == 3):
+        return [Problem(f"{what}; the gray ones are repeated to red, green and blue", odd)]
+    mend = "Convert them to the same channels, or name those of one kind with --cases"
+    return [Problem(f"{what}, which do not go together. {mend}", odd, "fatal")]
 
 
 def failures(failed: Sequence[Failure]) -> list[Problem]:
@@ -136,7 +154,7 @@ def failures(failed: Sequence[Failure]) -> list[Problem]:
 
 
 def warnings(inspections: Sequence[Inspection]) -> list[Problem]:
-    """What deserves a look: objects that overlap, images without contrast, mixed channels and types."""
+    """What deserves a look: objects that overlap, images without contrast, mixed types."""
     found = []
     overlapping = [look for look in inspections if look.overlapping]
     if overlapping:
@@ -148,13 +166,12 @@ def warnings(inspections: Sequence[Inspection]) -> list[Problem]:
     flat = tuple(look.case.name for look in inspections if not look.print.digest)
     if flat:
         found.append(Problem(f"one value only is in {numbered(len(flat), 'image')}", flat))
-    for what, attribute in (("numbers of channels", "channels"), ("types of values", "dtype")):
-        counts = Counter(str(getattr(look, attribute)) for look in inspections)
-        if len(counts) > 1:
-            usual = counts.most_common(1)[0][0]
-            odd = tuple(look.case.name for look in inspections if str(getattr(look, attribute)) != usual)
-            told = ", ".join(f"{value} in {count}" for value, count in counts.most_common())
-            found.append(Problem(f"images have different {what}: {told}", odd))
+    types = Counter(look.dtype for look in inspections)
+    if len(types) > 1:
+        usual = types.most_common(1)[0][0]
+        odd = tuple(look.case.name for look in inspections if look.dtype != usual)
+        shown = ", ".join(f"{value} in {count}" for value, count in types.most_common())
+        found.append(Problem(f"images have different types of values: {shown}", odd))
     if 1 < len(inspections) < FEW:
         found.append(Problem(f"{len(inspections)} cases are few: scores will hardly say anything"))
     return found
