@@ -17,6 +17,7 @@ from ulna.dataset import (
     Case,
     Dataset,
     in_parallel,
+    inside,
     load_image,
     load_truth,
     merge_objects,
@@ -60,6 +61,23 @@ def test_an_object_in_color_counts_where_any_channel_does(tmp_path: Path) -> Non
     labels = load_truth(objects_case(tmp_path, mask)).array
     assert labels.sum() == 1
     assert labels[0, 1, 1] == 1
+
+
+def test_alpha_is_no_part_of_a_mask_of_one_thing(tmp_path: Path) -> None:
+    mask = np.zeros((4, 4, 4), np.uint8)
+    mask[:3, 1, 1] = 200
+    mask[3] = 255
+    mask[3, 3, 3] = 0
+    assert np.argwhere(load_truth(objects_case(tmp_path, mask)).array[0]).tolist() == [[1, 1]]
+    mask[:3] = 0
+    assert len(np.argwhere(load_truth(objects_case(tmp_path, mask)).array[0])) == 15  # the alpha alone shows it
+
+
+def test_lossy_masks_of_one_thing_are_cut_in_the_middle() -> None:
+    lossy = np.array([[[0, 3, 0, 120, 130, 255, 255, 255]]], np.uint8)
+    assert inside(lossy)[0].tolist() == [False] * 4 + [True] * 4
+    assert inside(np.array([[[0, 1, 2, 3, 255]]], np.uint8))[0].tolist() == [False] + [True] * 4
+    assert inside(np.array([[[0, 1, 2]], [[0, 0, 0]]], np.uint16))[0].tolist() == [False, True, True]
 
 
 def test_objects_of_another_size_are_named(tmp_path: Path) -> None:

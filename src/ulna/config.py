@@ -28,7 +28,13 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, PurePath) else value
 
 
+def _several(patterns: object) -> object:
+    """One pattern may be written without a list."""
+    return [patterns] if isinstance(patterns, str) else patterns or ()
+
+
 Size = Annotated[int, Field(gt=0)]
+FilePatterns = Annotated[tuple[str, ...], BeforeValidator(_several)]
 Span = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
@@ -52,6 +58,14 @@ class DataConfig(_Section):
     values: tuple[tuple[int | str, ...], ...] = Field(
         (),
         description="mask values of each class (numbers, ranges `128..255`, colors `r,g,b`, `other`); empty: inferred",
+    )
+    images: FilePatterns = Field(
+        (), description="patterns of the image files, relative to the data, `scans/{case}.png`; empty: found by names"
+    )
+    masks: FilePatterns = Field(
+        (),
+        description="patterns of the files of masks, `drawn/{case}_roi.png`, or one per class, "
+        "`{case}/{class}.png`; empty: found by names",
     )
     normalization: Literal["percentile", "percentile_by_channel", "zscore", "range", "none"] = Field(
         "percentile",

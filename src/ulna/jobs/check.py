@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ulna.caselist import Names
 from ulna.config import Config
-from ulna.dataset import Case, Dataset, Problem, Progress, load_image, load_truth, quiet
+from ulna.dataset import Case, Dataset, Problem, Progress, load_image, load_truth, quiet, stated_classes
 from ulna.errors import UlnaError
 from ulna.figures.samples import Sample, samples_picture, spread
 from ulna.formats import atomic_write
@@ -25,7 +25,7 @@ from ulna.jobs import inspection
 from ulna.jobs.grouping import joined_by, leak_problems, table_of_groups, with_groups
 from ulna.jobs.inspection import Failure, Inspection, inspect, numbered
 from ulna.labels.classes import Classes, infer
-from ulna.layouts import read_dataset
+from ulna.layouts import Patterns, read_dataset
 from ulna.layouts.parts import across_parts
 from ulna.leaks import DUPLICATE, Leaks, group
 from ulna.preset import settings
@@ -164,7 +164,8 @@ def check(
     if out is not None and (Path(out) / WORDS).exists():
         what = "this folder holds a run, and what was found in its data"
         raise UlnaError(what, where=out, hint="Name another --out.")
-    found, how = with_groups(read_dataset(data), wanted.data.groups, cases, except_)
+    read = read_dataset(data, Patterns(wanted.data.images, wanted.data.masks))
+    found, how = with_groups(read, wanted.data.groups, cases, except_)
     inspections: list[Inspection] = []
     failed: list[Failure] = []
     masks = _masks(found.cases, inspections, failed, progress)
@@ -172,7 +173,7 @@ def check(
     classes = None
     try:
         objects = bool(found.cases) and all(case.objects for case in found.cases)
-        classes = infer(masks, wanted.data, objects=objects)
+        classes = infer(masks, stated_classes(wanted.data, found.cases), objects=objects)
     except UlnaError as error:
         problems.append(Problem(error.what, (error.hint,) if error.hint else (), "fatal"))
     for _ in masks:  # what understanding did not need to see is checked too

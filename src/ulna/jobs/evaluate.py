@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ulna import run as runs
 from ulna.caselist import Names, choose
 from ulna.config import Config, DataConfig
-from ulna.dataset import Case, Dataset, Progress, load_image, load_truth, plain_name, quiet
+from ulna.dataset import Case, Dataset, Progress, load_image, load_truth, plain_name, quiet, with_classes
 from ulna.errors import UlnaError
 from ulna.figures.results import Comparison, results_picture
 from ulna.formats import pages, read
@@ -21,7 +21,7 @@ from ulna.jobs.evaluation import FILES, Evaluation
 from ulna.jobs.grouping import fingerprints, joined_by, with_groups
 from ulna.jobs.label_mapping import Arrays, indices, infer_truth, of_truth, own_values
 from ulna.labels.classes import Classes
-from ulna.layouts import find_images, read_dataset
+from ulna.layouts import Patterns, find_images, read_dataset
 from ulna.layouts.listing import list_place
 from ulna.leaks import group
 from ulna.metrics import Scored, label, locate, measure, summarize
@@ -113,9 +113,10 @@ def evaluate(
     check_free(folder, FILES, overwrite=overwrite)
     meant = settings(config=config, changes=changes).data
     model = _predictor(masks_or_run, predict, classes)
-    whole = data if isinstance(data, Dataset) else _read(data, bare=model is None)
+    whole = data if isinstance(data, Dataset) else _read(data, meant, bare=model is None)
     dataset, notes = _chosen(whole, data, meant, cases=cases, except_=except_, progress=progress)
     told = classes or (model.classes if model else None)
+    dataset = replace(dataset, cases=with_classes(dataset.cases, told.names)) if told else dataset
     known = told or infer_truth(whole.cases, meant, chosen=dataset.cases)
     truth = of_truth(dataset.cases, known, meant) if told and not isinstance(data, Dataset) else known
     notes = (*notes, *_seen(masks_or_run, dataset.cases), known.sentence)
@@ -233,10 +234,10 @@ def _with_truth(dataset: Dataset, place: str | Path | None) -> tuple[Dataset, tu
     return replace(dataset, cases=known), notes
 
 
-def _read(place: str | Path, *, bare: bool) -> Dataset:
+def _read(place: str | Path, meant: DataConfig, *, bare: bool) -> Dataset:
     """A data set of any layout; where none is recognized, and `bare`, a place that holds true masks alone."""
     try:
-        return read_dataset(place)
+        return read_dataset(place, Patterns(meant.images, meant.masks))
     except UlnaError:
         masks = _files(place) if bare and Path(place).exists() else []
         if not masks:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ulna.dataset import Case, Problem, in_parallel, load_image, load_truth, merge_objects
+from ulna.dataset import Case, Overlap, Problem, in_parallel, load_image, merged_truth
 from ulna.errors import UlnaError
 from ulna.formats.base import RGB
 from ulna.image import Array
@@ -35,7 +35,7 @@ class Inspection:
     values: Array
     counts: Array
     objects: int
-    overlapping: int
+    overlaps: tuple[Overlap, ...]
     print: Fingerprint
     truth: bytes
     intensity_statistics: tuple[float, ...]
@@ -72,7 +72,8 @@ def _look(case: Case) -> Seen:
 def _seen(case: Case) -> Seen:
     try:
         image = load_image(case)
-        mask, overlapping = merge_objects(case) if case.objects else (load_truth(case).array, 0)
+        truth, overlaps = merged_truth(case)
+        mask = truth.array
     except UlnaError as error:
         return Failure(case, UNREADABLE, f"{case.name}: {error.what}")
     if mask.shape[1:] != image.array.shape[1:]:
@@ -91,7 +92,7 @@ def _seen(case: Case) -> Seen:
         values,
         counts,
         len(case.truth) if case.objects else 0,
-        overlapping,
+        overlaps,
         fingerprint(image.array),
         digest(mask),
         _intensity_statistics(image.array, float(1 - counts.max() / counts.sum())),
@@ -156,13 +157,7 @@ def failures(failed: Sequence[Failure]) -> list[Problem]:
 def warnings(inspections: Sequence[Inspection]) -> list[Problem]:
     """What deserves a look: objects that overlap, images without contrast, mixed types."""
     found = []
-    overlapping = [look for look in inspections if look.overlapping]
-    if overlapping:
-        pixels = sum(look.overlapping for look in overlapping)
-        where = tuple(f"{look.case.name}: {numbered(look.overlapping, 'pixel')}" for look in overlapping)
-        images = numbered(len(overlapping), "image")
-        what = f"objects overlap in {images} ({numbered(pixels, 'pixel')} in all); the first file keeps them"
-        found.append(Problem(what, where))
+    found += _overlaps(inspections, nested=False)
     flat = tuple(look.case.name for look in inspections if not look.print.digest)
     if flat:
         found.append(Problem(f"one value only is in {numbered(len(flat), 'image')}", flat))
@@ -177,14 +172,38 @@ def warnings(inspections: Sequence[Inspection]) -> list[Problem]:
     return found
 
 
+def _overlaps(inspections: Sequence[Inspection], *, nested: bool) -> list[Problem]:
+    """Which files of truth overlap, in how many images and pixels, and which of two keeps the pixels."""
+    found: dict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
+    for look in inspections:
+        for overlap in look.overlaps:
+            if overlap.nested == nested:
+                found[overlap.first, overlap.second].append((look.case.name, overlap.pixels))
+    problems = []
+    for (first, second), places in found.items():
+        images, pixels = numbered(len(places), "image"), numbered(sum(count for _, count in places), "pixel")
+        if nested:
+            what = f"'{second}' lies within '{first}' in {images} ({pixels} in all) and is painted on top of it"
+        elif first:
+            what = f"'{first}' and '{second}' overlap in {images} ({pixels} in all); the smaller one keeps them"
+        elif any(look.case.objects for look in inspections):
+            what = f"objects overlap in {images} ({pixels} in all); the first file keeps them"
+        else:
+            what = f"masks that are united overlap in {images} ({pixels} in all)"
+        where = tuple(f"{name}: {numbered(count, 'pixel')}" for name, count in places)
+        problems.append(Problem(what, where, "note" if nested else "warning"))
+    return problems
+
+
 def notes(inspections: Sequence[Inspection]) -> list[Problem]:
-    """What is worth knowing and no fault: images of many sizes."""
+    """What is worth knowing and no fault: classes within others, images of many sizes."""
+    nested = _overlaps(inspections, nested=True)
     sizes = Counter(look.shape for look in inspections)
     if len(sizes) < 2:
-        return []
+        return nested
     told = ", ".join(f"{_size(size)} ({count})" for size, count in sizes.most_common(4))
     more = f" and {len(sizes) - 4} more" if len(sizes) > 4 else ""
-    return [Problem(f"images have {len(sizes)} sizes: {told}{more}", (), "note")]
+    return [*nested, Problem(f"images have {len(sizes)} sizes: {told}{more}", (), "note")]
 
 
 def numbered(count: int, noun: str) -> str:

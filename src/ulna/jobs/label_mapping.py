@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
 from ulna.config import DataConfig
-from ulna.dataset import Case, load_truth
+from ulna.dataset import Case, load_truth, stated_classes
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Array
 from ulna.labels.classes import Classes, infer
@@ -55,7 +55,7 @@ def infer_truth(cases: Sequence[Case], config: DataConfig, *, chosen: Sequence[C
             names.append(case.name)
             yield mask
 
-    return infer(masks(), config, objects=any(case.objects for case in known), names=names)
+    return infer(masks(), stated_classes(config, known), objects=any(case.objects for case in known), names=names)
 
 
 def of_truth(cases: Sequence[Case], classes: Classes, config: DataConfig) -> Classes:

@@ -19,7 +19,7 @@ from ulna.figures.common import to_rgb
 from ulna.formats import mask_suffix, write, write_pages
 from ulna.formats.atomic import cannot_write
 from ulna.image import Image
-from ulna.layouts import Place, find_cases
+from ulna.layouts import Patterns, Place, find_cases
 from ulna.model import Model, load
 
 
@@ -91,7 +91,8 @@ def predict(
 
 def _jobs(images: Place, model: Model, cases: Names | None, except_: Names | None) -> list[_Job]:
     """A job for each file, with all of its pages; or for each of the cases that are named."""
-    found = find_cases(images, channels=model.channels)
+    data = model.config.data
+    found = find_cases(images, channels=model.channels, patterns=Patterns(data.images, data.masks))
     # values beyond 16 bits, or below 0, are no pixels of a PNG
     wide = model.classes.to_values(np.zeros((1, 1, 1), np.uint8)).dtype.itemsize > 2
 

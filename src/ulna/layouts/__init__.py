@@ -13,51 +13,57 @@ from ulna.dataset import Case, Dataset, Problem
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import is_archive
 from ulna.image import Source
-from ulna.layouts import by_content, dsb2018, pairs, sibling_folders, suffix_pairs
+from ulna.layouts import by_content, dsb2018, pairs, several, sibling_folders, suffix_pairs
+from ulna.layouts import patterns as patterns_
 from ulna.layouts.build import CaseDraft, make_cases, name_key
 from ulna.layouts.listing import Entry, Listing, is_junk, list_place, natural
 from ulna.layouts.matching import by_modality, words
 from ulna.layouts.parts import with_parts
+from ulna.layouts.patterns import Patterns
+from ulna.layouts.unknown import image_suffixes, unknown_layout
 
-__all__ = ["LAYOUTS", "find_cases", "find_images", "read_dataset"]
+__all__ = ["LAYOUTS", "Patterns", "find_cases", "find_images", "read_dataset"]
 
 MAX_INSPECTED = 7
+NO_PATTERNS = Patterns()
 STACKS = "multi-page TIFF stacks, as any of these:  train-volume.tif  train-labels.tif"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One way to lay out a data set: an example, and what tells it and reads it."""
+    """One way to lay out a data set: an example, and what reads it, or gives None where it is laid out otherwise."""
 
     example: str
-    recognizes: Callable[[Listing], str | None]
-    cases: Callable[[Listing], Dataset]
+    read: Callable[[Listing], Dataset | None]
 
 
-# The first that recognizes a place reads it: from the most particular to the most general.
+# The first that can read a place reads it: from the most particular to the most general.
 LAYOUTS: tuple[Layout, ...] = (
-    Layout(dsb2018.EXAMPLE, dsb2018.recognizes, dsb2018.cases),
-    Layout(pairs.EXAMPLE, pairs.recognizes, pairs.cases),
-    Layout(suffix_pairs.EXAMPLE, suffix_pairs.recognizes, suffix_pairs.cases),
-    Layout(by_content.EXAMPLE, by_content.recognizes, by_content.cases),
-    Layout(sibling_folders.EXAMPLE, sibling_folders.recognizes, sibling_folders.cases),
+    Layout(dsb2018.EXAMPLE, dsb2018.read),
+    Layout(several.EXAMPLE, several.read),
+    Layout(pairs.EXAMPLE, pairs.read),
+    Layout(suffix_pairs.EXAMPLE, suffix_pairs.read),
+    Layout(by_content.EXAMPLE, by_content.read),
+    Layout(sibling_folders.EXAMPLE, sibling_folders.read),
+    Layout(several.AFFIXED, several.read_affixed),
 )
 
 
-def read_dataset(place: str | Path) -> Dataset:
+def read_dataset(place: str | Path, patterns: Patterns = NO_PATTERNS) -> Dataset:
     """Find out how images and masks lie in a folder or zip, and list them as cases.
 
     Where no layout fits the place itself, zips within it are looked into (Kaggle's outer zip); of several the
     one for training is taken, and the sentence says so. Images without masks, masks without images, and images
-    and zips that were passed over become problems. Raises UlnaError if the place does not exist or holds no
-    layout that is known.
+    and zips that were passed over become problems. `patterns` say which files are images and which masks. Raises
+    UlnaError if the place does not exist or holds no layout that is known.
     """
     path = _existing(place)
     if path.is_file() and not is_archive(Source(path)):
         raise UlnaError("is one file, not a data set", where=path, hint="Name the folder or zip that holds it.")
-    found = _understood(list_place(Source(path)), depth=2)
+    listing = list_place(Source(path))
+    found = _stated(listing, patterns, depth=2) if patterns else _understood(listing, depth=2)
     if found is None:
-        raise _unknown(Path(place))
+        raise unknown_layout(Path(place), listing, [*(layout.example for layout in LAYOUTS), STACKS])
     with_truth = tuple(case for case in found.cases if case.truth)
     without = tuple(case.name for case in found.cases if not case.truth)
     problems = found.problems
@@ -71,18 +77,19 @@ Place = str | Path | Sequence[str | Path]
 """Where images lie; several places are image files, as a shell makes them of a pattern."""
 
 
-def find_cases(place: Place, *, channels: int = 0) -> tuple[Case, ...]:
+def find_cases(place: Place, *, channels: int = 0, patterns: Patterns = NO_PATTERNS) -> tuple[Case, ...]:
     """All images of a place as cases, with their masks where it has some; for prediction.
 
     `place` is a data set as `read_dataset` takes it (its masks are then no images), or any image file, several
     image files, a folder, zip or glob pattern. Zips within a place are looked into only if it holds no images
     itself: an old training set beside scans is not what is to be predicted. A stack of pages is one case a page, in
-    one group. Files `case_0000`, `case_0001` without a mask are one case where they have `channels` channels together.
+    one group. Files `case_0000`, `case_0001` without a mask are one case where they have `channels` channels
+    together. `patterns` are those of a model's training data, and count where they fit.
     Raises UlnaError where there is no image.
     """
     if not isinstance(place, str | Path):
         if not place:
-            raise UlnaError("there is no image here", hint=_suffixes())
+            raise UlnaError("there is no image here", hint=image_suffixes())
         if len(place) > 1:
             return make_cases(_drafts(_several(place), channels))[0]
         place = place[0]
@@ -95,13 +102,15 @@ def find_cases(place: Place, *, channels: int = 0) -> tuple[Case, ...]:
             entries = [_single(path)]
         else:
             listing = list_place(Source(path))
+            if patterns and patterns_.fits(listing, patterns):
+                return patterns_.read(listing, patterns).cases
             found = _understood(replace(listing, archives=()) if listing.images else listing, depth=2)
             if found is not None:
                 return found.cases
             entries = list(listing.images)
     cases, _ = make_cases(_drafts(entries, channels))
     if not cases:
-        raise UlnaError("there is no image here", where=place, hint=_suffixes())
+        raise UlnaError("there is no image here", where=place, hint=image_suffixes())
     return cases
 
 
@@ -139,8 +148,9 @@ def _makes(files: Sequence[Entry], channels: int) -> bool:
 def _understood(listing: Listing, *, depth: int) -> Dataset | None:
     """The data set of a listing, or of an archive within it; None if no layout recognizes any."""
     for layout in LAYOUTS:
-        if layout.recognizes(listing):
-            return _with_notes(_with_others(_paged(layout.cases(listing)), listing), listing)
+        dataset = layout.read(listing)
+        if dataset is not None:
+            return _with_notes(_with_others(_paged(dataset), listing), listing)
     if not depth:
         return None
     for archive in sorted(listing.archives, key=lambda source: "train" not in words(source.stem)):
@@ -151,6 +161,15 @@ def _understood(listing: Listing, *, depth: int) -> Dataset | None:
             found = replace(found, sentence=f"{found.sentence}; read from '{archive.name}' within{left}")
             return _with_warning(found, listing, archive)
     return None
+
+
+def _stated(listing: Listing, patterns: Patterns, *, depth: int) -> Dataset | None:
+    """The data set as the patterns say, of the place itself or of a zip within it."""
+    if listing.images or not listing.archives or not depth:
+        return _with_notes(_with_others(_paged(patterns_.read(listing, patterns)), listing), listing)
+    inner = sorted(listing.archives, key=lambda source: "train" not in words(source.stem))[0]
+    found = _stated(list_place(inner), patterns, depth=depth - 1)
+    return replace(found, sentence=f"{found.sentence}; read from '{inner.name}' within") if found else None
 
 
 def _with_others(found: Dataset, listing: Listing) -> Dataset:
@@ -229,7 +248,7 @@ def _glob(pattern: str) -> list[Entry]:
 def _single(path: Path) -> Entry:
     source = Source(path)
     if not formats.recognizes(source):
-        raise UlnaError("is no image of a kind that is known here", where=path, hint=_suffixes())
+        raise UlnaError("is no image of a kind that is known here", where=path, hint=image_suffixes())
     return Entry((), source)
 
 
@@ -248,16 +267,3 @@ def _several(places: Sequence[str | Path]) -> list[Entry]:
         Entry(full.parent.relative_to(root).parts, _single(path).source)
         for path, full in zip(paths, whole, strict=True)
     ]
-
-
-def _suffixes() -> str:
-    return f"Images that can be read: {', '.join(sorted(formats.SUFFIXES))}, also in a .zip."
-
-
-def _unknown(path: Path) -> UlnaError:
-    examples = "\n".join(f"  - {example}" for example in (*(layout.example for layout in LAYOUTS), STACKS))
-    return UlnaError(
-        "no images with masks were recognized here",
-        where=path,
-        hint=f"Known ways to lay out a data set (a folder, or a zip of it):\n{examples}\n{_suffixes()}",
-    )

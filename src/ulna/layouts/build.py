@@ -14,6 +14,7 @@ from ulna.image import Source
 from ulna.layouts.listing import Entry
 from ulna.layouts.matching import PART, Pairing, by_modality, folder_role, words
 from ulna.layouts.parts import parts_of
+from ulna.text import plural
 
 MIN_FOLDERS = 4
 
@@ -26,6 +27,8 @@ class CaseDraft:
     truth: tuple[Entry, ...] = ()
     objects: bool = False
     name: str = ""
+    truth_classes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 def drafts(pairing: Pairing) -> list[CaseDraft]:
@@ -52,7 +55,7 @@ def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Prob
     for draft, name, group, part in zip(found, names, groups, parts, strict=True):
         images = tuple(entry.source for entry in draft.images)
         truth = tuple(entry.source for entry in draft.truth)
-        case = Case(name, images, truth, group, draft.objects, part=part)
+        case = Case(name, images, truth, group, draft.objects, draft.truth_classes, draft.classes, part)
         counts = _counts(case)
         if len(set(counts)) > 1:
             told = f"files of one case have different numbers of pages: {', '.join(map(str, counts))}"
@@ -60,7 +63,21 @@ def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Prob
             case = replace(case, truth=())
         # modalities that differ stay whole: that they do not go together is said when they are read
         cases += _pages(case, counts[0]) if len(set(counts[: len(images)])) == 1 else [case]
-    return _unique(cases), tuple(problems)
+    return _unique(cases), (*_uneven(found), *problems)
+
+
+def _uneven(found: Sequence[CaseDraft]) -> tuple[Problem, ...]:
+    """The problem that images with masks have different numbers of files: then these may be frames of a film."""
+    counts = Counter(len(draft.images) for draft in found if draft.truth)
+    if len(counts) < 2:
+        return ()
+    shown = ", ".join(f"{count} in {plural(cases, 'case')}" for count, cases in counts.most_common())
+    what = (
+        f"files numbered 0000, 0001, … are taken for the channels of one image, and their number differs: {shown}. "
+        "If they are frames, each needs a mask of its own name"
+    )
+    usual = counts.most_common(1)[0][0]
+    return (Problem(what, tuple(d.images[0].path for d in found if d.truth and len(d.images) != usual)),)
 
 
 def _unique(cases: Sequence[Case]) -> tuple[Case, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from statistics import median
 
 import numpy as np
@@ -18,23 +20,19 @@ from ulna.layouts.matching import Pairing, pair
 EXAMPLE = "image and mask of one name in two formats:  001.bmp  001.png"
 MAX_INSPECTED = 7
 MAX_MASK_VALUES = 32
+MAX_SIDE = 64  # pixels of a thumbnail's side: enough to tell a photograph from a mask
 
 
-def recognizes(listing: Listing) -> str | None:
-    """A sentence if names come twice, in two formats of which one holds few distinct values (the masks)."""
+def read(listing: Listing) -> Dataset | None:
+    """The data set, where names come twice, in two formats of which one holds few distinct values (the masks)."""
     told = _suffixes(listing)
     if told is None:
         return None
     images, masks, count = told
-    return f"{count} images ({images}) beside masks of the same names ({masks}: few distinct values)"
-
-
-def cases(listing: Listing) -> Dataset:
-    """The cases of such files, those without a mask too."""
-    told = _suffixes(listing)
-    pairing = _pairing(listing, *told[:2]) if told is not None else Pairing(())
+    pairing = _pairing(listing, images, masks)
+    sentence = f"{count} images ({images}) beside masks of the same names ({masks}: few distinct values)"
     made, problems = make_cases(drafts(pairing))
-    return Dataset(made, recognizes(listing) or "", (*problems, *left_over(pairing.masks)))
+    return Dataset(made, sentence, (*problems, *left_over(pairing.masks)))
 
 
 def _pairing(listing: Listing, images: str, masks: str) -> Pairing:
@@ -55,22 +53,40 @@ def _suffixes(listing: Listing) -> tuple[str, str, int] | None:
         return None
     (kinds, _), *_ = Counter(tuple(sorted(e.source.suffix for e in found)) for found in twice).most_common(1)
     alike = [found for found in twice if tuple(sorted(e.source.suffix for e in found)) == kinds]
-    step = max(1, len(alike) // MAX_INSPECTED)
-    values: dict[str, list[int]] = defaultdict(list)
-    for entry in (entry for found in alike[::step][:MAX_INSPECTED] for entry in found):
-        try:
-            values[entry.source.suffix].append(_distinct(entry.source))
-        except ReadError:
-            continue  # `check` reports it; here the others tell
-    if len(values) < 2:
-        return None
-    few, many = sorted(kinds, key=lambda suffix: median(values[suffix]))
-    if median(values[few]) > MAX_MASK_VALUES or median(values[few]) >= median(values[many]):
-        return None
-    return many, few, len(alike)
+    first, second = _medians([tuple(sorted(found, key=lambda entry: entry.source.suffix)) for found in alike])
+    if _are_masks(second, images=first):
+        return kinds[0], kinds[1], len(alike)
+    return (kinds[1], kinds[0], len(alike)) if _are_masks(first, images=second) else None
+
+
+def holds_masks(pairs: Sequence[tuple[Entry, Entry]]) -> bool:
+    """Whether the second files of pairs hold few distinct values, and the first ones more: image and mask."""
+    images, masks = _medians(pairs)
+    return _are_masks(masks, images=images)
+
+
+def _are_masks(values: float, *, images: float) -> bool:
+    """Whether so many distinct values are those of masks, as images have so many; infinite: none could be read."""
+    return values <= MAX_MASK_VALUES and values < images < math.inf
+
+
+def _medians(pairs: Sequence[tuple[Entry, ...]]) -> tuple[float, float]:
+    """The medians of the distinct values of the first and of the second files of pairs, over a few of them."""
+    step = max(1, len(pairs) // MAX_INSPECTED)
+    values: tuple[list[int], list[int]] = ([], [])
+    for pair_ in pairs[::step][:MAX_INSPECTED]:
+        for entry, found in zip(pair_, values, strict=True):
+            try:
+                found.append(_distinct(entry.source))
+            except ReadError:
+                continue  # `check` reports it; here the others tell
+    first, second = (float(median(found)) if found else math.inf for found in values)
+    return first, second
 
 
 def _distinct(source: Source) -> int:
-    """How many distinct colors a file holds."""
+    """How many distinct colors a thumbnail of a file holds: evenly taken pixels, so that no color is mixed."""
     array = formats.read(source).array
-    return len(np.unique(array.reshape(len(array), -1), axis=1).T) if len(array) > 1 else len(np.unique(array))
+    steps = tuple(slice(None, None, max(1, size // MAX_SIDE)) for size in array.shape[1:])
+    pixels = array[(slice(None), *steps)].reshape(len(array), -1)
+    return len(np.unique(pixels, axis=1).T)

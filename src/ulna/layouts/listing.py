@@ -28,8 +28,9 @@ class Entry:
 
     @property
     def stem(self) -> str:
-        """The file's name without folders and suffix."""
-        return self.source.stem
+        """The file's name without folders and suffix: `a` of `a.ome.tif`."""
+        stem = self.source.stem
+        return stem[: -len(".ome")] if stem.lower().endswith(".ome") else stem
 
     @property
     def path(self) -> str:
@@ -39,11 +40,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in a place: images and archives, without hidden files, in natural order."""
+    """What lies in a place: images, archives and other files, without hidden files, in natural order."""
 
     place: Source
     images: tuple[Entry, ...]
     archives: tuple[Source, ...] = ()
+    others: tuple[Entry, ...] = ()
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
@@ -57,8 +59,11 @@ def list_place(place: Source) -> Listing:
     found = _in_archive(place) if place.inside or not place.path.is_dir() else _in_folder(place.path)
     found = [(folders, source) for folders, source in found if not is_junk((*folders, source.name))]
     found.sort(key=lambda pair: (natural("/".join(pair[0])), natural(pair[1].name)))
-    images = tuple(Entry(folders, source) for folders, source in found if formats.recognizes(source))
-    return Listing(place, images, tuple(source for _, source in found if is_archive(source)))
+    entries = [Entry(folders, source) for folders, source in found]
+    images = tuple(entry for entry in entries if formats.recognizes(entry.source))
+    archives = tuple(entry.source for entry in entries if is_archive(entry.source))
+    others = tuple(e for e in entries if not formats.recognizes(e.source) and not is_archive(e.source))
+    return Listing(place, images, archives, others)
 
 
 def _in_archive(archive: Source) -> list[tuple[tuple[str, ...], Source]]:

@@ -12,7 +12,8 @@ from ulna.layouts.listing import Entry
 
 IMAGE_WORD = re.compile(r"images?|imgs?|im|raws?|inputs?|originals?|scans?|photos?|pictures?|frames?|vol(umes?)?")
 MASK_WORD = re.compile(
-    r"masks?|labels?|lbls?|labell?ed|segs?|segm|segmentations?|gts?|groundtruths?|truth|targets?|annot(ations?)?|manual"
+    r"masks?|labels?|lbls?|labell?ed|segs?|segm|segmentations?|gts?|groundtruths?|truth|targets?|"
+    r"anno|annot(ated|ations?)?|manual"
 )
 EITHER_WORD = re.compile(f"{IMAGE_WORD.pattern}|{MASK_WORD.pattern}")
 # Words that part a data set, and say nothing about whom an image is of.
@@ -22,7 +23,7 @@ PART = re.compile(
 # Words that mean a role only as the whole name of a folder.
 FOLDER_ROLES = {"x": "image", "y": "mask"}
 SEPARATOR = re.compile(r"[\s_.,()-]+")
-GROUND_TRUTH = re.compile(r"ground[\s_.-]*truth", re.IGNORECASE)
+GROUND_TRUTH = re.compile(r"ground[\s_.-]*truths?", re.IGNORECASE)
 # Words that CamVid and others write as one: `trainannot`, `testmasks`.
 GLUED = re.compile(r"(?i)\b(train|val|test)(?=(annot|mask|label|image|img|gt|seg)s?\b)")
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
@@ -60,8 +61,9 @@ def folder_role(name: str) -> str:
 
 
 def is_mask_name(stem: str) -> bool:
-    """Whether a name begins or ends with a word for masks: `a_mask`, `label-01`."""
-    return _without(words(stem), MASK_WORD) != words(stem)
+    """Whether a name begins or ends with a word for masks, or is one: `a_mask`, `label-01`, `mask`."""
+    name = words(stem)
+    return bool(name) and (_without(name, MASK_WORD) != name or bool(MASK_WORD.fullmatch(name[0])))
 
 
 def pair(images: Iterable[Entry], masks: Iterable[Entry], where: Callable[[Entry], tuple[str, ...]]) -> Pairing:
@@ -69,7 +71,8 @@ def pair(images: Iterable[Entry], masks: Iterable[Entry], where: Callable[[Entry
 
     In this order: the same name, to the letter; the same words; the mask's without its word for masks; both
     without the words for masks and images; the image's without a four-digit channel at its end (nnU-Net's
-    `case_0000`), which joins several images to one mask; DRIVE's `21_training` and `21_manual1`. But for channels,
+    `case_0000`), which joins several images to one mask; DRIVE's `21_training` and `21_manual1`; numbers padded with
+    zeros on one side only. But for channels,
     a name that two files share joins nothing.
     """
     loose_images, loose_masks = list(images), list(masks)
@@ -139,6 +142,11 @@ def _without_observer(stem: str) -> list[str]:
     return name[:-2] if len(name) > 2 and name[-2] == "manual" and name[-1].isdecimal() else []
 
 
+def _unpadded(stem: str) -> list[str]:
+    """The words of a name without those for roles, numbers without zeros before them: `img_1` and `mask_001`."""
+    return [word.lstrip("0") or "0" if word.isdecimal() else word for word in _without_role(stem)]
+
+
 # What of an image's name and of a mask's must agree, and whether several images may: the strictest first.
 RULES: tuple[tuple[Rule, Rule, bool], ...] = (
     (_to_the_letter, _to_the_letter, False),
@@ -147,6 +155,7 @@ RULES: tuple[tuple[Rule, Rule, bool], ...] = (
     (_without_role, _without_role, False),
     (_without_channel, _without_mask_word, True),
     (_without_part, _without_observer, False),
+    (_unpadded, _unpadded, False),
 )
 
 

@@ -15,29 +15,20 @@ EXAMPLE = "a folder of images and one of masks:  images/a.png  masks/a.png  (or 
 MAX_NAMES = 3
 
 
-def recognizes(listing: Listing) -> str | None:
-    """A sentence if folders are named after images and masks and at least one image finds its mask."""
-    return sentence(_pairing(listing))
-
-
-def cases(listing: Listing) -> Dataset:
-    """The cases of such folders, those without a mask too."""
+def read(listing: Listing) -> Dataset | None:
+    """The data set, where folders are named after images and masks and at least one image finds its mask."""
     return as_dataset(_pairing(listing))
 
 
-def sentence(pairing: Pairing) -> str | None:
-    """Which folders the pairs lie in; None where there is no pair."""
+def as_dataset(pairing: Pairing) -> Dataset | None:
+    """The cases of a pairing of folders, and what of the masks was left over; None where there is no pair."""
     if not pairing.pairs:
         return None
     images = _listed(_folder_name(found[0]) for found, _ in pairing.pairs)
     masks = _listed(_folder_name(mask) for _, mask in pairing.pairs)
-    return f"{len(pairing.pairs)} images in {images} with their masks in {masks}"
-
-
-def as_dataset(pairing: Pairing) -> Dataset:
-    """The cases of a pairing of folders, and what of the masks was left over."""
+    sentence = f"{len(pairing.pairs)} images in {images} with their masks in {masks}"
     made, problems = make_cases(drafts(pairing))
-    return Dataset(made, sentence(pairing) or "", (*problems, *_left_over(pairing)))
+    return Dataset(made, sentence, (*problems, *_left_over(pairing)))
 
 
 def sides(listing: Listing) -> tuple[list[Entry], list[Entry]]:

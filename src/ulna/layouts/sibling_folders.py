@@ -7,19 +7,14 @@ from collections.abc import Collection
 from ulna.dataset import Dataset
 from ulna.layouts.listing import Entry, Listing
 from ulna.layouts.matching import PART, Pairing, pair, words
-from ulna.layouts.pairs import as_dataset, drawn_by_hand, place, sentence, sides
+from ulna.layouts.pairs import as_dataset, drawn_by_hand, place, sides
 
 EXAMPLE = "one folder of any name beside one of masks, files of the same names:  xrays/a.png  masks/a.png"
 Folders = tuple[str, ...]
 
 
-def recognizes(listing: Listing) -> str | None:
-    """A sentence if a folder of masks lies beside one folder of images alone and their files agree in name."""
-    return sentence(_pairing(listing))
-
-
-def cases(listing: Listing) -> Dataset:
-    """The cases of such folders, those without a mask too."""
+def read(listing: Listing) -> Dataset | None:
+    """The data set, where a folder of masks lies beside one folder of images alone and their files agree in name."""
     return as_dataset(_pairing(listing))
 
 

@@ -10,8 +10,8 @@ from ulna.layouts.matching import Pairing, is_mask_name, pair
 EXAMPLE = "masks beside images:  a.png  a_mask.png  (or _label, _seg, _gt …; a sub-folder is one patient)"
 
 
-def recognizes(listing: Listing) -> str | None:
-    """A sentence if some files are named as masks and at least one of them finds its image."""
+def read(listing: Listing) -> Dataset | None:
+    """The data set, where some files are named as masks and at least one of them finds its image."""
     pairing = _pairing(listing)
     if not pairing.pairs:
         return None
@@ -19,14 +19,9 @@ def recognizes(listing: Listing) -> str | None:
     nested = f", in {len(folders)} folders" if len(folders) > 1 else ""
     images, mask = pairing.pairs[0]
     names = f"'{images[0].source.name}', '{mask.source.name}'"
-    return f"{len(pairing.pairs)} masks beside their images ({names}){nested}"
-
-
-def cases(listing: Listing) -> Dataset:
-    """The cases of such files, those without a mask too."""
-    pairing = _pairing(listing)
+    sentence = f"{len(pairing.pairs)} masks beside their images ({names}){nested}"
     made, problems = make_cases(drafts(pairing))
-    return Dataset(made, recognizes(listing) or "", (*problems, *left_over(pairing.masks)))
+    return Dataset(made, sentence, (*problems, *left_over(pairing.masks)))
 
 
 def _pairing(listing: Listing) -> Pairing:

@@ -1,0 +1,171 @@
+"""Stated layouts: which files are images and which masks, as the settings `data.images` and `data.masks` say."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ulna.dataset import Dataset, Problem
+from ulna.errors import UlnaError
+from ulna.layouts.build import CaseDraft, drafts, left_over, make_cases
+from ulna.layouts.listing import Entry, Listing
+from ulna.layouts.matching import pair
+from ulna.layouts.several import absent, class_draft, class_names
+from ulna.text import listed, plural
+
+_TOKENS = re.compile(r"\*\*/|\*|\?|\{case\}|\{class\}")
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Glob patterns of images and of masks, relative to the data's root; those that are empty say nothing.
+
+    ``*`` stands for any characters of a name, ``**/`` for any folders, ``{case}`` for the name of the case, which
+    joins images and masks, and ``{class}`` for the class that a file of masks shows.
+    """
+
+    images: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.images or self.masks)
+
+
+@dataclass(frozen=True)
+class _Match:
+    """A file that fits a pattern: what stands for the case, the folders that `**/` stood for, and the class."""
+
+    entry: Entry
+    case: str
+    folders: tuple[str, ...]
+    class_: str = ""
+
+
+def fits(listing: Listing, patterns: Patterns) -> bool:
+    """Whether any file fits a pattern of the masks, or of the images where there are none of masks."""
+    return bool(_matches(listing.images, patterns.masks or patterns.images))
+
+
+def read(listing: Listing, patterns: Patterns) -> Dataset:
+    """The data set as the patterns say. Raises UlnaError for a pattern that fits no file, and names some files."""
+    images = _fitting(listing, "data.images", patterns.images)
+    masks = _fitting(listing, "data.masks", patterns.masks, cases={match.case for match in images})
+    taken = {match.entry for match in (*images, *masks)}
+    rest = [entry for entry in listing.images if entry not in taken]
+    if not patterns.images:
+        images = [_Match(entry, _plain(entry.stem), ()) for entry in rest]
+        masks = _fitting(listing, "data.masks", patterns.masks, cases={match.case for match in images})
+    if not patterns.masks or not any("{case}" in one or "*" in one for one in patterns.masks):
+        return _by_name(images, rest if not patterns.masks else [match.entry for match in masks])
+    found = _joined(images, masks, folders=bool(patterns.images))
+    if not any(draft.truth for draft in found):  # the wildcards of both stand for different things
+        return _by_name(images, [match.entry for match in masks])
+    used = {entry for draft in found for entry in draft.truth}
+    made, problems = make_cases(found)
+    unused = [match.entry for match in masks if match.entry not in used]
+    return Dataset(made, _sentence(found), (*_united(found), *absent(found), *problems, *left_over(unused)))
+
+
+def _fitting(listing: Listing, setting: str, patterns: Sequence[str], cases: Iterable[str] = ()) -> list[_Match]:
+    for pattern in patterns:
+        if not _matches(listing.images, [pattern]):
+            raise UlnaError(
+                f"no image file fits the pattern '{pattern}'",
+                where=setting,
+                hint=f"Files are called {listed((entry.path for entry in listing.images), quoted=True)}; patterns are "
+                "relative to the place of the data.",
+            )
+    return _matches(listing.images, patterns, cases)
+
+
+def _matches(entries: Iterable[Entry], patterns: Sequence[str], cases: Iterable[str] = ()) -> list[_Match]:
+    """The files that fit any of the patterns; `cases` are the names that may stand for the case, if these are known."""
+    compiled = [_compiled(pattern, sorted(cases, key=len, reverse=True)) for pattern in patterns]
+    found = []
+    for entry in entries:
+        fitting = next((match for one in compiled if (match := one.fullmatch(_plain(entry.path)))), None)
+        if fitting:
+            named = fitting.groupdict()
+            stars = [text for key, text in named.items() if key.startswith("star")]
+            folders = tuple(text or "" for key, text in named.items() if key.startswith("folders"))
+            found.append(_Match(entry, named.get("case") or "*".join(stars), folders, named.get("class_") or ""))
+    return found
+
+
+def _compiled(pattern: str, cases: Sequence[str]) -> re.Pattern[str]:
+    """The pattern as a regular expression; where a class follows the case, the case is one of those that are known."""
+    known = "|".join(map(re.escape, cases)) if cases and "{case}" in pattern and "{class}" in pattern else "[^/]+"
+    text, at, seen = "", 0, 0
+    pattern = _plain(pattern).removeprefix("./")
+    for token in _TOKENS.finditer(pattern):
+        text += re.escape(pattern[at : token.start()])
+        at, seen = token.end(), seen + 1
+        name = {"{case}": "case", "{class}": "class_"}.get(token[0], "")
+        if name and f"(?P<{name}>" in text:
+            text += f"(?P={name})"
+        else:
+            text += {
+                "**/": f"(?P<folders{seen}>(?:[^/]+/)*)",
+                "*": f"(?P<star{seen}>[^/]*)",
+                "?": "[^/]",
+                "{case}": f"(?P<case>{known})",
+                "{class}": "(?P<class_>[^/]+)",
+            }[token[0]]
+    return re.compile(text + re.escape(pattern[at:]))
+
+
+def _joined(images: Sequence[_Match], masks: Sequence[_Match], *, folders: bool) -> list[CaseDraft]:
+    """A draft per image, with the masks of the same case."""
+    alike = folders and len({len(match.folders) for match in (*images, *masks)}) == 1
+    by_key: dict[tuple[object, ...], list[_Match]] = defaultdict(list)
+    for mask in masks:
+        by_key[mask.folders if alike else (), mask.case].append(mask)
+    classes = class_names(mask.class_ for mask in masks if mask.class_)
+    found = []
+    for image in images:
+        of_it = by_key.get((image.folders if alike else (), image.case), [])
+        if classes:
+            draft = class_draft((image.entry,), [(mask.class_, mask.entry) for mask in of_it], classes)
+        else:
+            draft = CaseDraft((image.entry,), tuple(mask.entry for mask in of_it))
+        found.append(draft)
+    return found
+
+
+def _by_name(images: Sequence[_Match], masks: Sequence[Entry]) -> Dataset:
+    """Images and masks joined by names as in any layout, wherever they lie."""
+    pairing = pair([match.entry for match in images], masks, lambda _: ())
+    if not pairing.pairs:
+        raise UlnaError(
+            f"no image finds its mask by name: images are called "
+            f"{listed((match.entry.path for match in images), quoted=True)}, masks "
+            f"{listed((entry.path for entry in masks), quoted=True)}",
+            where="data.images and data.masks",
+            hint="Write {case} in both patterns where the name of the case stands: 'scans/{case}.png', "
+            "'drawn/{case}_roi.png'.",
+        )
+    found = drafts(pairing)
+    made, problems = make_cases(found)
+    return Dataset(made, _sentence(found), (*problems, *left_over(pairing.masks)))
+
+
+def _sentence(found: Sequence[CaseDraft]) -> str:
+    classes = next((draft.classes for draft in found if draft.classes), ())
+    of_classes = f", one per class: {listed(classes, 8, quoted=True)}" if classes else ""
+    count = sum(bool(draft.truth) for draft in found)
+    return f"{plural(count, 'image')} with masks as data.images and data.masks say{of_classes}"
+
+
+def _united(found: Sequence[CaseDraft]) -> tuple[Problem, ...]:
+    several = [draft for draft in found if len(draft.truth) > 1 and not draft.truth_classes]
+    if not several:
+        return ()
+    what = f"{plural(len(several), 'image has several masks', 'images have several masks')}, which are united to one"
+    return (Problem(what, tuple(draft.images[0].path for draft in several), "note"),)
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", text)

@@ -1,0 +1,267 @@
+"""Several masks per image: one per class, one per lesion (united), or drawings of several observers (one is taken)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+import numpy as np
+
+from ulna.dataset import Dataset, Problem, inside, read_mask
+from ulna.errors import UlnaError
+from ulna.image import Array
+from ulna.layouts.build import CaseDraft, left_over, make_cases
+from ulna.layouts.by_content import holds_masks
+from ulna.layouts.labeled import Labeled, by_extension, by_folders, by_names
+from ulna.layouts.listing import Entry, Listing, natural
+from ulna.layouts.matching import words
+from ulna.layouts.pairs import drawn_by_hand, sides
+from ulna.text import listed, plural
+
+EXAMPLE = (
+    "several masks per image, one per class or lesion:  images/a.png  masks/liver/a.png  masks/kidney/a.png  "
+    "(or a.png  a_mask_liver.png  a_mask_kidney.png)"
+)
+AFFIXED = "masks whose names add the same to their images' names:  images/a.png  masks/a_cp_masks.png"
+SAY_CLASSES = "For classes set data.masks, for example 'masks/{case}_{class}.png'"
+MAX_INSPECTED = 7
+MAX_SIDE = 256  # pixels of the thumbnails on which masks are compared
+MIN_AGREEMENT = 0.5  # Dice from which two masks of one image are drawings of the same
+NESTED = 0.98  # share of the smaller mask from which it lies within the other
+
+OBSERVER = re.compile(
+    r"observers?|annotators?|raters?|readers?|experts?|graders?|manual|doctors?|consensus|st|nd|ho|user", re.IGNORECASE
+)
+PICTURE = re.compile(r"colou?r(s|ed|map)?|rgb|vis|visuali[sz](ed|ations?)|previews?|overlays?|dist|distances?|weights?")
+# Several files of the same annotation (PASCAL VOC's SegmentationClass and SegmentationObject), the best one first.
+SAME = ("", "class", "semantic", "binary", "instance", "instances", "inst", "object", "objects")
+BACKGROUND = re.compile(r"background|bg")
+
+Groups = Mapping[Entry, Sequence[Labeled]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the masks of images are to be read: drafts of the cases, a sentence, and what is to be said."""
+
+    drafts: tuple[CaseDraft, ...]
+    sentence: str
+    problems: tuple[Problem, ...] = ()
+
+
+def read(listing: Listing) -> Dataset | None:
+    """The data set, where at least one image has several masks that can be told apart by their names."""
+    images, masks, found = _found(listing)
+    groups, unclear = _grouped(found)
+    if not any(len(of_one) > 1 for of_one in groups.values()):
+        return None
+    return _as_dataset(_reading(groups), images, masks, unclear)
+
+
+def read_affixed(listing: Listing) -> Dataset | None:
+    """The data set where each image has one mask, whose name adds something to the image's: `a_cp_masks.png`.
+
+    Where no name says which files are masks (`a.png`, `a_L.png`), their content must.
+    """
+    images, masks, found = _found(listing)
+    groups, unclear = _grouped(found)
+    if not groups:
+        found = by_extension(listing.images)
+        groups, unclear = _grouped(found)
+        masks = [one.mask for one in found]
+        images = [entry for entry in listing.images if entry not in set(masks)]
+        if not groups or not holds_masks([(image, of_one[0].mask) for image, of_one in groups.items()]):
+            return None
+    several = any(len(of_one) > 1 for of_one in groups.values())
+    return _as_dataset(_reading(groups) if several else _affixed(groups), images, masks, unclear)
+
+
+def _affixed(groups: Groups) -> Reading:
+    drafts = tuple(CaseDraft((image,), (of_one[0].mask,)) for image, of_one in groups.items())
+    added = tuple(dict.fromkeys(label for of_one in groups.values() if (label := _label(of_one[0]))))
+    adds = f" whose names add {listed(added, quoted=True)}" if added else ""
+    sentence = f"{plural(len(groups), 'image')} with one mask each{adds}"
+    guess = f"names of masks add different words to their images' names. {SAY_CLASSES}"
+    return Reading(drafts, sentence, (Problem(guess, added),) if len(added) > 1 else ())
+
+
+def class_draft(images: Sequence[Entry], masks: Iterable[tuple[str, Entry]], classes: Sequence[str]) -> CaseDraft:
+    """A draft whose masks show one class each, in the order of the classes; the background needs no mask."""
+    kept = sorted((one for one in masks if one[0] in classes), key=lambda one: classes.index(one[0]))
+    return CaseDraft(
+        tuple(images),
+        tuple(entry for _, entry in kept),
+        truth_classes=tuple(name for name, _ in kept),
+        classes=tuple(classes),
+    )
+
+
+def class_names(names: Iterable[str]) -> list[str]:
+    """The names of the classes in natural order, each once, without the background."""
+    return sorted({name for name in names if not BACKGROUND.fullmatch(name.casefold())}, key=natural)
+
+
+def absent(drafts: Sequence[CaseDraft]) -> tuple[Problem, ...]:
+    """The note that some cases have no file for some classes."""
+    short = [draft for draft in drafts if draft.truth and len(set(draft.truth_classes)) < len(draft.classes)]
+    if not short:
+        return ()
+    what = f"{plural(len(short), 'image has', 'images have')} no file for some classes: these are taken to be absent"
+    return (Problem(what, tuple(draft.images[0].path for draft in short), "note"),)
+
+
+def _found(listing: Listing) -> tuple[list[Entry], list[Entry], list[Labeled]]:
+    """The images, the masks, and which mask belongs to which image; nothing where one folder is drawn by hand."""
+    images, masks = sides(listing)
+    if drawn_by_hand(masks):
+        return images, masks, []
+    found = by_folders(images, masks) if masks else by_names(listing.images)
+    taken = {one.mask for one in found}
+    return [entry for entry in images if entry not in taken], masks or list(taken), found
+
+
+def _grouped(found: Sequence[Labeled]) -> tuple[dict[Entry, list[Labeled]], list[Entry]]:
+    """The masks of each image, and masks that cannot be told apart: two of one label, or of images that are missing."""
+    by_image: dict[Entry, list[Labeled]] = defaultdict(list)
+    for one in found:
+        by_image[one.image].append(one)
+    spelled = {tuple(words(image.stem)) for image in by_image}
+    numbered = any(name[:-1] in spelled and name[-1].isdecimal() for name in spelled)
+    groups: dict[Entry, list[Labeled]] = {}
+    unclear: list[Entry] = []
+    for image, masks in by_image.items():
+        often = Counter((one.name, one.number) for one in masks)
+        # where `a` and `a_2` are images, the mask `a_3` may be that of an image which is missing
+        clear = [
+            one
+            for one in masks
+            if often[one.name, one.number] == 1 and (one.by_word or one.name or not (one.number and numbered))
+        ]
+        unclear += [one.mask for one in masks if one not in clear]
+        if clear:
+            groups[image] = clear
+    return groups, unclear
+
+
+def _reading(groups: Groups) -> Reading:
+    names = {one.name for of_one in groups.values() for one in of_one}
+    pictures = {name for name in names if name and all(PICTURE.fullmatch(word) for word in words(name))}
+    if pictures and pictures != names:
+        why = "they are named as pictures of masks"
+        return _without(groups, lambda one: one.name not in pictures, why)
+    if any(OBSERVER.fullmatch(word) for name in names for word in words(name)):
+        first = min((_label(one) for of_one in groups.values() for one in of_one), key=natural)
+        return _without(groups, lambda one: _label(one) == first, _of_observers(first))
+    if len(names) > 1 and {name.casefold() for name in names} <= set(SAME):
+        best = min(names, key=lambda name: SAME.index(name.casefold()))
+        return _without(groups, lambda one: one.name == best, f"they show the same as those named '{best}'")
+    if len(names) == 1:
+        return _united(groups)
+    alike = _agreeing(groups, sorted(names, key=natural))
+    if alike:
+        first = min(names, key=natural)
+        return _without(groups, lambda one: one.name == first, f"{alike}. {_of_observers(first)}")
+    return _by_class(groups)
+
+
+def _label(one: Labeled) -> str:
+    return " ".join(filter(None, (one.number, one.name))) if one.number else one.name
+
+
+def _of_observers(first: str) -> str:
+    return (
+        f"they seem to be drawn by several observers, which are not merged: those of '{first}' are used "
+        "(data.masks says which, for example 'masks_observer2/{case}.png'; '{class}' in it stands for classes)"
+    )
+
+
+def _without(groups: Groups, keep: Callable[[Labeled], bool], why: str) -> Reading:
+    """The reading of the masks to keep, and the problem that the others are not used."""
+    kept = {image: [one for one in of_one if keep(one)] for image, of_one in groups.items()}
+    rest = [one.mask.path for of_one in groups.values() for one in of_one if not keep(one)]
+    kept = {image: of_one for image, of_one in kept.items() if of_one}
+    several = any(len(of_one) > 1 for of_one in kept.values())
+    reading = _reading(kept) if several else _plain(kept)
+    problem = Problem(f"{plural(len(rest), 'mask is', 'masks are')} left out: {why}", tuple(rest))
+    return replace(reading, problems=(problem, *reading.problems))
+
+
+def _plain(groups: Groups) -> Reading:
+    drafts = tuple(CaseDraft((image,), (of_one[0].mask,)) for image, of_one in groups.items())
+    return Reading(drafts, f"{plural(len(groups), 'image')} with one mask each")
+
+
+def _united(groups: Groups) -> Reading:
+    """The masks of an image are of several lesions or parts of one class: they become one mask."""
+    several = {image: of_one for image, of_one in groups.items() if len(of_one) > 1}
+    drafts = tuple(CaseDraft((image,), tuple(one.mask for one in of_one)) for image, of_one in groups.items())
+    count = plural(len(several), "image has several masks", "images have several masks")
+    first = next(iter(several.values()))
+    shown = " and ".join(f"'{one.mask.source.name}'" for one in first[:2])
+    sure = all(one.by_word or not one.number for of_one in several.values() for one in of_one)
+    what = f"{count} ({shown}), which are united to one. {SAY_CLASSES}"
+    where = tuple(image.path for image in several)
+    sentence = f"{plural(len(groups), 'image')} with their masks; of {len(several)} several masks are united"
+    return Reading(drafts, sentence, (Problem(what, where, "note" if sure else "warning"),))
+
+
+def _by_class(groups: Groups) -> Reading:
+    """Each name is a class, and its masks show where it is."""
+    classes = class_names(_class(one) for of_one in groups.values() for one in of_one)
+    drafts = tuple(
+        class_draft((image,), [(_class(one), one.mask) for one in of_one], classes) for image, of_one in groups.items()
+    )
+    sentence = f"{plural(len(groups), 'image')} with one mask per class: {listed(classes, 8, quoted=True)}"
+    return Reading(drafts, sentence, absent(drafts))
+
+
+def _class(one: Labeled) -> str:
+    return one.name or "foreground"
+
+
+def _as_dataset(reading: Reading, images: Sequence[Entry], masks: Sequence[Entry], unclear: Sequence[Entry]) -> Dataset:
+    """The cases of a reading, those of images without mask, and what of the masks was left over."""
+    used = {entry for draft in reading.drafts for entry in (*draft.images, *draft.truth)}
+    bare = [CaseDraft((image,)) for image in images if image not in used]
+    order = {entry: index for index, entry in enumerate(images)}
+    drafts = sorted((*reading.drafts, *bare), key=lambda draft: order.get(draft.images[0], -1))
+    made, problems = make_cases(drafts)
+    said = {path for problem in reading.problems for path in problem.where}
+    rest = [mask for mask in (*masks, *unclear) if mask not in used and mask.path not in said]
+    return Dataset(made, reading.sentence, (*reading.problems, *problems, *left_over(list(dict.fromkeys(rest)))))
+
+
+def _agreeing(groups: Groups, names: Sequence[str]) -> str:
+    """What says that masks of different names show the same; "" where they do not, as classes should not."""
+    scores: dict[tuple[str, str], list[float]] = defaultdict(list)
+    several = [of_one for of_one in groups.values() if len({one.name for one in of_one}) > 1]
+    step = max(1, len(several) // MAX_INSPECTED)
+    for of_one in several[::step][:MAX_INSPECTED]:
+        shown = {one.name: _thumbnail(one.mask) for one in of_one}
+        for first, second in ((a, b) for a in names for b in names if a < b and {a, b} <= shown.keys()):
+            scores[first, second].append(_agreement(shown[first], shown[second]))
+    for pair, found in scores.items():
+        if median(found) >= MIN_AGREEMENT:
+            return f"'{pair[0]}' and '{pair[1]}' overlap with a Dice of {median(found):.2f}"
+    return ""
+
+
+def _thumbnail(entry: Entry) -> Array | None:
+    try:
+        array = read_mask(entry.source)
+    except UlnaError:
+        return None  # said when the case is read
+    step = tuple(slice(None, None, max(1, size // MAX_SIDE)) for size in array.shape[1:])
+    return inside(array[(slice(None), *step)])
+
+
+def _agreement(first: Array | None, second: Array | None) -> float:
+    """The Dice of two masks; 0 where one lies within the other, as classes do."""
+    if first is None or second is None or first.shape != second.shape or not first.any() or not second.any():
+        return 0.0
+    both = int(np.count_nonzero(first & second))
+    smaller, larger = sorted((int(np.count_nonzero(first)), int(np.count_nonzero(second))))
+    return 0.0 if both >= NESTED * smaller and smaller < NESTED * larger else 2 * both / (smaller + larger)

@@ -1,0 +1,85 @@
+"""What is said where no layout is recognized: which names were found, what other files are, and how to say it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ulna import formats
+from ulna.errors import UlnaError
+from ulna.layouts.listing import Entry, Listing
+from ulna.layouts.matching import is_mask_name
+from ulna.layouts.pairs import sides
+from ulna.text import listed, plural
+
+SAY = (
+    "Say which files are images and which masks, for example --set 'data.images=scans/{case}.png' "
+    "--set 'data.masks=drawn/{case}_roi.png' ({class} in it stands for the name of a class)."
+)
+
+# Annotations that are not images: what tells them, and what they are.
+TRACKS = re.compile(r"(^|/)\d\d_(GT|ST)/(SEG|TRA)/|(^|/)man_(seg|track)\d", re.IGNORECASE)
+OTHERS: tuple[tuple[str, str], ...] = (
+    (".json", "annotations as JSON (labelme, COCO, QuPath's GeoJSON, …)"),
+    (".geojson", "annotations of QuPath as GeoJSON"),
+    (".xml", "annotations as XML (Aperio ImageScope, PASCAL VOC's boxes, …)"),
+    (".npy", "arrays of NumPy"),
+    (".npz", "arrays of NumPy"),
+    (".mat", "files of MATLAB"),
+    (".roi", "outlines of ImageJ"),
+)
+
+
+def unknown_layout(place: Path, listing: Listing, examples: Sequence[str]) -> UlnaError:
+    """The error that no images with masks were recognized: the names that were found, and what can be done."""
+    told = [_tracks(listing), _names(listing), *_others(listing)]
+    shown = "\n".join(f"  - {example}" for example in examples)
+    known = f"Known ways to lay out a data set (a folder, or a zip of it):\n{shown}\n{image_suffixes()}"
+    lines = [line for line in told if line]
+    what = "no images with masks were recognized here"
+    return UlnaError(what, where=place, hint="\n".join([*lines, *([SAY] if listing.images else []), known]))
+
+
+def image_suffixes() -> str:
+    """The kinds of files that can be read, in a sentence."""
+    return f"Images that can be read: {', '.join(sorted(formats.SUFFIXES))}, also in a .zip."
+
+
+def _names(listing: Listing) -> str:
+    """Which files were taken for images and which for masks, where names do not agree; else which files there are."""
+    images, masks = sides(listing)
+    if not masks:
+        masks = [entry for entry in images if is_mask_name(entry.stem)]
+        images = [entry for entry in images if entry not in set(masks)]
+    if images and masks:
+        return f"The names of images and masks do not agree: {_shown(images, 'image')}; {_shown(masks, 'mask')}."
+    if not listing.images:
+        return "There is no image file here."
+    role = "masks" if masks else "images"
+    return f"All {role} and nothing to go with them: {_shown(listing.images, 'file')}."
+
+
+def _shown(entries: Sequence[Entry], noun: str) -> str:
+    return f"{plural(len(entries), noun)} ({listed((entry.path for entry in entries), quoted=True)})"
+
+
+def _tracks(listing: Listing) -> str:
+    if not any(TRACKS.search(entry.path) for entry in listing.images):
+        return ""
+    return (
+        "This looks like the Cell Tracking Challenge (01/t000.tif, 01_GT/SEG/man_seg000.tif), which is not read as a "
+        "whole yet: say --set 'data.images=01/t{case}.tif' --set 'data.masks=01_GT/SEG/man_seg{case}.tif'."
+    )
+
+
+def _others(listing: Listing) -> list[str]:
+    counts = Counter(entry.source.suffix for entry in listing.others)
+    first = {entry.source.suffix: entry.path for entry in reversed(listing.others)}
+    return [
+        f"{plural(counts[suffix], 'file')} ({first[suffix]}, …) may be {what}: these are not read as masks; "
+        "save the annotations as mask images."
+        for suffix, what in OTHERS
+        if counts[suffix]
+    ]
