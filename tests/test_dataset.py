@@ -65,12 +65,16 @@ def test_an_object_in_color_counts_where_any_channel_does(tmp_path: Path) -> Non
 
 def test_alpha_is_no_part_of_a_mask_of_one_thing(tmp_path: Path) -> None:
     mask = np.zeros((4, 4, 4), np.uint8)
-    mask[:3, 1, 1] = 200
-    mask[3] = 255
+    mask[1, 1, :3] = 200
+    mask[..., 3] = 255
     mask[3, 3, 3] = 0
-    assert np.argwhere(load_truth(objects_case(tmp_path, mask)).array[0]).tolist() == [[1, 1]]
-    mask[:3] = 0
-    assert len(np.argwhere(load_truth(objects_case(tmp_path, mask)).array[0])) == 15  # the alpha alone shows it
+    place = tmp_path / "a.png"
+    case = Case("a", (Source(place),), (Source(place),), objects=True)
+    Pillow.fromarray(mask).save(place)
+    assert np.argwhere(load_truth(case).array[0]).tolist() == [[1, 1]]
+    mask[..., :3] = 0
+    Pillow.fromarray(mask).save(place)
+    assert len(np.argwhere(load_truth(case).array[0])) == 15  # the alpha alone shows it
 
 
 def test_lossy_masks_of_one_thing_are_cut_in_the_middle() -> None:
