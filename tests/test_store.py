@@ -20,7 +20,7 @@ from ulna.config import DataConfig
 from ulna.dataset import Case, T, load_image, load_truth
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Image, Source
-from ulna.labels.classes import infer
+from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.normalization import normalize
 from ulna.store import Store, build

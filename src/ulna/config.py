@@ -57,7 +57,11 @@ class DataConfig(_Section):
     )
     values: tuple[tuple[int | str, ...], ...] = Field(
         (),
-        description="mask values of each class (numbers, ranges `128..255`, colors `r,g,b`, `other`); empty: inferred",
+        description="mask values of each class (numbers, ranges `128..255`, colors `r,g,b`, `other`, `channel 1`); "
+        "empty: inferred",
+    )
+    ignore: tuple[int | str, ...] = Field(
+        (), description="mask values of pixels that are not annotated (in no loss and no score); empty: inferred"
     )
     images: FilePatterns = Field(
         (), description="patterns of the image files, relative to the data, `scans/{case}.png`; empty: found by names"

@@ -188,6 +188,7 @@ def _key(cases: Sequence[Case], config: DataConfig, classes: Classes) -> str:
         "version": VERSION,
         "config": config.model_dump(mode="json", include={"channels", "normalization", "resize"}),
         "values": classes.values,
+        "ignore": classes.ignore,
         "cases": [asdict(case) for case in cases],
         "files": {str(path): _state(path) for path in {s.path for c in cases for s in (*c.images, *c.truth)}},
     }

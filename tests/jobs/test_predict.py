@@ -14,7 +14,7 @@ from ulna import networks
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.jobs.predict import predict
-from ulna.labels.classes import infer
+from ulna.labels.inference import infer
 from ulna.model import Model
 from ulna.modelfile import Saved
 

@@ -20,7 +20,8 @@ from ulna.config import DataConfig
 from ulna.dataset import in_parallel, load_truth
 from ulna.errors import UlnaError
 from ulna.image import Source
-from ulna.labels.classes import Classes, infer
+from ulna.labels.classes import Classes
+from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 
 RNG = np.random.default_rng(11)
@@ -199,13 +200,25 @@ def test_colors_of_which_masks_show_any_are_classes() -> None:
     assert len(infer(masks, NOTHING).names) == 10
 
 
-def test_equal_channels_and_alpha_are_no_colors() -> None:
+def test_equal_channels_and_an_alpha_channel_that_says_nothing_are_no_colors() -> None:
     gray = regions((0, 255)).astype(np.uint8)
-    varying = np.arange(1600, dtype=np.uint16).reshape(1, 40, 40).astype(np.uint8)
-    for mask in (np.repeat(gray, 3, 0), np.concatenate([gray, varying]), np.concatenate([gray, gray, gray, varying])):
+    opaque = np.full_like(gray, 255)
+    for mask in (np.repeat(gray, 3, 0), np.concatenate([gray, opaque]), np.concatenate([gray, gray, gray, opaque])):
         found = infer([mask], NOTHING)
         assert found.kind == "binary"
         np.testing.assert_array_equal(found.to_indices(mask), gray > 0)
+    cut_out = np.concatenate([gray, gray * 0, gray * 0, gray])  # red objects on a transparent background
+    found = infer([cut_out], NOTHING)
+    assert found.values == (("0,0,0",), ("255,0,0",))
+    np.testing.assert_array_equal(found.to_indices(cut_out), gray > 0)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_a_last_channel_that_would_be_lost_is_refused(channels: int) -> None:
+    gray = regions((0, 255)).astype(np.uint8)
+    varying = np.arange(1600, dtype=np.uint16).reshape(1, 40, 40).astype(np.uint8)
+    with pytest.raises(UlnaError, match=f"the mask has {channels} channels, and the last one"):
+        infer([np.concatenate([*[gray] * (channels - 1), varying])], NOTHING)
 
 
 def test_photographs_are_no_masks() -> None:

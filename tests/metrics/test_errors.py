@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from skimage.measure import label
 from skimage.morphology import dilation, erosion
 
+from ulna.image import IGNORE
 from ulna.metrics import Errors, locate
 
 
@@ -81,3 +82,16 @@ def test_errors_of_several_cases_add_up() -> None:
 )
 def test_the_sentence_begins_with_the_largest_share(errors: Errors, sentence: str) -> None:
     assert errors.sentence() == sentence
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_what_lies_on_ignored_pixels_is_no_error(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    truth, mask, other = (draw.random((3, 1, 24, 24)) < 0.2).astype(np.uint8)
+    ignored = np.zeros(truth.shape, bool)
+    ignored[:, 5:14, 3:20] = True
+    holed = np.where(ignored, IGNORE, truth).astype(np.uint8)
+    found = locate(mask, holed)
+    assert found.total == int(((mask != truth) & ~ignored).sum())
+    assert locate(np.where(ignored, other, mask), holed) == found

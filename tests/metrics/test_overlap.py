@@ -19,6 +19,7 @@ from torchmetrics.functional.classification import (
 )
 
 from ulna.errors import UlnaError
+from ulna.image import IGNORE
 from ulna.metrics import confusion, measure, overlap, records
 
 CLASSES = ("background", "cytoplasm", "nucleus")
@@ -107,3 +108,23 @@ def test_what_cannot_be_compared_is_said():
     with pytest.raises(UlnaError, match="truth must hold whole numbers"):
         overlap(ones, ones.astype(float), CLASSES)
     assert math.isnan(measure(ones[:, :0], ones[:, :0], CLASSES[:2])[-1].value)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), classes=st.integers(2, 5), share=st.sampled_from([0.0, 0.3, 1.0]))
+def test_ignored_pixels_are_in_no_score(seed: int, classes: int, share: float) -> None:
+    draw = np.random.default_rng(seed)
+    mask, truth = draw.integers(0, classes, (2, 1, 9, 8)).astype(np.uint8)
+    ignored = draw.random(truth.shape) < share
+    expected = np.zeros((classes, classes), int)
+    for there, found in zip(truth[~ignored], mask[~ignored], strict=True):
+        expected[there, found] += 1
+    np.testing.assert_array_equal(confusion(mask, np.where(ignored, IGNORE, truth).astype(np.uint8), classes), expected)
+
+
+def test_a_mask_must_not_hold_the_ignored_value() -> None:
+    truth = np.array([[0, 1, IGNORE]], np.uint8)
+    with pytest.raises(UlnaError, match="the mask holds values from 0 to 255"):
+        confusion(truth, truth, 2)
+    with pytest.raises(UlnaError, match="the truth holds values from 0 to 7"):
+        confusion(np.zeros((1, 3), np.uint8), np.array([[0, 7, IGNORE]], np.uint8), 2)

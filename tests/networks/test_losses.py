@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ulna.networks.losses import LOSSES, cross_entropy, dice, dice_cross_entropy
+from ulna.image import IGNORE
+from ulna.networks.losses import LOSSES, Loss, cross_entropy, dice, dice_cross_entropy
 
 
 def sample(classes: int, *, ndim: int = 2, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -65,3 +66,33 @@ def test_losses_fall_when_the_answer_gets_better(name: str) -> None:
     towards = (truth.float() * 2 - 1) * torch.tensor(1.0)
     values = [LOSSES[name](towards * strength, truth).item() for strength in (-2, 0, 2, 6)]
     assert values == sorted(values, reverse=True)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values())
+@pytest.mark.parametrize("classes", [2, 4])
+def test_ignored_pixels_are_in_no_loss(loss: Loss, classes: int) -> None:
+    """The loss is that of the annotated pixels alone, and no gradient comes from the others."""
+    outputs, truth = sample(classes, seed=5)
+    ignored = torch.rand(truth.shape, generator=torch.Generator().manual_seed(1)) < 0.4
+    holed = torch.where(ignored, IGNORE, truth).to(torch.uint8)
+    alone = outputs.movedim(1, -1)[~ignored[:, 0]].T[None, :, :, None]  # the annotated pixels as one line
+    expected = loss(alone, truth[:, 0][~ignored[:, 0]][None, None, :, None])
+    outputs.requires_grad_()
+    found = loss(outputs, holed)
+    torch.testing.assert_close(found, expected)
+    found.backward()
+    assert outputs.grad is not None
+    wide = ignored.expand_as(outputs)
+    assert not outputs.grad[wide].any()
+    assert outputs.grad[~wide].all()
+
+
+@pytest.mark.parametrize("loss", LOSSES.values())
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_batch_without_annotated_pixels_moves_nothing(loss: Loss, channels: int) -> None:
+    outputs = torch.randn(1, channels, 4, 4, requires_grad=True)
+    found = loss(outputs, torch.full((1, 1, 4, 4), IGNORE, dtype=torch.uint8))
+    found.backward()
+    assert torch.isfinite(found)
+    assert outputs.grad is not None
+    assert not outputs.grad.any()

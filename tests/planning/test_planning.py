@@ -11,7 +11,7 @@ from skimage import measure
 from ulna.config import Config, DataConfig
 from ulna.dataset import load_truth
 from ulna.errors import UlnaError
-from ulna.labels.classes import infer
+from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.networks import UNet
 from ulna.planning import FALLBACK_EPOCHS, SHORT_WIDTHS, Fingerprint, plan

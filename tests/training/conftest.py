@@ -9,7 +9,7 @@ import pytest
 
 from ulna.config import DataConfig
 from ulna.dataset import load_truth
-from ulna.labels.classes import infer
+from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.store import Store, build
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from ulna.config import AugmentationConfig, DataConfig, TrainingConfig
 from ulna.dataset import load_truth
-from ulna.labels.classes import infer
+from ulna.image import IGNORE
+from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.store import Store, build
 from ulna.training.augmentation import context
@@ -94,3 +96,25 @@ def test_patches_are_centerd_on_the_foreground_as_often_as_asked(store: Store) -
     part = Phase((1, 1), 64, None)
     assert (drawn_from(store, part, foreground=1.0).batch(0).truth > 0).all()
     assert (drawn_from(store, part, foreground=0.0).batch(0).truth > 0).float().mean() < 0.5
+
+
+def ignoring(store: Store, ignored: np.ndarray) -> Store:
+    """The store with its first case only, of which some pixels are not annotated."""
+    truth = np.array(store.truth(0))
+    truth[0][ignored] = IGNORE
+    changed = replace(store, names=store.names[:1], groups=store.groups[:1], shapes=store.shapes[:1])
+    object.__setattr__(changed, "_truths", truth.ravel())
+    return changed
+
+
+@pytest.mark.parametrize("foreground", [0.0, 1.0])
+def test_patches_are_not_centered_on_ignored_pixels(store: Store, foreground: float) -> None:
+    """All but one tenth of the image is not annotated."""
+    shape = store.truth(0).shape[1:]
+    keep = np.zeros(shape, bool)
+    keep[3:-3, 3:-3] = np.random.default_rng(0).random(shape)[3:-3, 3:-3] < 0.1  # no patch is moved off the border
+    holed = ignoring(store, ~keep)
+    batches = drawn_from(holed, Phase((5, 5), 40, None), foreground=foreground)
+    centers = np.concatenate([batches.batch(step).truth[:, 0, 2, 2].numpy() for step in range(20)])
+    assert not (centers == IGNORE).any()
+    assert set(centers.tolist()) == ({1} if foreground else {0, 1})

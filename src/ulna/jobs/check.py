@@ -24,7 +24,9 @@ from ulna.image import Array
 from ulna.jobs import inspection
 from ulna.jobs.grouping import joined_by, leak_problems, table_of_groups, with_groups
 from ulna.jobs.inspection import Failure, Inspection, inspect, numbered
-from ulna.labels.classes import Classes, infer
+from ulna.jobs.label_checks import TO_SET, class_pixels, doubts, shares
+from ulna.labels.classes import Classes
+from ulna.labels.inference import Inference, interpret
 from ulna.layouts import Patterns, read_dataset
 from ulna.layouts.parts import across_parts
 from ulna.leaks import DUPLICATE, Leaks, group
@@ -43,7 +45,8 @@ class Check:
 
     `dataset` holds the cases that can be used, each in its final group: the layout's groups and those of
     leaks, united. `problems` come worst first. `facts` is the table of what was found, in words. `share` is
-    each class's share of all pixels, `folder` where the record was written.
+    each class's share of the annotated pixels, `folder` where the record was written. `inference` says how certain the
+    reading of the masks is, and what the next best one would be.
     """
 
     dataset: Dataset
@@ -54,6 +57,7 @@ class Check:
     leaks: Leaks
     samples: tuple[str, ...]
     folder: Path | None = None
+    inference: Inference | None = None
 
     @property
     def fatal(self) -> bool:
@@ -80,6 +84,9 @@ class Check:
                 "kind": told.kind,
                 "names": list(told.names),
                 "values": list(told.values),
+                "ignore": list(told.ignore),
+                "certainty": self.inference.certainty if self.inference else 1.0,
+                "runner_up": self.inference.runner_up.sentence if self.inference and self.inference.runner_up else "",
             }
             if told
             else {}
@@ -132,6 +139,8 @@ class Check:
             lines.append(f"[{style}]{problem.severity}[/]: {escape(problem.what)}")
             if where:
                 lines.append(f"  [dim]{escape(where)}[/]")
+        if self.inferred is not None:
+            lines += ["", f"[dim]{escape(TO_SET)}[/]", escape(self.inferred.yaml())]
         if self.folder is None:
             lines.append("[dim]All names in a file, and a picture of samples: add --out FOLDER.[/]")
         else:
@@ -170,17 +179,18 @@ def check(
     failed: list[Failure] = []
     masks = _masks(found.cases, inspections, failed, progress)
     problems = list(found.problems)
-    classes = None
+    inferred = None
     try:
         objects = bool(found.cases) and all(case.objects for case in found.cases)
-        classes = infer(masks, stated_classes(wanted.data, found.cases), objects=objects)
+        inferred = interpret(masks, stated_classes(wanted.data, found.cases), objects=objects)
     except UlnaError as error:
         problems.append(Problem(error.what, (error.hint,) if error.hint else (), "fatal"))
     for _ in masks:  # what understanding did not need to see is checked too
         continue
     if not inspections:  # then it is no wonder that nothing was understood
         problems = list(found.problems)
-    share, strange = _shares(inspections, classes)
+    classes = inferred.classes if inferred else None
+    pixels, strange = class_pixels(inspections, classes) if classes else (np.zeros((0, 1)), [])
     leaks = group(
         [look.print for look in inspections], [look.case.name for look in inspections], only_equal=not wanted.data.leaks
     )
@@ -190,6 +200,7 @@ def check(
         *inspection.fatal(inspections, alone=alone),
         *inspection.failures(failed),
         *strange,
+        *doubts(inferred),
         *inspection.warnings(inspections),
     ]
     problems += [
@@ -199,15 +210,17 @@ def check(
         *inspection.notes(inspections),
     ]
     problems.sort(key=lambda problem: WEIGHTS.index(problem.severity))
-    total = share.sum(axis=0) / max(share.sum(), 1) if len(share) else np.zeros(0)
+    annotated = pixels[:, :-1]
+    total = annotated.sum(axis=0) / max(annotated.sum(), 1)
     result = Check(
         replace(found, cases=usable, problems=tuple(problems)),
         classes,
         tuple(problems),
-        _facts(inspections, usable, classes, total, how),
+        _facts(inspections, usable, shares(classes, pixels) if classes else {}, how),
         tuple(float(part) for part in total),
         leaks,
-        _chosen(inspections, share),
+        _chosen(inspections, annotated),
+        inference=inferred,
     )
     return result if out is None else result.save(Path(out))
 
@@ -226,35 +239,6 @@ def _masks(
             yield one[1]
 
 
-def _shares(inspections: Sequence[Inspection], classes: Classes | None) -> tuple[Array, list[Problem]]:
-    """Pixels of each class in each case, (cases, classes), and the problems of masks that show it."""
-    if classes is None or not inspections:
-        return np.zeros((0, 0)), []
-    pixels = np.zeros((len(inspections), len(classes.names)))
-    strange: list[tuple[str, UlnaError]] = []
-    for row, look in zip(pixels, inspections, strict=True):
-        try:
-            indices = classes.to_indices(look.values)
-        except UlnaError as error:
-            strange.append((look.case.name, error))
-            continue
-        row += np.bincount(indices.ravel(), weights=look.counts, minlength=len(row))
-    found = []
-    if strange:
-        what = f"values that fit no class are in {numbered(len(strange), 'mask')}. {strange[0][1].hint}"
-        found.append(Problem(what, tuple(f"{name}: {error.what}" for name, error in strange), "fatal"))
-    names = {name for name, _ in strange}
-    empty = [
-        look.case.name
-        for row, look in zip(pixels, inspections, strict=True)
-        if not row[1:].any() and look.case.name not in names
-    ]
-    if empty:
-        what = f"{len(empty)} of {len(inspections)} masks are empty: nothing but background"
-        found.append(Problem(what, tuple(empty), "warning" if 2 * len(empty) > len(inspections) else "note"))
-    return pixels, found
-
-
 def _unlike_masks(inspections: Sequence[Inspection], leaks: Leaks) -> list[Problem]:
     """The problem that equal images have different masks, if there is one."""
     unlike = [
@@ -267,9 +251,7 @@ def _unlike_masks(inspections: Sequence[Inspection], leaks: Leaks) -> list[Probl
     return [Problem(f"equal images have different masks: {numbered(len(unlike), 'pair')}", tuple(unlike))]
 
 
-def _facts(
-    inspections: Sequence[Inspection], cases: Sequence[Case], classes: Classes | None, share: Array, how: str
-) -> dict[str, str]:
+def _facts(inspections: Sequence[Inspection], cases: Sequence[Case], shown: dict[str, str], how: str) -> dict[str, str]:
     """The table of what was found, in words."""
     if not inspections:
         return {"images": "0 with a mask that can be used"}
@@ -284,10 +266,7 @@ def _facts(
     }
     if parts:
         facts["ready-made split"] = ", ".join(f"{part} {count}" for part, count in parts.items())
-    if classes:
-        facts["share of pixels"] = ", ".join(
-            f"{name} {part:.1%}" for name, part in zip(classes.names, share, strict=True)
-        )
+    facts |= shown
     numbers = [look.objects for look in inspections if look.objects]
     if numbers:
         facts["objects"] = f"{sum(numbers):,} in all, {min(numbers)} to {max(numbers)} an image"

@@ -9,7 +9,8 @@ from ulna.config import DataConfig
 from ulna.dataset import Case, load_truth, stated_classes
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Array
-from ulna.labels.classes import Classes, infer
+from ulna.labels.classes import Classes
+from ulna.labels.inference import infer
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ulna.image import Array
+from ulna.image import IGNORE, Array
 
 NEAR = 2
 """Up to so many pixels from a true outline, an error may be a matter of where one draws it."""
@@ -57,7 +57,13 @@ NONE_WRONG = Errors()
 
 
 def locate(mask: Array, truth: Array) -> Errors:
-    """Count the wrong pixels of a mask by where they lie; both (1, *spatial) class indices, 0 the background."""
+    """Count the wrong pixels of a mask by where they lie; both (1, *spatial) class indices, 0 the background.
+
+    Pixels whose truth is `IGNORE` (not annotated) are background in both: what the mask holds there does not matter.
+    """
+    ignored = truth == IGNORE
+    if ignored.any():
+        mask, truth = np.where(ignored, 0, mask), np.where(ignored, 0, truth)
     wrong = mask[0] != truth[0]
     if not wrong.any():
         return NONE_WRONG

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ulna.errors import UlnaError
-from ulna.image import Array
+from ulna.image import IGNORE, Array
 from ulna.metrics.rows import ALL_CLASSES, Row, State, state
 
 Counts = npt.NDArray[np.int64]
@@ -110,18 +110,24 @@ def records(matrix: Counts, classes: Sequence[str]) -> list[Overlap]:
 def confusion(mask: Array, truth: Array, classes: int) -> Counts:
     """Pixels of each true class (row) that were given each class (column): int64 (K, K), K = `classes`.
 
+    Pixels whose truth is `IGNORE` (not annotated) are not counted, whatever the mask holds there.
+
     Raises UlnaError when the shapes differ, when a dtype is not an integer, or when a value is no index of a
     class.
     """
     if mask.shape != truth.shape:
         raise UlnaError(f"the mask's shape {mask.shape} is not that of the truth, {truth.shape}")
     _check(mask, classes, "mask")
-    _check(truth, classes, "truth")
+    _check(truth, classes, "truth", ignore=True)
     matrix = np.zeros(classes * classes, dtype=np.int64)
     flat_truth, flat_mask = truth.reshape(-1), mask.reshape(-1)
     for start in range(0, truth.size, _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        pairs = flat_truth[part].astype(np.intp) * classes + flat_mask[part].astype(np.intp)
+        there, found = flat_truth[part], flat_mask[part]
+        annotated = there != IGNORE
+        if not annotated.all():
+            there, found = there[annotated], found[annotated]
+        pairs = there.astype(np.intp) * classes + found.astype(np.intp)
         matrix += np.bincount(pairs, minlength=classes * classes)
     return matrix.reshape(classes, classes)
 
@@ -157,9 +163,11 @@ def measure(mask: Array, truth: Array, classes: Sequence[str]) -> list[Row]:
     return [*rows, Row(ALL_CLASSES, "accuracy", int(np.trace(matrix)), int(matrix.sum()))]
 
 
-def _check(array: Array, classes: int, what: str) -> None:
+def _check(array: Array, classes: int, what: str, *, ignore: bool = False) -> None:
     if array.dtype.kind not in "iub":
         raise UlnaError(f"the {what} must hold whole numbers (class indices), not {array.dtype}")
+    if ignore and array.size and int(array.max()) == IGNORE:
+        array = array[array != IGNORE]
     if array.size and (int(array.min()) < 0 or int(array.max()) >= classes):
         low, high = int(array.min()), int(array.max())
         raise UlnaError(f"the {what} holds values from {low} to {high}, but the classes are 0 to {classes - 1}")

@@ -2,7 +2,8 @@
 
 Shapes everywhere: `outputs` are logits (N, K, *spatial); `truth` holds class indices (N, 1, *spatial), 0 the
 background. K = 1 means one foreground class, judged by a sigmoid; K > 1 means one channel a class including
-the background, judged by a softmax.
+the background, judged by a softmax. Pixels whose truth is `IGNORE` (not annotated) are in no sum and no mean; where all
+are ignored, the loss is that of an empty batch and its gradient zero.
 """
 
 from __future__ import annotations
@@ -13,30 +14,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ulna.image import IGNORE
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def cross_entropy(outputs: Tensor, truth: Tensor) -> Tensor:
-    """Mean cross-entropy over all pixels: -log p(true class); binary cross-entropy when K = 1."""
+    """Mean cross-entropy over the annotated pixels: -log p(true class); binary cross-entropy when K = 1."""
     outputs = outputs.float()
+    annotated = truth != IGNORE
     if outputs.shape[1] == 1:
-        return F.binary_cross_entropy_with_logits(outputs, truth.to(outputs.dtype))
-    return F.cross_entropy(outputs, truth[:, 0].long())
+        target = (truth * annotated).to(outputs.dtype)
+        weight = annotated.to(outputs.dtype)
+        total = F.binary_cross_entropy_with_logits(outputs, target, weight, reduction="sum")
+    else:
+        total = F.cross_entropy(outputs, truth[:, 0].long(), ignore_index=IGNORE, reduction="sum")
+    return total / annotated.sum().clamp(min=1)
 
 
 def dice(outputs: Tensor, truth: Tensor, smooth: float = 1.0) -> Tensor:
     """Soft Dice loss, 1 - (2 Σ p t + s) / (Σ p + Σ t + s), mean over the foreground classes.
 
-    The sums run over the whole batch, so that an image without foreground does not swing the loss (Milletari
-    et al. 2016, with the linear denominator of Drozdzal et al. 2016).
+    The sums run over all annotated pixels of the batch, so that an image without foreground does not swing the loss
+    (Milletari et al. 2016, with the linear denominator of Drozdzal et al. 2016).
     """
     outputs = outputs.float()
+    annotated = truth != IGNORE
     if outputs.shape[1] == 1:
-        probability, target = outputs.sigmoid(), truth.to(outputs.dtype)
+        probability, target = outputs.sigmoid() * annotated, (truth * annotated).to(outputs.dtype)
     else:
         classes = torch.arange(1, outputs.shape[1], device=outputs.device)
         classes = classes.view(1, -1, *[1] * (outputs.ndim - 2))
-        probability = outputs.softmax(1)[:, 1:]
+        probability = outputs.softmax(1)[:, 1:] * annotated
         target = (truth == classes).to(outputs.dtype)
     over = [0, *range(2, outputs.ndim)]
     both = (probability * target).sum(over)

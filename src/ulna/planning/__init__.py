@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from ulna.config import Config, NetworkConfig, TrainingConfig
 from ulna.errors import UlnaError
+from ulna.image import IGNORE
 from ulna.inference.engines import torch_precision
 from ulna.inference.tiles import least_tile
 from ulna.networks import build, geometry
@@ -59,7 +60,8 @@ class Fingerprint:
     def of(cls, store: Store, classes: tuple[str, ...]) -> Fingerprint:
         """The facts of the images to be learned from; objects are counted in at most `MAX_INSPECTED` of them."""
         cases = np.linspace(0, len(store) - 1, min(len(store), MAX_INSPECTED)).round().astype(int)
-        counts = [ndimage.label(store.truth(int(case))[0])[1] for case in cases]
+        truths = (store.truth(int(case))[0] for case in cases)
+        counts = [ndimage.label((truth != 0) & (truth != IGNORE))[1] for truth in truths]
         shapes = tuple(shape[1:] for shape in store.shapes)
         return cls(store.shapes[0][0], shapes, classes, float(np.median([n for n in counts if n] or [0])))
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from ulna.config import TrainingConfig
-from ulna.image import Array
+from ulna.image import IGNORE, Array
 from ulna.inference.tiles import window
 from ulna.store import Store
 from ulna.training.phases import Phase
@@ -70,7 +70,7 @@ class Batches(IterableDataset[Batch]):
         self._steps = steps
         self._final_phase = final
         self._probabilities = sampling_probabilities(store.groups, training.sampling)
-        self._coordinates: dict[int, npt.NDArray[np.intp]] = {}
+        self._coordinates: dict[tuple[int, bool], npt.NDArray[np.intp]] = {}
 
     def __iter__(self) -> Iterator[Batch]:
         for step in self._steps():
@@ -92,7 +92,7 @@ class Batches(IterableDataset[Batch]):
     def _start(self, case: int, truth: Array, phase: Phase, generator: np.random.Generator) -> tuple[int, ...]:
         shape = truth.shape[1:]
         wanted = generator.random() < self._training.foreground
-        center = self._on_foreground(case, truth, generator) if wanted else None
+        center = self._drawn_from(case, truth, generator, foreground=wanted)
         start = []
         for axis, (length, patch, size) in enumerate(zip(shape, phase.patch, phase.window, strict=True)):
             # the patch stays inside the image where it can; the window around it may leave it
@@ -101,13 +101,23 @@ class Batches(IterableDataset[Batch]):
             start.append(min(max(place, low), high) - size // 2)
         return tuple(start)
 
-    def _on_foreground(self, case: int, truth: Array, generator: np.random.Generator) -> tuple[int, ...] | None:
-        if case not in self._coordinates:
-            flat = np.flatnonzero(truth[0])
-            if len(flat) > MAX_COORDINATES:
-                flat = np.random.default_rng((self._training.seed, case)).choice(flat, MAX_COORDINATES, replace=False)
-            self._coordinates[case] = flat
-        places = self._coordinates[case]
+    def _drawn_from(
+        self, case: int, truth: Array, generator: np.random.Generator, *, foreground: bool
+    ) -> tuple[int, ...] | None:
+        """A pixel of the foreground, or any that is annotated; None where there is none, or where all are annotated."""
+        if (case, foreground) not in self._coordinates:
+            self._coordinates[case, foreground] = self._found(case, truth[0], foreground=foreground)
+        places = self._coordinates[case, foreground]
         if not len(places):
             return None
         return tuple(int(i) for i in np.unravel_index(generator.choice(places), truth.shape[1:]))
+
+    def _found(self, case: int, truth: Array, *, foreground: bool) -> npt.NDArray[np.intp]:
+        """The places of `_drawn_from`, flat, a sample of at most `MAX_COORDINATES`."""
+        annotated = truth != IGNORE
+        if not foreground and annotated.all():
+            return np.empty(0, np.intp)
+        flat = np.flatnonzero(annotated & (truth != 0) if foreground else annotated)
+        if len(flat) > MAX_COORDINATES:
+            flat = np.random.default_rng((self._training.seed, case)).choice(flat, MAX_COORDINATES, replace=False)
+        return flat

@@ -1,0 +1,81 @@
+"""What `check` says about the values of masks: doubts, values that fit no class, shares of the classes, and how to
+set them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ulna.dataset import Problem
+from ulna.errors import UlnaError
+from ulna.image import IGNORE
+from ulna.jobs.inspection import Inspection
+from ulna.labels.classes import Classes
+from ulna.labels.inference import Inference
+from ulna.text import plural
+
+TO_SET = "To name the classes or to say what their values are, put this into a file and add --config FILE:"
+
+
+def doubts(inference: Inference | None) -> list[Problem]:
+    """What is not certain in the reading of the masks, each as a warning with the YAML that settles it."""
+    return [Problem(str(doubt)) for doubt in inference.doubts] if inference else []
+
+
+def class_pixels(inspections: Sequence[Inspection], classes: Classes) -> tuple[npt.NDArray[np.float64], list[Problem]]:
+    """Pixels per case and class, (cases, classes + 1), the last column those not annotated.
+
+    Also the problems that this shows: masks with values that belong to no class, empty masks, masks without any
+    annotated pixel, and classes that no mask shows.
+    """
+    pixels = np.zeros((len(inspections), len(classes.names) + 1))
+    strange: list[tuple[str, UlnaError]] = []
+    for row, case in zip(pixels, inspections, strict=True):
+        try:
+            indices = classes.to_indices(case.values).ravel()
+        except UlnaError as error:
+            strange.append((case.case.name, error))
+            continue
+        row += np.bincount(np.where(indices == IGNORE, len(row) - 1, indices), case.counts, len(row))
+    problems = []
+    if strange:
+        what = f"values that fit no class are in {plural(len(strange), 'mask')}. {strange[0][1].hint}"
+        problems.append(Problem(what, tuple(f"{name}: {error.what}" for name, error in strange), "fatal"))
+    failed = {name for name, _ in strange}
+    names = [case.case.name for case in inspections]
+    known = [(name, row) for name, row in zip(names, pixels, strict=True) if name not in failed]
+    blank = tuple(name for name, row in known if not row[:-1].any())
+    if blank:
+        problems.append(Problem(f"nothing is annotated in {plural(len(blank), 'mask')}", blank))
+    empty = tuple(name for name, row in known if row[0] and not row[1:-1].any())
+    if empty:
+        what = f"{len(empty)} of {len(inspections)} masks are empty: nothing but background"
+        problems.append(Problem(what, empty, "warning" if 2 * len(empty) > len(inspections) else "note"))
+    missing = [name for name, count in zip(classes.names, pixels.sum(axis=0), strict=False) if not count]
+    if known and missing and len(empty) < len(known):
+        problems.append(Problem(f"no mask shows {', '.join(map(repr, missing))}"))
+    return pixels, problems
+
+
+def shares(classes: Classes, pixels: npt.NDArray[np.float64]) -> dict[str, str]:
+    """Rows of the table of facts: each class's share of the annotated pixels, and what is not annotated."""
+    total = pixels.sum(axis=0)
+    annotated = max(total[:-1].sum(), 1)
+    parts = [f"{name} {_percent(count / annotated)}" for name, count in zip(classes.names, total, strict=False)]
+    rows = {"share of pixels": ", ".join(parts)}
+    if total[-1]:
+        rows["not annotated"] = f"{_percent(total[-1] / total.sum())} of the pixels"
+    return rows
+
+
+def _percent(share: float) -> str:
+    """A share with as many digits as a rare class needs.
+
+    Examples
+    --------
+    >>> _percent(0.25), _percent(0.0004)
+    ('25.0%', '0.04%')
+    """
+    return f"{share:.1%}" if share >= 0.001 or not share else f"{100 * share:.2g}%"
