@@ -11,7 +11,7 @@ from skimage.transform import resize as skimage_resize
 
 from ulna.errors import UlnaError
 from ulna.image import Channel
-from ulna.normalization import common_channels, normalize, resize, to_channels
+from ulna.normalization import NORMALIZATIONS, common_channels, normalize, resize, scaling, to_channels
 
 RNG = np.random.default_rng(2)
 IMAGES = hnp.arrays(
@@ -54,6 +54,30 @@ def test_an_empty_channel_is_not_stretched_to_an_image() -> None:
     result = normalize(image, "percentile_by_channel")
     assert result[0].std() > 0.25
     assert result[1].std() < 0.02
+
+
+def test_modalities_with_gray_scales_of_their_own_are_stretched_alike() -> None:
+    t1, adc = RNG.normal(3000, 500, (60, 60)), RNG.normal(1e-3, 2e-4, (60, 60))
+    stacked = np.stack([t1, adc]).astype(np.float32)
+    normalized = normalize(stacked, "percentile_by_channel")
+    assert normalized[1].std() == pytest.approx(normalized[0].std(), rel=0.1)
+    signed = np.stack([t1, t1 / 100]).astype(np.int16)
+    normalized = normalize(signed, "percentile_by_channel")
+    assert normalized[1].std() == pytest.approx(normalized[0].std(), rel=0.1)
+
+
+def test_of_a_sparse_channel_the_extremes_are_its_range() -> None:
+    image = np.zeros((2, 200, 200), np.uint16)
+    image[0] = RNG.integers(0, 500, (200, 200))
+    image[1, 20:24, 30:34] = 400
+    assert normalize(image, "percentile_by_channel")[1].max() == 1
+
+
+@pytest.mark.parametrize("how", NORMALIZATIONS)
+def test_a_part_is_scaled_as_the_whole(how: str) -> None:
+    image = RNG.integers(0, 4000, (3, 40, 50)).astype(np.uint16)
+    whole = scaling(image, how)
+    np.testing.assert_array_equal(whole.apply(image[:, 3:9, 20:30]), normalize(image, how)[:, 3:9, 20:30])
 
 
 def test_percentile_keeps_colors_in_proportion() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -17,49 +18,100 @@ Floats = npt.NDArray[np.float32]
 
 LOW, HIGH = 1.0, 99.8  # percentiles that become 0 and 1, as in CSBDeep and StarDist
 CLIP = (-1.0, 3.0)  # what lies far outside is clipped: one hot pixel must not fill the range of bf16
-MIN_SHARE = 0.1  # share of the image's range that a channel's own is at least taken for
+MIN_SHARE = 0.1  # share of the range of an image of counts that a channel's own is at least taken for
 SAMPLE = 1_000_000
 COLORS = 3
+NORMALIZATIONS = ("percentile", "percentile_by_channel", "zscore", "range", "none")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How the numbers of an image become what a network takes: (value - offset) / scale, channel by channel.
+
+    A scale of 0 marks a channel without contrast: it becomes 0.
+
+    Parameters
+    ----------
+    offsets, scales
+        One number for all channels, or one per channel.
+    clip
+        The range that the result is clipped to; None: it is not clipped.
+
+    Examples
+    --------
+    >>> Scaling((100.0,), (50.0,)).apply(np.array([[[100, 150]]], np.uint8)).tolist()
+    [[[0.0, 1.0]]]
+    """
+
+    offsets: tuple[float, ...]
+    scales: tuple[float, ...]
+    clip: tuple[float, float] | None = None
+
+    def apply(self, array: Array) -> Floats:
+        """An image, or a part of one, (C, *spatial) in its own dtype → float32 of the same shape."""
+        if len(self.scales) == 1:
+            scaled = _scaled(array, self.offsets[0], self.scales[0])
+        else:
+            channels = zip(array, self.offsets, self.scales, strict=True)
+            scaled = np.stack([_scaled(channel, offset, scale) for channel, offset, scale in channels])
+        return scaled if self.clip is None else np.clip(scaled, *self.clip)
 
 
 def normalize(array: Array, how: str) -> Floats:
-    """An image (C, *spatial) as float32 in the range that `how` names.
+    """An image (C, *spatial) as float32, normalized as `how` names it.
 
-    - "percentile": the 1st percentile of the image becomes 0 and the 99.8th 1, over all channels together, so
-      that colors keep their proportions; clipped to -1..3. Taken from at most a million even samples. Where both
-      are one value, the smallest and the largest take their place.
-    - "percentile_by_channel": the same for each channel, so that another stain, lamp or white balance changes
-      little. A channel with less than a tenth of the image's range is stretched as if it had a tenth: noise
-      in an empty channel must not look like an image.
-    - "zscore": each channel with mean 0 and standard deviation 1.
-    - "range": divided by the largest number of an integer type (255, 65535): the tutorial's recipe; floats
-      stay as they are.
-    - "none": as it is.
+    Parameters
+    ----------
+    array
+        (C, *spatial), in the file's own dtype.
+    how
+        - "percentile": the 1st percentile of the image becomes 0 and the 99.8th 1, over all channels together, so
+          that colors keep their proportions; clipped to -1..3. Taken from at most a million even samples. Where both
+          are one value, the smallest and the largest take their place.
+        - "percentile_by_channel": the same for each channel, so that another stain, lamp or white balance changes
+          little, and modalities with gray scales of their own count alike. A channel of counts (unsigned integers)
+          with less than a tenth of the whole image's range is stretched as if it had a tenth: noise in an empty
+          channel must not look like an image. Signed and floating-point channels have no unit in common.
+        - "zscore": each channel with mean 0 and standard deviation 1.
+        - "range": divided by the largest number of an integer type (255, 65535): the tutorial's recipe; floats
+          stay as they are.
+        - "none": as it is.
 
-    An image without contrast becomes 0 with all but the last two. Raises UlnaError for an unknown name.
+    Returns
+    -------
+    (C, *spatial) float32. An image without contrast becomes 0 with all but the last two.
+
+    Raises
+    ------
+    UlnaError
+        For an unknown name.
     """
+    return scaling(array, how).apply(array)
+
+
+def scaling(array: Array, how: str) -> Scaling:
+    """The `Scaling` with which `normalize` normalizes this image; parameters and errors as there."""
     if how in ("percentile", "percentile_by_channel"):
         some = sample(array)
         low, high = (float(value) for value in np.percentile(some, (LOW, HIGH)))
         if not high > low:  # a few bright specks on a flat ground
             low, high = float(array.min()), float(array.max())
         if how == "percentile":
-            return np.clip(_scaled(array, low, high - low), *CLIP)
+            return Scaling((low,), (max(high - low, 0.0),), CLIP)
         lows, highs = np.percentile(some, (LOW, HIGH), axis=1)
-        ranges = np.maximum(highs - lows, MIN_SHARE * (high - low))
-        channels = [_scaled(c, float(lows[k]), float(ranges[k])) for k, c in enumerate(array)]
-        return np.clip(np.stack(channels), *CLIP)
+        for index in np.flatnonzero(highs <= lows):
+            lows[index], highs[index] = array[index].min(), array[index].max()
+        floor = MIN_SHARE * (high - low) if array.dtype.kind == "u" else 0.0
+        return Scaling(tuple(lows.tolist()), tuple(np.maximum(highs - lows, floor).tolist()), CLIP)
     if how == "zscore":
         flat = array.reshape(len(array), -1)
-        channels = [_scaled(c, float(c.mean(dtype=np.float64)), float(c.std(dtype=np.float64))) for c in flat]
-        return np.stack(channels).reshape(array.shape)
+        means = [float(channel.mean(dtype=np.float64)) for channel in flat]
+        return Scaling(tuple(means), tuple(float(channel.std(dtype=np.float64)) for channel in flat))
     if how == "range":
-        largest = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else 1
-        return _scaled(array, 0.0, float(largest))
+        return Scaling((0.0,), (float(np.iinfo(array.dtype).max if array.dtype.kind in "iu" else 1),))
     if how == "none":
-        return array.astype(np.float32)
-    known = "percentile, percentile_by_channel, zscore, range, none"
-    raise UlnaError(f"there is no normalization '{how}'", hint=f"Known: {known}.")
+        return Scaling((0.0,), (1.0,))
+    raise UlnaError(f"there is no normalization '{how}'", hint=f"Known: {', '.join(NORMALIZATIONS)}.")
 
 
 def to_channels(array: Array, channels: int, declared: Sequence[Channel] = ()) -> Array:

@@ -70,7 +70,7 @@ def test_a_resumed_run_finds_its_cache_again(cells: Path, tmp_path: Path, monkey
     with pytest.raises(KeyboardInterrupt):
         ulna.train(cells, tmp_path / "run", epochs=1)
     (tmp_path / "run" / "augmented.png").unlink()
-    monkeypatch.setattr("ulna.store._fill", lambda *_: pytest.fail("the images were decoded again"))
+    monkeypatch.setattr("ulna.store.builder._read_all", lambda *_: pytest.fail("the images were decoded again"))
     with pytest.raises(KeyboardInterrupt):
         ulna.train(cells, tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "augmented.png").is_file()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ulna import formats
 from ulna.config import AugmentationConfig, DataConfig, TrainingConfig
-from ulna.dataset import load_truth
-from ulna.image import IGNORE
+from ulna.dataset import Case, load_truth
+from ulna.image import Image, Source
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.store import Store, build
@@ -64,13 +64,41 @@ def test_the_window_is_what_augmentation_needs_and_at_the_end_patches_are_of_ano
     assert late.images.shape == (1, 1, 64, 64)
 
 
-def test_of_large_masks_some_of_the_foreground_is_remembered(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ulna.training.batches.MAX_COORDINATES", 5)
-    batches = drawn_from(store, Phase((1, 1), 50, None), foreground=1.0)
-    batch = batches.batch(0)
-    assert batch.truth.all()
-    assert len(batch.images.unique()) > 5  # of several cases
-    assert all(len(places) == 5 for places in batches._coordinates.values())
+PLAIN = DataConfig()
+
+
+def labeled(folder: Path, truth: np.ndarray, config: DataConfig = PLAIN, *, objects: bool = False) -> Store:
+    """A store of one case whose labels are these."""
+    formats.write(folder / "image.png", Image(np.arange(truth.size).reshape(truth.shape).astype(np.uint8)))
+    formats.write(folder / "truth.png", Image(truth))
+    case = Case("a", (Source(folder / "image.png"),), (Source(folder / "truth.png"),))
+    return build(folder / "cache", [case], config=config, classes=infer([truth], config, objects=objects))
+
+
+def test_a_rare_class_is_drawn_as_often_as_a_frequent_one(tmp_path: Path) -> None:
+    """A thousandth of the foreground: drawn by pixel, hardly any patch would be centered on it."""
+    truth = np.zeros((1, 512, 512), np.uint8)
+    truth[0, 100:400, 100:400] = 1
+    truth[0, 250:260, 250:260] = 2
+    truth[0, :40, :40] = 3
+    store = labeled(tmp_path, truth, DataConfig(values=((0,), (1,), (2,), (3,))))
+    drawn = drawn_from(store, Phase((1, 1), 3000, None), foreground=1.0).batch(0).truth.numpy()
+    shares = [float((drawn == label).mean()) for label in (0, 1, 2, 3)]
+    assert shares == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3], abs=0.03)
+    assert len(np.unique(drawn_from(store, Phase((1, 1), 3000, None), foreground=1.0).batch(0).images)) > 200
+
+
+def test_windows_of_numbered_objects_have_both_layers(tmp_path: Path) -> None:
+    truth = np.zeros((1, 40, 40), np.uint16)
+    for number in range(1, 17):
+        row, column = divmod(number - 1, 4)
+        truth[0, 10 * row : 10 * row + 8, 10 * column : 10 * column + 8] = number * 100
+    store = labeled(tmp_path, truth, objects=True)
+    batch = drawn_from(store, Phase((8, 8), 20, None), foreground=1.0).batch(0)
+    assert (batch.truth.shape, batch.truth.dtype) == ((20, 2, 8, 8), torch.int32)
+    classes, numbers = batch.truth.unbind(1)
+    assert torch.equal(classes, (numbers > 0).int())
+    assert set(numbers.unique().tolist()) <= {0, *range(100, 1700, 100)}
 
 
 @settings(max_examples=15, deadline=None)
@@ -98,23 +126,14 @@ def test_patches_are_centerd_on_the_foreground_as_often_as_asked(store: Store) -
     assert (drawn_from(store, part, foreground=0.0).batch(0).truth > 0).float().mean() < 0.5
 
 
-def ignoring(store: Store, ignored: np.ndarray) -> Store:
-    """The store with its first case only, of which some pixels are not annotated."""
-    truth = np.array(store.truth(0))
-    truth[0][ignored] = IGNORE
-    changed = replace(store, names=store.names[:1], groups=store.groups[:1], shapes=store.shapes[:1])
-    object.__setattr__(changed, "_truths", truth.ravel())
-    return changed
-
-
 @pytest.mark.parametrize("foreground", [0.0, 1.0])
-def test_patches_are_not_centered_on_ignored_pixels(store: Store, foreground: float) -> None:
+def test_patches_are_not_centered_on_ignored_pixels(tmp_path: Path, foreground: float) -> None:
     """All but one tenth of the image is not annotated."""
-    shape = store.truth(0).shape[1:]
-    keep = np.zeros(shape, bool)
-    keep[3:-3, 3:-3] = np.random.default_rng(0).random(shape)[3:-3, 3:-3] < 0.1  # no patch is moved off the border
-    holed = ignoring(store, ~keep)
-    batches = drawn_from(holed, Phase((5, 5), 40, None), foreground=foreground)
+    truth = np.full((1, 64, 64), 9, np.uint8)
+    kept = np.random.default_rng(0).random((64, 64))[3:-3, 3:-3] < 0.1  # no patch is moved off the border
+    truth[0, 3:-3, 3:-3][kept] = np.random.default_rng(1).choice([0, 1], int(kept.sum()), p=[0.75, 0.25])
+    store = labeled(tmp_path, truth, DataConfig(values=((0,), (1,)), ignore=(9,)))
+    batches = drawn_from(store, Phase((5, 5), 40, None), foreground=foreground)
     centers = np.concatenate([batches.batch(step).truth[:, 0, 2, 2].numpy() for step in range(20)])
-    assert not (centers == IGNORE).any()
     assert set(centers.tolist()) == ({1} if foreground else {0, 1})
+    assert foreground or centers.mean() == pytest.approx(0.25, abs=0.06)  # as often as it is there

@@ -25,8 +25,8 @@ class Semantic:
         self._loss = loss or LOSSES[config.loss]
 
     def targets(self, truth: Tensor) -> Tensor:
-        """Class indices (N, 1, *spatial) as they are."""
-        return truth
+        """Labels (N, L, *spatial): the class indices (N, 1, *spatial), as they are."""
+        return truth[:, :1]
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss that the configuration names, or the function that was passed."""
@@ -48,4 +48,4 @@ class Semantic:
 
     def scores(self, mask: Array, truth: Array) -> list[Overlap]:
         """One `Overlap` a foreground class."""
-        return overlap(mask, truth, self.classes)
+        return overlap(mask, truth[:1], self.classes)

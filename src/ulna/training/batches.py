@@ -17,18 +17,14 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from ulna.config import TrainingConfig
-from ulna.image import IGNORE, Array
 from ulna.inference.tiles import window
 from ulna.store import Store
 from ulna.training.phases import Phase
 
-MAX_COORDINATES = 4096
-"""So many pixels of a case's foreground are remembered, at most: large masks are not searched for every patch."""
-
 
 class Batch(NamedTuple):
-    """Windows cut for one step: images (N, C, *window) float32, truth (N, 1, *window) uint8, the step, and in which
-    of the two phases of the training it lies."""
+    """Windows cut for one step: images (N, C, *window) float32, truth (N, L, *window) integer (class indices and, with
+    L = 2, numbers of objects), the step, and in which of the two phases of the training it lies."""
 
     images: Tensor
     truth: Tensor
@@ -50,9 +46,10 @@ def sampling_probabilities(groups: tuple[str, ...], sampling: str) -> npt.NDArra
 class Batches(IterableDataset[Batch]):
     """The batches of some steps, from a store.
 
-    `steps` is called at the start of each pass and gives the numbers of its steps, `final` tells of a step in
-    which of the two `phases` it lies. A share `training.foreground` of the patches is centerd on a pixel of the
-    foreground, the others lie anywhere; what is cut is the window around each.
+    `steps` is called at the start of each pass and gives the numbers of its steps, `final` says of a step in
+    which of the two `phases` it lies. A share `training.foreground` of the patches is centered on foreground: first a
+    class is drawn, evenly over those that the case has, then one of its pixels. The others lie anywhere, but their
+    centers are annotated (not `IGNORE`). What is cut is the window around each patch.
     """
 
     def __init__(
@@ -70,7 +67,6 @@ class Batches(IterableDataset[Batch]):
         self._steps = steps
         self._final_phase = final
         self._probabilities = sampling_probabilities(store.groups, training.sampling)
-        self._coordinates: dict[tuple[int, bool], npt.NDArray[np.intp]] = {}
 
     def __iter__(self) -> Iterator[Batch]:
         for step in self._steps():
@@ -82,17 +78,18 @@ class Batches(IterableDataset[Batch]):
         final = self._final_phase(step)
         phase = self._phases[final]
         images, truths = [], []
-        for case in generator.choice(len(self._probabilities), phase.batch_size, p=self._probabilities):
-            image, truth = self._store.image(int(case)), self._store.truth(int(case))
-            start = self._start(int(case), truth, phase, generator)
-            images.append(window(image, start, phase.window))
+        for case in generator.choice(len(self._probabilities), phase.batch_size, p=self._probabilities).tolist():
+            image, truth = self._store.raw(case), self._store.truth(case)
+            start = self._start(case, truth.shape[1:], phase, generator)
+            images.append(self._store.scale(case, window(image, start, phase.window)))
             truths.append(window(truth, start, phase.window))
         return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(truths)), step, final)
 
-    def _start(self, case: int, truth: Array, phase: Phase, generator: np.random.Generator) -> tuple[int, ...]:
-        shape = truth.shape[1:]
+    def _start(
+        self, case: int, shape: tuple[int, ...], phase: Phase, generator: np.random.Generator
+    ) -> tuple[int, ...]:
         wanted = generator.random() < self._training.foreground
-        center = self._drawn_from(case, truth, generator, foreground=wanted)
+        center = self._center(case, shape, generator, foreground=wanted)
         start = []
         for axis, (length, patch, size) in enumerate(zip(shape, phase.patch, phase.window, strict=True)):
             # the patch stays inside the image where it can; the window around it may leave it
@@ -101,23 +98,17 @@ class Batches(IterableDataset[Batch]):
             start.append(min(max(place, low), high) - size // 2)
         return tuple(start)
 
-    def _drawn_from(
-        self, case: int, truth: Array, generator: np.random.Generator, *, foreground: bool
+    def _center(
+        self, case: int, shape: tuple[int, ...], generator: np.random.Generator, *, foreground: bool
     ) -> tuple[int, ...] | None:
-        """A pixel of the foreground, or any that is annotated; None where there is none, or where all are annotated."""
-        if (case, foreground) not in self._coordinates:
-            self._coordinates[case, foreground] = self._found(case, truth[0], foreground=foreground)
-        places = self._coordinates[case, foreground]
-        if not len(places):
+        """A pixel of the foreground, or of all that is annotated; None for any pixel of the image."""
+        coordinates = self._store.coordinates(case)
+        labels = [label for label in coordinates if label]
+        if foreground and labels:
+            label = labels[int(generator.integers(len(labels)))]
+        elif 0 in coordinates:  # only a part of the image is annotated
+            shares = np.array([self._store.cases[case].counts[label] for label in coordinates], np.float64)
+            label = list(coordinates)[int(generator.choice(len(shares), p=shares / shares.sum()))]
+        else:
             return None
-        return tuple(int(i) for i in np.unravel_index(generator.choice(places), truth.shape[1:]))
-
-    def _found(self, case: int, truth: Array, *, foreground: bool) -> npt.NDArray[np.intp]:
-        """The places of `_drawn_from`, flat, a sample of at most `MAX_COORDINATES`."""
-        annotated = truth != IGNORE
-        if not foreground and annotated.all():
-            return np.empty(0, np.intp)
-        flat = np.flatnonzero(annotated & (truth != 0) if foreground else annotated)
-        if len(flat) > MAX_COORDINATES:
-            flat = np.random.default_rng((self._training.seed, case)).choice(flat, MAX_COORDINATES, replace=False)
-        return flat
+        return tuple(int(i) for i in np.unravel_index(generator.choice(coordinates[label]), shape))

@@ -236,6 +236,17 @@ def test_image_and_mask_move_together(seed: int) -> None:
     assert torch.equal((patches > 0)[clear], labels.bool()[clear])
 
 
+def test_all_layers_of_the_truth_move_alike() -> None:
+    images, classes = batch_of((40, 40))
+    numbers = 1000 * classes.int() + 7
+    both = torch.cat([classes.int(), numbers], 1)
+    config = AugmentationConfig(spatial_probability=0.7)
+    _, moved = apply(drawn_for(config, (24, 24)), images, both, size=(24, 24))
+    _, alone = apply(drawn_for(config, (24, 24)), images, classes, size=(24, 24))
+    assert torch.equal(moved[:, :1], alone.int())
+    assert torch.equal(moved[:, 1:], 1000 * alone.int() + 7)
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.uint16, torch.int32, torch.uint32, torch.int64])
 def test_labels_keep_their_dtype_and_large_numbers_stay_exact(dtype: torch.dtype) -> None:
     top = torch.iinfo(dtype).max

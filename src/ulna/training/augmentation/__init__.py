@@ -98,9 +98,9 @@ def draw(
 def apply(drawn: Draw, images: Tensor, truth: Tensor, *, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Vary a batch as drawn: the same draw gives the same batch.
 
-    `images` (N, C, *window) are floating point, `truth` (N, 1, *window) integer (its dtype and labels are
+    `images` (N, C, *window) are floating point, `truth` (N, L, *window) integer (its dtype and labels are
     kept); the window is as large as the patch or larger (see `context`), and the patch lies around its
-    center: what falls outside the window is mirrored. Returns (N, C, *size) and (N, 1, *size). The truth is
+    center: what falls outside the window is mirrored. Returns (N, C, *size) and (N, L, *size). The truth is
     moved by the same field as the images and is left alone by what changes intensities. An image that is gray
     (all its channels alike, as where a gray picture is stored as RGB) stays gray, unless it is redrawn as tissue.
     """
@@ -319,7 +319,7 @@ def _check_batch(drawn: Draw, images: Tensor, truth: Tensor, size: tuple[int, ..
     expected = (images.shape[0], images.shape[1], *size)
     if tuple(drawn.noise.shape) != expected:
         raise UlnaError(f"the draw was made for patches of shape {tuple(drawn.noise.shape)}, not {expected}")
-    if tuple(truth.shape) != (images.shape[0], 1, *images.shape[2:]):
+    if (truth.shape[0], *truth.shape[2:]) != (images.shape[0], *images.shape[2:]):
         raise UlnaError(f"truth of shape {tuple(truth.shape)} does not suit images of shape {tuple(images.shape)}")
     if not images.is_floating_point() or truth.is_floating_point():
         raise UlnaError(f"images must be floating point and truth integer, not {images.dtype} and {truth.dtype}")

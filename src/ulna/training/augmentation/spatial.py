@@ -66,14 +66,16 @@ def smooth(images: Tensor, field: Tensor) -> Tensor:
 
 
 def nearest(truth: Tensor, field: Tensor) -> Tensor:
-    """Read labels (N, 1, *window) along a field (N, n, *size): the nearest pixel's, exact in any dtype."""
+    """Read labels (N, L, *window) along a field (N, n, *size): the nearest pixel's, exact in any dtype."""
     window = truth.shape[2:]
     steps = [math.prod(window[axis + 1 :]) for axis in range(len(window))]
     index = sum(
         (field[:, axis].round().long() * step for axis, step in enumerate(steps)),
         torch.zeros((), dtype=torch.long),
     )
-    return truth.flatten(2).gather(2, index.flatten(1).unsqueeze(1)).view(len(truth), 1, *field.shape[2:])
+    layers = truth.shape[1]
+    places = index.flatten(1).unsqueeze(1).expand(-1, layers, -1)
+    return truth.flatten(2).gather(2, places).view(len(truth), layers, *field.shape[2:])
 
 
 def center_crop(images: Tensor, size: tuple[int, ...]) -> Tensor:

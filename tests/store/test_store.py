@@ -7,23 +7,23 @@ import json
 import os
 import pickle
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import psutil
 import pytest
 
 from ulna import formats
-from ulna import store as store_module
 from ulna.config import DataConfig
 from ulna.dataset import Case, T, load_image, load_truth
 from ulna.errors import ReadError, UlnaError
-from ulna.image import Image, Source
+from ulna.image import Grid, Image, Source
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
-from ulna.normalization import normalize
-from ulna.store import Store, build
+from ulna.normalization import NORMALIZATIONS, normalize, resize
+from ulna.store import Store, StoredCase, build, builder, planned
 
 RNG = np.random.default_rng(4)
 CONFIG = DataConfig()
@@ -61,35 +61,161 @@ def test_what_goes_in_comes_out(tmp_path: Path, cases: list[Case]) -> None:
         np.testing.assert_array_equal(store.image(index), expected)
         np.testing.assert_array_equal(store.truth(index), load_truth(one).array // 255)
         assert (store.image(index).dtype, store.truth(index).dtype) == (np.float32, np.uint8)
-    assert isinstance(store.image(0), np.memmap)
-    with pytest.raises(ValueError, match="read-only"):
-        store.image(0)[:] = 0
+        assert store.raw(index).dtype == np.uint8
+        np.testing.assert_array_equal(store.raw(index), load_image(one).array)
+    for mapped in (store.raw(0), store.truth(0), store.coordinates(0)[1]):
+        assert isinstance(mapped, np.memmap)
+        with pytest.raises(ValueError, match="read-only"):
+            mapped[:] = 0
     assert sorted(path.name for path in tmp_path.glob("cache*")) == ["cache"]
 
 
-def test_it_is_used_again_and_made_anew_when_something_changes(
-    tmp_path: Path, cases: list[Case], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def filled(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Grows by one whenever images are read into a store."""
+    filled: list[Path] = []
+    real = builder._read_all
+
+    def counted(folder: Path, *words: Any) -> dict[str, Any]:
+        filled.append(folder)
+        return real(folder, *words)
+
+    monkeypatch.setattr(builder, "_read_all", counted)
+    return filled
+
+
+def test_it_is_used_again_where_nothing_that_matters_changed(
+    tmp_path: Path, cases: list[Case], filled: list[Path]
 ) -> None:
-    filled: list[int] = []
-    real = store_module._fill
-
-    def counted(*words: object) -> dict[str, object]:
-        filled.append(1)
-        return real(*words)
-
-    monkeypatch.setattr(store_module, "_fill", counted)
     place = tmp_path / "cache"
     first = build(place, cases, config=CONFIG, classes=CLASSES)
-    assert build(place, cases, config=CONFIG, classes=CLASSES).digest == first.digest
-    assert build(place, cases, config=DataConfig(validation=0.3), classes=CLASSES).digest == first.digest
+    os.utime(cases[0].images[0].path, ns=(1, 1))
+    others = {"validation": 0.3, "normalization": "zscore", "resize": (8, 8)}
+    for config in (CONFIG, *(DataConfig.model_validate({key: value}) for key, value in others.items())):
+        assert build(place, cases, config=config, classes=CLASSES).digest == first.digest
+    said_otherwise = replace(CLASSES, sentence="Masks are masks.")
+    assert build(place, cases, config=CONFIG, classes=said_otherwise).digest == first.digest
     assert len(filled) == 1
-    build(place, cases, config=DataConfig(normalization="zscore"), classes=CLASSES)
-    build(place, cases[:3], config=CONFIG, classes=CLASSES)
-    assert len(filled) == 3
-    path = cases[0].images[0].path
-    os.utime(path, ns=(1, 1))
-    build(place, cases[:3], config=CONFIG, classes=CLASSES)
-    assert len(filled) == 4
+
+
+def _changed_in_place(path: Path) -> None:
+    """Other pixels in a file of the same size and time of change."""
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    image = formats.read(Source(path))
+    other = image.array.copy()
+    other[0, 0, 0] ^= 255
+    formats.write(path, image.with_array(other))
+    assert path.read_bytes() != bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["image", "mask", "order", "fewer", "name", "group", "truth", "channels", "values", "kind", "page", "version"],
+)
+def test_each_part_of_the_key_is_part_of_it(
+    change: str, tmp_path: Path, cases: list[Case], filled: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, config, classes = tmp_path / "cache", CONFIG, CLASSES
+    build(place, cases, config=config, classes=classes)
+    if change in ("image", "mask"):
+        _changed_in_place((cases[1].images if change == "image" else cases[1].truth)[0].path)
+    elif change == "order":
+        cases = [*cases[1:], cases[0]]
+    elif change == "fewer":
+        cases = cases[:3]
+    elif change == "truth":
+        other = case(tmp_path, "other", (8, 12))
+        cases = [replace(cases[0], truth=other.truth), *cases[1:]]
+    elif change in ("name", "group"):
+        cases = [replace(cases[0], **{change: "other"}), *cases[1:]]
+    elif change == "channels":
+        config = DataConfig(channels=3)
+    elif change == "values":
+        classes = replace(CLASSES, values=((255,), (0,)))
+    elif change == "kind":
+        classes = replace(CLASSES, kind="instances")
+    elif change == "page":
+        cases = [replace(cases[0], images=(replace(cases[0].images[0], page=0),)), *cases[1:]]
+    elif change == "version":
+        monkeypatch.setattr(builder, "VERSION", builder.VERSION + 1)
+    build(place, cases, config=config, classes=classes)
+    assert len(filled) == 2
+
+
+def test_a_folder_of_files_counts_with_all_of_them(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "series" / name).mkdir(parents=True)
+        (tmp_path / "series" / name / "1.dcm").write_bytes(b"1")
+    first = builder._content(tmp_path / "series")
+    (tmp_path / "series" / "b" / "1.dcm").write_bytes(b"2")
+    second = builder._content(tmp_path / "series")
+    (tmp_path / "series" / "b" / "1.dcm").rename(tmp_path / "series" / "b" / "2.dcm")
+    assert len({first, second, builder._content(tmp_path / "series")}) == 3
+    assert builder._content(tmp_path / "absent") == ""
+
+
+@pytest.mark.parametrize("how", NORMALIZATIONS)
+def test_every_normalization_is_a_view_of_the_same_files(
+    how: str, tmp_path: Path, cases: list[Case], filled: list[Path]
+) -> None:
+    store = build(tmp_path / "cache", cases, config=CONFIG, classes=CLASSES).normalized(how)
+    for index, one in enumerate(cases):
+        whole = normalize(load_image(one).array, how)
+        np.testing.assert_array_equal(store.image(index), whole)
+        np.testing.assert_array_equal(store.scale(index, store.raw(index)[:, 2:5, 1:7]), whole[:, 2:5, 1:7])
+    assert len(filled) == 1
+
+
+def test_folds_share_a_store(tmp_path: Path, cases: list[Case], filled: list[Path]) -> None:
+    store = build(tmp_path / "cache", cases, config=CONFIG, classes=CLASSES)
+    fold = store.subset([3, 1])
+    assert (fold.names, fold.groups, len(fold)) == (("c3", "c1"), ("g1", "g1"), 2)
+    np.testing.assert_array_equal(fold.image(0), store.image(3))
+    np.testing.assert_array_equal(fold.subset([1]).truth(0), store.truth(1))
+    again = pickle.loads(pickle.dumps(fold.normalized("zscore")))
+    assert (again.names, again.normalization) == (("c3", "c1"), "zscore")
+    assert len({store.digest, fold.digest, fold.subset([0]).digest, store.subset([1, 3]).digest}) == 4
+    resized = planned(fold, DataConfig(resize=(4, 4)))
+    assert (resized.names, resized.shapes) == (("c3", "c1"), ((1, 4, 4),) * 2)
+    assert planned(resized, DataConfig(normalization="range")).shapes == fold.shapes
+    assert len(filled) == 1
+
+
+def test_resized_images_are_normalized_before(tmp_path: Path, cases: list[Case]) -> None:
+    store = build(tmp_path / "cache", cases, config=CONFIG, classes=CLASSES)
+    for how in ("range", "percentile"):
+        resized = planned(store, DataConfig(resize=(5, 7), normalization=how))
+        expected = resize(normalize(load_image(cases[2]).array, how), (5, 7), smooth=True)
+        np.testing.assert_array_equal(resized.image(2), expected)
+        np.testing.assert_array_equal(resized.truth(2), resize(store.truth(2), (5, 7), smooth=False))
+        places = np.flatnonzero(resized.truth(2))
+        np.testing.assert_array_equal(resized.coordinates(2)[1], places)
+        assert resized.cases[2].counts == {0: 35 - len(places), 1: len(places)}
+        assert resized.cases[2].grid == store.cases[2].grid.resampled(shape=(5, 7))
+        assert resized.digest == store.digest
+
+
+def test_numbers_of_objects_lie_beside_the_classes(tmp_path: Path) -> None:
+    labels = np.zeros((1, 6, 9), np.uint16)
+    labels[0, :2, :3], labels[0, 4:, 4:] = 7, 900
+    formats.write(tmp_path / "image.png", Image(np.zeros((1, 6, 9), np.uint8)))
+    formats.write(tmp_path / "labels.png", Image(labels))
+    numbered = Case("n", (Source(tmp_path / "image.png"),), (Source(tmp_path / "labels.png"),))
+    classes = replace(CLASSES, values=((0,), ("other",)), kind="instances")
+    store = build(tmp_path / "cache", [numbered], config=CONFIG, classes=classes)
+    assert store.truth(0).dtype == np.int32
+    np.testing.assert_array_equal(store.truth(0), np.stack([labels[0] > 0, labels[0]]))
+
+
+def test_records_keep_grid_intensities_and_kind_of_file(tmp_path: Path, cases: list[Case]) -> None:
+    pair = replace(cases[0], images=cases[0].images * 2)
+    store = build(tmp_path / "cache", [pair], config=CONFIG, classes=CLASSES)
+    (record,) = store.cases
+    assert (record.suffix, record.files, record.grid) == (".png", 2, Grid((8, 12)))
+    assert record.intensities.gray
+    assert StoredCase.from_json(json.loads(json.dumps(record.as_json()))) == record
 
 
 def test_the_digest_knows_the_data_and_not_their_place(tmp_path: Path, cases: list[Case]) -> None:
@@ -148,7 +274,7 @@ def test_a_full_disk(tmp_path: Path, cases: list[Case], monkeypatch: pytest.Monk
     def full(_stream: BinaryIO, _array: np.ndarray) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store_module, "_append", full)
+    monkeypatch.setattr(builder, "_append", full)
     with pytest.raises(UlnaError, match="the disk is full"):
         build(place, cases[:2], config=CONFIG, classes=CLASSES)
     assert Store.open(place).digest == before.digest
@@ -161,7 +287,7 @@ def test_a_case_that_does_not_fit_into_the_memory_is_named(
     def full(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(store_module, "normalize", full)
+    monkeypatch.setattr(builder, "scaling", full)
     with pytest.raises(UlnaError, match=r"^c\d: the memory of this machine does not hold it"):
         build(tmp_path / "cache", cases, config=CONFIG, classes=CLASSES)
     assert not (tmp_path / "cache").exists()

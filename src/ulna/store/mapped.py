@@ -1,0 +1,137 @@
+"""`Store`: images and labels mapped into memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ulna.errors import UlnaError
+from ulna.image import Array
+from ulna.store.cases import StoredCase
+
+INDEX = "index.json"
+IMAGES, TRUTHS, COORDINATES = "images.bin", "truths.bin", "coordinates.bin"
+
+
+@dataclass(frozen=True)
+class Store:
+    """Images and labels of some cases, mapped into memory. `ulna.store.build` makes one.
+
+    A store holds images as they were read. How they are normalized is a property of the view, and is applied to what
+    is cut out: one store serves all folds (`subset`) and all plans (`normalized`).
+
+    Parameters
+    ----------
+    folder
+        Where its files lie.
+    cases
+        What is known of each case, in order.
+    normalization
+        By which normalization images are scaled.
+    """
+
+    folder: Path
+    cases: tuple[StoredCase, ...]
+    normalization: str
+    selection: tuple[int, ...] = ()
+    _files: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, folder: Path, normalization: str = "", selection: Sequence[int] | None = None) -> Store:
+        """Map a store that was built.
+
+        Parameters
+        ----------
+        folder
+            Its folder.
+        normalization
+            How images are normalized; by default as was asked when it was built.
+        selection
+            The numbers of some of its cases; by default all.
+
+        Raises
+        ------
+        UlnaError
+            If there is no store.
+        """
+        try:
+            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            cases = tuple(StoredCase.from_json(words) for words in index["cases"])
+            files = {name: _mapped(folder / name) for name in (IMAGES, TRUTHS, COORDINATES)}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UlnaError(f"holds no store of images ({error})", where=folder) from None
+        whole = cls(folder, cases, normalization or index["normalization"], tuple(range(len(cases))), files)
+        return whole if selection is None else whole.subset(selection)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What a worker process gets is the place, not a copy of all images.
+        return Store.open, (self.folder, self.normalization, self.selection)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the cases."""
+        return tuple(case.name for case in self.cases)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The group of each case."""
+        return tuple(case.group for case in self.cases)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape (C, *spatial) of each image."""
+        return tuple(case.image.shape for case in self.cases)
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of all images and labels, in order."""
+        return sha256("".join(case.digest for case in self.cases).encode()).hexdigest()
+
+    def subset(self, selection: Sequence[int]) -> Store:
+        """The cases of these numbers, in this order: the same files, for a fold or a side of a split."""
+        numbers = tuple(self.selection[k] for k in selection)
+        return replace(self, cases=tuple(self.cases[k] for k in selection), selection=numbers)
+
+    def normalized(self, normalization: str) -> Store:
+        """The same files, with images normalized in another way."""
+        return replace(self, normalization=normalization)
+
+    def close(self) -> None:
+        """Let go of the files, so that they can be deleted (Windows keeps what is mapped), for all views of them."""
+        for name in self._files:
+            self._files[name] = np.zeros(0, np.uint8)
+
+    def raw(self, index: int) -> Array:
+        """The image (C, *spatial) of a case as it was read, in the file's own dtype, read-only."""
+        return self.cases[index].image.within(self._files[IMAGES])
+
+    def image(self, index: int) -> npt.NDArray[np.float32]:
+        """The normalized image (C, *spatial) of a case, float32."""
+        return self.scale(index, self.raw(index))
+
+    def scale(self, index: int, part: Array) -> npt.NDArray[np.float32]:
+        """A part (C, *size) that was cut out of the raw image of a case, normalized as the whole image is."""
+        return self.cases[index].scalings[self.normalization].apply(part)
+
+    def truth(self, index: int) -> Array:
+        """The labels (L, *spatial) of a case, read-only: class indices and, with L = 2, numbers of objects."""
+        return self.cases[index].truth.within(self._files[TRUTHS])
+
+    def coordinates(self, index: int) -> dict[int, npt.NDArray[np.int64]]:
+        """By class, flat indices into a case's spatial axes of (some of) its pixels; see `foreground_coordinates`."""
+        file = self._files[COORDINATES]
+        return {label: block.within(file) for label, block in self.cases[index].coordinates.items()}
+
+
+def _mapped(path: Path) -> npt.NDArray[np.uint8]:
+    return np.memmap(path, np.uint8, mode="r") if path.stat().st_size else np.zeros(0, np.uint8)
