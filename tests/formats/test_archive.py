@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
@@ -13,7 +14,7 @@ import tifffile
 
 from ulna import formats
 from ulna.errors import ReadError, UlnaError
-from ulna.formats.archive import members
+from ulna.formats.archive import Kept, members
 from ulna.image import Source
 
 PNG = imagecodecs.png_encode(np.arange(12, dtype=np.uint8).reshape(3, 4))
@@ -147,3 +148,86 @@ def test_a_stack_and_its_masks_are_unpacked_once(tmp_path: Path, monkeypatch: py
         for name in ("volume.tif", "labels.tif"):
             assert formats.read(Source(place, (name,), page)).shape == (8, 8)
     assert sorted(unpacked) == ["labels.tif", "volume.tif"]
+
+
+def stacks(folder: Path, count: int, compression: int) -> list[Source]:
+    """Stacks of 3 MiB, a zip each."""
+    sources = []
+    for k in range(count):
+        stream = io.BytesIO()
+        stack = np.random.default_rng(k).integers(0, 255, (12, 512, 512), dtype=np.uint8)
+        tifffile.imwrite(stream, stack, photometric="minisblack")
+        with zipfile.ZipFile(folder / f"{k}.zip", "w", compression) as archive:
+            archive.writestr("before.txt", "text")
+            archive.writestr("s.tif", stream.getvalue())
+        sources.append(Source(folder / f"{k}.zip", ("s.tif",)))
+    return sources
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
+    """What is kept, fresh and with little room."""
+    fresh = Kept()
+    monkeypatch.setattr("ulna.formats.archive._KEPT", fresh)
+    monkeypatch.setattr("ulna.formats.archive.MIN_KEPT", 7 << 20)
+    monkeypatch.setattr(
+        "ulna.formats.archive.psutil.virtual_memory", lambda: type("M", (), {"total": 0, "available": 1 << 33})
+    )
+    return fresh
+
+
+def test_unpacked_stacks_are_kept_by_their_bytes(tmp_path: Path, kept: Kept) -> None:
+    for source in stacks(tmp_path, 4, zipfile.ZIP_DEFLATED):
+        expected = formats.read(source).array[0]
+        for page in (0, 5):
+            np.testing.assert_array_equal(formats.read(replace(source, page=page)).array[0], expected[page])
+    assert 6 << 20 < kept.nbytes <= 7 << 20  # two of the four
+
+
+def test_the_newest_is_kept_whatever_it_weighs(tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ulna.formats.archive.MIN_KEPT", 1)
+    for source in stacks(tmp_path, 2, zipfile.ZIP_DEFLATED):
+        formats.read(replace(source, page=0))
+    assert 3 << 20 < kept.nbytes < 4 << 20
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_large_stored_members_are_read_where_they_lie(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch, inner: bool
+) -> None:
+    monkeypatch.setattr("ulna.formats.archive.IN_PLACE", 1 << 20)
+    (source,) = stacks(tmp_path, 1, zipfile.ZIP_STORED)
+    expected = formats.read(source).array[0]
+    if inner:
+        with zipfile.ZipFile(tmp_path / "outer.zip", "w") as archive:
+            archive.write(source.path, "inner.zip")
+        source = Source(tmp_path / "outer.zip", ("inner.zip", "s.tif"))
+    assert formats.pages(source) == 12
+    np.testing.assert_array_equal(formats.read(replace(source, page=7)).array[0], expected[7])
+    np.testing.assert_array_equal(formats.read(source).array[0], expected)
+    assert (kept.nbytes == 0) == (not inner)  # of two zips the outer one is read in place
+
+
+def test_a_stored_member_that_is_cut_off_is_an_error(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ulna.formats.archive.IN_PLACE", 1 << 20)
+    (source,) = stacks(tmp_path, 1, zipfile.ZIP_STORED)
+    data = bytearray(source.path.read_bytes())
+    start = data.rindex(b"PK\3\4")
+    data[start : start + 4] = b"junk"
+    source.path.write_bytes(data)
+    with pytest.raises(ReadError, match=r"s\.tif"):
+        formats.read(source)
+
+
+def test_what_is_used_stays_and_what_is_not_goes() -> None:
+    kept = Kept()
+    made: list[str] = []
+
+    def get(name: str) -> str:
+        return kept.get((name, Path(), (), 0, 0, 0), lambda: made.append(name) or (name, 200 << 40))
+
+    assert [get(name) for name in ("a", "a", "b", "a", "a")] == ["a", "a", "b", "a", "a"]
+    assert made == ["a", "b", "a"]
+    assert kept.nbytes == 200 << 40

@@ -1,19 +1,21 @@
 """Files inside archives, read in place: nothing is ever written to disk.
 
 An archive is named as every file is, by a `Source`: the zip at `path`, or a zip within it. Each is opened
-once and kept open, because listing 16,000 members takes longer than reading one.
+once and kept open, because listing 16,000 members takes longer than reading one. What is kept is weighed in bytes.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import struct
 import zipfile
 import zlib
-from contextlib import contextmanager
-from functools import lru_cache
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 import psutil
 
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
 # A member is a bomb if it is packed tighter than any real image and would fill a good part of the memory.
 BOMB_RATIO = 1000
 BOMB_BYTES = 1 << 30
+
+# Members that are stored without compression and are larger than this are read where they lie.
+IN_PLACE = 16 << 20
+MIN_KEPT = 256 << 20
+LOCAL_HEADER = 30  # bytes before a member's name
 
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
 
@@ -46,9 +53,10 @@ def members(archive: Source) -> tuple[str, ...]:
 
 @contextmanager
 def opened(source: Source) -> Iterator[BinaryIO]:
-    """The file of a source, opened for reading (its bytes in memory if it lies in an archive)."""
+    """The file of a source, opened for reading (its bytes in memory if it is compressed in an archive)."""
     if source.inside:
-        yield io.BytesIO(_paged_member(*_key(source)) if source.page is not None else _member(source))
+        with _member_stream(source) as member:
+            yield member
         return
     try:
         stream = source.path.open("rb")
@@ -64,7 +72,10 @@ def _opened(archive: Source) -> zipfile.ZipFile:
     return _zip(*_key(archive))
 
 
-def _key(source: Source) -> tuple[Path, tuple[str, ...], int, int, int]:
+Place = tuple[Path, tuple[str, ...], int, int, int]
+
+
+def _key(source: Source) -> Place:
     """What an archive is remembered by: a file that changed is opened anew, and so it is by a forked process,
     which would share the position in the file with its parent."""
     try:
@@ -74,11 +85,58 @@ def _key(source: Source) -> tuple[Path, tuple[str, ...], int, int, int]:
     return source.path, source.inside, stat.st_mtime_ns, stat.st_size, os.getpid()
 
 
-@lru_cache(maxsize=4)
-def _zip(path: Path, inside: tuple[str, ...], _time: int, _size: int, _process: int) -> zipfile.ZipFile:
-    archive = Source(path, inside)
+T = TypeVar("T")
+Key = tuple[str, *Place]
+
+
+class Kept:
+    """What was opened or unpacked and may be needed again; the least recently used goes first.
+
+    The newest stays whatever it weighs; all others only as long as they weigh no more than a sixteenth of the
+    machine's memory together.
+    """
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[Key, tuple[object, int]] = OrderedDict()
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes."""
+        return sum(weight for _, weight in list(self._entries.values()))
+
+    def get(self, key: Key, make: Callable[[], tuple[T, int]]) -> T:
+        """What `make` gave for this key, with its weight in bytes; made anew where it is no longer there."""
+        # No lock: a forked process would inherit it held. Two threads at worst make the same thing at once.
+        found = self._entries.get(key)
+        if found is None:
+            found = make()
+        self._entries[key] = found
+        with suppress(KeyError):
+            self._entries.move_to_end(key)
+        allowed = max(MIN_KEPT, int(psutil.virtual_memory().total) // 16)
+        while self.nbytes > allowed and len(self._entries) > 1:
+            with suppress(KeyError):
+                self._entries.popitem(last=False)
+        return cast(T, found[0])
+
+
+_KEPT = Kept()
+
+
+def _zip(*key: *Place) -> zipfile.ZipFile:
+    return _KEPT.get(("zip", *key), lambda: _open_zip(Source(*key[:2])))
+
+
+def _open_zip(archive: Source) -> tuple[zipfile.ZipFile, int]:
+    """The archive, and how much memory it takes."""
+    weight = 0
+    file: Path | BinaryIO = archive.path
     try:
-        opened_zip = zipfile.ZipFile(io.BytesIO(_member(archive)) if inside else path)
+        if archive.inside:
+            part = _in_place(archive)
+            data = b"" if part else _member(archive)
+            file, weight = part or io.BytesIO(data), len(data)
+        opened_zip = zipfile.ZipFile(cast("Path", file))
     except BROKEN as error:
         raise ReadError(
             f"this is no zip archive that can be read ({error})",
@@ -87,13 +145,72 @@ def _zip(path: Path, inside: tuple[str, ...], _time: int, _size: int, _process: 
         ) from None
     for info in opened_zip.infolist():
         _harmless(info, archive)
-    return opened_zip
+    return opened_zip, weight
 
 
-@lru_cache(maxsize=4)
-def _paged_member(path: Path, inside: tuple[str, ...], _time: int, _size: int, _process: int) -> bytes:
-    """The bytes of a stack, kept because its pages are read one after the other, and those of its masks in turn."""
-    return _member(Source(path, inside))
+def _member_stream(source: Source) -> BinaryIO:
+    """A member: where it lies, or unpacked; the bytes of a stack are kept, for its pages are read one by one."""
+    part = _in_place(source)
+    if part is not None:
+        return part
+    if source.page is None:
+        return io.BytesIO(_member(source))
+
+    def unpacked() -> tuple[bytes, int]:
+        data = _member(source)
+        return data, len(data)
+
+    return io.BytesIO(_KEPT.get(("member", *_key(source)), unpacked))
+
+
+def _in_place(source: Source) -> BinaryIO | None:
+    """A large member that is stored as it is in an archive on the disk; None for all others."""
+    if len(source.inside) != 1:
+        return None
+    try:
+        info = _opened(Source(source.path)).getinfo(source.inside[0])
+    except KeyError:
+        return None  # said when it is read
+    stored = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1
+    if not stored or info.file_size != info.compress_size or info.file_size <= IN_PLACE:
+        return None
+    stream = source.path.open("rb")
+    stream.seek(info.header_offset)
+    header = stream.read(LOCAL_HEADER)
+    if len(header) < LOCAL_HEADER or not header.startswith(b"PK\3\4"):
+        stream.close()
+        return None
+    name, extra = struct.unpack("<HH", header[26:])
+    return io.BufferedReader(_Part(stream, info.header_offset + LOCAL_HEADER + name + extra, info.file_size))
+
+
+class _Part(io.RawIOBase):
+    """A part of a file as a file of its own."""
+
+    def __init__(self, stream: BinaryIO, start: int, length: int) -> None:
+        super().__init__()
+        self._stream, self._start, self._length, self._place = stream, start, length, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = max(0, offset + (0, self._place, self._length)[whence])
+        return self._place
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        view = memoryview(buffer)[: max(0, self._length - self._place)]
+        self._stream.seek(self._start + self._place)
+        count = self._stream.readinto(view)  # type: ignore[attr-defined]
+        self._place += count
+        return int(count)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 def _member(source: Source) -> bytes:
