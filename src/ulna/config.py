@@ -28,6 +28,13 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, PurePath) else value
 
 
+def _axes(axes: str) -> str:
+    letters = axes.upper()
+    if letters and (set(letters) - set("TZCYX") or len(set(letters)) < len(letters) or not {"Y", "X"} <= set(letters)):
+        raise ValueError('must have one letter per axis, as in "CYX", "YXC", "ZYX" or "TZCYX"; rows are Y, columns X')
+    return letters
+
+
 def _several(patterns: object) -> object:
     """One pattern may be written without a list."""
     return [patterns] if isinstance(patterns, str) else patterns or ()
@@ -70,6 +77,11 @@ class DataConfig(_Section):
         (),
         description="patterns of the files of masks, `drawn/{case}_roi.png`, or one per class, "
         "`{case}/{class}.png`; empty: found by names",
+    )
+    axes: Annotated[str, AfterValidator(_axes)] = Field(
+        "",
+        description="what the axes of TIFF files mean that do not state them, a letter each: `CYX` (channels, rows, "
+        "columns), `YXC`, `ZYX`, …; empty: as the file says, or by a rule that `check` names",
     )
     normalization: Literal["percentile", "percentile_by_channel", "zscore", "range", "none"] = Field(
         "percentile",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -197,6 +198,18 @@ class Grid:
         places = np.zeros((self.shape[axis], self.ndim))
         places[:, axis] = np.arange(self.shape[axis])
         return tuple(replace(first, origin=tuple(place)) for place in self.to_world(places).tolist())
+
+    @staticmethod
+    def stacked(planes: Sequence[Grid]) -> Grid:
+        """The volume (Z, Y, X) whose `slices` are these planes.
+
+        Planes that do not say where they lie in a volume get a distance of 1.
+        """
+        first, last = planes[0], planes[-1]
+        depth, corner = 1.0, (0.0, *first.origin[-2:])
+        if len(first.origin) == len(last.origin) == 3 and last.origin[0] > first.origin[0]:
+            depth, corner = (last.origin[0] - first.origin[0]) / (len(planes) - 1), first.origin
+        return Grid((len(planes), *first.shape), (depth, *first.spacing), first.unit, corner)
 
 
 @dataclass(frozen=True)

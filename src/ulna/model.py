@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ulna.config import Config
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
 from ulna.formats import check_finite, pages, read
-from ulna.image import Array, Image, Source
+from ulna.image import Array, Grid, Image, Source
 from ulna.inference.pipeline import Pipeline
 from ulna.labels.classes import Classes
 from ulna.modelfile import Saved
@@ -83,11 +83,12 @@ class Model:
     def _each(self, image: Given, make: Callable[[Image], Image]) -> Image:
         """What `make` makes of an image, or of every page of a stack, put together behind the first axis."""
         if isinstance(image, str | Path):
-            image = Source(Path(image))
+            image = Source(Path(image), axes=self.config.data.axes)
         if not isinstance(image, Source) or image.page is not None or (count := pages(image)) == 1:
             return make(self._image(image))
-        made = [make(read(Source(image.path, image.inside, page))) for page in range(count)]
-        return Image(np.stack([one.array for one in made], axis=1), source=image, classes=made[0].classes)
+        made = [make(read(replace(image, page=page))) for page in range(count)]
+        array = np.stack([one.array for one in made], axis=1)
+        return Image(array, Grid.stacked([one.grid for one in made]), source=image, classes=made[0].classes)
 
     def _logits(self, image: Image, progress: Progress) -> npt.NDArray[np.float32]:
         axes = self.config.network.ndim

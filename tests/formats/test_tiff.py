@@ -268,7 +268,7 @@ def test_five_planes_or_five_channels(tmp_path: Path, options: dict[str, Any]) -
     image, assumed, array = axes_case(tmp_path, (5, 64, 48), **options)
     np.testing.assert_array_equal(image.array, array[None])
     assert assumed == (
-        "its axes (5 × 64 × 48) are not stated: read as a stack of 5 planes (data.axes: ZYX); "
+        "the axes (5 × 64 × 48) are not stated: read as a stack of 5 planes (data.axes: ZYX); "
         "if they are channels, set data.axes: CYX"
     )
     image, assumed, _ = axes_case(tmp_path, (5, 64, 48), "CYX", **options)

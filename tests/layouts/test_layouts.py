@@ -363,7 +363,7 @@ def test_stacks_of_different_lengths_are_named_and_not_joined(tmp_path: Path) ->
     assert [case.name for case in found.cases] == ["b_0000", "b_0001"]
     assert "3, 4" in found.problems[0].what
     assert "a.tif" in found.problems[0].where[0]
-    assert found.problems[1].where == ("a_0000", "a_0001", "a_0002")
+    assert found.problems[-1].where == ("a_0000", "a_0001", "a_0002")
     assert len(find_images(tmp_path)) == 5
 
 

@@ -137,7 +137,7 @@ def write_pages(path: Path, images: Sequence[Image]) -> None:
     kinds = sorted({f"{image.array.dtype} {image.array.shape}" for image in images})
     if len(kinds) > 1:
         raise UlnaError(f"pages of different kinds cannot go into one file: {', '.join(kinds)}", where=path)
-    grid = _stacked([image.grid for image in images])
+    grid = Grid.stacked([image.grid for image in images])
     write(path, replace(images[0], array=np.stack([image.array for image in images], axis=1), grid=grid))
 
 
@@ -157,15 +157,6 @@ def check_finite(array: Array, where: object) -> None:
         where=where,
         hint="Replace them by numbers (for example by the background) and save the image again.",
     )
-
-
-def _stacked(planes: Sequence[Grid]) -> Grid:
-    """The volume that planes were cut from, or planes at a distance of 1 where they do not say where they lie."""
-    first, second = planes[0], planes[1]
-    depth, corner = 1.0, (0.0, *first.origin[-2:])
-    if len(first.origin) == len(second.origin) == 3 and second.origin[0] > first.origin[0]:
-        depth, corner = second.origin[0] - first.origin[0], first.origin
-    return Grid((len(planes), *first.shape), (depth, *first.spacing), first.unit, corner)
 
 
 def _family_to_write(path: Path) -> Format:

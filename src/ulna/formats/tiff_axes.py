@@ -44,7 +44,7 @@ def axes_of(axes: str, shape: Sequence[int], source: Source) -> tuple[str, str]:
     unknown = [letter for letter in axes if letter not in STATED]
     if not unknown:
         return axes, ""
-    what = f"its axes ({size(shape)}) are not stated: read as"
+    what = f"the axes ({size(shape)}) are not stated: read as"
     planes, channels = _spelled(axes), _spelled(axes[:-3] + "CYX")
     if axes.endswith("YX") and _looks_like_channels_last(shape):
         last = _spelled(axes[:-3] + "YXC")

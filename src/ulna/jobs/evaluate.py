@@ -237,7 +237,7 @@ def _with_truth(dataset: Dataset, place: str | Path | None) -> tuple[Dataset, tu
 def _read(place: str | Path, meant: DataConfig, *, bare: bool) -> Dataset:
     """A data set of any layout; where none is recognized, and `bare`, a place that holds true masks alone."""
     try:
-        return read_dataset(place, Patterns(meant.images, meant.masks))
+        return read_dataset(place, Patterns(meant.images, meant.masks, meant.axes))
     except UlnaError:
         masks = _files(place) if bare and Path(place).exists() else []
         if not masks:

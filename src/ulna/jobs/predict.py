@@ -92,7 +92,7 @@ def predict(
 def _jobs(images: Place, model: Model, cases: Names | None, except_: Names | None) -> list[_Job]:
     """A job for each file, with all of its pages; or for each of the cases that are named."""
     data = model.config.data
-    found = find_cases(images, channels=model.channels, patterns=Patterns(data.images, data.masks))
+    found = find_cases(images, channels=model.channels, patterns=Patterns(data.images, data.masks, data.axes))
     # values beyond 16 bits, or below 0, are no pixels of a PNG
     wide = model.classes.to_values(np.zeros((1, 1, 1), np.uint8)).dtype.itemsize > 2
 

@@ -60,7 +60,7 @@ def read_dataset(place: str | Path, patterns: Patterns = NO_PATTERNS) -> Dataset
     path = _existing(place)
     if path.is_file() and not is_archive(Source(path)):
         raise UlnaError("is one file, not a data set", where=path, hint="Name the folder or zip that holds it.")
-    listing = list_place(Source(path))
+    listing = list_place(Source(path, axes=patterns.axes))
     found = _stated(listing, patterns, depth=2) if patterns else _understood(listing, depth=2)
     if found is None:
         raise unknown_layout(Path(place), listing, [*(layout.example for layout in LAYOUTS), STACKS])
@@ -91,7 +91,7 @@ def find_cases(place: Place, *, channels: int = 0, patterns: Patterns = NO_PATTE
         if not place:
             raise UlnaError("there is no image here", hint=image_suffixes())
         if len(place) > 1:
-            return make_cases(_drafts(_several(place), channels))[0]
+            return make_cases(_drafts(_with_axes(_several(place), patterns.axes), channels))[0]
         place = place[0]
     text = str(place)
     if not Path(place).exists() and any(character in text for character in "*?["):
@@ -101,17 +101,21 @@ def find_cases(place: Place, *, channels: int = 0, patterns: Patterns = NO_PATTE
         if path.is_file() and not is_archive(Source(path)):
             entries = [_single(path)]
         else:
-            listing = list_place(Source(path))
+            listing = list_place(Source(path, axes=patterns.axes))
             if patterns and patterns_.fits(listing, patterns):
                 return patterns_.read(listing, patterns).cases
             found = _understood(replace(listing, archives=()) if listing.images else listing, depth=2)
             if found is not None:
                 return found.cases
             entries = list(listing.images)
-    cases, _ = make_cases(_drafts(entries, channels))
+    cases, _ = make_cases(_drafts(_with_axes(entries, patterns.axes), channels))
     if not cases:
         raise UlnaError("there is no image here", where=place, hint=image_suffixes())
     return cases
+
+
+def _with_axes(entries: Sequence[Entry], axes: str) -> list[Entry]:
+    return [replace(entry, source=replace(entry.source, axes=axes)) for entry in entries]
 
 
 def find_images(place: str | Path) -> tuple[Source, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ulna import formats
 from ulna.dataset import Case, Problem, plain_name
-from ulna.errors import ReadError
+from ulna.errors import ReadError, UlnaError
 from ulna.image import Source
 from ulna.layouts.listing import Entry
 from ulna.layouts.matching import PART, Pairing, by_modality, folder_role, words
@@ -17,6 +17,7 @@ from ulna.layouts.parts import parts_of
 from ulna.text import plural
 
 MIN_FOLDERS = 4
+SAYING = {*formats.tiff.FORMAT.suffixes, ".gif", ".webp"}  # files that leave something open, or hold several images
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,27 @@ def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Prob
             case = replace(case, truth=())
         # modalities that differ stay whole: that they do not go together is said when they are read
         cases += _pages(case, counts[0]) if len(set(counts[: len(images)])) == 1 else [case]
-    return _unique(cases), (*_uneven(found), *problems)
+    return _unique(cases), (*_uneven(found), *problems, *_assumed(found))
+
+
+def _assumed(found: Sequence[CaseDraft]) -> list[Problem]:
+    """What files do not say and was assumed when they were opened, one problem per kind."""
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for draft in found:
+        for entry in (*draft.images, *(() if draft.objects else draft.truth)):
+            if entry.source.suffix not in SAYING:
+                continue
+            try:
+                with formats.open_reader(entry.source) as reader:
+                    said = reader.assumed
+            except UlnaError:
+                continue  # said when it is read
+            if said:
+                kinds.setdefault(re.sub(r"\d+", "#", said), []).append((said, entry.path))
+    return [
+        Problem(f"{plural(len(files), 'file')}: {files[0][0]}", tuple(path for _, path in files))
+        for files in kinds.values()
+    ]
 
 
 def _uneven(found: Sequence[CaseDraft]) -> tuple[Problem, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ulna import formats
@@ -55,11 +55,14 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def list_place(place: Source) -> Listing:
-    """List a folder with all its sub-folders, or an archive. Raises UlnaError for bad archives."""
+    """List a folder with all its sub-folders, or an archive; what it holds has the stated axes of the place.
+
+    Raises UlnaError for bad archives.
+    """
     found = _in_archive(place) if place.inside or not place.path.is_dir() else _in_folder(place.path)
     found = [(folders, source) for folders, source in found if not is_junk((*folders, source.name))]
     found.sort(key=lambda pair: (natural("/".join(pair[0])), natural(pair[1].name)))
-    entries = [Entry(folders, source) for folders, source in found]
+    entries = [Entry(folders, replace(source, axes=place.axes)) for folders, source in found]
     images = tuple(entry for entry in entries if formats.recognizes(entry.source))
     archives = tuple(entry.source for entry in entries if is_archive(entry.source))
     others = tuple(e for e in entries if not formats.recognizes(e.source) and not is_archive(e.source))

@@ -24,11 +24,13 @@ class Patterns:
     """Glob patterns of images and of masks, relative to the data's root; those that are empty say nothing.
 
     ``*`` stands for any characters of a name, ``**/`` for any folders, ``{case}`` for the name of the case, which
-    joins images and masks, and ``{class}`` for the class that a file of masks shows.
+    joins images and masks, and ``{class}`` for the class that a file of masks shows. `axes` are those of TIFF
+    files that do not state them ("CYX", "YXC", "ZYX", …).
     """
 
     images: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
+    axes: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.images or self.masks)
