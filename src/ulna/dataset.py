@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
+import psutil
 
 from ulna import formats
 from ulna.config import DataConfig
@@ -80,24 +81,59 @@ class Dataset:
     problems: tuple[Problem, ...] = ()
 
 
-def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+def in_parallel(
+    work: Callable[[T], R], items: Sequence[T], *, weigh: Callable[[T], int] | None = None, budget: int = 0
+) -> Iterator[R]:
     """The results of `work` in the order of the items, a few of them ahead in threads.
 
-    For reading and decoding, which leave Python's lock alone; no more than a few results wait in memory.
+    For reading and decoding, which leave Python's lock alone. No more than a few results wait in memory.
+
+    Parameters
+    ----------
+    work
+        What is done with each item.
+    items
+        What it is done with.
+    weigh
+        How many bytes an item takes in memory; by default items are not weighed.
+    budget
+        How many bytes may be in flight together (one item always may); 0: a quarter of the free memory.
     """
     workers = min(8, os.cpu_count() or 1)
+    budget = budget or int(psutil.virtual_memory().available) // 4
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[R]] = deque()
+        waiting: deque[tuple[Future[R], int]] = deque()
+        load = 0
         try:
             for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
+                weight = weigh(item) if weigh else 0
+                while waiting and (len(waiting) > workers or load + weight > budget):
+                    future, done = waiting.popleft()
+                    yield future.result()
+                    load -= done
+                waiting.append((pool.submit(work, item), weight))
+                load += weight
             while waiting:
-                yield waiting.popleft().result()
+                yield waiting.popleft()[0].result()
         finally:
-            for future in waiting:
+            for future, _ in waiting:
                 future.cancel()
+
+
+def case_bytes(case: Case) -> int:
+    """How much memory a case takes while it is read, by the headers of its images; 0 for what cannot be opened.
+
+    The image as it is decoded and as 32-bit numbers, and two maps of the same size for its mask.
+    """
+    total = 0
+    for source in case.images:
+        try:
+            with formats.open_reader(source) as reader:
+                samples = reader.nbytes // reader.dtype.itemsize
+                total += reader.nbytes + 4 * samples + 8 * (samples // len(reader.channels))
+        except UlnaError:
+            continue  # said when it is read
+    return total
 
 
 def load_image(case: Case, *, channels: int = 0) -> Image:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ulna.dataset import Case, Overlap, Problem, in_parallel, load_image, merged_truth
+from ulna.dataset import Case, Overlap, Problem, case_bytes, in_parallel, load_image, merged_truth
 from ulna.errors import UlnaError
 from ulna.formats.base import RGB
 from ulna.image import Array
@@ -59,7 +59,7 @@ Seen = tuple[Inspection, Array] | Failure
 
 def inspect(cases: Sequence[Case]) -> Iterator[Seen]:
     """Read cases, some ahead in threads, and give in order what was seen: a look and the mask, or why not."""
-    yield from in_parallel(_look, cases)
+    yield from in_parallel(_look, cases, weigh=case_bytes)
 
 
 def _look(case: Case) -> Seen:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ulna.config import DataConfig
-from ulna.dataset import Case, Progress, in_parallel, load_image, load_truth, quiet
+from ulna.dataset import Case, Progress, case_bytes, in_parallel, load_image, load_truth, quiet
 from ulna.errors import UlnaError, in_memory
 from ulna.formats.atomic import cannot_write
 from ulna.formats.base import guard_memory
@@ -176,7 +176,7 @@ def _read_all(
         return _load(case, config, classes)
 
     with _Writer(folder) as writer:
-        loaded = in_parallel(load, cases)
+        loaded = in_parallel(load, cases, weigh=case_bytes)
         records = [_written(writer, next(loaded)) for _ in progress(cases, "reading images")]
     channels = {record.image.shape[0] for record in records}
     if len(channels) > 1:
