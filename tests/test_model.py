@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+import torch
+from PIL import Image as Pillow
 
 import ulna
+from ulna import modelfile
 from ulna.errors import UlnaError
 from ulna.formats import read
 from ulna.image import Image, Source
@@ -58,3 +64,135 @@ def test_what_is_no_image_for_it_is_refused(model: Model, tmp_path: Path) -> Non
         model.predict(Image(np.zeros((1, 20, 20, 20))))
     with pytest.raises(UlnaError, match="no such file"):
         model.predict(tmp_path / "none.png")
+
+
+def test_several_images_give_an_iterator(model: Model, cells: Path) -> None:
+    paths = sorted((cells / "images").iterdir())[:3]
+    expected = [model.predict(path).array for path in paths]
+    seen: list[int] = []
+
+    def counted(items: list[object], what: str) -> list[object]:
+        seen.append(len(items))
+        return items
+
+    predictions = model.predict(paths, progress=counted)  # type: ignore[arg-type]
+    assert iter(predictions) is predictions
+    for found in (list(predictions), list(model.predict(path for path in paths)), list(model.predict(tuple(paths)))):
+        assert [one.source for one in found] == [Source(path) for path in paths]
+        assert all(np.array_equal(one.array, mask) for one, mask in zip(found, expected, strict=True))
+    assert seen == [3]
+    assert list(model.predict([])) == []
+
+
+def test_an_iterator_reads_no_further_than_it_is_asked(model: Model) -> None:
+    taken: list[int] = []
+
+    def images() -> Iterator[np.ndarray]:
+        for number in range(5):
+            taken.append(number)
+            yield np.full((20, 20), number, np.uint8)
+
+    predictions = model.predict(images())
+    assert taken == []
+    next(predictions)
+    next(predictions)
+    assert taken == [0, 1]
+
+
+def test_an_error_names_the_image_of_a_list(model: Model, tmp_path: Path) -> None:
+    gray = np.zeros((20, 20), np.uint8)
+    with pytest.raises(UlnaError, match=r"image 1 of those given.*no such file"):
+        list(model.predict([gray, tmp_path / "none.png"]))
+    with pytest.raises(UlnaError, match="image 0 of those given: an array"):
+        list(model.predict([np.zeros(3)]))
+    with pytest.raises(UlnaError, match="a list within the list"):
+        list(model.predict([[1, 2], [3, 4]]))
+    with pytest.raises(UlnaError, match="a int is no image"):
+        list(model.predict([1, 2]))
+
+
+def test_masks_of_several_images_go_into_files(model: Model, cells: Path, tmp_path: Path) -> None:
+    paths = sorted((cells / "images").iterdir())[:2]
+    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((2, 20, 30), np.uint8), photometric="minisblack")
+    images = [*paths, read(Source(paths[0])).array, tmp_path / "stack.tif"]
+    written = model.predict(iter(images), out=tmp_path / "masks")
+    assert [path.name for path in written] == ["cells_000.png", "cells_001.png", "0002.png", "stack.tif"]
+    with Pillow.open(written[0]) as mask:
+        values = model.classes.to_values(model.predict(paths[0]).array)[0]
+        assert np.array_equal(np.asarray(mask), values)
+    assert np.array_equal(read(Source(written[2])).array, read(Source(written[0])).array)
+    assert tifffile.imread(written[3]).shape == (2, 20, 30)
+    with pytest.raises(UlnaError, match="there already"):
+        model.predict(paths, out=tmp_path / "masks")
+    assert model.predict(paths[0], out=tmp_path / "masks", overwrite=True) == written[:1]
+    with pytest.raises(UlnaError, match=r"in cells_000\.png"):
+        model.predict([paths[0], paths[0]], out=tmp_path / "other")
+    with pytest.raises(UlnaError, match="over the image itself"):
+        model.predict(paths[0], out=paths[0].parent, overwrite=True)
+
+
+def test_what_a_reader_had_to_assume_is_said(model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for size in ((20, 30), (20, 31)):
+            file.write(np.zeros(size, np.uint8), photometric="minisblack", contiguous=False)
+    assert model.predict(tmp_path / "a.tif").shape == (20, 30)
+    assert "a.tif" in capsys.readouterr().err
+
+
+def test_a_stack_keeps_its_place_in_space(model: Model, tmp_path: Path) -> None:
+    pages = np.zeros((3, 20, 30), np.uint8)
+    spaced = {"spacing": 2.0, "unit": "um", "axes": "ZYX"}
+    tifffile.imwrite(tmp_path / "a.tif", pages, imagej=True, resolution=(4, 4), metadata=spaced)
+    prediction = model.predict(tmp_path / "a.tif")
+    assert prediction.spacing == read(Source(tmp_path / "a.tif")).spacing == (2.0, 0.25, 0.25)
+
+
+def test_threads_share_a_model(model: Model) -> None:
+    noise = np.random.default_rng(0)
+    tiled = Model(replace(model.saved, config=model.config.changed({"inference.tile": 96})))
+    images = [(noise.random((150 + 20 * k, 140)) ** (k + 1) * 255).astype(np.uint8) for k in range(6)]
+    alone = [tiled.probabilities(image).array for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda image: tiled.probabilities(image).array, images))
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_a_model_says_what_it_is(model: Model) -> None:
+    assert repr(model) == "<Model unet on cpu: 1-channel 2D images → background, foreground>"
+    assert "unet on cpu" in model._repr_html_()
+    assert model.network is model.saved.network
+    assert model.device == torch.device("cpu")
+    table = model.summary()
+    assert table.parameters == sum(weight.numel() for weight in model.network.parameters())
+    assert table.input == (1, 32, 32)  # the patch
+    assert model.summary((64, 48)).layers[-1].shape == (1, 64, 48)
+    assert "head" in str(table)
+    assert "head" in table._repr_html_()
+    assert "\n" not in repr(table)
+    assert next(model.network.parameters()).device.type == "cpu"  # not moved by it
+
+
+def test_a_model_is_saved_where_it_is_said(model: Model, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (40, 40), dtype=np.uint8)
+    assert model.save(tmp_path) == tmp_path / "model.safetensors"
+    assert model.save(str(tmp_path / "new" / "other.safetensors")).is_file()
+    for place in (tmp_path, tmp_path / "new" / "other.safetensors"):
+        loaded = ulna.load(place, device="cpu")
+        assert np.array_equal(loaded.probabilities(image).array, model.probabilities(image).array)
+    with pytest.raises(UlnaError, match=r"Name it model\.safetensors"):
+        model.save(tmp_path / "model.pt")
+
+
+def test_a_device_that_is_not_there_is_refused(run: Path) -> None:
+    with pytest.raises(UlnaError, match="Known: cpu, cuda, mps"):
+        ulna.load(run, device="gpu")
+
+
+def test_one_output_for_three_classes_is_refused(model: Model, tmp_path: Path) -> None:
+    classes = replace(model.classes, names=("background", "a", "b"), values=((0,), (1,), (2,)))
+    with pytest.raises(UlnaError, match="1 output channels, the task 'semantic' needs 3 for background, a, b"):
+        Model(replace(model.saved, classes=classes))
+    modelfile.save(tmp_path / "a.safetensors", replace(model.saved, classes=classes))
+    with pytest.raises(UlnaError, match=r"a\.safetensors: the parts of this model contradict each other"):
+        ulna.load(tmp_path / "a.safetensors")

@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from ulna import modelfile
 from ulna.errors import UlnaError
+from ulna.model import load
 
 
 def test_a_model_survives_being_saved(run: Path, tmp_path: Path) -> None:
@@ -43,3 +44,87 @@ def test_find(run: Path, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(UlnaError, match="--resume"):
         modelfile.find(tmp_path)
+
+
+def contradiction(saved: modelfile.Saved, path: Path, **changes: object) -> str:
+    """What is said of a file with some parts replaced."""
+    modelfile.save(path, replace(saved, **changes))  # type: ignore[arg-type]
+    with pytest.raises(UlnaError, match="contradict each other") as caught:
+        modelfile.load(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_parts_that_contradict_each_other_are_refused(run: Path, tmp_path: Path) -> None:
+    saved, path = modelfile.load(run), tmp_path / "a.safetensors"
+    classes = saved.classes
+    assert "size mismatch" in contradiction(saved, path, outputs=3) or "Error" in contradiction(saved, path, outputs=3)
+    assert "0 output channels" in contradiction(saved, path, outputs=0)
+    assert "values of 1" in contradiction(saved, path, classes=replace(classes, values=((0,),)))
+    twice = replace(classes, names=("cell", "cell"))
+    assert "the classes cell, cell" in contradiction(saved, path, classes=twice)
+    alone = replace(classes, names=("background",), values=((0,),))
+    assert "the classes background" in contradiction(saved, path, classes=alone)
+    named = saved.config.changed({"data.classes": ["background", "other"]})
+    assert "data.classes background, other" in contradiction(saved, path, config=named)
+    assert "channels" in contradiction(saved, path, config=saved.config.changed({"data.channels": 0}))
+    contradiction(saved, path, config=saved.config.changed({"data.channels": 3}))
+    contradiction(saved, path, config=saved.config.changed({"network.widths": [4, 9]}))
+    contradiction(saved, path, config=saved.config.changed({"network.norm": "batch"}))
+
+
+def test_weights_that_are_no_numbers_are_refused(run: Path, tmp_path: Path) -> None:
+    saved = modelfile.load(run)
+    with torch.no_grad():
+        next(saved.network.parameters()).view(-1)[0] = torch.nan
+    assert "holds NaN" in contradiction(saved, tmp_path / "a.safetensors")
+
+
+@pytest.fixture
+def stopped(run: Path, tmp_path: Path) -> Path:
+    """The run as it was before its training had ended: the last epoch's weights are doubled, the best's are not."""
+    folder = tmp_path / "stopped"
+    folder.mkdir()
+    for name in ("config.yaml", "run.json"):
+        (folder / name).write_bytes((run / name).read_bytes())
+    weights = modelfile.load(run).network.state_dict()
+    (folder / "checkpoints").mkdir()
+    torch.save({"network": weights}, folder / "checkpoints" / "best.ckpt")
+    torch.save(
+        {"network": {name: 2 * tensor for name, tensor in weights.items()}}, folder / "checkpoints" / "last.ckpt"
+    )
+    return folder
+
+
+def test_a_stopped_run_is_its_best_checkpoint(run: Path, stopped: Path) -> None:
+    whole, saved = modelfile.load(run), modelfile.load(stopped)
+    assert replace(saved, network=whole.network, note="", versions={}, scores={}) == replace(
+        whole, versions={}, scores={}
+    )
+    assert saved.note == f"The training of {stopped} has not ended: these are the weights of its best epoch so far."
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(saved.network.state_dict()[name], tensor)
+    assert not saved.network.training
+
+
+def test_or_else_its_last_one(run: Path, stopped: Path) -> None:
+    (stopped / "checkpoints" / "best.ckpt").unlink()
+    saved = modelfile.load(stopped)
+    assert "of its last epoch" in saved.note
+    for name, tensor in modelfile.load(run).network.state_dict().items():
+        assert torch.equal(saved.network.state_dict()[name], 2 * tensor)
+
+
+def test_loading_a_stopped_run_says_so(stopped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = load(stopped)
+    assert "has not ended" in capsys.readouterr().err
+    assert "has not ended" in model._repr_html_()
+
+
+def test_a_checkpoint_that_cannot_be_used_says_how_to_go_on(stopped: Path) -> None:
+    (stopped / "checkpoints" / "best.ckpt").write_bytes(b"no checkpoint")
+    with pytest.raises(UlnaError, match="--resume"):
+        modelfile.load(stopped)
+    (stopped / "run.json").write_text("{", "utf-8")
+    with pytest.raises(UlnaError, match=r"run\.json.*cannot be read"):
+        modelfile.load(stopped)

@@ -11,7 +11,7 @@ import pytest
 import ulna
 
 PUBLIC = {"check", "demo", "evaluate", "load", "predict", "settings", "split", "summary", "train"}
-NOUNS = {"Config", "FCN8", "Image", "Model", "UNet", "UlnaError"}
+NOUNS = {"Config", "FCN8", "Image", "Model", "Prediction", "UNet", "UlnaError"}
 
 
 def test_the_public_names_are_exactly_those_meant() -> None:

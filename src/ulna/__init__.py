@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from ulna.model import load as load
     from ulna.networks import FCN8 as FCN8
     from ulna.networks import UNet as UNet
+    from ulna.prediction import Prediction as Prediction
 
 _MODULES = {
     "Config": "config",
     "FCN8": "networks",
     "Image": "image",
     "Model": "model",
+    "Prediction": "prediction",
     "UNet": "networks",
     "UlnaError": "errors",
     "check": "jobs.check",
@@ -53,6 +55,7 @@ __all__ = [
     "Config",
     "Image",
     "Model",
+    "Prediction",
     "UNet",
     "UlnaError",
     "__version__",

@@ -41,6 +41,9 @@ Meant = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YA
 Means = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting: data.values=[[0],[7]]")
 ]
+Device = Annotated[
+    str | None, typer.Option(metavar="cpu|cuda|mps", help="Where the network runs; default: a CUDA GPU, else the CPU.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
 
 
@@ -147,8 +150,11 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write each class's probability as well, as float TIFF.")
     ] = False,
-    overlay: Annotated[bool, typer.Option("--overlay", help="Write pictures of the masks on the images.")] = False,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Write pictures of the images with outlines of the classes and a legend.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that are there already.")] = False,
+    device: Device = None,
 ) -> None:
     """Predict masks for images of any size."""
     from ulna.jobs.predict import predict as job
@@ -162,6 +168,7 @@ def predict(
         probabilities=probabilities,
         overlay=overlay,
         overwrite=overwrite,
+        device=device,
     )
     _print(result)
     if result.failed:
@@ -178,6 +185,7 @@ def evaluate(
     config: Meant = None,
     set_: Means = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace scores that are there already.")] = False,
+    device: Device = None,
 ) -> None:
     """Compare masks with the ground truth: Dice, IoU, precision, recall, with 95 % confidence intervals."""
     from ulna.console import track
@@ -193,6 +201,7 @@ def evaluate(
         config=config,
         changes=changes,
         overwrite=overwrite,
+        device=device,
         progress=track,
     )
     _print(result)

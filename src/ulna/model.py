@@ -2,36 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL.Image import Image as PillowImage
+from torch import Tensor, nn
 
 from ulna import modelfile
 from ulna.config import Config
+from ulna.console import say
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
-from ulna.formats import check_finite, pages, read
-from ulna.image import Array, Grid, Image, Source
+from ulna.formats import mask_suffix, open_reader, pages, read
+from ulna.image import Array, Grid, Image, Labels, Source
+from ulna.inference.devices import choose_device, device_of
+from ulna.inference.inputs import as_image, is_several
 from ulna.inference.pipeline import Pipeline
 from ulna.labels.classes import Classes
 from ulna.modelfile import Saved
+from ulna.networks.summary import NetworkSummary, summarize_network
 from ulna.normalization import to_channels
+from ulna.prediction import Prediction
 from ulna.tasks import Task, build
+from ulna.text import listed, size
 
-Given = str | Path | Source | Image | Array
-"""What can be predicted: a file, an image that was read, or an array."""
+Given = str | Path | Source | Image | Array | Tensor | PillowImage
+"""What can be predicted: a file, an image that was read, a NumPy array, a PyTorch tensor or a PIL image."""
+
+Logits = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
-    """A trained model. `load` reads one from a run or a model file; it needs nothing else."""
+    """A trained model; `ulna.load` reads one. It may be used by several threads at once.
+
+    Parameters
+    ----------
+    saved
+        What a model file holds.
+
+    Raises
+    ------
+    UlnaError
+        If the network's outputs are not those that the task needs for the classes.
+    """
 
     saved: Saved
+
+    def __post_init__(self) -> None:
+        if self.task.outputs != self.saved.outputs:
+            raise UlnaError(
+                f"the parts of this model contradict each other: the network has {self.saved.outputs} output channels, "
+                f"the task '{self.config.task.name}' needs {self.task.outputs} for {listed(self.classes.names, 8)}"
+            )
 
     @property
     def config(self) -> Config:
@@ -48,6 +78,16 @@ class Model:
         """The classes it tells apart, and how masks of them are written."""
         return self.saved.classes
 
+    @property
+    def network(self) -> nn.Module:
+        """The PyTorch network: normalized images (N, C, *spatial) → logits (N, K, *spatial)."""
+        return self.saved.network
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return device_of(self.network)
+
     @cached_property
     def task(self) -> Task:
         """The question that it answers."""
@@ -57,40 +97,168 @@ class Model:
     def _pipeline(self) -> Pipeline:
         return Pipeline(self.saved.network, self.config, self.saved.outputs)
 
-    def predict(self, image: Given, *, progress: Progress = quiet) -> Image:
-        """The mask of an image of any size: class indices (1, *spatial) uint8, 0 the background.
+    def summary(self, size: Sequence[int] | None = None) -> NetworkSummary:
+        """The layers of the network as a table, for an input of this spatial size (by default that of training)."""
+        default = self.config.data.resize or self.config.training.patch
+        return summarize_network(self.network, self.config.network.name, size=size, default=default)
 
-        An array is (Y, X), (C, Y, X) or (Y, X, C); a file may hold several pages, whose masks are then stacked
-        to (1, pages, Y, X). `mask.classes` names the indices; `model.classes.to_values(mask.array)` gives the values
-        that the training masks had. Raises UlnaError for an image with other channels than it was trained on.
+    def save(self, path: str | Path) -> Path:
+        """Write the model into one file that `ulna.load` reads; a file that is there is replaced.
+
+        Parameters
+        ----------
+        path
+            A file whose name ends in .safetensors, or a folder, in which it is then called model.safetensors.
+
+        Raises
+        ------
+        UlnaError
+            For another suffix, and when the file cannot be written.
         """
+        target = Path(path).expanduser()
+        if target.is_dir():
+            target /= modelfile.NAME
+        if target.suffix != ".safetensors":
+            raise UlnaError(
+                "a model is written as .safetensors", where=target, hint=f"Name it {target.stem}.safetensors"
+            )
+        modelfile.save(target, self.saved)
+        return target
 
-        def mask(one: Image) -> Image:
-            return one.with_array(self.task.decode(self._logits(one, progress)), self.classes.names)
+    @overload
+    def predict(self, image: Given, *, progress: Progress = ...) -> Prediction: ...  # type: ignore[overload-overlap]
 
-        return self._each(image, mask)
+    @overload
+    def predict(self, image: Iterable[Any], *, progress: Progress = ...) -> Iterator[Prediction]: ...
+
+    @overload
+    def predict(
+        self, image: Given | Iterable[Any], *, out: str | Path, overwrite: bool = ..., progress: Progress = ...
+    ) -> list[Path]: ...
+
+    def predict(
+        self,
+        image: Given | Iterable[Any],
+        *,
+        out: str | Path | None = None,
+        overwrite: bool = False,
+        progress: Progress = quiet,
+    ) -> Prediction | Iterator[Prediction] | list[Path]:
+        """The class of each pixel of an image, or of several, of any size.
+
+        Parameters
+        ----------
+        image
+            A file, an `Image`, a NumPy array, a PyTorch tensor or a PIL image; arrays are (Y, X), (C, Y, X) or
+            (Y, X, C). Or several: a list, a generator or another iterable of these.
+        out
+            A folder for the masks, as files with the values that the training masks had. They are named by the files
+            of the images, or else by their numbers: 0000.png.
+        overwrite
+            Whether masks that are there may be replaced.
+        progress
+            What shows how far it is: `ulna.console.track` is a bar.
+
+        Returns
+        -------
+        Prediction, iterator of Prediction, or list of Path
+            One prediction for one image. For several an iterator, which predicts when it is asked for the next. With
+            `out` the files that were written. A file of several pages gives one prediction (Z, Y, X).
+
+        Raises
+        ------
+        UlnaError
+            For what is no image, an image with other channels than the model was trained on, and files in the way.
+        """
+        several = is_several(image)
+        if out is not None:
+            given = image if several else [image]
+            return self._write(given, Path(out).expanduser(), overwrite=overwrite, progress=progress)  # type: ignore[arg-type]
+        if not several:
+            return self._predict(image, progress)
+        return (prediction for _, prediction in self._predict_several(image, progress))  # type: ignore[arg-type]
 
     def probabilities(self, image: Given, *, progress: Progress = quiet) -> Image:
         """The probability of each class, (classes, *spatial) float32, the background first; stacks as in `predict`."""
-        return self._each(image, lambda one: one.with_array(self.task.probabilities(self._logits(one, progress))))
+        return self._each(image, self.task.probabilities, progress)
 
-    def mask_and_probabilities(self, image: Image, *, progress: Progress = quiet) -> tuple[Image, Image]:
+    def mask_and_probabilities(self, image: Image, *, progress: Progress = quiet) -> tuple[Prediction, Image]:
         """Both at the price of one: what `predict` and `probabilities` return."""
         logits = self._logits(image, progress)
-        mask = image.with_array(self.task.decode(logits), self.classes.names)
-        return mask, image.with_array(self.task.probabilities(logits))
+        mask = image.with_array(self.task.decode(logits))
+        return self._prediction(mask), image.with_array(self.task.probabilities(logits))
 
-    def _each(self, image: Given, make: Callable[[Image], Image]) -> Image:
-        """What `make` makes of an image, or of every page of a stack, put together behind the first axis."""
-        if isinstance(image, str | Path):
-            image = Source(Path(image), axes=self.config.data.axes)
-        if not isinstance(image, Source) or image.page is not None or (count := pages(image)) == 1:
-            return make(self._image(image))
-        made = [make(read(replace(image, page=page))) for page in range(count)]
-        array = np.stack([one.array for one in made], axis=1)
-        return Image(array, Grid.stacked([one.grid for one in made]), source=image, classes=made[0].classes)
+    def _predict(self, image: Any, progress: Progress) -> Prediction:
+        return self._prediction(self._each(image, self.task.decode, progress))
 
-    def _logits(self, image: Image, progress: Progress) -> npt.NDArray[np.float32]:
+    def _prediction(self, mask: Image) -> Prediction:
+        labels = Labels(mask.array[0].astype(np.uint8, copy=False), grid=mask.grid, names=self.classes.names)
+        return Prediction(labels, self.classes, mask.source)
+
+    def _predict_several(self, images: Iterable[Any], progress: Progress) -> Iterator[tuple[int, Prediction]]:
+        """Each prediction with its number; an error says which image it was."""
+        shown = progress(images, "predicting") if isinstance(images, Sequence) else images
+        for number, image in enumerate(shown):
+            try:
+                if is_several(image):
+                    raise UlnaError("is a list within the list", hint="Give numbers as an array: np.asarray(image).")
+                prediction = self._predict(image, quiet)
+            except UlnaError as error:
+                where = f"image {number} of those given" + (f", {error.where}" if error.where else "")
+                raise UlnaError(error.what, where=where, hint=error.hint) from None
+            yield number, prediction
+
+    def _write(self, images: Iterable[Any], folder: Path, *, overwrite: bool, progress: Progress) -> list[Path]:
+        written: list[Path] = []
+        # values beyond 16 bits, or below 0, are no pixels of a PNG
+        wide = self.classes.to_values(np.zeros((1, 1, 1), np.uint8)).dtype.itemsize > 2
+        for number, prediction in self._predict_several(images, progress):
+            source = prediction.source
+            suffix = ".tif" if wide or prediction.ndim > 2 else mask_suffix(source) if source else ".png"
+            path = folder / f"{source.stem if source else f'{number:04d}'}{suffix}"
+            if path in written:
+                raise UlnaError(f"two images would have their masks in {path.name}", where=folder)
+            if source and not source.inside and path.resolve() == source.path.resolve():
+                raise UlnaError("the mask would be written over the image itself", where=path, hint="Name another out.")
+            if path.exists() and not overwrite:
+                raise UlnaError("this mask is there already", where=path, hint="Name another out, or set overwrite.")
+            written.append(prediction.save(path))
+        return written
+
+    def _each(self, given: Any, decode: Callable[[Logits], Array], progress: Progress) -> Image:
+        """What `decode` makes of the logits of an image, or of every page of a stack, stacked behind the first axis."""
+        if isinstance(given, str | Path):
+            given = Source(Path(given).expanduser(), axes=self.config.data.axes)
+        planar = self.config.network.ndim == 2
+        if isinstance(given, Source):
+            with open_reader(given) as reader:
+                if reader.assumed:
+                    say(f"{given}: {reader.assumed}")
+        if isinstance(given, Source) and given.page is None and planar and (count := pages(given)) > 1:
+            return self._each_page(given, count, decode, progress)
+        image = as_image(given, ndim=self.config.network.ndim, channels=self.channels)
+        return image.with_array(decode(self._logits(image, progress)))
+
+    def _each_page(self, source: Source, count: int, decode: Callable[[Logits], Array], progress: Progress) -> Image:
+        """One page at a time is in memory beside the result."""
+        result: Array | None = None
+        grids: list[Grid] = []
+        for page in progress(range(count), "predicting"):
+            image = read(replace(source, page=page))
+            array = decode(self._logits(image, quiet))
+            if result is None:
+                result = np.empty((len(array), count, *array.shape[1:]), array.dtype)
+            if array.shape[1:] != result.shape[2:]:
+                raise UlnaError(
+                    f"its pages differ in size: {size(result.shape[2:])} and {size(array.shape[1:])}", where=source
+                )
+            result[:, page] = array
+            grids.append(image.grid)
+        if result is None:
+            raise UlnaError("there is no page in this file", where=source)
+        return Image(result, Grid.stacked(grids), source=source)
+
+    def _logits(self, image: Image, progress: Progress) -> Logits:
         axes = self.config.network.ndim
         if len(image.shape) != axes:
             raise UlnaError(
@@ -104,39 +272,46 @@ class Model:
             raise UlnaError(error.what, where=image.source, hint=error.hint) from None
         return self._pipeline.raw(array, progress=progress)
 
-    def _image(self, image: Given) -> Image:
-        if isinstance(image, np.ndarray):
-            image = Image(self._channels_first(image.astype(np.uint8) if image.dtype == bool else image))
-        if isinstance(image, Image):
-            check_finite(image.array, image.source or "the image")
-            return image
-        return read(image if isinstance(image, Source) else Source(Path(image)))
+    def __repr__(self) -> str:
+        network, ndim = self.config.network, self.config.network.ndim
+        images = f"{self.channels}-channel {ndim}D images"
+        return f"<Model {network.name} on {self.device}: {images} → {listed(self.classes.names, 8)}>"
 
-    def _channels_first(self, array: Array) -> Array:
-        ndim, channels = self.config.network.ndim, self.channels
-        if array.ndim == ndim:
-            return array[None]
-        if array.ndim == ndim + 1:
-            if array.shape[0] in (channels, 1):
-                return array
-            if array.shape[-1] in (channels, 1, 3, 4):
-                return np.moveaxis(array, -1, 0)
-        raise UlnaError(
-            f"an array of shape {array.shape} is no image for this model",
-            hint=f"It takes {ndim} spatial axes, with {channels} channels before or after them.",
-        )
+    def _repr_html_(self) -> str:
+        note = f"<br>{escape(self.saved.note)}" if self.saved.note else ""
+        return f"<div>{escape(repr(self))}{note}</div>"
 
 
-def load(run: str | Path) -> Model:
-    """The trained model of a run (its folder, or the model file itself), on the machine's accelerator if it has one.
+def load(run: str | Path, *, device: str | None = None) -> Model:
+    """The trained model of a run.
 
-    Raises UlnaError for a file that is none, or that a newer version wrote.
+    Of a training that has not ended the best checkpoint is taken, or where none is kept the last, and that is said.
+
+    Parameters
+    ----------
+    run
+        A run's folder, or the model file itself.
+    device
+        Where it runs: "cpu", "cuda", "cuda:1" or "mps" (Apple's GPU, untested); by default the CUDA GPU if there is
+        one, else the CPU.
+
+    Raises
+    ------
+    UlnaError
+        For a file that is none, that a newer version wrote or whose parts contradict each other, and for a device that
+        is not there.
     """
+    place = choose_device(device)
     saved = modelfile.load(run)
-    saved.network.to(device())
-    return Model(saved)
+    try:
+        model = Model(saved)
+    except UlnaError as error:
+        raise UlnaError(error.what, where=run, hint=error.hint) from None
+    if saved.note:
+        say(saved.note)
+    saved.network.to(place)
+    return model
 
 
-def device() -> torch.device:
-    """Where networks run: the machine's GPU if there is one that PyTorch can use, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+device = choose_device
+"""Where networks run (see `choose_device`)."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+import torch
+import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
-from torch import nn
+from torch import Tensor, nn
 
 from ulna import networks
 from ulna.config import RENAMED, Config
@@ -21,6 +26,8 @@ FORMAT = 1
 """Version of what the metadata hold; a file with a higher one is refused."""
 
 NAME = "model.safetensors"
+CHECKPOINTS = "checkpoints"
+"""The folder of a run that holds `best.ckpt` and `last.ckpt` while it trains, each with the weights as "network"."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Saved:
 
     The network with its weights, the resolved configuration, the classes and how their mask values are
     written, the number of output channels, and where it comes from: hash of the training data, versions, and
-    scores on what was held out.
+    scores on what was held out. `note` says what is special about the weights, if anything is.
     """
 
     network: nn.Module
@@ -39,6 +46,7 @@ class Saved:
     data_hash: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
 
 
 def save(path: Path, saved: Saved) -> None:
@@ -60,7 +68,7 @@ def save(path: Path, saved: Saved) -> None:
 
 def find(run: str | Path) -> Path:
     """The model file of a run: `run` itself when it is a file, else the one in the folder."""
-    path = Path(run)
+    path = Path(run).expanduser()
     if path.is_file():
         return path
     if not path.exists():
@@ -74,7 +82,14 @@ def find(run: str | Path) -> Path:
 
 
 def load(run: str | Path) -> Saved:
-    """Read a model file or the folder that holds it. Raises UlnaError for a file that is none, or is too new."""
+    """Read a model file or the folder that holds it; of a training that has not ended, its last checkpoint.
+
+    The weights of its best epoch so far are taken, or where none is kept the last, and `Saved.note` says which. Raises
+    UlnaError for a file that is none, is too new, or whose parts contradict each other.
+    """
+    folder = Path(run).expanduser()
+    if folder.is_dir() and not (folder / NAME).is_file() and any((folder / CHECKPOINTS).glob("*.ckpt")):
+        return _stopped(folder)
     path = find(run)
     try:
         with safe_open(path, framework="pt") as file:
@@ -82,26 +97,77 @@ def load(run: str | Path) -> Saved:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except (SafetensorError, OSError) as error:
         raise UlnaError(f"this is no model file of ulna ({error})", where=path) from None
-    words = _with_present_names(_metadata(metadata, path))
-    try:
+    return _saved(_converted(_metadata(metadata, path)), weights, path)
+
+
+def _saved(words: dict[str, Any], weights: dict[str, Tensor], path: Path) -> Saved:
+    """What the metadata say, with the weights; raises UlnaError where the parts contradict each other."""
+    with _contradictions(path):
         config = Config.parse(words["config"], where=path)
         classes = Classes(**_tuples(words["classes"]))
-        if not config.data.channels:
-            raise ValueError("it does not say how many channels an image has")
-        network = networks.build(config.network, config.data.channels, int(words["outputs"]))
+        outputs = int(words["outputs"])
+        _check(config, classes, outputs, weights)
+        network = networks.build(config.network, config.data.channels, outputs)
         network.load_state_dict(weights)
-    except (TypeError, ValueError, RuntimeError) as error:
+        origin = str(words["data_hash"]), dict(words["versions"]), dict(words["scores"])
+    return Saved(network.eval(), config, classes, outputs, *origin)
+
+
+@contextmanager
+def _contradictions(path: Path) -> Iterator[None]:
+    """What goes wrong while the parts of a model are put together, as an error that names the file."""
+    try:
+        yield
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).partition("\n")[0].rstrip(":")
-        raise UlnaError(f"the weights here do not suit what the file says of them ({reason})", where=path) from None
-    return Saved(
-        network.eval(),
-        config,
-        classes,
-        int(words["outputs"]),
-        str(words["data_hash"]),
-        dict(words["versions"]),
-        dict(words["scores"]),
+        raise UlnaError(f"the parts of this model contradict each other ({reason})", where=path) from None
+
+
+def _check(config: Config, classes: Classes, outputs: int, weights: dict[str, Tensor]) -> None:
+    """Raise ValueError for parts that no training puts together."""
+    if not config.data.channels:
+        raise ValueError("it does not say how many channels an image has")
+    if outputs < 1:
+        raise ValueError(f"{outputs} output channels")
+    if len(classes.names) < 2 or len(set(classes.names)) < len(classes.names):
+        raise ValueError(f"the classes {', '.join(map(str, classes.names))}")
+    if len(classes.values) != len(classes.names):
+        raise ValueError(f"{len(classes.names)} names of classes, values of {len(classes.values)}")
+    if config.data.classes and tuple(config.data.classes) != classes.names:
+        raise ValueError(f"data.classes {', '.join(config.data.classes)}, the classes {', '.join(classes.names)}")
+    broken = [name for name, weight in weights.items() if not bool(weight.isfinite().all())]
+    if broken:
+        raise ValueError(f"{broken[0]} holds NaN or infinite numbers")
+
+
+def _stopped(run: Path) -> Saved:
+    """The best, or else the last, checkpoint of a training that has not ended."""
+    facts = _of_run(run / "run.json", json.loads)
+    config = Config.parse(_of_run(run / "config.yaml", yaml.safe_load), where=run / "config.yaml")
+    best = run / CHECKPOINTS / "best.ckpt"
+    chosen = best if best.is_file() else run / CHECKPOINTS / "last.ckpt"
+    try:
+        weights = torch.load(chosen, map_location="cpu", weights_only=True)["network"]
+        words = {"config": config.model_dump(), "data_hash": "", "versions": {}, "scores": {}, **facts}
+        saved = _saved(words, weights, chosen)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError, UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        hint = "Go on with the training by adding --resume to the command that began it."
+        raise UlnaError(
+            f"this training has not ended, and its checkpoint cannot be used ({reason})", where=chosen, hint=hint
+        ) from None
+    which = "best" if chosen == best else "last"
+    return replace(
+        saved, note=f"The training of {run} has not ended: these are the weights of its {which} epoch so far."
     )
+
+
+def _of_run(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
+    try:
+        return dict(parse(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UlnaError(f"this file of the run cannot be read: {reason}", where=path) from None
 
 
 def _metadata(metadata: dict[str, str], path: Path) -> dict[str, Any]:
@@ -122,8 +188,8 @@ def _metadata(metadata: dict[str, str], path: Path) -> dict[str, Any]:
     return dict(words)
 
 
-def _with_present_names(words: dict[str, Any]) -> dict[str, Any]:
-    """Metadata whose settings have their present names: files of format 1 may have been written with earlier ones."""
+def _converted(words: dict[str, Any]) -> dict[str, Any]:
+    """Metadata of format 1 as they are written now: settings and kinds of masks by their present names."""
     config = {key: dict(value) if isinstance(value, dict) else value for key, value in words["config"].items()}
     for before, now in RENAMED.items():
         section, name = before.split(".")

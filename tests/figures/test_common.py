@@ -14,8 +14,11 @@ from skimage.segmentation import find_boundaries
 from ulna.errors import UlnaError
 from ulna.figures.common import (
     COLORS,
+    DARK,
+    annotated,
     color,
     edges,
+    legend,
     new_figure,
     outline,
     overlay,
@@ -96,3 +99,37 @@ def test_figures_appear_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(UlnaError):
         save_figure(figure, tmp_path / "file" / "b.png")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "file"]
+
+
+@pytest.mark.parametrize("ground", [0, 255])
+def test_outlines_are_seen_on_any_ground(ground: int) -> None:
+    mask = np.zeros((800, 900), int)
+    mask[100:300, 100:300], mask[400:700, 200:800] = 1, 2
+    drawn = annotated(np.full((800, 900, 3), ground, np.uint8), mask)
+    assert drawn.shape == (800, 900, 3)
+    for place in ((100, 150), (101, 150)):  # two pixels wide at this size
+        assert tuple(drawn[place]) == color(1)
+    assert tuple(drawn[102, 150]) != color(1)
+    assert tuple(drawn[99, 150]) == DARK  # outside lies a dark border
+    assert tuple(drawn[98, 150]) == (ground,) * 3
+    assert tuple(drawn[400, 500]) == color(2)
+    assert tuple(drawn[550, 500]) != (ground,) * 3
+
+
+def test_a_legend_is_as_wide_as_its_picture_or_its_longest_name() -> None:
+    names = ("background", *(f"class {index}" for index in range(12)))
+    wide, narrow = legend(names, 2000), legend(names, 300)
+    assert wide.shape[1] == 2000
+    assert narrow.shape[1] == 300
+    assert narrow.shape[0] >= 3 * legend(names[:2], 300).shape[0]
+    assert legend(("background", "a" * 40), 10).shape[1] > 200
+    for index in range(1, 8):
+        assert (narrow.reshape(-1, 3) == color(index)).all(axis=1).any()
+    assert (narrow.max(axis=2) == 255).any()  # letters
+
+
+def test_a_picture_narrower_than_its_legend_is_filled_up() -> None:
+    drawn = annotated(np.full((40, 30, 3), 90, np.uint8), np.zeros((40, 30), int), ("background", "a long name"))
+    assert drawn.shape[1] > 60
+    assert (drawn[:40, :30] == 90).all()
+    assert (drawn[:40, 30:] == DARK[0]).all()

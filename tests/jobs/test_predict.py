@@ -9,10 +9,12 @@ import tifffile
 from PIL import Image as Pillow
 
 import ulna
-from command_line import all_files
+from command_line import CommandLine, all_files
 from ulna import networks
 from ulna.config import Config
 from ulna.errors import UlnaError
+from ulna.formats import read
+from ulna.image import Source
 from ulna.jobs.predict import predict
 from ulna.labels.inference import infer
 from ulna.model import Model
@@ -152,3 +154,55 @@ def test_arrays_are_looked_at_as_files_are() -> None:
     with pytest.raises(UlnaError, match="1 NaN"):
         model.predict(np.array([[0.0, np.nan], [1.0, 2.0]]))
     assert model.predict(np.eye(8, dtype=bool)).shape == (8, 8)
+
+
+def test_overlays_have_outlines_and_a_legend(run: Path, cells: Path, tmp_path: Path) -> None:
+    model = ulna.load(run)
+    image = cells / "images" / "cells_002.png"
+    predict(model, image, out=tmp_path / "out", overlay=True, probabilities=True)
+    picture = np.asarray(Pillow.open(tmp_path / "out" / "overlays" / "cells_002.png"))
+    expected = model.predict(image).overlay(read(Source(image)))
+    assert np.array_equal(picture, expected)
+    assert picture.shape[0] > 64
+    probabilities = tifffile.imread(tmp_path / "out" / "probabilities" / "cells_002.tif")
+    assert np.array_equal(probabilities, model.probabilities(image).array)
+
+
+def test_a_stack_keeps_its_place_in_space(untrained: Model, tmp_path: Path) -> None:
+    spaced = {"spacing": 2.0, "unit": "um", "axes": "ZYX"}
+    stack = np.random.default_rng(0).integers(0, 255, (3, 20, 24), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, resolution=(4, 4), metadata=spaced)
+    done = predict(untrained, tmp_path / "a.tif", out=tmp_path / "out")
+    mask = read(Source(done.masks[0]))
+    assert mask.spacing == (2.0, 0.25, 0.25)
+    for page in range(3):
+        expected = untrained.classes.to_values(untrained.predict(stack[page]).array)
+        assert np.array_equal(mask.array[:, page], expected)
+
+
+def test_home_is_home(untrained: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    gray(tmp_path / "a.png")
+    assert predict(untrained, "a.png", out="~/masks").folder == tmp_path / "masks"
+    assert (tmp_path / "masks" / "a.png").is_file()
+    assert not (tmp_path / "~").exists()
+
+
+def test_a_device_is_named_where_a_model_is_loaded(run: Path, untrained: Model, tmp_path: Path) -> None:
+    gray(tmp_path / "a.png")
+    assert predict(run, tmp_path / "a.png", out=tmp_path / "out", device="cpu").masks
+    with pytest.raises(UlnaError, match="Known: cpu, cuda, mps"):
+        predict(run, tmp_path / "a.png", out=tmp_path / "other", device="gpu")
+    with pytest.raises(UlnaError, match="when you load the model"):
+        predict(untrained, tmp_path / "a.png", out=tmp_path / "other", device="cpu")
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_command_takes_a_device(cli: CommandLine, run: Path, tmp_path: Path) -> None:
+    gray(tmp_path / "a.png")
+    done = cli("predict", run, tmp_path / "a.png", "--out", tmp_path / "out", "--device", "gpu")
+    assert done.code == 2
+    assert "no device 'gpu'" in done.err
+    assert cli("predict", run, tmp_path / "a.png", "--out", tmp_path / "out", "--device", "cpu").code == 0

@@ -38,6 +38,18 @@ Predict = Callable[[Image], Image]
 Maker = Callable[[Case], Array]
 
 
+class Mask(Protocol):
+    """A mask (1, *spatial): an `ulna.Prediction`, or an `Image`."""
+
+    @property
+    def array(self) -> Array:
+        """(1, *spatial): class indices, or the values of the training masks where `classes` is empty."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the class indices."""
+
+
 class Predictor(Protocol):
     """What makes masks: a trained `ulna.Model`, or anything like it."""
 
@@ -49,7 +61,7 @@ class Predictor(Protocol):
     def classes(self) -> Classes:
         """What the values of its masks mean."""
 
-    def predict(self, image: Image) -> Image:
+    def predict(self, image: Image) -> Mask:
         """The mask (1, *spatial) of an image (C, *spatial)."""
 
 
@@ -65,6 +77,7 @@ def evaluate(
     config: str | Path | Config | None = None,
     changes: dict[str, Any] | None = None,
     overwrite: bool = False,
+    device: str | None = None,
     progress: Progress = quiet,
     seed: int = 0,
 ) -> Evaluation:
@@ -93,6 +106,8 @@ def evaluate(
         Settings, as for training: `data.values`.
     overwrite : bool
         Whether earlier scores in `out` may be replaced.
+    device : str
+        Where a run's model is loaded, see `ulna.load`.
     progress : callable
         Goes through the cases and shows how far it is.
     seed : int
@@ -112,7 +127,7 @@ def evaluate(
     folder = Path(out)
     check_free(folder, FILES, overwrite=overwrite)
     meant = settings(config=config, changes=changes).data
-    model = _predictor(masks_or_run, predict, classes)
+    model = _predictor(masks_or_run, predict, classes, device=device)
     whole = data if isinstance(data, Dataset) else _read(data, meant, bare=model is None)
     dataset, notes = _chosen(whole, data, meant, cases=cases, except_=except_, progress=progress)
     told = classes or (model.classes if model else None)
@@ -159,11 +174,16 @@ class _Passed:
         return self.function(image)
 
 
-def _predictor(given: str | Path | Predictor, predict: Predict | None, classes: Classes | None) -> Predictor | None:
+def _predictor(
+    given: str | Path | Predictor, predict: Predict | None, classes: Classes | None, *, device: str | None = None
+) -> Predictor | None:
     """The model that makes masks; None where they lie in files."""
+    loaded = isinstance(given, str | Path) and _is_model(Path(given).expanduser())
+    if device is not None and not loaded:
+        raise UlnaError("only a run or a model file is loaded onto a device", where="device", hint="Leave it away.")
     if predict is not None and classes is not None:
         return _Passed(classes, predict)
-    model = _loaded(given) if isinstance(given, str | Path) else given
+    model = _load(given, device) if loaded else None if isinstance(given, str | Path) else given
     if predict is None:
         return model
     if model is None:
@@ -171,14 +191,15 @@ def _predictor(given: str | Path | Predictor, predict: Predict | None, classes: 
     return _Passed(model.classes, predict)
 
 
-def _loaded(given: str | Path) -> Predictor | None:
-    """The model that a run's folder or a model file holds; None for anything else."""
-    path = Path(given)
-    if not (path.suffix == ".safetensors" or any((path / name).exists() for name in _OF_A_RUN)):
-        return None
+def _is_model(path: Path) -> bool:
+    """Whether this is a run's folder or a model file."""
+    return path.suffix == ".safetensors" or any((path / name).exists() for name in _OF_A_RUN)
+
+
+def _load(run: Any, device: str | None) -> Predictor:
     from ulna.model import load  # masks in files need no torch
 
-    return load(path)
+    return load(run, device=device)
 
 
 def _seen(run: str | Path | Predictor, cases: Sequence[Case]) -> tuple[str, ...]:

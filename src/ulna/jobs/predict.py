@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +11,19 @@ from rich.console import Group
 from rich.markup import escape
 
 from ulna.caselist import Names, choose
-from ulna.console import track
+from ulna.console import Printed, track
 from ulna.dataset import Case, Dataset, Progress, load_image, quiet
 from ulna.errors import UlnaError, WriteError
-from ulna.figures.common import overlay as overlaid
-from ulna.figures.common import to_rgb
-from ulna.formats import mask_suffix, write, write_pages
+from ulna.formats import create, mask_suffix, open_reader, write
 from ulna.formats.atomic import cannot_write
-from ulna.image import Image
+from ulna.image import Grid, Image
 from ulna.layouts import Patterns, Place, find_cases
 from ulna.model import Model, load
+from ulna.text import plural
 
 
 @dataclass(frozen=True)
-class Predicted:
+class Predicted(Printed):
     """Which masks were written, and which images could not be read or predicted (name and reason)."""
 
     folder: Path
@@ -33,10 +32,17 @@ class Predicted:
 
     def __rich__(self) -> Group:
         """What was written and what was not."""
-        written = "1 mask" if len(self.masks) == 1 else f"{len(self.masks)} masks"
-        lines = [f"{written} written to {escape(str(self.folder))}"]
+        lines = [f"{plural(len(self.masks), 'mask')} written to {escape(str(self.folder))}"]
         lines += [f"[red]not predicted:[/] {escape(name)}: {escape(why)}" for name, why in self.failed]
         return Group(*lines)
+
+
+@dataclass(frozen=True)
+class _Extras:
+    """What is written beside the masks."""
+
+    probabilities: bool
+    overlay: bool
 
 
 @dataclass(frozen=True)
@@ -58,18 +64,22 @@ def predict(
     probabilities: bool = False,
     overlay: bool = False,
     overwrite: bool = False,
+    device: str | None = None,
 ) -> Predicted:
     """Write a mask for each image of a file or several, a folder, a pattern (`scans/*.tif`), an archive or a data set.
 
     Masks have the stem and the size of their images and the values that the training masks had; PNG for images of
     the small formats, TIFF for TIFF and for values that no PNG holds. `cases` picks from a data set, and `except_`
     leaves out (names, or a text file with one per line, see `ulna.caselist`). `probabilities` adds float TIFFs with
-    one channel a class, `overlay` adds pictures. An image that cannot be read or predicted is reported at the end,
-    and the rest goes on. Raises UlnaError when there is nothing to predict, or when files would be overwritten and
-    `overwrite` is False.
+    one channel a class, `overlay` adds pictures with outlines and a legend. `device` is where a run is loaded, see
+    `ulna.load`. An image that cannot be read or predicted is reported at the end, and the rest goes on. Raises
+    UlnaError when there is nothing to predict, or when files would be overwritten and `overwrite` is False.
     """
-    model = run if isinstance(run, Model) else load(run)
-    folder = Path(out)
+    if device is not None and isinstance(run, Model):
+        raise UlnaError("this model is on a device already", where="device", hint="Name it when you load the model.")
+    model = run if isinstance(run, Model) else load(run, device=device)
+    folder = Path(out).expanduser()
+    extras = _Extras(probabilities, overlay)
     jobs = _jobs(images, model, cases, except_)
     _check_free(folder, jobs, overwrite=overwrite)
     _make(folder)
@@ -79,7 +89,7 @@ def predict(
     tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
     for job in track(jobs, "predicting") if several else jobs:
         try:
-            masks.append(_predict(model, job, folder, probabilities=probabilities, overlay=overlay, progress=tiles))
+            masks.append(_predict(model, job, folder, extras=extras, progress=tiles))
         except WriteError:
             raise  # the next one could not be written either
         except UlnaError as error:
@@ -154,22 +164,41 @@ def _make(folder: Path) -> None:
         raise cannot_write(error, folder) from None
 
 
-def _predict(model: Model, job: _Job, folder: Path, *, probabilities: bool, overlay: bool, progress: Progress) -> Path:
+def _predict(model: Model, job: _Job, folder: Path, *, extras: _Extras, progress: Progress) -> Path:
+    """Predict a file; of its pages one at a time is in memory, beside the mask."""
     target = _target(folder, job)
-    masks = []
-    for page in job.pages:
-        image, name = load_image(page, channels=model.channels), page.name
-        if probabilities:
-            mask, per_class = model.mask_and_probabilities(image, progress=progress)
-            write(folder / "probabilities" / f"{name}.tif", per_class)
-        else:
-            mask = model.predict(image, progress=progress)
-        if overlay:
-            picture = overlaid(to_rgb(image.array), mask.array[0])
-            write(folder / "overlays" / f"{name}.png", Image(np.moveaxis(picture, -1, 0)))
-        masks.append(mask.with_array(model.classes.to_values(mask.array)))
-    if len(masks) == 1:
-        write(target, masks[0])
-    else:
-        write_pages(target, masks)
+    first, *others = job.pages
+    mask = _page(model, first, folder, extras=extras, progress=progress)
+    if not others:
+        write(target, mask)
+        return target
+    grid = _stack_grid(first, len(job.pages), mask)
+    with create(target, grid, dtype=mask.array.dtype, channels=mask.channels) as writer:
+        for number, page in enumerate(job.pages):
+            if number:
+                mask = _page(model, page, folder, extras=extras, progress=progress)
+            if mask.shape != grid.shape[1:]:
+                raise UlnaError("its pages differ in size, and one file holds pages of one size", where=page.name)
+            writer.write((slice(number, number + 1), *(slice(0, n) for n in mask.shape)), mask.array[:, None])
     return target
+
+
+def _stack_grid(case: Case, count: int, mask: Image) -> Grid:
+    """The place of a whole stack: that of its file, if it has as many planes as were predicted."""
+    with open_reader(replace(case.images[0], page=None)) as reader:
+        grid = reader.grid
+    return grid if grid.shape == (count, *mask.shape) else Grid((count, *mask.shape))
+
+
+def _page(model: Model, case: Case, folder: Path, *, extras: _Extras, progress: Progress) -> Image:
+    """The mask of an image or a page, as it is written; what else was asked for is written at once."""
+    image = load_image(case, channels=model.channels)
+    if extras.probabilities:
+        mask, per_class = model.mask_and_probabilities(image, progress=progress)
+        write(folder / "probabilities" / f"{case.name}.tif", per_class)
+    else:
+        mask = model.predict(image, progress=progress)
+    if extras.overlay:
+        picture = mask.overlay(image)
+        write(folder / "overlays" / f"{case.name}.png", Image(np.moveaxis(picture, -1, 0)))
+    return mask.to_image()

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +251,8 @@ def _begin(run: Path, config: Config, parts: Parts, stores: Stores, checked: Che
         **{key: store.digest if store else "" for key, store in zip(HASHES.values(), stores, strict=True)},
         weights="of the best epoch" if planned.config.training.chooses and parts[1] else "last",
         asked=config.model_dump(mode="json"),
+        classes=asdict(checked.classes),
+        outputs=build_task(config.task, checked.classes.names).outputs,
         plan=[*planned.sentences, _split_sentence(parts, chooses=planned.config.training.chooses)],
     )
     return planned.config

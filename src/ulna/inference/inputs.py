@@ -1,0 +1,118 @@
+"""Whatever people call an image, as an `Image` with its channels first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+
+from ulna.errors import UlnaError
+from ulna.formats import check_finite, read
+from ulna.formats.base import BY_SAMPLES, equal_channels
+from ulna.image import Array, Image, Source, checked
+
+PLAIN_MODES = {"L", "RGB", "I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
+"""Of Pillow: their arrays are what they show. All others are converted as image files are."""
+
+WITH_ALPHA = {"LA", "PA", "RGBA", "La", "RGBa"}
+
+TAKEN = "a path, an Image, a NumPy array, a PIL image or a PyTorch tensor"
+
+
+def is_several(given: object) -> bool:
+    """Whether this is a list, a generator or another iterable of images, and no image itself."""
+    single = str | Path | Source | Image | np.ndarray | torch.Tensor | Pillow.Image | Mapping | bytes  # type: ignore[type-arg]
+    return isinstance(given, Iterable) and not isinstance(given, single) and not hasattr(given, "__array__")
+
+
+def as_image(given: Any, *, ndim: int, channels: int) -> Image:
+    """An image as the network takes it, with its channels first.
+
+    Parameters
+    ----------
+    given
+        A path, a `Source`, an `Image`, a PIL image, a tensor, a NumPy array or what has the method `__array__`.
+    ndim
+        The number of spatial axes that the network takes.
+    channels
+        The number of channels that the network takes, by which the axis of channels is found.
+
+    Raises
+    ------
+    UlnaError
+        For anything else; for arrays that are empty, complex, of objects, masked, of another number of axes, whose axes
+        can be read in two ways, or that hold NaN.
+    """
+    if isinstance(given, str | Path):
+        given = Source(Path(given).expanduser())
+    if isinstance(given, Source):
+        return read(given)
+    if isinstance(given, Image):
+        image = given
+    elif isinstance(given, Pillow.Image):
+        image = _of_pillow(given)
+    else:
+        image = Image(_channels_first(_array(given), ndim=ndim, channels=channels))
+    check_finite(image.array, image.source or "the image")
+    return image
+
+
+def _of_pillow(picture: Pillow.Image) -> Image:
+    """A PIL image with the pixels that Pillow shows; rotations that EXIF data ask for are not applied."""
+    frames = int(getattr(picture, "n_frames", 1))
+    if frames > 1:
+        raise UlnaError(
+            f"this PIL image holds {frames} pictures",
+            hint="Give the path of the file to predict all, or one of them: image.copy().",
+        )
+    if not all(picture.size):
+        raise UlnaError(f"the PIL image is empty: its size is {picture.size}")
+    palette = picture.mode in ("P", "PA")
+    has_alpha = picture.mode in WITH_ALPHA or "transparency" in picture.info
+    if picture.mode not in PLAIN_MODES:
+        gray = picture.mode in ("1", "LA", "La")
+        picture = picture.convert(("LA" if has_alpha else "L") if gray else "RGBA" if has_alpha else "RGB")
+    array = np.asarray(picture)
+    array = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
+    if picture.mode in ("LA", "RGBA") and (array[-1] == array[-1].flat[0]).all():
+        array = array[:-1]  # transparency that says nothing, as in files
+    if palette and len(array) == 3 and equal_channels(array):
+        array = array[:1]  # a palette of grays
+    return Image(array, channels=BY_SAMPLES.get(len(array), ()))
+
+
+def _array(given: Any) -> Array:
+    if isinstance(given, torch.Tensor):
+        tensor = given.detach().cpu().resolve_conj().resolve_neg()
+        given = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    if not hasattr(given, "__array__"):
+        raise UlnaError(f"a {type(given).__name__} is no image", hint=f"Give {TAKEN}, or a list of these.")
+    if isinstance(given, np.ma.MaskedArray):
+        return given
+    array = np.asarray(given)
+    return array.astype(np.uint8) if array.dtype == bool else array
+
+
+def _channels_first(array: Array, *, ndim: int, channels: int) -> Array:
+    """(*spatial), (C, *spatial) or (*spatial, C) → (C, *spatial)."""
+    if array.ndim == ndim:
+        return checked(array[None])
+    if array.ndim == ndim + 1:
+        first, last = array.shape[0] in (channels, 1), array.shape[-1] in (channels, 1, 3, 4)
+        if first and last and len(set(array.shape)) > 1:
+            raise UlnaError(
+                f"the channels of an array of shape {array.shape} can be its first or its last axis",
+                hint="Give ulna.Image(array), with its channels first.",
+            )
+        if first or last:
+            return checked(array if first else np.moveaxis(array, -1, 0))
+    many = array.ndim == ndim + 2
+    raise UlnaError(
+        f"an array of shape {array.shape} is no image for this model",
+        hint=f"It takes {ndim} spatial axes, with {channels} channels before or after them."
+        + (" Give the images of a batch one by one: model.predict(list(batch))." if many else ""),
+    )

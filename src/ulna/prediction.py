@@ -1,0 +1,220 @@
+"""`Prediction`: what a model says of one image; an array, a file, a picture."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ulna.errors import UlnaError
+from ulna.formats import write
+from ulna.image import Array, Grid, Image, Labels, Source
+from ulna.labels.classes import Classes
+from ulna.text import size
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN = 480
+"""The largest side of the picture in a notebook, pixels."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction:
+    """The class of each pixel of an image.
+
+    It can be used as the array (Y, X), or (Z, Y, X), of class indices: `np.asarray(prediction)`,
+    `plt.imshow(prediction)`.
+
+    Parameters
+    ----------
+    labels
+        Class indices on the image's own grid, 0 the background.
+    meaning
+        The classes of the model, and how its training masks wrote them.
+    source
+        The file of the image, if it came from one.
+
+    Examples
+    --------
+    >>> classes = Classes(("background", "cell"), ((0,), (255,)), "binary", "")
+    >>> prediction = Prediction(Labels(np.array([[0, 1], [1, 1]], np.uint8), names=classes.names), classes)
+    >>> np.asarray(prediction).sum()
+    np.uint64(3)
+    >>> prediction
+    <Prediction 2 × 2: background 25.0 %, cell 75.0 %>
+    """
+
+    labels: Labels
+    meaning: Classes
+    source: Source | None = None
+
+    @property
+    def array(self) -> Array:
+        """Class indices with one channel, (1, *spatial) uint8."""
+        return self.labels.classes[None]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the class indices, the background first."""
+        return self.meaning.names
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie."""
+        return self.labels.grid
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The spatial shape: (Y, X) or (Z, Y, X)."""
+        return self.labels.grid.shape
+
+    @property
+    def ndim(self) -> int:
+        """How many spatial axes: 2 or 3."""
+        return len(self.shape)
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """The distance of neighboring pixels per spatial axis, in `unit`."""
+        return self.grid.spacing
+
+    @property
+    def unit(self) -> str:
+        """The unit of `spacing`."""
+        return self.grid.unit
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        """The class indices, (Y, X) or (Z, Y, X) uint8."""
+        return np.array(self.labels.classes, dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        """As of the array of class indices: `prediction[10:20]`, `prediction[mask]`."""
+        return self.labels.classes[key]
+
+    def to_image(self) -> Image:
+        """The mask as it is written: with the values that the training masks had, on the image's grid."""
+        return Image(self.meaning.to_values(self.array), self.grid, source=self.source)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the mask with the values that the training masks had, in the format of the suffix: .png or .tif.
+
+        A file that is there is replaced. Returns the path. Raises UlnaError for another suffix, for what the format
+        cannot hold, and for a full disk.
+        """
+        target = Path(path).expanduser()
+        write(target, self.to_image())
+        return target
+
+    def overlay(self, image: Any, *, legend: bool = True) -> npt.NDArray[np.uint8]:
+        """The image with the classes tinted and outlined, and a legend below it.
+
+        Parameters
+        ----------
+        image
+            The image that was predicted: an `Image`, or an array (Y, X), (C, Y, X) or (Y, X, C). Of a volume the
+            middle plane is drawn.
+        legend
+            Whether a strip with the names of the classes is added below.
+
+        Returns
+        -------
+        array
+            (Y, X, 3) uint8, for `plt.imshow` or a file.
+
+        Raises
+        ------
+        UlnaError
+            For an image of another size.
+        """
+        from ulna.figures.common import annotated, to_rgb
+
+        return annotated(to_rgb(self._channels_first(image)), self._plane(), self.classes if legend else ())
+
+    def plot(self, image: Any = None) -> Figure:
+        """A matplotlib figure: the classes in their colors, or outlined on the image, with a legend.
+
+        It belongs to no window; a notebook shows it, and `figure.savefig(path)` writes it.
+        """
+        from ulna.figures.common import new_figure, show
+
+        mask = self._plane()
+        drawn = self._colored() if image is None else self.overlay(image, legend=False)
+        figure = new_figure(6, 6 * mask.shape[0] / mask.shape[1] + 0.5 if mask.shape[1] else 6)
+        show(figure.add_subplot(), drawn, str(self.source or ""))
+        self._add_legend(figure)
+        return figure
+
+    def _add_legend(self, figure: Figure) -> None:
+        from matplotlib.patches import Patch
+
+        from ulna.figures.common import color, words
+
+        handles = [
+            Patch(color="#{:02x}{:02x}{:02x}".format(*color(index)), label=words(name))
+            for index, name in enumerate(self.classes)
+            if index
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4) or 1, frameon=False)
+
+    def _plane(self) -> Array:
+        """The class indices, of a volume those of the middle plane."""
+        classes = self.labels.classes
+        return classes if classes.ndim == 2 else classes[len(classes) // 2]
+
+    def _colored(self) -> npt.NDArray[np.uint8]:
+        from ulna.figures.common import overlay
+
+        mask = self._plane()
+        return overlay(np.zeros((*mask.shape, 3), np.uint8), mask, opacity=1.0)
+
+    def _channels_first(self, image: Any) -> Array:
+        array = np.asarray(image.array if isinstance(image, Image) else image)
+        if array.shape == self.shape:
+            return array[None]
+        if array.ndim == len(self.shape) + 1:
+            if array.shape[1:] == self.shape:
+                return array
+            if array.shape[:-1] == self.shape:
+                return np.moveaxis(array, -1, 0)
+        raise UlnaError(f"the image is {size(array.shape)}, the prediction {size(self.shape)}")
+
+    def _shares(self) -> list[tuple[str, float]]:
+        counts = np.bincount(self.labels.classes.ravel(), minlength=len(self.classes))
+        return [
+            (name, int(count) / self.labels.classes.size) for name, count in zip(self.classes, counts, strict=False)
+        ]
+
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{name} {share:.1%}".replace("%", " %") for name, share in self._shares())
+        return f"<Prediction {size(self.shape)}: {shares}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the classes in their colors, and how much of the image each takes."""
+        from PIL import Image as Pillow
+
+        from ulna.figures.common import color
+
+        picture = Pillow.fromarray(self._colored())
+        picture.thumbnail((SHOWN, SHOWN), Pillow.Resampling.NEAREST)
+        data = io.BytesIO()
+        picture.save(data, "PNG")
+        rows = "".join(
+            f"<tr><td style='background:rgb{color(index) if index else (0, 0, 0)};width:1em'></td>"
+            f"<td>{escape(name)}</td><td>{share:.1%}</td></tr>"
+            for index, (name, share) in enumerate(self._shares())
+        )
+        png = base64.b64encode(data.getvalue()).decode()
+        return (
+            f"<div>Prediction {size(self.shape)} {escape(str(self.source or ''))}<br>"
+            f"<img src='data:image/png;base64,{png}'><table>{rows}</table></div>"
+        )

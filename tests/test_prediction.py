@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from matplotlib import pyplot
+from PIL import Image as Pillow
+
+from ulna.errors import UlnaError
+from ulna.figures.common import color
+from ulna.image import Grid, Labels, Source
+from ulna.labels.classes import Classes
+from ulna.prediction import Prediction
+
+CLASSES = Classes(("background", "nucleus", "<b>"), ((0,), (7,), (255,)), "classes", "")
+INDICES = np.zeros((30, 40), np.uint8)
+INDICES[5:15, 5:20], INDICES[20:25, 10:30] = 1, 2
+
+
+@pytest.fixture
+def prediction() -> Prediction:
+    grid = Grid((30, 40), spacing=(0.5, 0.5), unit="µm")
+    return Prediction(Labels(INDICES, grid=grid, names=CLASSES.names), CLASSES, Source(Path("a.png")))
+
+
+@pytest.fixture
+def volume() -> Prediction:
+    indices = np.zeros((5, 12, 14), np.uint8)
+    indices[2, 3:6, 4:9] = 1
+    return Prediction(Labels(indices, names=CLASSES.names), CLASSES)
+
+
+def test_it_is_an_array_of_class_indices(prediction: Prediction, volume: Prediction) -> None:
+    np.testing.assert_array_equal(np.asarray(prediction), INDICES)
+    assert np.asarray(prediction).dtype == np.uint8
+    assert np.asarray(prediction, np.float32).dtype == np.float32
+    np.testing.assert_array_equal(np.equal(prediction, 1), INDICES == 1)
+    np.testing.assert_array_equal(prediction[5:9, 3], INDICES[5:9, 3])
+    assert len(prediction) == 30
+    assert np.array(prediction, copy=True) is not prediction.labels.classes
+    assert prediction.array.shape == (1, 30, 40)
+    assert (prediction.shape, prediction.ndim, prediction.spacing, prediction.unit) == ((30, 40), 2, (0.5, 0.5), "µm")
+    assert prediction.classes == CLASSES.names == prediction.labels.names
+    assert np.asarray(volume).shape == (5, 12, 14)
+    assert volume.array.shape == (1, 5, 12, 14)
+
+
+def test_matplotlib_shows_it(prediction: Prediction) -> None:
+    pyplot.switch_backend("agg")
+    shown = pyplot.imshow(prediction)
+    np.testing.assert_array_equal(shown.get_array(), INDICES)
+    pyplot.close("all")
+
+
+def test_files_have_the_values_of_the_training_masks(
+    prediction: Prediction, volume: Prediction, tmp_path: Path
+) -> None:
+    assert prediction.save(tmp_path / "a.png") == tmp_path / "a.png"
+    with Pillow.open(tmp_path / "a.png") as written:
+        np.testing.assert_array_equal(np.asarray(written), np.array([0, 7, 255])[INDICES])
+    prediction.save(str(tmp_path / "a.tif"))
+    with tifffile.TiffFile(tmp_path / "a.tif") as written:
+        np.testing.assert_array_equal(written.asarray(), np.array([0, 7, 255])[INDICES])
+        assert 'PhysicalSizeX="0.5"' in (written.ome_metadata or "")
+    volume.save(tmp_path / "v.tif")
+    assert tifffile.imread(tmp_path / "v.tif").shape == (5, 12, 14)
+    with pytest.raises(UlnaError, match=r"\.png or \.tif"):
+        prediction.save(tmp_path / "a.jpg")
+    with pytest.raises(UlnaError):
+        volume.save(tmp_path / "v.png")
+
+
+def test_home_is_home(prediction: Prediction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert prediction.save("~/a.png") == tmp_path / "a.png"
+    assert (tmp_path / "a.png").is_file()
+
+
+def test_an_overlay_has_outlines_a_tint_and_a_legend(prediction: Prediction) -> None:
+    image = np.full((30, 40), 100, np.uint8)
+    image[0, 0] = 0
+    plain = prediction.overlay(image, legend=False)
+    assert plain.shape == (30, 40, 3)
+    assert tuple(plain[5, 5]) == color(1)
+    assert tuple(plain[20, 10]) == color(2)
+    assert np.abs(plain[10, 10].astype(int) - plain[2, 30]).max() > 0
+    whole = prediction.overlay(image)
+    assert whole.shape[0] > 30
+    np.testing.assert_array_equal(whole[:30, :40], plain)
+    strip = whole[30:].reshape(-1, 3)
+    for index in (1, 2):
+        assert (strip == color(index)).all(axis=1).sum() >= 100
+    assert not (strip == color(3)).all(axis=1).any()
+
+
+def test_the_image_may_have_its_channels_first_or_last(prediction: Prediction, volume: Prediction) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (3, 30, 40), np.uint8)
+    first = prediction.overlay(image)
+    np.testing.assert_array_equal(prediction.overlay(np.moveaxis(image, 0, -1)), first)
+    assert volume.overlay(np.zeros((5, 12, 14)), legend=False).shape == (12, 14, 3)
+    assert tuple(volume.overlay(np.zeros((5, 12, 14)), legend=False)[3, 4]) == color(1)
+    with pytest.raises(UlnaError, match="30 × 41"):
+        prediction.overlay(np.zeros((30, 41)))
+    with pytest.raises(UlnaError, match="the prediction 30 × 40"):
+        prediction.overlay(np.zeros((40, 30, 3)))
+
+
+def test_a_plot_names_the_classes(prediction: Prediction, volume: Prediction) -> None:
+    for figure in (prediction.plot(), prediction.plot(np.zeros((30, 40))), volume.plot()):
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["nucleus", "<b>"]
+        figure.savefig(io.BytesIO())
+    (axes,) = prediction.plot().axes
+    shown = np.asarray(axes.get_images()[0].get_array())
+    assert tuple(shown[6, 6]) == color(1)
+    assert tuple(shown[0, 0]) == (0, 0, 0)
+
+
+def test_it_shows_itself_in_a_line_and_in_a_notebook(prediction: Prediction) -> None:
+    assert repr(prediction) == "<Prediction 30 × 40: background 79.2 %, nucleus 12.5 %, <b> 8.3 %>"
+    html = prediction._repr_html_()
+    assert "nucleus" in html
+    assert "<b>" not in html
+    assert "&lt;b&gt;" in html
+    assert "12.5%" in html
+    data = base64.b64decode(re.search(r"base64,([^']+)'", html)[1])  # type: ignore[index]
+    with Pillow.open(io.BytesIO(data)) as picture:
+        assert picture.size == (40, 30)
+        assert picture.convert("RGB").getpixel((6, 6)) == color(1)
