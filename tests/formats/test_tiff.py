@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +293,26 @@ def test_a_stack_of_channels_behind_the_columns(tmp_path: Path) -> None:
     image, assumed, array = axes_case(tmp_path, (3, 64, 48, 2))
     np.testing.assert_array_equal(image.array, np.moveaxis(array, -1, 0))
     assert "(data.axes: ZYXC); if they are planes, set data.axes: TZYX" in assumed
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_planes_that_tifffile_takes_for_colors_are_named_and_can_be_said(tmp_path: Path, count: int) -> None:
+    array = RNG.integers(0, 256, (count, 16, 24)).astype(np.uint8)
+    array[-1] = 7
+    path = tmp_path / "a.tif"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        tifffile.imwrite(path, array)
+    with formats.open_reader(Source(path)) as reader:
+        assert f"its {count} planes are declared to be red, green, blue" in reader.assumed
+        assert ("and alpha" in reader.assumed) == (count == 4)
+    np.testing.assert_array_equal(formats.read(Source(path)).array, array[:3])
+    for axes, expected in (("CYX", array), ("ZYX", array[None])):
+        with formats.open_reader(Source(path, axes=axes)) as reader:
+            assert reader.assumed == ""
+        image = formats.read(Source(path, axes=axes))
+        np.testing.assert_array_equal(image.array, expected)
+        assert {channel.role for channel in image.channels} == {"signal"}
 
 
 def test_what_is_said_of_axes_wins_over_imagej_and_leaves_plain_and_color_files_alone(tmp_path: Path) -> None:

@@ -34,7 +34,12 @@ def saved(folder: Path, *, last: bool) -> Path:
 
 def test_check_names_what_was_assumed_and_the_other_reading(tmp_path: Path) -> None:
     found = check(saved(tmp_path / "data", last=False))
-    (problem,) = [p for p in found.problems if "data.axes" in p.what]
+    pages, problem = (p for p in found.problems if "data.axes" in p.what)
+    assert pages.what == (
+        "files of one case have different numbers of pages: 5, 1. "
+        "If the pages of an image are its channels, set data.axes: CYX"
+    )
+    assert len(pages.where) == 12
     assert problem.severity == "warning"
     assert problem.what == (
         "6 files: the axes (5 × 64 × 64) are not stated: read as a stack of 5 planes (data.axes: ZYX); "

@@ -13,10 +13,19 @@ import numpy as np
 import tifffile
 
 from ulna.errors import ReadError
-from ulna.formats.base import Format, Reader, begins, guard_memory, upright
+from ulna.formats.base import GRAY, Format, Reader, begins, guard_memory, upright
 from ulna.formats.spacing import channel_names, read_grid
 from ulna.formats.tiff_axes import CHANNELS, axes_of
-from ulna.formats.tiff_color import PALETTE, channels_of, check_color, conversion, converted, dtype_of
+from ulna.formats.tiff_color import (
+    COLORS,
+    PALETTE,
+    by_tifffile,
+    channels_of,
+    check_color,
+    conversion,
+    converted,
+    dtype_of,
+)
 from ulna.formats.tiff_writer import save
 from ulna.image import Array, Channel, Grid, Region, Source
 from ulna.text import plural, size
@@ -63,7 +72,8 @@ class _Stack:
 
     def channels(self) -> tuple[Channel, ...]:
         """The channels of a plane, by the names that the file gives them."""
-        inner = channels_of(self.series.keyframe)
+        planar = "S" in self.series.axes and "S" not in self.axes  # the user says what its planes are
+        inner = GRAY if planar else channels_of(self.series.keyframe)
         count = self.axis("C")
         if count == 1 and "C" not in self.axes:
             return inner
@@ -147,7 +157,9 @@ def open_tiff(stream: BinaryIO, source: Source) -> Reader:
         decode,
         levels=tuple(grid.resampled(shape=(*grid.shape[:-2], *stack.plane_shape)) for stack in stacks),
         planes=len(planes),
-        assumed="; ".join(filter(None, (assumed, conversion(page), _others(tiff, source)))),
+        assumed="; ".join(
+            filter(None, (assumed, conversion(page), _guessed_colors(page, axes), _others(tiff, source)))
+        ),
         palette=page.photometric == PALETTE,
     )
 
@@ -165,6 +177,17 @@ def _series(tiff: tifffile.TiffFile, source: Source) -> Any:
     if series.dtype is None or series.dtype.kind not in "buif":
         raise ReadError(f"this TIFF holds numbers of the kind {series.dtype}", where=source)
     return series
+
+
+def _guessed_colors(page: Any, axes: str) -> str:
+    """That tifffile declares 3 or 4 planes of 8 or 16 bits to be colors where nobody says otherwise."""
+    if "S" not in axes or page.axes != "SYX" or page.photometric != COLORS or not by_tifffile(page):
+        return ""
+    colors = "red, green, blue" + " and alpha" * bool(page.extrasamples)
+    return (
+        f"its {page.samplesperpixel} planes are declared to be {colors}, as tifffile does with any such array; "
+        "if they are other channels, set data.axes: CYX, if they are planes, set data.axes: ZYX"
+    )
 
 
 def _others(tiff: tifffile.TiffFile, source: Source) -> str:

@@ -23,8 +23,8 @@ def axes_of(axes: str, shape: Sequence[int], source: Source) -> tuple[str, str]:
     shape
         The lengths of these axes.
     source
-        Its `axes` are what the user said (`data.axes`); they apply where as many axes are there. Samples of colors
-        and files of one gray plane need no saying.
+        Its `axes` are what the user said (`data.axes`); they apply where as many axes are there. Samples of colors that
+        lie side by side and files of one gray plane need no saying.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def axes_of(axes: str, shape: Sequence[int], source: Source) -> tuple[str, str]:
     >>> axes_of("QYX", (5, 64, 64), Source(Path("a.tif"), axes="CYX"))
     ('CYX', '')
     """
-    if source.axes and "S" not in axes and len(axes) > 2:
+    if source.axes and not axes.endswith("S") and len(axes) > 2:
         return _said(axes, shape, source), ""
     unknown = [letter for letter in axes if letter not in STATED]
     if not unknown:

@@ -104,9 +104,14 @@ def conversion(page: Any) -> str:
     return ""
 
 
+def by_tifffile(page: Any) -> bool:
+    """Whether tifffile wrote the file, which declares what the array's shape and type suggest."""
+    return str(page.software).startswith("tifffile")
+
+
 def _by_numpy(page: Any) -> bool:
-    """Whether a file of one bit was written by tifffile, whose bool arrays are white-is-zero without being meant so."""
-    return bool(page.bitspersample == 1 and str(page.software).startswith("tifffile"))
+    """Whether an array of bool is white-is-zero without being meant so."""
+    return bool(page.bitspersample == 1 and by_tifffile(page))
 
 
 def _white(page: Any) -> int:

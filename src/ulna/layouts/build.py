@@ -52,19 +52,26 @@ def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Prob
     groups = _groups(found, names)
     parts = parts_of([(draft.images[0].folders, draft.images[0].stem) for draft in found])
     cases: list[Case] = []
-    problems: list[Problem] = []
+    uneven: dict[str, list[Source]] = {}
     for draft, name, group, part in zip(found, names, groups, parts, strict=True):
         images = tuple(entry.source for entry in draft.images)
         truth = tuple(entry.source for entry in draft.truth)
         case = Case(name, images, truth, group, draft.objects, draft.truth_classes, draft.classes, part)
         counts = _counts(case)
         if len(set(counts)) > 1:
-            told = f"files of one case have different numbers of pages: {', '.join(map(str, counts))}"
-            problems.append(Problem(told, tuple(str(source) for source in (*images, *truth))))
+            uneven.setdefault(_pages_differ(counts[: len(images)], counts[len(images) :]), []).extend((*images, *truth))
             case = replace(case, truth=())
         # modalities that differ stay whole: that they do not go together is said when they are read
         cases += _pages(case, counts[0]) if len(set(counts[: len(images)])) == 1 else [case]
+    problems = [Problem(what, tuple(map(str, files))) for what, files in uneven.items()]
     return _unique(cases), (*_uneven(found), *problems, *_assumed(found))
+
+
+def _pages_differ(images: Sequence[int], truth: Sequence[int]) -> str:
+    """That files of one case have different numbers of pages, and what it may mean."""
+    what = f"files of one case have different numbers of pages: {', '.join(map(str, (*images, *truth)))}"
+    channels = set(truth) == {1} and 1 not in images
+    return f"{what}. If the pages of an image are its channels, set data.axes: CYX" if channels else what
 
 
 def _assumed(found: Sequence[CaseDraft]) -> list[Problem]:
