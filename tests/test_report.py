@@ -6,13 +6,14 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
 
 from ulna.errors import UlnaError
-from ulna.metrics import Scored, measure, summarize
+from ulna.metrics import Row, Scored, measure, summarize
 from ulna.metrics.table import write_table
 from ulna.report import write_report
 
@@ -162,6 +163,59 @@ def test_what_cannot_be_read_is_said(run, broken, content):
 def test_there_must_be_a_run(tmp_path):
     with pytest.raises(UlnaError, match="no such run"):
         write_report(tmp_path / "none")
+
+
+def _scored(run: Path, groups: int) -> dict[str, Any]:
+    """The run's scores with so many groups."""
+    rng = np.random.default_rng(1)
+    truth = rng.integers(2, size=(12, 1, 9, 9))
+    mask = np.where(rng.random(truth.shape) < rng.random((12, 1, 1, 1)) / 2, 1 - truth, truth)
+    scored = [
+        Scored.of(measure(m, t, CLASSES), name=f"case{k}", group=f"group {k % groups}")
+        for k, (m, t) in enumerate(zip(mask, truth, strict=True))
+    ]
+    summary = summarize(scored)
+    words = {"classes": CLASSES, "notes": [], "left_out": summary.left_out(), **summary.as_json()}
+    (run / "scores/metrics.json").write_text(json.dumps(words))
+    return words["overall"]["dice"]
+
+
+def test_with_few_groups_their_means_stand_in_the_place_of_intervals(run):
+    dice = _scored(run, 3)
+    text = " ".join(_page(run).text.split())
+    means = " · ".join(f"{value:.3f}" for value in dice["mean_of_groups"].values())
+    assert f"mean Dice of images held out, of each group {means}" in text
+    assert "With fewer than 5 groups no confidence interval can be given" in text
+    assert "95 % confidence intervals are" not in text
+    assert f"Mean Dice of each group: group 0 {dice['mean_of_groups']['group 0']:.3f}" in text
+
+
+def test_intervals_and_pooled_scores_are_told(run):
+    dice = _scored(run, 6)
+    text = " ".join(_page(run).text.split())
+    low, high = dice["mean_interval"]
+    assert f"mean Dice of images held out, 95 % confidence interval {low:.3f}–{high:.3f}" in text
+    low, high = dice["pooled_interval"]
+    assert f"(pooled), Dice is {dice['pooled']:.3f} ({low:.3f}–{high:.3f})." in text
+    assert "so that each group counts once, Dice is 0." in text
+    assert "Means over the images; in the last column" in text
+    low, high = dice["median_interval"]
+    assert f"{dice['median']:.3f}{low:.3f}–{high:.3f}" in text.replace(" ", "")
+
+
+def test_other_measures_than_dice_are_shown(run):
+    scored = [
+        Scored.of([Row("nuclei", "pq", k, 12), Row("nuclei", "tp", k, unit="objects")], name=f"case{k}", group=f"{k}")
+        for k in range(1, 9)
+    ]
+    (run / "scores/metrics.json").write_text(json.dumps(summarize(scored).as_json()))
+    write_table(run / "scores/scores.csv", [row for one in scored for row in one.rows])
+    page = _page(run)
+    assert "mean PQ of images held out" in page.text
+    assert "PQ of every image, one dot each" in page.text
+    assert len(page.all("circle")) == 8
+    assert "PQ, median" in page.text
+    assert "Dice, median" not in page.text
 
 
 def test_one_group_alone_is_said(run):

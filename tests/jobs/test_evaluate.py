@@ -455,6 +455,26 @@ def test_truth_that_is_written_in_another_way_than_the_model_writes(place):
     assert any("Of the true masks" in note for note in found.notes)
 
 
+def test_classes_are_called_as_the_model_calls_them(place):
+    """The files of the true masks, 0 and 1, name no class."""
+    classes = Classes(("background", "nucleus"), ((0,), (255,)), "binary", "as it was trained")
+    for name, shape in SHAPES.items():
+        _save(place / f"data/masks/{name}.png", _discs(shape))
+    found = evaluate(place / "predicted", place / "data", out=place / "scores", classes=classes)
+    assert found.classes == ("background", "nucleus")
+    assert [part.name for part in found.summary.classes] == ["nucleus"]
+    assert set(found.columns()["class"]) == {"nucleus"}
+
+
+def test_the_command_replaces_scores_when_told(place, cli):
+    command = ["evaluate", str(place / "predicted"), str(place / "data"), "--out", str(place / "scores")]
+    assert cli(*command).code == 0
+    refused = cli(*command)
+    assert refused.code == 2
+    assert "--overwrite" in refused.err
+    assert cli(*command, "--overwrite").code == 0
+
+
 def test_images_that_a_run_learned_from_are_said_to_flatter(run, cells, tmp_path):
     learned = (run / "train.txt").read_text().split()
     kept = (run / "validation.txt").read_text().split()

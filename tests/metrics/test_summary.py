@@ -133,12 +133,33 @@ def test_what_the_means_leave_out_is_said(cases):
     assert lines[1].startswith("1 mask (an image and class each) empty, but something was found: Dice 0")
     assert lines[2].startswith("1 mask (an image and class each) not empty, but nothing was found")
     assert lines[3] == (
-        "no confidence interval: 3 groups are too few: an interval needs 5. "
+        "no confidence interval of all classes: 3 groups are too few: an interval needs 5. "
         "Mean Dice of each group: a 0.875, b 0.333, c 0.500"
     )
+    assert lines[4].startswith("no confidence interval of cytoplasm: 3 groups are too few")
+    assert lines[5].endswith("Mean Dice of each group: a 1.000, b 0.000, c 0.000")
     many, _, _ = _random(12, groups=6)
     assert summarize(many).left_out() == []
     assert "one group" in summarize(cases[:2]).left_out()[-1]
+
+
+def test_a_rare_class_says_why_it_alone_has_no_interval():
+    cases, _, _ = _random(12, groups=6)
+    lone = Scored.of([Row("rare", "dice", 1, 2)], name="rare", group="g1")
+    other = Scored.of([Row("rare", "dice", 2, 2)], name="rare 2", group="g2")
+    lines = summarize([*cases, lone, other]).left_out()
+    assert lines == [
+        "no confidence interval of rare: 2 groups are too few: an interval needs 5. "
+        "Mean Dice of each group: g1 0.500, g2 1.000"
+    ]
+
+
+def test_with_one_class_the_reason_is_given_once():
+    cases = [Scored.of([Row("cell", "dice", k, 4)], name=f"{k}", group=f"{k}") for k in range(1, 4)]
+    assert summarize(cases).left_out() == [
+        "no confidence interval: 3 groups are too few: an interval needs 5. "
+        "Mean Dice of each group: 1 0.250, 2 0.500, 3 0.750"
+    ]
 
 
 def test_nothing_at_all():
@@ -156,7 +177,9 @@ def test_no_case_with_a_score():
     assert math.isnan(found.overall.scores["dice"].mean.estimate)
     assert found.overall.scores["accuracy"].mean.estimate == 1
     assert found.by_group.reason == "no case has a score"
-    assert "no confidence interval: no case has a score" in found.left_out()
+    assert found.left_out()[1:] == [
+        f"no confidence interval of {name}: no case has a score" for name in (ALL_CLASSES, *CLASSES[1:])
+    ]
     json.dumps(found.as_json(), allow_nan=False)
 
 

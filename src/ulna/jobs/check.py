@@ -16,6 +16,7 @@ from rich.table import Table
 
 from ulna.caselist import Names
 from ulna.config import Config
+from ulna.console import Printed
 from ulna.dataset import Case, Dataset, Problem, Progress, load_image, load_truth, quiet, stated_classes
 from ulna.errors import UlnaError
 from ulna.figures.samples import Sample, samples_picture, spread
@@ -32,6 +33,7 @@ from ulna.layouts.parts import across_parts
 from ulna.leaks import DUPLICATE, Leaks, group
 from ulna.preset import settings
 from ulna.run import WORDS
+from ulna.text import plural
 
 SAMPLES = 8
 NAMED = 3  # names that are shown a problem; check.json has all
@@ -40,7 +42,7 @@ _STYLES = {"fatal": "bold red", "warning": "yellow", "note": "dim"}
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Printed):
     """What was found in a data set; it prints itself.
 
     `dataset` holds the cases that can be used, each in its final group: the layout's groups and those of
@@ -117,6 +119,12 @@ class Check:
             shown = [_sample(case, self.inferred) for case in chosen]
             samples_picture(folder / "samples.png", shown, self.inferred.names)
         return replace(self, folder=folder)
+
+    def __repr__(self) -> str:
+        count = Counter(problem.severity for problem in self.problems)
+        found = ", ".join(f"{count[weight]} {weight}" for weight in WEIGHTS if count[weight]) or "no problem"
+        groups = len({case.group for case in self.dataset.cases})
+        return f"<Check: {plural(len(self.dataset.cases), 'case')} in {plural(groups, 'group')}; {found}>"
 
     def __rich__(self) -> Group:
         """What was found, in a table, and under it what is wrong."""

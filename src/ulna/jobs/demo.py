@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Group
 from rich.markup import escape
 
-from ulna.console import say
+from ulna.console import Printed, say
 from ulna.errors import UlnaError
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.evaluation import Evaluation
@@ -22,12 +22,15 @@ TRAINING, UNSEEN = 60, 12
 
 
 @dataclass(frozen=True)
-class Demo:
+class Demo(Printed):
     """What the demonstration made: the run, and the scores on cells that were not seen."""
 
     folder: Path
     trained: Trained
     scores: Evaluation
+
+    def __repr__(self) -> str:
+        return f"<Demo: {self.folder}; {self.scores!r}>"
 
     def __rich__(self) -> Group:
         """The scores, where to look, and what to type next."""

@@ -134,18 +134,11 @@ def evaluate(
     dataset = replace(dataset, cases=with_classes(dataset.cases, told.names)) if told else dataset
     known = told or infer_truth(whole.cases, meant, chosen=dataset.cases)
     truth = of_truth(dataset.cases, known, meant) if told and not isinstance(data, Dataset) else known
-    notes = (*notes, *_seen(masks_or_run, dataset.cases), known.sentence)
-    notes = notes if truth == known else (*notes, f"Of the true masks: {truth.sentence}")
-    if model:
-        maker = _predicted(model, known)
-    else:
-        masks = match(dataset.cases, _files(str(masks_or_run)), where=masks_or_run)
-        written = own_values(Arrays(list(masks.values()), lambda mask: read(mask).array), known, meant)
-        maker = _filed(masks, written)
-        notes = notes if written == known else (*notes, f"Of the predicted masks: {written.sentence}")
+    sides = _sides(model or match(dataset.cases, _files(str(masks_or_run)), where=masks_or_run), known, truth, meant)
+    notes = (*notes, *_seen(masks_or_run, dataset.cases), *sides.notes)
     with kept_masks() as made:
-        scored = _score(dataset.cases, maker, truth, kept=made, progress=progress)
-        result = Evaluation(scored, summarize(scored, seed=seed), tuple(known.names), notes, folder)
+        scored = _score(dataset.cases, sides, kept=made, progress=progress)
+        result = Evaluation(scored, summarize(scored, seed=seed), sides.names, notes, folder)
         by_name = {case.name: case for case in dataset.cases}
         pictured = _examples(scored, result.summary.primary)
         rows = [_comparison(by_name[name], title, made[name], truth) for title, name in pictured]
@@ -271,6 +264,29 @@ def _read(place: str | Path, meant: DataConfig, *, bare: bool) -> Dataset:
     return Dataset(cases, f"{len(masks)} true masks without images")
 
 
+@dataclass(frozen=True)
+class _Sides:
+    """What is compared: how the masks are made, how the ground truth is written, and what is to be said of both."""
+
+    predicted: Maker
+    truth: Classes
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def _sides(source: Predictor | dict[str, Source], known: Classes, truth: Classes, config: DataConfig) -> _Sides:
+    """Both sides in the classes `known`; files of masks (by the name of their case) may be written in their own way."""
+    notes = [known.sentence]
+    if truth != known:
+        notes.append(f"Of the true masks: {truth.sentence}")
+    if not isinstance(source, dict):
+        return _Sides(_predicted(source, known), truth, tuple(known.names), tuple(notes))
+    written = own_values(Arrays(list(source.values()), lambda mask: read(mask).array), known, config)
+    if written != known:
+        notes.append(f"Of the predicted masks: {written.sentence}")
+    return _Sides(_filed(source, written), truth, tuple(known.names), tuple(notes))
+
+
 def _predicted(model: Predictor, classes: Classes) -> Maker:
     """Class indices from a model: a mask with `classes` holds them, another the training masks' values."""
 
@@ -310,18 +326,16 @@ def _truth(case: Case, classes: Classes) -> Array:
     return indices(load_truth(case).array, classes, where=case.name)
 
 
-def _score(
-    cases: Sequence[Case], maker: Maker, classes: Classes, *, kept: KeptMasks, progress: Progress
-) -> tuple[Scored, ...]:
+def _score(cases: Sequence[Case], sides: _Sides, *, kept: KeptMasks, progress: Progress) -> tuple[Scored, ...]:
     """Score every case and keep its mask; what is wrong with several is said at once."""
     scored: list[Scored] = []
     faults: list[UlnaError] = []
     for case in progress(cases, "scoring"):
         try:
-            truth = _truth(case, classes)
-            mask = maker(case)
+            truth = _truth(case, sides.truth)
+            mask = sides.predicted(case)
             _check_shape(case, mask, truth)
-            rows = measure(mask, truth, classes.names)
+            rows = measure(mask, truth, sides.names)
         except UlnaError as fault:
             faults.append(fault)
             if len(faults) == _FAULTS:

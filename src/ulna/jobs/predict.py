@@ -30,6 +30,9 @@ class Predicted(Printed):
     masks: tuple[Path, ...]
     failed: tuple[tuple[str, str], ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Predicted: {plural(len(self.masks), 'mask')}, {len(self.failed)} failed; {self.folder}>"
+
     def __rich__(self) -> Group:
         """What was written and what was not."""
         lines = [f"{plural(len(self.masks), 'mask')} written to {escape(str(self.folder))}"]

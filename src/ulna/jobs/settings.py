@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ulna.config import descriptions, dotted, nearest
+from ulna.console import Printed
 from ulna.errors import UlnaError
 from ulna.preset import DEFAULT, load_preset
 
@@ -33,7 +34,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Printed):
     """The settings of a preset; prints itself as a table."""
 
     preset: str
@@ -44,6 +45,9 @@ class Settings:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"<Settings: {len(self.rows)} of the preset {self.preset}>"
 
     def __rich__(self) -> Group:
         """A row per setting."""

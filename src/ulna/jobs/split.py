@@ -13,16 +13,18 @@ from rich.table import Table
 
 from ulna.caselist import Names, write_names
 from ulna.config import Config
+from ulna.console import Printed
 from ulna.dataset import Case, Progress, quiet, split_by_group
 from ulna.errors import UlnaError
 from ulna.jobs.check import Check, check
+from ulna.text import plural
 
 FILES = ("train.txt", "test.txt")
 SHARE = 0.1  # of the cases for the test, where none is named and the data come without a split
 
 
 @dataclass(frozen=True)
-class Split:
+class Split(Printed):
     """The cases on either side, and the folder that holds their lists; it prints itself."""
 
     train: tuple[Case, ...]
@@ -36,6 +38,9 @@ class Split:
             name: {"cases": len(side), "groups": _groups(side)}
             for name, side in (("train", self.train), ("test", self.test))
         }
+
+    def __repr__(self) -> str:
+        return f"<Split: {plural(len(self.train), 'case')} to train, {len(self.test)} to test; {self.folder}>"
 
     def __rich__(self) -> Group:
         """A table with a row a side, and where the lists are."""

@@ -20,7 +20,7 @@ from ulna import modelfile, networks
 from ulna import run as runs
 from ulna.caselist import Names, select
 from ulna.config import Config, DataConfig, dotted
-from ulna.console import clock, say, screen, track
+from ulna.console import Printed, clock, say, screen, track
 from ulna.dataset import Case, Dataset, Progress, split_by_group
 from ulna.errors import UlnaError
 from ulna.figures.curves import curves_picture
@@ -51,7 +51,7 @@ AFTERWARDS = 3.0
 
 
 @dataclass(frozen=True)
-class Trained:
+class Trained(Printed):
     """What a training gave: its folder, the model, the scores on the cases held out, and how long it took."""
 
     run: Path
@@ -59,6 +59,9 @@ class Trained:
     scores: Evaluation | None
     seconds: float
     report: Path
+
+    def __repr__(self) -> str:
+        return f"<Trained: {self.run}, {clock(self.seconds)}; {self.scores!r}>"
 
     def __rich__(self) -> Group:
         """The scores, and where to look."""

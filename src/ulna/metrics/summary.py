@@ -151,16 +151,18 @@ class Summary:
 
     def _without_interval(self) -> list[str]:
         """Why the first score has no interval, with the values of the groups where these are few."""
-        if self.primary not in self.overall.scores:
-            return []
-        mean = self.overall.scores[self.primary].mean
-        if not mean.reason:
-            return []
-        line = f"no confidence interval: {mean.reason}"
-        if len(mean.group_values) > 1:
-            values = ", ".join(f"{name} {value:.3f}" for name, value in mean.group_values)
-            line += f". Mean {label(self.primary)} of each group: {values}"
-        return [line]
+        means = {one.name: one.scores[self.primary].mean for one in self.classes if self.primary in one.scores}
+        if self.primary in self.overall.scores and len(means) != 1:
+            means = {self.overall.name: self.overall.scores[self.primary].mean} | means
+        lines = []
+        for name, mean in means.items():
+            if mean.reason:
+                line = f"no confidence interval{f' of {name}' if len(means) > 1 else ''}: {mean.reason}"
+                if len(mean.group_values) > 1:
+                    values = ", ".join(f"{group} {value:.3f}" for group, value in mean.group_values)
+                    line += f". Mean {label(self.primary)} of each group: {values}"
+                lines.append(line)
+        return lines
 
     def as_json(self) -> dict[str, Any]:
         """The content of `metrics.json` that is about scores."""
