@@ -66,7 +66,7 @@ def test_every_record_has_a_short_repr_and_a_table(run: Path, cells: Path, tmp_p
         "<Split: 4 cases to train, 2 to test; ": ulna.split(tmp_path / "data", test=0.3, out=tmp_path / "lists"),
         "<Settings: ": ulna.settings("training"),
         "<Predicted: 8 masks, 0 failed; ": ulna.predict(run, cells / "images", out=tmp_path / "masks"),
-        "<NetworkSummary: ": ulna.summary("default"),
+        "<preset default: ": ulna.summary("default"),
         "<Evaluation: 8 images in ": evaluated,
         "<Trained: ": ulna.train(cells, tmp_path / "run", epochs=1, changes=SMALL),
     }

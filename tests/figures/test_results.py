@@ -7,10 +7,13 @@ import PIL.Image
 import pytest
 
 from ulna.errors import UlnaError
+from ulna.figures import results
+from ulna.figures.common import color
 from ulna.figures.results import (
     CORRECT,
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
+    NOT_ANNOTATED,
     WRONG_CLASS,
     Comparison,
     difference,
@@ -39,6 +42,49 @@ def test_the_difference_says_what_each_pixel_is():
     expected = [["none", "right", "missing", "right"], ["much", "none", "right", "other"]]
     for y, x in np.ndindex(TRUTH.shape):
         assert found[y, x].tolist() == [round(0.85 * part) for part in tints[expected[y][x]]], (y, x)
+
+
+def test_pixels_that_are_not_annotated_are_no_errors():
+    truth = np.array([[255, 255, 1]], np.uint8)
+    found = difference(np.zeros((1, 3, 3), np.uint8), truth, np.array([[0, 2, 1]], np.uint8))
+    gray = [round(0.85 * part) for part in NOT_ANNOTATED]
+    assert found[0, 0].tolist() == found[0, 1].tolist() == gray
+    assert found[0, 2].tolist() == [round(0.85 * part) for part in CORRECT]
+
+
+@pytest.fixture
+def legends(monkeypatch) -> list[str]:
+    """What the legends of figures say."""
+    named: list[str] = []
+    monkeypatch.setattr(results, "_key", lambda _, patches, *__: named.extend(one.get_label() for one in patches))
+    return named
+
+
+@pytest.mark.parametrize(
+    ("truth", "mask", "rare"),
+    [
+        ([[0, 1]], [[1, 1]], []),
+        ([[2, 1]], [[1, 1]], ["wrong class"]),
+        ([[255, 1]], [[1, 1]], ["not annotated"]),
+        ([[255, 1, 2]], [[1, 1, 1]], ["wrong class", "not annotated"]),
+    ],
+)
+def test_the_legend_names_what_there_is(tmp_path, legends, truth, mask, rare):
+    row = Comparison("a", None, np.array([truth], np.uint8), np.array([mask], np.uint8))
+    results_picture(tmp_path / "cases.png", [row], classes=("background", "cell", "nucleus"))
+    assert legends == ["cell", "nucleus", "correct", "false positive", "false negative", *rare]
+
+
+def test_a_class_has_its_color_also_where_it_is_alone(tmp_path, monkeypatch):
+    """A prediction without the second class was white beside a truth in colors."""
+    shown: dict[str, np.ndarray] = {}
+    monkeypatch.setattr(results, "show", lambda axes, picture, name: shown.update({name: picture}))
+    row = Comparison("a", None, np.array([[[0, 1, 2, 255]]], np.uint8), np.array([[[0, 1, 1, 1]]], np.uint8))
+    results_picture(tmp_path / "cases.png", [row], classes=("background", "cell", "nucleus"))
+    assert shown["ground truth"][0].tolist() == [[0, 0, 0], list(color(1)), list(color(2)), list(NOT_ANNOTATED)]
+    assert shown["prediction"][0].tolist() == [[0, 0, 0], *3 * [list(color(1))]]
+    results_picture(tmp_path / "cases.png", [row], classes=("background", "cell"))
+    assert shown["prediction"][0, 1].tolist() == [255, 255, 255]
 
 
 def test_colors_differ_in_lightness_too():

@@ -14,11 +14,12 @@ from matplotlib.patches import Patch
 
 from ulna.errors import UlnaError
 from ulna.figures.common import Rgb, color, new_figure, plane, save_figure, show, to_rgb, words
-from ulna.image import Array
+from ulna.image import IGNORE, Array
 
 #: The kinds of pixels in the difference, in colors of Okabe and Ito, which people with any color blindness can
 #: tell apart and which differ in lightness too.
 CORRECT, FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS = (240, 240, 240), (230, 159, 0), (0, 114, 178), (204, 121, 167)
+NOT_ANNOTATED = (110, 110, 110)
 _Place = Literal["outside lower left", "outside lower center", "outside lower right"]
 _WIDTH = 10.0  # inches, of the whole picture
 _LARGEST = 1000  # pixels
@@ -50,13 +51,14 @@ def results_picture(path: Path, rows: Sequence[Comparison], *, classes: Sequence
     heights[0] += 0.2  # the heads stand above the first row only
     figure = new_figure(_WIDTH, sum(heights) + 0.5)
     strips = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)
-    mixed = False
+    colored = len(classes) > 2
+    met: set[str] = set()
     for row, strip in zip(rows, strips[:, 0], strict=True):
         first = row is rows[0]
         cells = strip.subplots(1, len(heads), squeeze=False)[0]
         strip.suptitle(words(row.title), fontsize=9, x=0.01, ha="left")
-        mixed |= _draw(row, dict(zip(heads, cells, strict=True)), heads=first)
-    _legend(figure, classes, mixed=mixed)
+        met |= _draw(row, dict(zip(heads, cells, strict=True)), heads=first, colored=colored)
+    _legend(figure, classes, met)
     return save_figure(figure, path)
 
 
@@ -64,20 +66,22 @@ def difference(image: Rgb, truth: Array, mask: Array) -> Rgb:
     """Where `mask` and `truth` (Y, X) agree and differ, over the darkened image: (Y, X, 3) uint8.
 
     Correct pixels of any class are white, false positives orange, false negatives blue, a wrong class is purple.
+    Pixels that are not annotated are gray whatever was predicted there.
     """
     shown = image.astype(np.float32) * 0.35
     for where, tint in (
         ((truth == mask) & (truth > 0), CORRECT),
         ((truth == 0) & (mask > 0), FALSE_POSITIVE),
-        ((truth > 0) & (mask == 0), FALSE_NEGATIVE),
+        ((truth > 0) & (truth != IGNORE) & (mask == 0), FALSE_NEGATIVE),
         (_swapped(truth, mask), WRONG_CLASS),
+        (truth == IGNORE, NOT_ANNOTATED),
     ):
         shown[where] = 0.15 * shown[where] + 0.85 * np.asarray(tint, np.float32)
     return shown.round().astype(np.uint8)
 
 
-def _draw(row: Comparison, cells: dict[str, Axes], *, heads: bool) -> bool:
-    """Fill one row's cells; returns whether a pixel got a wrong class (for the legend)."""
+def _draw(row: Comparison, cells: dict[str, Axes], *, heads: bool, colored: bool) -> set[str]:
+    """Fill one row's cells; returns which of the rarer kinds of pixels there are, for the legend."""
     at = _fullest(row)
     step = max(1, max(row.truth.shape[-2:]) // _LARGEST)  # more pixels than that no cell can show
     truth, mask = (plane(array, at)[0, ::step, ::step] for array in (row.truth, row.mask))
@@ -85,27 +89,28 @@ def _draw(row: Comparison, cells: dict[str, Axes], *, heads: bool) -> bool:
     image = gray if row.image is None else to_rgb(plane(row.image, at)[:, ::step, ::step])
     shown = {
         "image": image,
-        "ground truth": _flat(truth),
-        "prediction": _flat(mask),
+        "ground truth": _flat(truth, colored=colored),
+        "prediction": _flat(mask, colored=colored),
         "difference": difference(image, truth, mask),
     }
     for name, axes in cells.items():
         show(axes, shown[name], name if heads else "")
         axes.set_anchor("N")
-    return bool(_swapped(truth, mask).any())
+    rare = {"wrong class": _swapped(truth, mask), "not annotated": truth == IGNORE}
+    return {name for name, pixels in rare.items() if pixels.any()}
 
 
-def _flat(mask: Array) -> Rgb:
+def _flat(mask: Array, *, colored: bool) -> Rgb:
     """A mask (Y, X) as flat colors on black; a single class is white, as masks are looked at."""
     flat = np.zeros((*mask.shape, 3), np.uint8)
-    several = int(mask.max(initial=0)) > 1
     for index in np.unique(mask[mask > 0]):
-        flat[mask == index] = color(int(index)) if several else (255, 255, 255)
+        flat[mask == index] = color(int(index)) if colored else (255, 255, 255)
+    flat[mask == IGNORE] = NOT_ANNOTATED
     return flat
 
 
 def _swapped(truth: Array, mask: Array) -> Array:
-    swapped: Array = (truth != mask) & (truth > 0) & (mask > 0)
+    swapped: Array = (truth != mask) & (truth > 0) & (mask > 0) & (truth != IGNORE)
     return swapped
 
 
@@ -113,7 +118,8 @@ def _fullest(row: Comparison) -> int | None:
     """The plane of a volume (1, Z, Y, X) with most foreground in truth and mask; None for an image."""
     if row.truth.ndim == 3:
         return None
-    filled = np.count_nonzero(row.truth[0], axis=(1, 2)) + np.count_nonzero(row.mask[0], axis=(1, 2))
+    drawn = (row.truth[0] > 0) & (row.truth[0] != IGNORE)
+    filled = np.count_nonzero(drawn, axis=(1, 2)) + np.count_nonzero(row.mask[0], axis=(1, 2))
     return int(np.argmax(filled)) if filled.any() else None
 
 
@@ -121,10 +127,10 @@ def _flatness(row: Comparison) -> float:
     return float(row.truth.shape[-2] / max(row.truth.shape[-1], 1))
 
 
-def _legend(figure: Figure, classes: Sequence[str], *, mixed: bool) -> None:
+def _legend(figure: Figure, classes: Sequence[str], met: set[str]) -> None:
     kinds = [("correct", CORRECT), ("false positive", FALSE_POSITIVE), ("false negative", FALSE_NEGATIVE)]
-    if mixed:
-        kinds.append(("wrong class", WRONG_CLASS))
+    rare = [("wrong class", WRONG_CLASS), ("not annotated", NOT_ANNOTATED)]
+    kinds += [kind for kind in rare if kind[0] in met]
     differing = [_patch(name, tint) for name, tint in kinds]
     if len(classes) == 2:
         _key(figure, differing, "outside lower center")
