@@ -77,3 +77,14 @@ def test_nearest() -> None:
 
 def test_dotted() -> None:
     assert dotted({"a": {"b": {"c": 1}, "d": 2}, 3: None}) == {"a.b.c": 1, "a.d": 2, "3": None}
+
+
+def test_what_was_given_is_known_also_where_it_is_the_default() -> None:
+    assert Config().given() == {}
+    changed = Config().changed({"augmentation.stain": 0.4, "training.minutes": 3})
+    assert changed.given() == {"augmentation.stain": 0.4, "training.minutes": 3}
+    assert changed.changed({"training.minutes": 4}).given() == {"augmentation.stain": 0.4, "training.minutes": 4}
+    assert changed.augmentation == Config().augmentation
+    off = Config().changed({"augmentation": None})
+    assert off.given() == {"augmentation": None}
+    assert off.changed({"augmentation.blur": 0.5}).given() == {"augmentation.blur": 0.5}

@@ -42,6 +42,7 @@ def _several(patterns: object) -> object:
 
 Size = Annotated[int, Field(gt=0)]
 FilePatterns = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Modality = Literal["stained", "fluorescence", "mr", "ct", "em"]
 Span = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
@@ -82,6 +83,12 @@ class DataConfig(_Section):
         "",
         description="what the axes of TIFF files mean that do not state them, a letter each: `CYX` (channels, rows, "
         "columns), `YXC`, `ZYX`, …; empty: as the file says, or by a rule that `check` names",
+    )
+    modality: Modality | Literal["auto"] = Field(
+        "auto",
+        description="kind of the images: `stained` (tissue in transmitted light, color photographs), `fluorescence`, "
+        "`mr`, `ct`, `em` (and other gray images); `auto`: inferred. All but `stained` have percentiles by channel and "
+        "no variation of stains where nothing else is set",
     )
     normalization: Literal["percentile", "percentile_by_channel", "zscore", "range", "none"] = Field(
         "percentile",
@@ -291,18 +298,21 @@ class Config(_Section):
 
     def changed(self, changes: dict[str, Any], *, where: object = "configuration") -> Config:
         """A copy with dotted keys set: `{"training.batch_size": 8}`. Raises UlnaError for unknown keys."""
-        words = self.model_dump()
+        known, words = self.model_dump(), self.model_dump(exclude_unset=True)
         for key, value in changes.items():
+            _check_key(key, known, where)
             *sections, last = key.split(".")
             place: Any = words
             for section in sections:
-                _known(section, place, key, where)
-                if place[section] is None:  # a section that is switched off begins anew from its defaults
-                    place[section] = _defaults(section)
+                if place.get(section) is None:  # a section that is switched off begins anew from its defaults
+                    place[section] = {}
                 place = place[section]
-            _known(last, place, key, where)
             place[last] = value
         return Config.parse(words, where=where)
+
+    def given(self) -> dict[str, Any]:
+        """What was set, by a preset, a file or a user, as dotted keys; what is left out has its default."""
+        return dotted(self.model_dump(exclude_unset=True))
 
 
 def dotted(words: dict[str, Any], before: str = "") -> dict[str, Any]:
@@ -316,6 +326,16 @@ def dotted(words: dict[str, Any], before: str = "") -> dict[str, Any]:
 def _defaults(section: str) -> dict[str, Any]:
     model = _section(Config.model_fields[section].annotation) if section in Config.model_fields else None
     return model().model_dump() if model else {}
+
+
+def _check_key(key: str, words: dict[str, Any], where: object) -> None:
+    """Raise UlnaError for a key that is not among the settings, and name the nearest."""
+    *sections, last = key.split(".")
+    place: Any = words
+    for section in sections:
+        _known(section, place, key, where)
+        place = place[section] if place[section] is not None else _defaults(section)
+    _known(last, place, key, where)
 
 
 def _known(name: str, place: Any, key: str, where: object) -> None:

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from rich.console import Console
 from skimage import measure
 
-from ulna.config import Config, DataConfig
-from ulna.dataset import load_truth
+from ulna import formats
+from ulna.config import Config, DataConfig, dotted
+from ulna.dataset import Case, load_truth
 from ulna.errors import UlnaError
+from ulna.image import Grid, Image, Source
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.networks import UNet
@@ -121,3 +126,49 @@ def test_it_is_said_in_words() -> None:
     told = " ".join(plan(Config().changed({"training.minutes": 10}), FACTS, device=CPU).sentences)
     for words in ("3 channels in", "it learns cell", "128×128", "10 minutes", "one-cycle", "dice + cross-entropy"):
         assert words in told
+
+
+def test_every_decision_says_why_and_what_was_set_is_marked() -> None:
+    planned = plan(Config().changed({"training.batch_size": 3, "training.steps": 0}), FACTS, device=CPU)
+    found = {one.key: one for one in planned.decisions}
+    assert all(one.reason for one in planned.decisions)
+    assert [one.key for one in planned.decisions if one.overridden] == ["training.batch_size"]
+    assert (found["training.batch_size"].value, found["training.patch"].value) == (3, (128, 128))
+    assert found["training.batch_size"].reason.startswith("set; the plan: 8 (")
+    assert "20 objects per image" in found["training.patch"].reason
+    for one in planned.decisions:
+        assert dotted(planned.config.model_dump())[one.key] == one.value
+
+
+def test_the_plan_as_yaml_makes_the_same_plan_of_settings() -> None:
+    planned = plan(Config().changed({"training.minutes": 1}), FACTS, device=CPU)
+    words = yaml.safe_load(planned.yaml())
+    again = Config().changed(dotted(words) | {"training.minutes": 1})
+    assert again == planned.config
+    assert "#" in planned.yaml()
+
+
+def test_the_plan_as_a_table() -> None:
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(plan(Config(), FACTS, device=CPU))
+    shown = console.export_text()
+    assert "training.patch" in shown
+    assert "[128, 128]" in shown
+
+
+def test_the_fingerprint_of_labels(tmp_path: Path) -> None:
+    labels = np.zeros((1, 20, 30), np.uint8)
+    labels[0, 2:6, 2:7], labels[0, 10:12, 10:12], labels[0, 15:, :] = 1, 2, 9
+    formats.write(tmp_path / "image.tif", Image(labels * 3, Grid((20, 30), (0.5, 0.25), "µm")))
+    formats.write(tmp_path / "labels.png", Image(labels))
+    config = DataConfig(values=((0,), (1,), (2,)), ignore=(9,))
+    cases = [Case(name, (Source(tmp_path / "image.tif"),), (Source(tmp_path / "labels.png"),), "g") for name in "ab"]
+    store = build(tmp_path / "cache", cases, config=config, classes=infer([labels], config))
+    facts = Fingerprint.of(store, ("background", "a", "b"))
+    assert (facts.objects, facts.groups, facts.suffixes, facts.files) == (2, 1, (".tif",), 1)
+    assert facts.object_sizes == tuple(np.percentile([20, 4, 20, 4], (5, 50, 95)))
+    assert facts.class_shares == (426 / 450, 20 / 450, 4 / 450)
+    assert (facts.spacings, facts.unit) == (((0.5, 0.25),) * 2, "µm")
+    assert facts.intensities[0].largest == 27
+    assert facts.memory > 0
+    assert facts.cores >= 1

@@ -37,6 +37,7 @@ from ulna.preset import DEFAULT, load_preset, settings
 from ulna.report import write_report
 from ulna.store import Store
 from ulna.store import build as build_store
+from ulna.store import planned as as_planned
 from ulna.tasks import build as build_task
 from ulna.training.fit import fit
 from ulna.training.log import TABLE
@@ -123,6 +124,7 @@ def train(
         else:
             repeat = command or _command(data, run, {"--cases": cases, "--except": except_}, wanted)
             wanted = _begin(run, wanted, parts, stores, checked, command=repeat)
+        stores = as_planned(stores[0], wanted.data), as_planned(stores[1], wanted.data) if stores[1] else None
         for sentence in runs.words(run)["plan"]:
             say(escape(sentence))
 
@@ -152,7 +154,8 @@ def _command(data: str | Path, run: Path, lists: dict[str, Names | None], config
         if names is not None:  # a list that lies in no file has no name
             words += [option, str(names) if isinstance(names, str | Path) else option.strip("-").upper()]
     plain, own = (dotted(one.model_dump(mode="json")) for one in (load_preset(config.preset), config))
-    changed = {key: value for key, value in own.items() if key not in plain or plain[key] != value}
+    given = config.given().keys() - load_preset(config.preset).given().keys()  # also where it is the default
+    changed = {key: value for key, value in own.items() if key in given or key not in plain or plain[key] != value}
     for key, value in changed.items():
         if key not in OPTIONS:
             words += ["--set", f"{key}={json.dumps(value, ensure_ascii=False)}"]

@@ -1,0 +1,53 @@
+"""`Decision`: one thing that the plan decided, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ulna.config import Config, dotted
+
+OPEN: tuple[Any, ...] = (0, (), [], "", "auto")
+"""Values of settings that leave the decision to the plan."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One setting that the plan decided, or that the user decided before it.
+
+    Parameters
+    ----------
+    key, value
+        The setting, as a dotted key, and what it is now.
+    reason
+        Why, and where it is a guess, what the other reading would be.
+    overridden
+        Whether the user set it: `value` is theirs, and `reason` says what the plan would have taken.
+
+    Examples
+    --------
+    >>> decide(Config(), "training.batch_size", 8, "as memory allows")
+    Decision(key='training.batch_size', value=8, reason='as memory allows', overridden=False)
+    >>> chosen = decide(Config().changed({"training.batch_size": 2}), "training.batch_size", 8, "as memory allows")
+    >>> chosen.value, chosen.overridden, chosen.reason
+    (2, True, 'set; the plan: 8 (as memory allows)')
+    """
+
+    key: str
+    value: Any
+    reason: str
+    overridden: bool = False
+
+
+def decide(config: Config, key: str, value: Any, reason: str) -> Decision:
+    """The plan's value, or the one that the configuration was given."""
+    asked, default = (dotted(one.model_dump())[key] for one in (config, Config()))
+    if key not in config.given() or (asked == default and default in OPEN):
+        return Decision(key, value, reason)
+    if asked == value:
+        return Decision(key, asked, f"set; the plan agrees ({reason})", True)
+    return Decision(key, asked, f"set; the plan: {_written(value)} ({reason})", True)
+
+
+def _written(value: Any) -> str:
+    return "×".join(map(str, value)) if isinstance(value, tuple) else f"{value}"

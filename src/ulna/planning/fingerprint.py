@@ -1,0 +1,91 @@
+"""`Fingerprint`: what the plan knows of the data and of the machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+from scipy import ndimage
+
+from ulna.image import IGNORE, Array
+from ulna.store import Intensities, Store
+
+MAX_INSPECTED = 100
+"""In how many masks objects are counted, at most."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The facts that the plan decides on.
+
+    Parameters
+    ----------
+    channels
+        The number of channels of every image.
+    shapes, spacings, unit
+        Per image, the spatial shape and the distance of its pixels, in this unit; "" where images have several.
+    classes
+        Names of the classes, the background first.
+    objects
+        How many objects an image has, the median of those that have any. An object is a connected region of
+        foreground.
+    object_sizes
+        Pixels of the objects: the 5th, 50th and 95th percentile; empty where there is none.
+    class_shares
+        The share of the annotated pixels that each class has.
+    groups
+        The number of groups of images.
+    intensities, suffixes, files
+        The intensity fingerprint of each image, the kinds of its files, and how many files make one image at most.
+    memory, cores
+        Free bytes and processor cores of this machine.
+    """
+
+    channels: int
+    shapes: tuple[tuple[int, ...], ...]
+    classes: tuple[str, ...]
+    objects: float
+    object_sizes: tuple[float, ...] = ()
+    class_shares: tuple[float, ...] = ()
+    spacings: tuple[tuple[float, ...], ...] = ()
+    unit: str = "pixel"
+    groups: int = 0
+    intensities: tuple[Intensities, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    files: int = 1
+    memory: int = 0
+    cores: int = 1
+
+    @classmethod
+    def of(cls, store: Store, classes: tuple[str, ...]) -> Fingerprint:
+        """The facts of the images to be learned from; objects are counted in at most `MAX_INSPECTED` of them."""
+        inspected = np.linspace(0, len(store) - 1, min(len(store), MAX_INSPECTED)).round().astype(int).tolist()
+        sizes = [_object_sizes(store.truth(case)[0]) for case in inspected]
+        pixels = np.concatenate(sizes)
+        units = {case.grid.unit for case in store.cases}
+        totals = np.array([sum(case.counts.get(label, 0) for case in store.cases) for label in range(len(classes))])
+        return cls(
+            channels=store.shapes[0][0],
+            shapes=tuple(shape[1:] for shape in store.shapes),
+            classes=classes,
+            objects=float(np.median([len(found) for found in sizes if len(found)] or [0])),
+            object_sizes=tuple(np.percentile(pixels, (5, 50, 95)).tolist()) if len(pixels) else (),
+            class_shares=tuple((totals / max(totals.sum(), 1)).tolist()),
+            spacings=tuple(case.grid.spacing for case in store.cases),
+            unit=units.pop() if len(units) == 1 else "",
+            groups=len(set(store.groups)),
+            intensities=tuple(case.intensities for case in store.cases),
+            suffixes=tuple(sorted({case.suffix for case in store.cases})),
+            files=max(case.files for case in store.cases),
+            memory=int(psutil.virtual_memory().available),
+            cores=os.cpu_count() or 1,
+        )
+
+
+def _object_sizes(classes: Array) -> npt.NDArray[np.int64]:
+    """Pixels of each connected region of foreground among class indices (*spatial)."""
+    labels, _ = ndimage.label((classes != 0) & (classes != IGNORE))
+    return np.bincount(labels.ravel())[1:]

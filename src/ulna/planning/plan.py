@@ -1,0 +1,202 @@
+"""`plan`: what the configuration leaves open is decided from the data, the time and the machine."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import torch
+from rich.markup import escape
+from rich.table import Table
+
+from ulna.config import Config, NetworkConfig
+from ulna.errors import UlnaError
+from ulna.inference.engines import torch_precision
+from ulna.inference.tiles import least_tile
+from ulna.networks import build, geometry
+from ulna.networks.geometry import Geometry
+from ulna.planning.decisions import Decision, decide
+from ulna.planning.fingerprint import Fingerprint
+from ulna.planning.modality import modality_decisions
+from ulna.planning.summary import sentences
+
+BATCH_PIXELS = {2: 8 * 128 * 128, 3: 2 * 64 * 64 * 64}
+"""How many pixels a batch has: enough that its Dice is steady, little enough for an ordinary computer."""
+
+PATCH = {2: 128, 3: 64}
+WHOLE = {2: 256, 3: 64}
+"""Largest side of a patch in pixels, and where the whole image is to be seen: at the end of each training, and all
+along where it tells what a thing is."""
+
+MAX_FEW_OBJECTS = 3
+"""Up to so many objects an image, where they lie and what is around them tells what they are: organs, tumours.
+Cells are told by their looks: for them, more small patches were better than fewer large ones."""
+
+MAX_STEPS = 250
+"""An epoch of a training by epochs has so many steps at most where the plan decides."""
+
+FALLBACK_EPOCHS = 60
+"""How many epochs a training has when neither time nor epochs are given."""
+
+SHORT_WIDTHS = (16, 32, 64, 128)
+SHORT = 3.0
+"""Minutes under which the network has a level less, for it would not learn to use it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A configuration with nothing left open, and the decisions that filled it; sentences, YAML and table are views.
+
+    Parameters
+    ----------
+    config
+        The configuration of the training.
+    decisions
+        What was decided, in order.
+    facts
+        What it was decided from.
+    """
+
+    config: Config
+    decisions: tuple[Decision, ...]
+    facts: Fingerprint
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The plan as people read it."""
+        return sentences(self.config, self.facts, self.decisions)
+
+    def yaml(self) -> str:
+        """The decisions as a configuration file that makes them settings, with the reasons as comments."""
+        lines: list[str] = []
+        for decision in sorted(self.decisions, key=lambda one: one.key.partition(".")[0]):
+            section, _, name = decision.key.partition(".")
+            if f"{section}:" not in lines:
+                lines.append(f"{section}:")
+            lines.append(f"  {name}: {json.dumps(decision.value)}  # {decision.reason}")
+        return "\n".join(lines) + "\n"
+
+    def __rich__(self) -> Table:
+        """The decisions as a table."""
+        table = Table("setting", "value", "why", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+        for one in self.decisions:
+            table.add_row(escape(one.key), escape(json.dumps(one.value)), escape(one.reason))
+        return table
+
+
+def plan(config: Config, facts: Fingerprint, *, device: torch.device) -> Plan:
+    """Decide what a configuration leaves open; what was set is kept, and marked as overridden.
+
+    Parameters
+    ----------
+    config
+        The settings: sizes of 0, empty patches, "auto" and a training without a length are open.
+    facts
+        What is known of the data and the machine.
+    device
+        Where it will be trained.
+
+    Raises
+    ------
+    UlnaError
+        For sizes that the network does not take.
+    """
+    decisions = [
+        Decision("data.channels", facts.channels, "as the images have it"),
+        *modality_decisions(config, facts),
+        *_length(config),
+        *_sizes(config, facts),
+    ]
+    precision = torch_precision(config.training.precision, device)
+    decisions.append(decide(config, "training.precision", precision, f"what multiplies fastest on {device.type}"))
+    planned = config.changed({one.key: one.value for one in decisions})
+    _check_sizes(planned, facts)
+    return Plan(planned, tuple(decisions), facts)
+
+
+def _length(config: Config) -> list[Decision]:
+    """The epochs where no length is given, and a smaller network where there is little time."""
+    training, decisions = config.training, []
+    if training.minutes is None and training.epochs is None:
+        decisions.append(Decision("training.epochs", FALLBACK_EPOCHS, "neither minutes nor epochs are given"))
+    if _short(config):
+        why = f"a deeper network learns nothing in less than {SHORT:g} minutes"
+        decisions.append(Decision("network.widths", SHORT_WIDTHS, why))
+    return decisions
+
+
+def _short(config: Config) -> bool:
+    minutes = config.training.minutes
+    return minutes is not None and minutes < SHORT and config.network == NetworkConfig()
+
+
+def _sizes(config: Config, facts: Fingerprint) -> list[Decision]:
+    """Patch, batch, patch of the final phase, and steps of an epoch."""
+    training, ndim = config.training, config.network.ndim
+    network = config.network.model_copy(update={"widths": SHORT_WIDTHS}) if _short(config) else config.network
+    few = facts.objects <= MAX_FEW_OBJECTS
+    most = (WHOLE if few else PATCH)[ndim]
+    seen = "where an object lies tells what it is" if few else "objects are told by their looks"
+    why = f"{facts.objects:g} objects per image: {seen}; at most {most} pixels per side"
+    patch = decide(config, "training.patch", patch_size(config, network, facts, most=most), why)
+    batch = max(2, round(BATCH_PIXELS[ndim] / prod(patch.value)))
+    why = f"about {BATCH_PIXELS[ndim]:,} pixels per batch"
+    decisions = [patch, decide(config, "training.batch_size", batch, why)]
+    if training.final_phase:
+        whole = patch_size(config, network, facts, most=WHOLE[ndim])
+        final = tuple(max(sides) for sides in zip(patch.value, whole, strict=True))
+        why = f"whole images, at most {WHOLE[ndim]} pixels per side"
+        decisions.append(decide(config, "training.final_patch", final, why))
+    steps = epoch_steps(config, facts.shapes, patch=patch.value, batch=decisions[1].value)
+    why = f"about one pass over all pixels, at most {MAX_STEPS}"
+    return [*decisions, decide(config, "training.steps", steps, why)]
+
+
+def patch_size(config: Config, network: NetworkConfig, facts: Fingerprint, *, most: int) -> tuple[int, ...]:
+    """The patch: the resized image, or the images' median size, with sides of `most` pixels at most.
+
+    With same padding a multiple of what the network pools by, with valid convolutions the next size that it takes.
+    """
+    if config.data.resize:
+        return config.data.resize
+    takes = _geometry(network, facts.channels)
+    multiple = takes.stride
+    median = np.median(np.array(facts.shapes), axis=0)
+    sides = (max(multiple, min(most, math.ceil(side / multiple) * multiple)) for side in median)
+    return tuple(takes.next_size(side) for side in sides)
+
+
+def _geometry(network: NetworkConfig, channels: int) -> Geometry:
+    with torch.device("meta"):  # no weights are wanted
+        return geometry(build(network, channels, 1))
+
+
+def _check_sizes(config: Config, facts: Fingerprint) -> None:
+    """Raise UlnaError where the network does not take patches or tiles of a size that was chosen, before it trains."""
+    takes, training = _geometry(config.network, config.data.channels), config.training
+    for name, size in (("training.patch", training.patch), ("training.final_patch", training.final_patch)):
+        if not all(takes.fits(side) for side in size):
+            nearest = [takes.next_size(side) for side in size]
+            raise UlnaError(
+                f"the network does not take patches of {list(size)} pixels", where=name, hint=f"Try {nearest}."
+            )
+    tile, least = config.inference.tile, least_tile(takes)
+    largest = max(max(shape) for shape in facts.shapes)
+    exact = config.inference.tiling == "exact" or (config.inference.tiling == "auto" and config.network.ndim == 2)
+    if (
+        exact and tile and tile < min(least, largest + 2 * config.inference.margin)
+    ):  # one tile that holds the image may be small
+        what = f"a tile of {tile} pixels is smaller than what the network looks at around each pixel"
+        raise UlnaError(what, where="inference.tile", hint=f"Set it to {least} or more, or to 0: as memory allows.")
+
+
+def epoch_steps(config: Config, shapes: Sequence[tuple[int, ...]], *, patch: tuple[int, ...], batch: int) -> int:
+    """Steps after which every training image has been seen about once, pixel for pixel."""
+    if config.data.resize:
+        return max(1, math.ceil(len(shapes) / batch))
+    pixels = sum(prod(shape) for shape in shapes)
+    return min(max(1, math.ceil(pixels / prod(patch) / batch)), MAX_STEPS)

@@ -1,0 +1,151 @@
+"""What kind of images these are, on simulated and on real ones, and what follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ulna.config import AugmentationConfig, Config
+from ulna.dataset import load_truth
+from ulna.labels.inference import infer
+from ulna.layouts import read_dataset
+from ulna.planning import Fingerprint, Plan, plan
+from ulna.planning.modality import STAINS
+from ulna.store import build
+from ulna.store.intensities import measure
+
+CPU = torch.device("cpu")
+RNG = np.random.default_rng(0)
+NOWHERE = np.zeros(0, np.int64)
+HEAD = np.hypot(*np.mgrid[-1:1:64j, -1:1:64j]) < 0.7
+
+
+def mr(channels: int, dtype: str = "uint8") -> np.ndarray:
+    """A head on a dark ground, whose tissues every channel shows with another contrast."""
+    tissue = HEAD * (60 + 60 * (np.mgrid[:64, :64][0] // 8 % 2))
+    gains = np.linspace(0.7, 1.3, channels).reshape(-1, 1, 1)
+    return (gains * tissue + RNG.normal(0, 5, (channels, 64, 64)).clip(0) * HEAD).astype(dtype)
+
+
+def cells(channels: int, dtype: str = "uint8") -> np.ndarray:
+    """Different cells in every channel, on a dark ground."""
+    return np.where(RNG.random((channels, 64, 64)) < 0.1, 180, 9).astype(dtype)
+
+
+def tissue() -> np.ndarray:
+    """Pink and purple on white."""
+    amount = RNG.random((64, 64)) * (RNG.random((64, 64)) < 0.4)
+    return (240 * np.exp(-amount * np.array([1.2, 1.5, 0.6]).reshape(3, 1, 1))).astype(np.uint8)
+
+
+def ct() -> np.ndarray:
+    return np.where(HEAD, 40, -1000)[None].astype(np.int16)
+
+
+def facts(*images: np.ndarray, suffix: str = ".png", unit: str = "pixel", files: int = 1) -> Fingerprint:
+    intensities = tuple(measure(image, NOWHERE) for image in images)
+    shapes = tuple(image.shape[1:] for image in images)
+    known = Fingerprint(len(images[0]), shapes, ("background", "thing"), 20, intensities=intensities)
+    return replace(known, suffixes=(suffix,), unit=unit, files=files)
+
+
+GRAY = cells(1).repeat(3, 0)
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        (facts(tissue(), tissue()), "stained"),
+        (facts(tissue(), tissue(), GRAY, GRAY, GRAY), "stained"),  # as in the Data Science Bowl
+        (facts(cells(3), suffix=".jpg"), "stained"),
+        (facts(mr(3), suffix=".tif"), "mr"),
+        (facts(cells(3)), "fluorescence"),
+        (facts(cells(1)), "fluorescence"),
+        (facts(GRAY), "fluorescence"),
+        (facts(255 - cells(1)), "em"),
+        (facts(cells(1), unit="nm"), "em"),
+        (facts(mr(1), unit="mm"), "mr"),
+        (facts(ct(), unit="mm"), "ct"),
+        (facts(ct()), "ct"),
+        (facts(mr(1), suffix=".dcm"), "mr"),
+        (facts(mr(4), files=4), "mr"),
+        (facts(mr(4, "float32"), files=4), "mr"),
+        (facts(mr(2, "int16"), suffix=".tif"), "mr"),
+        (facts(cells(4, "uint16"), suffix=".tif"), "fluorescence"),
+        (facts(cells(2, "float32"), unit="µm"), "fluorescence"),
+        (facts(cells(3), files=3), "fluorescence"),
+    ],
+)
+def test_modality(known: Fingerprint, expected: str) -> None:
+    planned = plan(Config(), known, device=CPU)
+    assert planned.config.data.modality == expected
+    stacked = known.channels > 1 and expected != "stained" and not known.intensities[0].gray
+    assert planned.config.data.normalization == ("percentile_by_channel" if stacked else "percentile")
+    augmentation = planned.config.augmentation
+    assert augmentation
+    no_stains = known.channels > 2 and expected != "stained"
+    unvaried = {"stain": 0.0, "counterstain": 0.0, "fluorescence_to_brightfield": 0.0} if no_stains else {}
+    assert augmentation == AugmentationConfig().model_copy(update=unvaried)
+    (sentence,) = (one for one in planned.sentences if one.startswith("The images are taken for"))
+    assert "Set data.modality" in sentence
+    assert ("Stains are not varied" in sentence) == no_stains
+
+
+def decisions(planned: Plan) -> dict[str, tuple[object, bool]]:
+    return {one.key: (one.value, one.overridden) for one in planned.decisions}
+
+
+def test_what_a_user_sets_is_kept_and_marked() -> None:
+    chosen = Config().changed({"augmentation.stain": 0.4, "data.normalization": "percentile"})  # the defaults
+    found = decisions(plan(chosen, facts(mr(3)), device=CPU))
+    assert found["augmentation.stain"] == (0.4, True)
+    assert found["data.normalization"] == ("percentile", True)
+    assert found["augmentation.counterstain"] == (0.0, False)
+    assert found["data.modality"] == ("mr", False)
+    planned = plan(Config().changed({"data.modality": "stained"}), facts(mr(3)), device=CPU)
+    assert decisions(planned)["data.modality"] == ("stained", True)
+    assert planned.config.augmentation == AugmentationConfig()
+    assert planned.config.data.normalization == "percentile"
+    assert "Wrong?" not in " ".join(planned.sentences)
+    assert any("set; the plan: mr" in one.reason for one in planned.decisions)
+    as_mr = plan(Config().changed({"data.modality": "mr"}), facts(tissue()), device=CPU).config
+    assert as_mr.data.normalization == "percentile_by_channel"
+
+
+def test_without_augmentation_nothing_is_said_of_stains() -> None:
+    planned = plan(Config().changed({"augmentation": None}), facts(mr(3)), device=CPU)
+    assert planned.config.augmentation is None
+    assert not set(STAINS) & set(decisions(planned))
+    assert planned.config.data.normalization == "percentile_by_channel"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("dsb2018/stage1_train.zip", "stained"),
+        ("isbi2012", "em"),
+        ("segmentation_wbc.zip", "stained"),
+        ("lgg-mri-segmentation.zip", "mr"),
+        ("monuseg/monuseg_train_crops.zip", "stained"),
+    ],
+)
+def test_real_sets(name: str, expected: str, data: Path, tmp_path: Path) -> None:
+    """The plan is what it was where nothing was wrong: nothing but sizes and the modality differ from the defaults."""
+    cases = read_dataset(data / name).cases
+    cases = cases[:: max(1, len(cases) // 12)]
+    config = Config()
+    numbered = any(case.objects for case in cases)
+    classes = infer([load_truth(case).array for case in cases], config.data, objects=numbered)
+    store = build(tmp_path / "store", cases, config=config.data, classes=classes)
+    planned = plan(config, Fingerprint.of(store, classes.names), device=CPU)
+    sizes = ("data.channels", "training.epochs", "training.patch", "training.batch_size", "training.final_patch")
+    decided = {one.key: one.value for one in planned.decisions}
+    assert decided.pop("data.modality") == expected
+    others = {key for key in decided if key not in (*sizes, "training.steps", "training.precision")}
+    assert others == ({"data.normalization", *STAINS} if expected == "mr" else set())
+    if name == "isbi2012":
+        assert [decided[key] for key in sizes] == [1, 60, (128, 128), 8, (256, 256)]
