@@ -1,7 +1,7 @@
 """Leaks: images that must stay together in every split, because one shows what the other does.
 
 Found are exact duplicates, near-duplicates (re-encoded, brighter, scaled, flipped, turned), and tiles of one
-picture, by adjacent edges that continue each other or by lines of pixels that overlapping tiles share.
+picture, by adjacent edges that continue each other or by small patches of pixels that overlapping tiles share.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy.typing as npt
 from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.leaks.duplicates import digest, equal_pixels, same_picture, thumbnail
-from ulna.leaks.edges import Edge, border_edges, find_overlaps, find_seams, lines
+from ulna.leaks.edges import Edge, border_edges, find_seams
+from ulna.leaks.patches import Sketch, find_overlaps, sketch
 
 Progress = Callable[[Sequence[Array], str], Iterable[Array]]
 
@@ -29,7 +30,7 @@ ADJACENT = "adjacent edges"
 class Pair:
     """Two images of which one shows what the other does: their places in the sequence, how, and how clearly.
 
-    `strength` is the correlation of duplicates (1 for equal pixels), the number of shared lines of
+    `strength` is the correlation of duplicates (1 for equal pixels), the number of shared patches of
     overlapping tiles, and the clearness of adjacent edges (see `ulna.leaks.edges.Seam`).
     """
 
@@ -66,14 +67,14 @@ class Fingerprint:
     digest: bytes
     thumbnail: npt.NDArray[np.float32]
     edges: tuple[Edge, ...]
-    lines: dict[bytes, None]
+    sketch: Sketch
 
 
 def fingerprint(array: Array) -> Fingerprint:
     """What is needed of an image (C, Y, X) or (C, Z, Y, X) of any dtype to compare it with others."""
     if array.ndim < 2 or not array.size:
         raise UlnaError(f"an image of the shape {array.shape} has nothing to compare")
-    return Fingerprint(digest(array), thumbnail(array), tuple(border_edges(array)), lines(array))
+    return Fingerprint(digest(array), thumbnail(array), tuple(border_edges(array)), sketch(array))
 
 
 def find_groups(images: Sequence[Array], names: Sequence[str], *, progress: Progress | None = None) -> Leaks:
@@ -108,7 +109,7 @@ def group(prints: Sequence[Fingerprint], names: Sequence[str], *, only_equal: bo
     chosen = [index for index in range(len(prints)) if joined.root(index) == index]
     overlaps = [
         Pair(chosen[i], chosen[j], OVERLAP, float(count))
-        for i, j, count in find_overlaps([prints[index].lines for index in chosen])
+        for i, j, count in find_overlaps([prints[index].sketch for index in chosen])
     ]
     seams = [
         Pair(chosen[seam.first], chosen[seam.second], ADJACENT, seam.strength)

@@ -1,4 +1,4 @@
-"""Tiles of one picture: borders that continue each other, and lines that two overlapping tiles share.
+"""Tiles of one picture: borders that continue each other.
 
 The idea of solvers of square jigsaw puzzles (A. C. Gallagher: Jigsaw puzzles with components of unknown
 orientation, CVPR 2012): two components belong together where the step across the seam is as small as the steps
@@ -8,10 +8,9 @@ for nothing, because a step is always compared with the one that unrelated borde
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +18,10 @@ import numpy.typing as npt
 
 from ulna.image import Array
 
-#: How clear a seam must be: likeness + lead, in natural logarithms (see `Seam`).
-CLEAR = 1.5
+#: Seams less clear than this are not considered, and decoys less clear than this are not counted.
+CLEAR = 1.0
 #: How far a seam must lead before the next best in any case.
-LEAD = 0.6
+LEAD = 0.3
 #: Largest chance that two unrelated borders of this little structure would give as small a step.
 CHANCE = 0.05
 #: Largest surplus of pixels that are brighter on one side of a seam, as a share: a step of the ground.
@@ -30,6 +29,10 @@ SURPLUS = 0.4
 #: Largest squared step across a seam, relative to those inside the two images beside it: cut pictures give 1,
 #: seldom 2; strangers that are alike along the border but for a step of brightness give 1.5 to 30.
 STEP = 2.5
+#: Expected number of false seams in a data set.
+FALSE_SEAMS = 0.05
+#: How fast decoys thin out with clearness where there are too few to tell, and for how many decoys that counts.
+DECAY, KNOWN = 0.5, 10
 #: Far borders that are compared with all near ones at a time: the memory grows with their number, not its square.
 BLOCK = 256
 #: Shorter borders than this many pixels say too little.
@@ -58,7 +61,8 @@ class Seam:
     `likeness` is minus the logarithm of the squared step across the seam relative to that of unrelated
     borders, less half the logarithm of the same step relative to the steps inside the two images. `lead` is
     by how much that beats the next best: any other image at either border, or the same border shifted along
-    the seam.
+    the seam. `step` is the squared step relative to those inside the images, and `surplus` by how much more of the
+    pixels are brighter on one side of the seam than on the other.
     """
 
     first: int
@@ -66,11 +70,13 @@ class Seam:
     axis: int
     likeness: float
     lead: float
+    step: float
+    surplus: float
 
     @property
     def strength(self) -> float:
-        """How clear the seam is: likeness + lead."""
-        return self.likeness + self.lead
+        """How clear the seam is; steps like those inside the images and an even ground take nothing off."""
+        return self.likeness + self.lead - 2 * math.log(max(self.step, 1.0)) - 3 * self.surplus
 
 
 def border_edges(array: Array) -> list[Edge]:
@@ -99,33 +105,79 @@ def _unit(array: Array) -> float:
 
 
 def find_seams(borders: Sequence[Sequence[Edge]]) -> list[Seam]:
-    """The seams between images whose `border_edges` are given, each border in one seam at most, clearest first."""
-    buckets: dict[tuple[int, tuple[int, ...]], dict[bool, list[tuple[int, Edge]]]] = {}
+    """The seams between images whose `border_edges` are given, each border in one seam at most, clearest first.
+
+    Which seams are clear enough is decided by decoys: borders that cannot continue each other because both are of
+    the same side, or because one of them is reversed, but that have the same frame, shading and structure. What
+    these give says how many false seams the data set would give, and `FALSE_SEAMS` are accepted (as in target-decoy
+    searches: J. E. Elias, S. P. Gygi, Nature Methods 4, 2007).
+    """
+    found: list[Seam] = []
+    decoys: list[float] = []
+    for axis, far, near in _buckets(borders):
+        found.extend(_seams_of_bucket(axis, far, near))
+        decoys.extend(_strengths_of_decoys(axis, far, near))
+    bar = _bar(decoys)
+    clear = [seam for seam in found if seam.strength >= bar]
+    return sorted(clear, key=lambda seam: (-seam.strength, seam.first, seam.second))
+
+
+Side = list[tuple[int, Edge]]
+
+
+def _buckets(borders: Sequence[Sequence[Edge]]) -> Iterator[tuple[int, Side, Side]]:
+    """Axis, far and near borders of equal shape, of the same images in the same order."""
+    buckets: dict[tuple[int, tuple[int, ...]], dict[bool, Side]] = {}
     for index, of_image in enumerate(borders):
         for face in of_image:
             sides = buckets.setdefault((face.axis, face.outer.shape), {False: [], True: []})
             sides[face.high].append((index, face))
-    found: list[Seam] = []
     for (axis, shape), sides in sorted(buckets.items()):
         if np.prod(shape[1:]) >= MIN_LENGTH and len(sides[True]) > 1:
-            found.extend(_seams_of_bucket(axis, sides[True], sides[False]))
-    return sorted(found, key=lambda seam: (-seam.strength, seam.first, seam.second))
+            yield axis, sides[True], sides[False]
 
 
-def _seams_of_bucket(axis: int, far: list[tuple[int, Edge]], near: list[tuple[int, Edge]]) -> Iterator[Seam]:
-    """Far and near borders of equal shape, of the same images in the same order."""
+def _strengths_of_decoys(axis: int, far: Side, near: Side) -> Iterator[float]:
+    """How clear seams are that cannot be, of five kinds; of borders of one side each pair counts once."""
+    yield from (seam.strength for seam in _seams_of_bucket(axis, far, _reversed(near)))
+    for side in (far, near):
+        for other in (side, _reversed(side)):
+            yield from (seam.strength for seam in _seams_of_bucket(axis, side, other) if seam.first < seam.second)
+
+
+def _reversed(side: Side) -> Side:
+    """The borders, each running the other way."""
+    return [(index, replace(face, outer=_flipped(face.outer), inner=_flipped(face.inner))) for index, face in side]
+
+
+def _flipped(line: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.flip(line, tuple(range(1, line.ndim)))
+
+
+def _bar(decoys: Sequence[float]) -> float:
+    """How clear a seam must be for `FALSE_SEAMS` to be expected, by an exponential tail of the decoys."""
+    above = [strength - CLEAR for strength in decoys if strength >= CLEAR]
+    decay = (sum(above) + KNOWN * DECAY) / (len(above) + KNOWN)
+    expected = (len(above) + 1) / 3  # decoys are three times as many pairs; one more than were seen: none may be chance
+    return CLEAR + decay * math.log(expected / FALSE_SEAMS)
+
+
+def _seams_of_bucket(axis: int, far: Side, near: Side) -> Iterator[Seam]:
+    """The seams of at least the clearness `CLEAR` between far and near borders, and of borders taken for such."""
     lines = _Lines.of([face for _, face in far], [face for _, face in near])
     in_row, in_column = _least_costs(lines)
     for a, b in enumerate(in_row.where):
         likeness = -float(in_row.least[a])
-        if in_column.where[b] != a or likeness <= 0 or lines.surplus(a, int(b)) > SURPLUS:
+        if in_column.where[b] != a or likeness <= 0:
             continue
-        if lines.step(a, int(b)) > STEP or lines.by_chance(a, int(b)) > CHANCE:
+        step, surplus = lines.step(a, int(b)), lines.surplus(a, int(b))
+        if surplus > SURPLUS or step > STEP or lines.by_chance(a, int(b)) > CHANCE:
             continue
         others = min(in_row.second[a], in_column.second[b], lines.shifted(a, int(b)).min(initial=np.inf))
         lead = float(others) + likeness
-        if lead >= LEAD and likeness + lead >= CLEAR:
-            yield Seam(far[a][0], near[int(b)][0], axis, likeness, lead)
+        seam = Seam(far[a][0], near[int(b)][0], axis, likeness, lead, step, surplus)
+        if lead >= LEAD and seam.strength >= CLEAR:
+            yield seam
 
 
 def _least_costs(lines: _Lines) -> tuple[_Least, _Least]:
@@ -249,39 +301,3 @@ class _Lines:
         unrelated = float(far.var(axis=axes).mean() + near.var(axis=axes).mean() + (apart**2).mean()) + self.noise
         ratio = min(step / unrelated, 1.0)
         return float(np.exp(0.5 * freedom * (1 - ratio + np.log(ratio))))
-
-
-def lines(array: Array) -> dict[bytes, None]:
-    """Hashes of all full lines (planes in 3D) across any spatial axis with enough structure to be unique."""
-    found: dict[bytes, None] = {}
-    for axis in range(array.ndim - 1):
-        across = np.ascontiguousarray(np.moveaxis(array, axis + 1, 0))
-        flat = across.reshape(len(across), array.shape[0], -1)
-        if flat.shape[2] < MIN_LENGTH:
-            continue
-        changes = (flat[:, :, 1:] != flat[:, :, :-1]).any(axis=1).mean(axis=1)
-        for line in across[changes >= 0.25]:
-            found[bytes([axis]) + repr(line.shape).encode() + _short_hash(line)] = None
-    return found
-
-
-def _short_hash(line: Array) -> bytes:
-    return hashlib.blake2b(line.tobytes(), digest_size=12).digest()
-
-
-def find_overlaps(hashes: Sequence[dict[bytes, None]]) -> Iterator[tuple[int, int, int]]:
-    """Pairs (i, j, number of lines) of images, i < j, that share at least two whole lines of pixels.
-
-    Each line joins the images that have it to the first of them: that makes the same groups as all pairs would.
-    """
-    where: dict[bytes, list[int]] = defaultdict(list)
-    for index, of_image in enumerate(hashes):
-        for line in of_image:
-            where[line].append(index)
-    shared: dict[tuple[int, int], int] = defaultdict(int)
-    for images in where.values():
-        for later in images[1:]:
-            shared[images[0], later] += 1
-    for (first, second), count in sorted(shared.items()):
-        if count >= 2:
-            yield first, second, count
