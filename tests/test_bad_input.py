@@ -161,7 +161,7 @@ def _declare_more(archive: Path) -> None:
         (["--config", "binary.yaml"], ["binary.yaml", "this is no YAML file"]),
         (["--config", "words.yaml"], ["words.yaml", "training:"]),
         (["--config", "misspelt.yaml"], ["misspelt.yaml", "Did you mean 'training.batch_size'?"]),
-        (["--cases", "unknown.txt"], ["there is no case 'nobody'", "cells_000"]),
+        (["--cases", "unknown.txt"], ["there is no case or group 'nobody'", "cells_000"]),
         (["--cases", "missing.txt"], ["missing.txt", "cannot be read"]),
     ],
 )
@@ -251,7 +251,7 @@ def test_images_that_the_model_cannot_take(run: Path, tmp_path: Path, cli: Comma
     tifffile.imwrite(folder / "nan.tif", not_a_number_here)
     said = cli("predict", run, folder, "--out", tmp_path / "masks")
     refused(said, "color: ", "3 channels, the network takes 1", "nothing.png: the file is empty", "nan.tif: holds")
-    assert all_files(tmp_path / "masks") == {"pixel.png", "line.png"}
+    assert all_files(tmp_path / "masks") == {"pixel.png", "line.png", "ulna.json"}
     with Pillow.open(tmp_path / "masks" / "pixel.png") as mask:
         assert mask.size == (1, 1)
     refused(cli("predict", run, folder / "pixel.png", "--out", tmp_path / "masks"), "--overwrite")

@@ -171,7 +171,7 @@ def predict(
         device=device,
     )
     _print(result)
-    if result.failed:
+    if not result.complete:
         raise typer.Exit(2)
 
 

@@ -15,6 +15,7 @@ from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.formats import read
 from ulna.image import Source
+from ulna.jobs.evaluate import evaluate
 from ulna.jobs.predict import predict
 from ulna.labels.inference import infer
 from ulna.model import Model
@@ -59,7 +60,7 @@ def test_masks_suit_their_images(run: Path, tmp_path: Path) -> None:
 def test_a_model_in_hand_predicts_the_same(run: Path, cells: Path, tmp_path: Path) -> None:
     model = ulna.load(run)
     done = predict(model, cells / "images", out=tmp_path / "out", cases=["cells_002"], overlay=True)
-    assert all_files(tmp_path / "out") == {"cells_002.png", "overlays", "overlays/cells_002.png"}
+    assert all_files(tmp_path / "out") == {"cells_002.png", "overlays", "overlays/cells_002.png", "ulna.json"}
     mask = model.predict(cells / "images" / "cells_002.png")
     assert np.array_equal(np.asarray(Pillow.open(done.masks[0])), model.classes.to_values(mask.array)[0])
 
@@ -79,7 +80,7 @@ def test_two_images_of_one_name_get_two_masks(run: Path, tmp_path: Path) -> None
     for name in ("a.png", "a.bmp"):
         Pillow.new("L", (20, 20)).save(tmp_path / "in" / name)
     done = predict(run, tmp_path / "in", out=tmp_path / "out")
-    assert len(set(done.masks)) == len(all_files(tmp_path / "out")) == 2
+    assert len(set(done.masks)) == len(all_files(tmp_path / "out") - {"ulna.json"}) == 2
 
 
 def test_a_pattern_over_sub_folders_writes_a_mask_for_each(untrained: Model, tmp_path: Path) -> None:
@@ -206,3 +207,61 @@ def test_the_command_takes_a_device(cli: CommandLine, run: Path, tmp_path: Path)
     assert done.code == 2
     assert "no device 'gpu'" in done.err
     assert cli("predict", run, tmp_path / "a.png", "--out", tmp_path / "out", "--device", "cpu").code == 0
+
+
+def test_files_of_unknown_formats_are_named_and_the_exit_code_says_so(
+    run: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    gray(tmp_path / "in" / "a.png")
+    for name in ("b.xyz", "deep/c.lsm9", "notes.txt", "LICENSE", "table.csv", ".hidden.xyz"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"?")
+    done = predict(run, tmp_path / "in", out=tmp_path / "out")
+    assert done.passed_over == ("b.xyz", "deep/c.lsm9")
+    assert not done.complete
+    typed = cli("predict", run, tmp_path / "in", "--out", tmp_path / "typed")
+    assert typed.code == 2
+    assert "passed over: 2 files of formats that are not read: b.xyz, deep/c.lsm9" in typed.out
+    pattern = predict(run, str(tmp_path / "in" / "*"), out=tmp_path / "pattern")
+    assert pattern.passed_over == ("b.xyz",)
+    assert cli("predict", run, tmp_path / "in" / "a.png", "--out", tmp_path / "one").code == 0
+    with pytest.raises(UlnaError, match=r"no image here that can be read, but b\.xyz"):
+        predict(run, str(tmp_path / "in" / "*.xyz"), out=tmp_path / "none")
+
+
+def test_masks_of_before_are_no_images(untrained: Model, tmp_path: Path) -> None:
+    for name in ("c0", "c1"):
+        gray(tmp_path / "d" / f"{name}.png")
+    first = predict(untrained, tmp_path / "d", out=tmp_path / "d" / "out", overlay=True, probabilities=True)
+    assert (first.own, first.complete) == ((), True)
+    gray(tmp_path / "d" / "c2.png")
+    again = predict(untrained, tmp_path / "d", out=tmp_path / "o2")
+    assert [path.name for path in again.masks] == ["c0.png", "c1.png", "c2.png"]
+    assert len(again.own) == 6
+    assert again.complete
+    pattern = predict(untrained, str(tmp_path / "d" / "**" / "*.png"), out=tmp_path / "o3")
+    assert [path.name for path in pattern.masks] == ["c0.png", "c1.png", "c2.png"]
+    predict(untrained, tmp_path / "d" / "c2.png", out=tmp_path / "d" / "out")
+    gray(tmp_path / "d" / "out" / "mine.png")
+    third = predict(untrained, tmp_path / "d", out=tmp_path / "o4")
+    assert [path.name for path in third.masks] == ["c0.png", "c1.png", "c2.png", "mine.png"]
+    (tmp_path / "d" / "out" / "mine.png").unlink()
+    with pytest.raises(UlnaError, match=r"no image here, but 7 files that 'ulna predict' wrote(.|\n)*ulna\.json"):
+        predict(untrained, tmp_path / "d" / "out", out=tmp_path / "o5")
+    one = predict(untrained, tmp_path / "d" / "out" / "c0.png", out=tmp_path / "o6")
+    assert len(one.masks) == 1
+
+
+def test_masks_beside_their_images_are_told_apart_later(untrained: Model, tmp_path: Path) -> None:
+    gray(tmp_path / "d" / "a.bmp")
+    predict(untrained, tmp_path / "d", out=tmp_path / "d")
+    assert all_files(tmp_path / "d") == {"a.bmp", "a.png", "ulna.json"}
+    again = predict(untrained, tmp_path / "d", out=tmp_path / "out")
+    assert [path.name for path in again.masks] == ["a.png"]
+    assert again.own == ("a.png",)
+
+
+def test_predicted_masks_are_evaluated_from_folder_and_pattern(run: Path, cells: Path, tmp_path: Path) -> None:
+    predict(run, cells, out=tmp_path / "masks", overlay=True)
+    for k, place in enumerate((tmp_path / "masks", str(tmp_path / "masks" / "*.png"))):
+        assert evaluate(place, cells, out=tmp_path / f"scores{k}").summary.cases == 8

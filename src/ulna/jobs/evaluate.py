@@ -310,8 +310,8 @@ def _files(place: str | Path) -> list[Source]:
     """All image files of a folder, an archive or a pattern, stacks as their pages."""
     path = Path(place)
     if not (path.is_dir() or is_archive(Source(path))):
-        return list(find_images(place))
-    found = [entry.source for entry in list_place(Source(path)).images]
+        return list(find_images(place, own=True))
+    found = [entry.source for entry in list_place(Source(path), masks=True).images]
     if not found:
         raise UlnaError("there is no mask here", where=place, hint="Name the folder that holds the masks.")
     counts = [pages(source) for source in found]

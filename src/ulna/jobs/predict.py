@@ -17,18 +17,33 @@ from ulna.errors import UlnaError, WriteError
 from ulna.formats import create, mask_suffix, open_reader, write
 from ulna.formats.atomic import cannot_write
 from ulna.image import Grid, Image
-from ulna.layouts import Patterns, Place, find_cases
+from ulna.layouts import Patterns, Place, find
+from ulna.layouts.own import MARK, mark
 from ulna.model import Model, load
-from ulna.text import plural
+from ulna.text import listed, plural
+
+OVERLAYS, PROBABILITIES = "overlays", "probabilities"
+"""The folders beside the masks for pictures of them on the images, and for the probabilities of the classes."""
 
 
 @dataclass(frozen=True)
 class Predicted(Printed):
-    """Which masks were written, and which images could not be read or predicted (name and reason)."""
+    """Which masks were written, and which images could not be read or predicted (name and reason).
+
+    `passed_over` are files of formats that are not known, and `own` files that an earlier prediction wrote and that
+    were therefore left out.
+    """
 
     folder: Path
     masks: tuple[Path, ...]
     failed: tuple[tuple[str, str], ...] = ()
+    passed_over: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file that may be an image has its mask."""
+        return not self.failed and not self.passed_over
 
     def __repr__(self) -> str:
         return f"<Predicted: {plural(len(self.masks), 'mask')}, {len(self.failed)} failed; {self.folder}>"
@@ -37,6 +52,14 @@ class Predicted(Printed):
         """What was written and what was not."""
         lines = [f"{plural(len(self.masks), 'mask')} written to {escape(str(self.folder))}"]
         lines += [f"[red]not predicted:[/] {escape(name)}: {escape(why)}" for name, why in self.failed]
+        if self.passed_over:
+            shown = escape(listed(self.passed_over, 8))
+            files = plural(len(self.passed_over), "file")
+            lines.append(f"[red]passed over:[/] {files} of formats that are not read: {shown}")
+        if self.own:
+            lines.append(
+                f"left out: {plural(len(self.own), 'file')} written by ulna before ({escape(listed(self.own))})"
+            )
         return Group(*lines)
 
 
@@ -75,17 +98,22 @@ def predict(
     the small formats, TIFF for TIFF and for values that no PNG holds. `cases` picks from a data set, and `except_`
     leaves out (names, or a text file with one per line, see `ulna.caselist`). `probabilities` adds float TIFFs with
     one channel a class, `overlay` adds pictures with outlines and a legend. `device` is where a run is loaded, see
-    `ulna.load`. An image that cannot be read or predicted is reported at the end, and the rest goes on. Raises
-    UlnaError when there is nothing to predict, or when files would be overwritten and `overwrite` is False.
+    `ulna.load`. An image that cannot be read or predicted is reported at the end, and the rest goes on; so are files
+    of formats that are not known. The file `ulna.json` beside the masks lists them, so that they are not taken for
+    images later. Raises UlnaError when there is nothing to predict, or when files would be overwritten and
+    `overwrite` is False.
     """
     if device is not None and isinstance(run, Model):
         raise UlnaError("this model is on a device already", where="device", hint="Name it when you load the model.")
     model = run if isinstance(run, Model) else load(run, device=device)
     folder = Path(out).expanduser()
     extras = _Extras(probabilities, overlay)
-    jobs = _jobs(images, model, cases, except_)
+    data = model.config.data
+    found = find(images, channels=model.channels, patterns=Patterns(data.images, data.masks, data.axes))
+    jobs = _jobs(found.cases, model, cases, except_)
     _check_free(folder, jobs, overwrite=overwrite)
-    _make(folder)
+    marked = (folder / MARK).exists()
+    _make(folder, jobs)
     masks: list[Path] = []
     failed: list[tuple[str, str]] = []
     several = len(jobs) > 1
@@ -99,13 +127,13 @@ def predict(
             failed.append((job.name, str(error)))
         except MemoryError:
             failed.append((job.name, "the memory of this machine does not hold it"))
-    return Predicted(folder, tuple(masks), tuple(failed))
+    if not masks and not marked:
+        (folder / MARK).unlink()
+    return Predicted(folder, tuple(masks), tuple(failed), found.passed_over, found.own)
 
 
-def _jobs(images: Place, model: Model, cases: Names | None, except_: Names | None) -> list[_Job]:
+def _jobs(found: Sequence[Case], model: Model, cases: Names | None, except_: Names | None) -> list[_Job]:
     """A job for each file, with all of its pages; or for each of the cases that are named."""
-    data = model.config.data
-    found = find_cases(images, channels=model.channels, patterns=Patterns(data.images, data.masks, data.axes))
     # values beyond 16 bits, or below 0, are no pixels of a PNG
     wide = model.classes.to_values(np.zeros((1, 1, 1), np.uint8)).dtype.itemsize > 2
 
@@ -113,7 +141,7 @@ def _jobs(images: Place, model: Model, cases: Names | None, except_: Names | Non
         return _Job(name, tuple(pages), ".tif" if wide else mask_suffix(pages[0].images[0]))
 
     if cases is not None or except_ is not None:
-        return [job(case.name, [case]) for case in choose(Dataset(found, ""), cases, except_).cases]
+        return [job(case.name, [case]) for case in choose(Dataset(tuple(found), ""), cases, except_).cases]
     files: dict[tuple[Path, tuple[str, ...]], list[Case]] = {}
     for case in found:
         files.setdefault((case.images[0].path, case.images[0].inside), []).append(case)
@@ -160,11 +188,17 @@ def _target(folder: Path, job: _Job) -> Path:
     return folder / f"{job.name}{job.suffix}"
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, jobs: Sequence[_Job]) -> None:
+    """Make the folder, with the mark by which its files are later known to be no images."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(error, folder) from None
+    masks = [_target(folder, job).relative_to(folder).as_posix() for job in jobs]
+    names = [page.name for job in jobs for page in job.pages]
+    mark(
+        folder, masks, [f"{OVERLAYS}/{name}.png" for name in names] + [f"{PROBABILITIES}/{name}.tif" for name in names]
+    )
 
 
 def _predict(model: Model, job: _Job, folder: Path, *, extras: _Extras, progress: Progress) -> Path:
@@ -198,10 +232,10 @@ def _page(model: Model, case: Case, folder: Path, *, extras: _Extras, progress: 
     image = load_image(case, channels=model.channels)
     if extras.probabilities:
         mask, per_class = model.mask_and_probabilities(image, progress=progress)
-        write(folder / "probabilities" / f"{case.name}.tif", per_class)
+        write(folder / PROBABILITIES / f"{case.name}.tif", per_class)
     else:
         mask = model.predict(image, progress=progress)
     if extras.overlay:
         picture = mask.overlay(image)
-        write(folder / "overlays" / f"{case.name}.png", Image(np.moveaxis(picture, -1, 0)))
+        write(folder / OVERLAYS / f"{case.name}.png", Image(np.moveaxis(picture, -1, 0)))
     return mask.to_image()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ulna import formats
-from ulna.errors import ReadError
+from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import is_archive, members
 from ulna.image import Source
-
-A_RUN = {"run.json", "config.yaml"}
-OURS = (A_RUN, {"check.json", "samples.png"}, {"scores.csv", "metrics.json", "cases.png"})
-"""What `train`, `check` and `evaluate` write, and are known by: these pictures are no images, and in a run none is."""
+from ulna.layouts.own import MARK, RUN, own_files
 
 JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 
@@ -40,12 +38,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in a place: images, archives and other files, without hidden files, in natural order."""
+    """What lies in a place: images, archives and other files, without hidden files, in natural order.
+
+    `own` are the files that `ulna` itself wrote there; they are in none of the others.
+    """
 
     place: Source
     images: tuple[Entry, ...]
     archives: tuple[Source, ...] = ()
     others: tuple[Entry, ...] = ()
+    own: tuple[Entry, ...] = ()
+
+
+Found = tuple[tuple[str, ...], Source]
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
@@ -54,47 +59,52 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
 
 
-def list_place(place: Source) -> Listing:
+def list_place(place: Source, *, masks: bool = False) -> Listing:
     """List a folder with all its sub-folders, or an archive; what it holds has the stated axes of the place.
 
-    Raises UlnaError for bad archives.
+    `masks`: also masks that `ulna` predicted. Raises UlnaError for bad archives.
     """
-    found = _in_archive(place) if place.inside or not place.path.is_dir() else _in_folder(place.path)
+    archived = bool(place.inside) or not place.path.is_dir()
+    found, own = (_in_archive(place), []) if archived else _in_folder(place.path, masks=masks)
     found = [(folders, source) for folders, source in found if not is_junk((*folders, source.name))]
     found.sort(key=lambda pair: (natural("/".join(pair[0])), natural(pair[1].name)))
     entries = [Entry(folders, replace(source, axes=place.axes)) for folders, source in found]
     images = tuple(entry for entry in entries if formats.recognizes(entry.source))
     archives = tuple(entry.source for entry in entries if is_archive(entry.source))
-    others = tuple(e for e in entries if not formats.recognizes(e.source) and not is_archive(e.source))
-    return Listing(place, images, archives, others)
+    known = {*(entry.source for entry in images), *archives}
+    others = tuple(entry for entry in entries if entry.source not in known and entry.source.name != MARK)
+    return Listing(place, images, archives, others, tuple(Entry(folders, source) for folders, source in own))
 
 
-def _in_archive(archive: Source) -> list[tuple[tuple[str, ...], Source]]:
-    found = []
+def _in_archive(archive: Source) -> list[Found]:
+    found: list[Found] = []
     for member in members(archive):
         *folders, _ = member.replace("\\", "/").split("/")
         found.append((tuple(folders), Source(archive.path, (*archive.inside, member))))
     return found
 
 
-def _in_folder(root: Path) -> list[tuple[tuple[str, ...], Source]]:
-    found = []
-    seen: set[str] = set()
+def _in_folder(root: Path, *, masks: bool) -> tuple[list[Found], list[Found]]:
+    """The files of a folder and of those below, and those among them that `ulna` wrote, which are no part of it.
+
+    A link that leads back to a folder above is not followed; what two links lead to is there twice.
+    """
+    found: list[Found] = []
+    left: list[Found] = []
+    own: set[Path] = set()
+    above = {str(root): frozenset[str]()}  # the real paths of the folders above each folder
     for folder, below, files in os.walk(root, followlinks=True, onerror=_closed):
-        ours = [names for names in OURS if names <= set(files)]
-        if A_RUN in ours and Path(folder) != root:
+        real, place = os.path.realpath(folder), Path(folder)
+        if real in above[str(place)] or (set(files) >= RUN and place != root):
             below.clear()
             continue
-        files = [name for name in files if not any(name in names for names in ours)]
-        real = os.path.realpath(folder)
-        if real in seen:
-            below.clear()  # a link that leads back up
-            continue
-        seen.add(real)
         below[:] = [name for name in below if not is_junk((name,))]
-        folders = Path(folder).relative_to(root).parts
-        found += [(folders, Source(Path(folder) / name)) for name in files]
-    return found
+        above |= {str(place / name): above[str(place)] | {real} for name in below}
+        own |= own_files(place, files, masks=masks)
+        folders = place.relative_to(root).parts
+        for name in files:
+            (left if place / name in own else found).append((folders, Source(place / name)))
+    return found, left
 
 
 def _closed(error: OSError) -> None:
@@ -107,3 +117,15 @@ def _closed(error: OSError) -> None:
 def is_junk(parts: tuple[str, ...]) -> bool:
     """Whether a file at this path is hidden, or of those that systems leave behind."""
     return any(part.startswith(".") or part.casefold() in JUNK for part in parts)
+
+
+def existing(place: str | Path) -> Path:
+    """The place, which must exist. Raises UlnaError that names the nearest name in its folder."""
+    path = Path(place)
+    if path.exists():
+        return path
+    folder = next((parent for parent in path.parents if parent.is_dir()), Path())
+    missing = path.relative_to(folder).parts[0] if path != folder else path.name
+    close = difflib.get_close_matches(missing, [entry.name for entry in folder.iterdir()], n=1)
+    hint = f"Did you mean '{folder / close[0]}'?" if close else f"'{folder}' exists, but holds no '{missing}'."
+    raise UlnaError("there is no such folder or file", where=place, hint=hint)

@@ -36,6 +36,9 @@ class Patterns:
         return bool(self.images or self.masks)
 
 
+NO_PATTERNS = Patterns()
+
+
 @dataclass(frozen=True)
 class _Match:
     """A file that fits a pattern: what stands for the case, the folders that `**/` stood for, and the class."""

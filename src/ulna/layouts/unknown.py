@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ulna import formats
+from ulna.dataset import Problem
 from ulna.errors import UlnaError
 from ulna.layouts.listing import Entry, Listing
 from ulna.layouts.matching import is_mask_name
+from ulna.layouts.own import MARK
 from ulna.layouts.pairs import sides
 from ulna.text import listed, plural
 
@@ -32,9 +34,53 @@ OTHERS: tuple[tuple[str, str], ...] = (
 )
 
 
+# Files that go with images and are none; what has another suffix may be an image of a format that is not known.
+_NO_IMAGES = (
+    "txt md rst csv tsv xls xlsx ods json geojson yaml yml toml ini cfg xml html htm css js pdf doc docx odt rtf ppt "
+    "pptx py ipynb r m sh bat ps1 log db sqlite lnk url bib tex md5 sha1 sha256 safetensors ckpt pt pth onnx roi"
+)
+_NO_IMAGE_NAMES = "license licence readme makefile authors changelog citation copying notice version"
+NO_IMAGES = frozenset(f".{suffix}" for suffix in _NO_IMAGES.split(" "))
+NO_IMAGE_NAMES = frozenset(_NO_IMAGE_NAMES.split(" "))
+HOW_TO_USE_OWN = "Remove the file 'ulna.json' beside them to use them as any others."
+
+
+def maybe_images(others: Sequence[Entry]) -> tuple[str, ...]:
+    """The files of formats that are not known, and that may be images."""
+    return tuple(
+        entry.path
+        for entry in others
+        if entry.source.suffix not in NO_IMAGES and entry.stem.casefold() not in NO_IMAGE_NAMES
+    )
+
+
+def passed_over(listing: Listing) -> tuple[Problem, ...]:
+    """The problem that files of formats that are not known were passed over."""
+    found = maybe_images(listing.others)
+    if not found:
+        return ()
+    kinds = sorted({Path(path).suffix or "without suffix" for path in found})
+    what = f"{plural(len(found), 'file')} of formats that are not read ({listed(kinds, 5)}) passed over"
+    return (Problem(what, found),)
+
+
+def left_out(listing: Listing) -> tuple[Problem, ...]:
+    """The note that masks which `ulna` predicted are no part of the data."""
+    masks = tuple(entry.path for entry in listing.own if _beside_mark(entry))
+    if not masks:
+        return ()
+    what = f"{plural(len(masks), 'file')} that 'ulna predict' wrote left out. {HOW_TO_USE_OWN}"
+    return (Problem(what, masks, "note"),)
+
+
+def _beside_mark(entry: Entry) -> bool:
+    return any((folder / MARK).is_file() for folder in list(entry.source.path.parents)[: len(entry.folders) + 1])
+
+
 def unknown_layout(place: Path, listing: Listing, examples: Sequence[str]) -> UlnaError:
     """The error that no images with masks were recognized: the names that were found, and what can be done."""
     told = [_tracks(listing), _names(listing), *_others(listing)]
+    told += [f"{problem.what}." for problem in (*passed_over(listing), *left_out(listing))]
     shown = "\n".join(f"  - {example}" for example in examples)
     known = f"Known ways to lay out a data set (a folder, or a zip of it):\n{shown}\n{image_suffixes()}"
     lines = [line for line in told if line]

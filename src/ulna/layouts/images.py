@@ -1,0 +1,197 @@
+"""`find_images`: the images of a place that are to be predicted, and which files there are none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ulna import formats
+from ulna.dataset import Case
+from ulna.errors import ReadError, UlnaError
+from ulna.formats.archive import is_archive
+from ulna.image import Source
+from ulna.layouts import patterns as stated
+from ulna.layouts.build import CaseDraft, make_cases
+from ulna.layouts.listing import Entry, Listing, existing, is_junk, list_place, natural
+from ulna.layouts.matching import by_modality
+from ulna.layouts.own import is_own
+from ulna.layouts.patterns import NO_PATTERNS, Patterns
+from ulna.layouts.reading import understood
+from ulna.layouts.unknown import HOW_TO_USE_OWN, image_suffixes, maybe_images
+from ulna.text import listed, plural
+
+MAX_INSPECTED = 7
+
+Place = str | Path | Sequence[str | Path]
+"""Where images lie; several places are image files, as a shell makes them of a pattern."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The images of a place as cases, files of formats that are not known, and masks that `ulna` itself wrote."""
+
+    cases: tuple[Case, ...]
+    passed_over: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+
+
+def find(place: Place, *, channels: int = 0, patterns: Patterns = NO_PATTERNS, own: bool = False) -> Found:
+    """All images of a place as cases, with their masks where it has some; for prediction.
+
+    Parameters
+    ----------
+    place : path, str or sequence of them
+        A data set as `read_dataset` takes it (its masks are then no images), or any image file, several image files,
+        a folder, zip or glob pattern. Zips within a place are looked into only if it holds no images itself: an old
+        training set beside scans is not what is to be predicted.
+    channels : int
+        Files ``case_0000``, ``case_0001`` without a mask are one case where they have so many channels together.
+    patterns : Patterns
+        Those of a model's training data; they count where they fit.
+    own : bool
+        Whether masks that `ulna` predicted are asked for; else they are left out where they lie in a folder.
+
+    Returns
+    -------
+    Found
+        A stack of pages is one case per page, in one group.
+
+    Raises
+    ------
+    UlnaError
+        Where there is no image.
+    """
+    if not isinstance(place, str | Path):
+        if not place:
+            raise UlnaError("there is no image here", hint=image_suffixes())
+        if len(place) > 1:
+            return Found(make_cases(_drafts(_with_axes(_several(place), patterns.axes), channels))[0])
+        place = place[0]
+    text = str(place)
+    if not Path(place).exists() and any(character in text for character in "*?["):
+        images, others, left = _glob(text, own=own)
+    else:
+        path = existing(place)
+        if path.is_file() and not is_archive(Source(path)):
+            return Found(make_cases(_drafts(_with_axes([_single(path)], patterns.axes), channels))[0])
+        listing = list_place(Source(path, axes=patterns.axes), masks=own)
+        cases = _of_dataset(listing, patterns)
+        if cases:
+            return Found(cases, maybe_images(listing.others), tuple(entry.path for entry in listing.own))
+        images, others, left = (list(side) for side in (listing.images, listing.others, listing.own))
+    cases, _ = make_cases(_drafts(_with_axes(images, patterns.axes), channels))
+    found = Found(cases, maybe_images(others), tuple(entry.path for entry in left))
+    if not cases:
+        raise _no_image(place, found)
+    return found
+
+
+def find_cases(place: Place, *, channels: int = 0, patterns: Patterns = NO_PATTERNS) -> tuple[Case, ...]:
+    """The cases of `find`."""
+    return find(place, channels=channels, patterns=patterns).cases
+
+
+def find_images(place: str | Path, *, own: bool = False) -> tuple[Source, ...]:
+    """The images alone of `find`: one source per image or page, masks left out."""
+    return tuple(source for case in find(place, own=own).cases for source in case.images)
+
+
+def _of_dataset(listing: Listing, patterns: Patterns) -> tuple[Case, ...]:
+    """The cases of a data set, those without masks too; none where no layout is recognized."""
+    if patterns and stated.fits(listing, patterns):
+        return stated.read(listing, patterns).cases
+    found = understood(replace(listing, archives=()) if listing.images else listing, depth=2)
+    return found.cases if found else ()
+
+
+def _no_image(place: str | Path, found: Found) -> UlnaError:
+    if found.own:
+        what = f"there is no image here, but {plural(len(found.own), 'file')} that 'ulna predict' wrote"
+        return UlnaError(what, where=place, hint=HOW_TO_USE_OWN)
+    what = f"there is no image here that can be read, but {listed(found.passed_over)}"
+    return UlnaError(what if found.passed_over else "there is no image here", where=place, hint=image_suffixes())
+
+
+def _with_axes(entries: Sequence[Entry], axes: str) -> list[Entry]:
+    return [replace(entry, source=replace(entry.source, axes=axes)) for entry in entries]
+
+
+def _drafts(entries: Sequence[Entry], channels: int) -> list[CaseDraft]:
+    """A draft an image; modalities are joined where that makes images of so many channels, and only then.
+
+    Frames of a film may be numbered in the same way: a few files are read to tell.
+    """
+    joined = by_modality(entries)
+    several = [files for files in joined if 1 < len(files) <= channels]
+    if not any(_makes(files, channels) for files in several[:MAX_INSPECTED]):
+        return [CaseDraft((entry,)) for entry in entries]
+    return [
+        CaseDraft(images)
+        for files in joined
+        for images in ([files] if len(files) <= channels else [(entry,) for entry in files])
+    ]
+
+
+def _makes(files: Sequence[Entry], channels: int) -> bool:
+    """Whether files are the modalities 0000, 0001, … of one image, with so many channels together."""
+    if [entry.stem[-4:] for entry in files] != [f"{k:04d}" for k in range(len(files))]:
+        return False
+    try:
+        return sum(len(formats.read(replace(entry.source, page=0)).channels) for entry in files) == channels
+    except ReadError:
+        return False  # said when it is predicted
+
+
+def _glob(pattern: str, *, own: bool) -> tuple[list[Entry], list[Entry], list[Entry]]:
+    """The images that a pattern names, other files, and those that `ulna` wrote, in natural order.
+
+    The part before the first wildcard is the place.
+    """
+    parts = Path(pattern).parts
+    for part in parts:
+        if "**" in part and part != "**":
+            raise UlnaError(
+                "'**' stands for whole folders and must be alone between two slashes",
+                where=pattern,
+                hint=f"Write {pattern.replace('**', '**/*', 1)} for files in all sub-folders too.",
+            )
+    first = next(i for i, part in enumerate(parts) if any(character in part for character in "*?["))
+    place = Path(*parts[:first])
+    images: list[Entry] = []
+    others: list[Entry] = []
+    left: list[Entry] = []
+    for path in place.glob("/".join(parts[first:])):
+        within = path.relative_to(place).parts
+        if is_junk(within) or not path.is_file():
+            continue
+        side = left if not own and is_own(path, place) else images if formats.recognizes(Source(path)) else others
+        side.append(Entry(within[:-1], Source(path)))
+    for side in (images, others, left):
+        side.sort(key=lambda entry: natural(entry.path))
+    return images, others, left
+
+
+def _single(path: Path) -> Entry:
+    source = Source(path)
+    if not formats.recognizes(source):
+        raise UlnaError("is no image of a kind that is known here", where=path, hint=image_suffixes())
+    return Entry((), source)
+
+
+def _several(places: Sequence[str | Path]) -> list[Entry]:
+    """Image files that were named one by one; their folders are told from the deepest that holds all of them."""
+    paths = [existing(place) for place in dict.fromkeys(places)]
+    for path in paths:
+        if path.is_dir() or is_archive(Source(path)):
+            raise UlnaError("of several places, each must be an image file", where=path, hint="Name this one alone.")
+    whole = [path.absolute() for path in paths]
+    try:
+        root = Path(os.path.commonpath([path.parent for path in whole]))
+    except ValueError:
+        raise UlnaError("these images lie on different drives", hint="Name those of each drive alone.") from None
+    return [
+        Entry(full.parent.relative_to(root).parts, _single(path).source)
+        for path, full in zip(paths, whole, strict=True)
+    ]

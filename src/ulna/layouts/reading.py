@@ -1,0 +1,139 @@
+"""`read_dataset`: which layout a place has, what its cases are, and what was left out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ulna.dataset import Dataset, Problem
+from ulna.errors import UlnaError
+from ulna.formats.archive import is_archive
+from ulna.image import Source
+from ulna.layouts import by_content, dsb2018, pairs, several, sibling_folders, suffix_pairs
+from ulna.layouts import patterns as stated
+from ulna.layouts.build import CaseDraft, make_cases, name_key
+from ulna.layouts.listing import Listing, existing, list_place
+from ulna.layouts.matching import words
+from ulna.layouts.parts import with_parts
+from ulna.layouts.patterns import NO_PATTERNS, Patterns
+from ulna.layouts.unknown import left_out, passed_over, unknown_layout
+
+STACKS = "multi-page TIFF stacks, as any of these:  train-volume.tif  train-labels.tif"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to lay out a data set: an example, and what reads it, or gives None where it is laid out otherwise."""
+
+    example: str
+    read: Callable[[Listing], Dataset | None]
+
+
+# The first that can read a place reads it: from the most particular to the most general.
+
+
+# The first that can read a place reads it: from the most particular to the most general.
+LAYOUTS: tuple[Layout, ...] = (
+    Layout(dsb2018.EXAMPLE, dsb2018.read),
+    Layout(several.EXAMPLE, several.read),
+    Layout(pairs.EXAMPLE, pairs.read),
+    Layout(suffix_pairs.EXAMPLE, suffix_pairs.read),
+    Layout(by_content.EXAMPLE, by_content.read),
+    Layout(sibling_folders.EXAMPLE, sibling_folders.read),
+    Layout(several.AFFIXED, several.read_affixed),
+)
+
+
+def read_dataset(place: str | Path, patterns: Patterns = NO_PATTERNS) -> Dataset:
+    """Find out how images and masks lie in a folder or zip, and list them as cases.
+
+    Where no layout fits the place itself, zips within it are looked into (Kaggle's outer zip); of several the
+    one for training is taken, and the sentence says so. Images without masks, masks without images, and images
+    and zips that were passed over become problems. `patterns` say which files are images and which masks. Raises
+    UlnaError if the place does not exist or holds no layout that is known.
+    """
+    path = existing(place)
+    if path.is_file() and not is_archive(Source(path)):
+        raise UlnaError("is one file, not a data set", where=path, hint="Name the folder or zip that holds it.")
+    listing = list_place(Source(path, axes=patterns.axes))
+    found = _stated(listing, patterns, depth=2) if patterns else understood(listing, depth=2)
+    if found is None:
+        raise unknown_layout(Path(place), listing, [*(layout.example for layout in LAYOUTS), STACKS])
+    with_truth = tuple(case for case in found.cases if case.truth)
+    without = tuple(case.name for case in found.cases if not case.truth)
+    problems = found.problems
+    if without:
+        have = "1 image has" if len(without) == 1 else f"{len(without)} images have"
+        problems = (*problems, Problem(f"{have} no mask and {'is' if len(without) == 1 else 'are'} left out", without))
+    return with_parts(replace(found, cases=with_truth, problems=problems))
+
+
+def understood(listing: Listing, *, depth: int) -> Dataset | None:
+    """The data set of a listing, or of an archive within it; None if no layout recognizes any."""
+    for layout in LAYOUTS:
+        dataset = layout.read(listing)
+        if dataset is not None:
+            return _with_notes(_with_others(_paged(dataset), listing), listing)
+    if not depth:
+        return None
+    for archive in sorted(listing.archives, key=lambda source: "train" not in words(source.stem)):
+        found = understood(list_place(archive), depth=depth - 1)
+        if found is not None:
+            others = [source.name for source in listing.archives if source != archive]
+            left = f", left out: {', '.join(others)}" if others else ""
+            found = replace(found, sentence=f"{found.sentence}; read from '{archive.name}' within{left}")
+            return _with_warning(found, listing, archive)
+    return None
+
+
+def _stated(listing: Listing, patterns: Patterns, *, depth: int) -> Dataset | None:
+    """The data set as the patterns say, of the place itself or of a zip within it."""
+    if listing.images or not listing.archives or not depth:
+        return _with_notes(_with_others(_paged(stated.read(listing, patterns)), listing), listing)
+    inner = sorted(listing.archives, key=lambda source: "train" not in words(source.stem))[0]
+    found = _stated(list_place(inner), patterns, depth=depth - 1)
+    return replace(found, sentence=f"{found.sentence}; read from '{inner.name}' within") if found else None
+
+
+def _with_others(found: Dataset, listing: Listing) -> Dataset:
+    """The data set with a case, without mask, for each image that its layout passed over.
+
+    So it is predicted, and named where masks are needed. Its name has its folders, and leaves the others' alone.
+    """
+    used = {replace(source, page=None) for case in found.cases for source in (*case.images, *case.truth)}
+    told = {place for problem in found.problems for place in problem.where}
+    names = {name_key(case.name) for case in found.cases}
+    passed = [e for e in listing.images if e.source not in used and not told & {e.path, str(e.source)}]
+    short = {entry: "/".join((*entry.folders, entry.stem)) for entry in passed}
+    drafts = [CaseDraft((e,), name=short[e] if name_key(short[e]) not in names else e.path) for e in passed]
+    cases, _ = make_cases(drafts)
+    return replace(found, cases=(*found.cases, *cases))
+
+
+def _with_notes(found: Dataset, listing: Listing) -> Dataset:
+    """The data set, and which files and archives beside it are no part of it."""
+    found = replace(found, problems=(*found.problems, *passed_over(listing), *left_out(listing)))
+    if not listing.archives:
+        return found
+    names = tuple(source.name for source in listing.archives)
+    what = "1 zip beside the images was" if len(names) == 1 else f"{len(names)} zips beside the images were"
+    return replace(found, problems=(*found.problems, Problem(f"{what} not looked into", names, "note")))
+
+
+def _with_warning(found: Dataset, listing: Listing, archive: Source) -> Dataset:
+    """The data set of an archive, and which images beside the archive are no part of it."""
+    if not listing.images:
+        return found
+    count = "1 image" if len(listing.images) == 1 else f"{len(listing.images)} images"
+    what = f"{count} beside '{archive.name}' left out: only what lies in the zip has masks"
+    return replace(found, problems=(*found.problems, Problem(what, tuple(entry.path for entry in listing.images))))
+
+
+def _paged(found: Dataset) -> Dataset:
+    paged = [case for case in found.cases if case.images[0].page is not None]
+    if not paged:
+        return found
+    stacks = len({(case.images[0].path, case.images[0].inside) for case in paged})
+    noun = "stack" if stacks == 1 else "stacks"
+    return replace(found, sentence=f"{found.sentence}; {len(paged)} pages of {stacks} {noun}, one group a stack")
