@@ -67,10 +67,7 @@ def evidence(seen: MaskStatistics) -> Evidence:
     layered = _layered(regions)
     sequence = _drifts(regions)
     clues = [
-        (
-            "many values are in a mask" if each > 3 else "few values are in a mask",
-            _bounded(1.5 * math.log2(each / 3), 5),
-        ),
+        _values(seen, each),
         _connected(regions),
         _numbering(seen, sets, sequence=sequence),
         _dtype(seen),
@@ -88,6 +85,14 @@ def evidence(seen: MaskStatistics) -> Evidence:
     if not seen.colored:
         clues.append(_spaced(seen))
     return Evidence(tuple((words, odds) for words, odds in clues if odds))
+
+
+def _values(seen: MaskStatistics, each: float) -> tuple[str, float]:
+    """Many values in a mask, and many in all where a mask has more than a few of them, are objects."""
+    odds = 1.5 * math.log2(each / 3)
+    if each >= 5:
+        odds += max(0.0, 2 * math.log2(len(seen.values) / 20))
+    return "many values are in a mask" if odds > 0 else "few values are in a mask", _bounded(odds, 6)
 
 
 def _bounded(odds: float, most: float = LIMIT) -> float:

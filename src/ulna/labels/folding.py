@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,6 +13,9 @@ from ulna.labels.values import Value, color_parts
 NOISE = 24  # how far JPEG moves most values
 MIN_GAP = 16  # true values that noise or interpolation were found between are at least so far apart
 OWN_SHARE = 0.2  # share of a value's pixels that are supported from which it is true, though near another
+INTERPOLATED_SHARE = 0.35  # the same for a value between two others that both are near in space
+MAX_TRUE = 16
+VALLEY = 4  # so many times more frequent is a peak of noisy values than those halfway to the next true one
 RARE = 2e-3  # share of the foreground under which values that are not supported are strays
 MANY = 6  # so many values that are not true are noise, not classes of thin lines
 UNEXPLAINED = 0.1  # share of the pixels of other values that may lie neither near nor between true ones
@@ -46,35 +49,54 @@ def fold(values: Mapping[int, ValueCounts]) -> Folded | None:
     Returns
     -------
     Folded or None
-        None where every value may be a class, or where values follow none of these patterns.
+        None where every value may be a class.
     """
     true = _true(values)
     others = [code for code in sorted(values) if code not in true]
     if len(true) < 2 or not others:
         return None
-    total = sum(seen.pixels for seen in values.values())
-    background = max(seen.pixels for code, seen in values.items() if code in true)
-    pixels = sum(values[code].pixels for code in others)
-    masks = max(values[code].masks for code in others)
+    foreground = _foreground(values, true)
     if _smooth(values, true, others):
-        certain = len(others) >= MANY or (len(others) > 1 and pixels < 0.5 * (total - background))
-        return Folded(
-            tuple(true),
-            _ranges(true, min(values), max(values)),
-            tuple(others),
-            pixels / total,
-            masks,
-            smooth=True,
-            certain=certain,
-        )
-    strays = [code for code in others if values[code].pixels <= max(RARE * (total - background), 3)]
-    if not strays:
-        return None
+        certain = len(others) > 1 and sum(values[code].pixels for code in others) < 0.5 * foreground
+        return _folded(values, true, others, _ranges(true, min(values), max(values)), certain=certain)
+    strays = [code for code in others if _is_stray(values, code, foreground)]
     kept = sorted(set(values) - set(strays))
-    nearest = {code: min(kept, key=lambda one: abs(one - code)) for code in strays}
-    groups = tuple((*(code for code in strays if nearest[code] == one), one) for one in kept)
-    share, masks = sum(values[code].pixels for code in strays) / total, max(values[code].masks for code in strays)
-    return Folded(tuple(kept), groups, tuple(strays), share, masks, smooth=False, certain=False)
+    return (
+        _folded(values, kept, strays, _nearest(kept, strays, lambda one, other: abs(one - other))) if strays else None
+    )
+
+
+def unclear(values: Mapping[int, ValueCounts]) -> list[int]:
+    """The values that are neither true nor strays: where they are many, nothing says which values are true."""
+    true = _true(values)
+    foreground = _foreground(values, true) if true else 0
+    return [code for code in values if code not in true and not _is_stray(values, code, foreground)]
+
+
+def _is_stray(values: Mapping[int, ValueCounts], code: int, foreground: int) -> bool:
+    return values[code].pixels <= max(RARE * foreground, 3)
+
+
+def _folded(
+    values: Mapping[int, ValueCounts],
+    true: Sequence[int],
+    others: Sequence[int],
+    groups: tuple[tuple[Value, ...], ...],
+    *,
+    certain: bool | None = None,
+) -> Folded:
+    """The record; `certain` is None for strays."""
+    share = sum(values[code].pixels for code in others) / sum(seen.pixels for seen in values.values())
+    masks = max(values[code].masks for code in others)
+    return Folded(tuple(true), groups, tuple(others), share, masks, smooth=certain is not None, certain=bool(certain))
+
+
+def _nearest(
+    true: Sequence[int], others: Sequence[int], distance: Callable[[int, int], int]
+) -> tuple[tuple[Value, ...], ...]:
+    """For each true value the others that are nearest to it, and it as the last."""
+    nearest = {code: min(true, key=lambda one: distance(one, code)) for code in others}
+    return tuple((*(code for code in others if nearest[code] == one), one) for one in true)
 
 
 def fold_colors(values: Mapping[int, ValueCounts]) -> Folded | None:
@@ -83,24 +105,23 @@ def fold_colors(values: Mapping[int, ValueCounts]) -> Folded | None:
     others = [code for code in sorted(values) if code not in true]
     if len(true) < 2 or not others or len(others) > MAX_COLORS:
         return None
-    total = sum(seen.pixels for seen in values.values())
-    foreground = total - max(values[code].pixels for code in true)
-    pixels = sum(values[code].pixels for code in others)
-    if len(others) < MANY and pixels > RARE * foreground:
+    foreground = _foreground(values, true)
+    if len(others) < MANY and sum(values[code].pixels for code in others) > RARE * foreground:
         return None
 
     def far(one: int, other: int) -> int:
         return sum((a - b) ** 2 for a, b in zip(color_parts(one), color_parts(other), strict=True))
 
-    nearest = {code: min(true, key=lambda one: far(one, code)) for code in others}
-    groups = tuple((*(code for code in others if nearest[code] == one), one) for one in sorted(true))
-    masks = max(values[code].masks for code in others)
-    return Folded(tuple(sorted(true)), groups, tuple(others), pixels / total, masks, smooth=False, certain=False)
+    return _folded(values, sorted(true), others, _nearest(sorted(true), others, far))
 
 
 def _true(values: Mapping[int, ValueCounts]) -> list[int]:
-    """The values that fill areas, in order: the best supported first, and no others in their neighborhood but those
-    that are well supported themselves."""
+    """The values that fill areas, in order.
+
+    The best supported first; a value near one of these only where most of it is supported. Left out again are those
+    between two others that both are within two pixels (interpolated); added are the peaks of values that neither
+    noise nor interpolation explains (small objects after JPEG, of which no pixel is as it was).
+    """
     ranked = sorted(values, key=lambda code: (values[code].supported or _clean(values[code]), values[code].pixels))
     true: list[int] = []
     for code in reversed(ranked):
@@ -109,7 +130,35 @@ def _true(values: Mapping[int, ValueCounts]) -> list[int]:
         own = _clean(seen) or seen.supported >= OWN_SHARE * seen.inspected
         if (seen.supported or _clean(seen)) and (own or not near):
             true.append(code)
+    for code in sorted(true, key=lambda code: values[code].supported):
+        rest = [other for other in true if other != code]
+        if values[code].supported < INTERPOLATED_SHARE * values[code].inspected and _between_both(values, rest, code):
+            true.remove(code)
+    while len(true) < MAX_TRUE and (peak := _peak(values, sorted(true))) is not None:
+        true.append(peak)
     return sorted(true)
+
+
+def _peak(values: Mapping[int, ValueCounts], true: list[int]) -> int | None:
+    """The most frequent value that neither noise nor interpolation explains, if values around it are rarer."""
+    strange = [code for code in values if code not in true and not _explained(values, true, code)]
+    if len(true) < 2 or sum(values[code].inspected for code in strange) <= RARE * _foreground(values, true):
+        return None
+    peak = max(strange, key=lambda code: _weight(values, code, 2))
+    neighbors = [*[one for one in true if one < peak][-1:], *[one for one in true if one > peak][:1]]
+    if any(abs(peak - one) < 2 * MIN_GAP for one in neighbors):
+        return None
+    valleys = [_weight(values, (peak + one) // 2, 4) / 9 for one in neighbors]
+    return peak if _weight(values, peak, 8) / 17 >= VALLEY * max(valleys) else None
+
+
+def _weight(values: Mapping[int, ValueCounts], center: int, reach: int) -> int:
+    around = range(center - reach, center + reach + 1)
+    return sum(values[code].inspected for code in around if code in values)
+
+
+def _foreground(values: Mapping[int, ValueCounts], true: list[int]) -> int:
+    return sum(seen.pixels for seen in values.values()) - max(values[code].pixels for code in true)
 
 
 def _clean(seen: ValueCounts) -> int:
@@ -121,21 +170,25 @@ def _smooth(values: Mapping[int, ValueCounts], true: list[int], others: list[int
     """Whether nearly all other pixels are near a true value, or between two true ones within two pixels."""
     if any(high - low < MIN_GAP for low, high in pairwise(true)):
         return False
-    strange = everything = 0
-    for code in others:
-        seen = values[code]
-        everything += seen.inspected
-        below = max((one for one in true if one < code), default=None)
-        above = min((one for one in true if one > code), default=None)
-        if min(abs(code - one) for one in true) <= NOISE:
-            continue
-        if below is None or above is None:
-            strange += seen.inspected
-            continue
-        reach = 0.25 * (above - below)
-        if seen.low > (below + reach) * seen.inspected or seen.high < (above - reach) * seen.inspected:
-            strange += seen.inspected
+    everything = sum(values[code].inspected for code in others)
+    strange = sum(values[code].inspected for code in others if not _explained(values, true, code))
     return everything > 0 and strange <= UNEXPLAINED * everything and not _rare(values, others)
+
+
+def _explained(values: Mapping[int, ValueCounts], true: list[int], code: int) -> bool:
+    """Whether noise or interpolation makes such a value of the true ones."""
+    return min((abs(code - one) for one in true), default=NOISE + 1) <= NOISE or _between_both(values, true, code)
+
+
+def _between_both(values: Mapping[int, ValueCounts], true: list[int], code: int) -> bool:
+    """Whether a value lies between two true ones, and pixels of both are within two pixels of most of its own."""
+    below = max((one for one in true if one < code), default=None)
+    above = min((one for one in true if one > code), default=None)
+    seen = values[code]
+    if below is None or above is None or not seen.inspected:
+        return False
+    reach = 0.25 * (above - below)
+    return seen.low <= (below + reach) * seen.inspected and seen.high >= (above - reach) * seen.inspected
 
 
 def _rare(values: Mapping[int, ValueCounts], others: list[int]) -> bool:

@@ -12,7 +12,7 @@ from ulna.image import Array
 from ulna.labels import readings
 from ulna.labels.classes import Classes
 from ulna.labels.evidence import evidence
-from ulna.labels.folding import Folded, fold, fold_colors
+from ulna.labels.folding import MANY, Folded, fold, fold_colors, unclear
 from ulna.labels.ignored import Ignored, find_ignored, outlines
 from ulna.labels.packed import MAX_COLORS
 from ulna.labels.statistics import MaskStatistics
@@ -22,7 +22,7 @@ from ulna.text import listed, plural
 SURE = 0.95
 """Certainty below which both readings are shown."""
 
-MAX_SPECKLED = 20  # values without areas up to which masks may still hold classes
+MAX_SHOWN = 12  # values up to which a reading that makes each a class is worth showing
 MIN_WHITE = 0.8  # share of the pixels from which one foreground value may be the background
 
 
@@ -135,7 +135,7 @@ def _numbers(seen: MaskStatistics, background: int, foreground: list[int]) -> li
         return _folded(seen, folded, background, foreground)
     probability = evidence(seen).probability if background == 0 else 0.0
     if probability <= 0.5:
-        _refuse_photographs(seen, foreground)
+        _refuse_unclear(seen, foreground)
         classes = _folded(seen, folded, background, foreground) if folded else [_several(background, foreground)]
     elif len(foreground) <= MAX_COLORS:
         classes = [_several(background, foreground)]
@@ -212,27 +212,28 @@ def _folded(seen: MaskStatistics, folded: Folded, background: int, foreground: S
         what += f"{listed([shown(code, kind) for code in folded.true], 8)}. "
         if len(true) > 1:
             what += "Along edges between two classes that may give a third, whose value lies between them. "
+        if not folded.certain:
+            what += "There may be more classes that are no longer seen. "
         what += "Better save masks without loss (PNG, TIFF) and resize them by nearest neighbor."
     else:
         what = f"Masks hold stray values: {values}, {where}, are taken for the nearest of the others."
-    if len(foreground) + 1 > MAX_COLORS:
-        return [Inference(classes, 0.98, None, (Doubt(what, "", 0.9),))]
+    if folded.smooth and len(foreground) > MAX_SHOWN:
+        return [Inference(classes, 0.98 if folded.certain else 0.75, None, (Doubt(what, "", 0.75),))]
     every = readings.several((background, *(code for code in foreground if code != background)), kind)
     what += " If each of them is a class of its own, set:"
-    certainty = 0.97 if folded.certain else 0.85
+    certainty = 0.97 if folded.certain else 0.75
     doubt = Doubt(what, every.yaml(), min(certainty, 0.9))
     return [Inference(classes, certainty, every, (doubt,)), Inference(every, 1 - certainty, classes)]
 
 
-def _refuse_photographs(seen: MaskStatistics, foreground: Sequence[int]) -> None:
+def _refuse_unclear(seen: MaskStatistics, foreground: Sequence[int]) -> None:
     """Raise UlnaError for more values than classes have, or many that fill no areas, as noise does."""
-    inspected = sum(counts.inspected for counts in seen.values.values())
-    speckled = sum(counts.supported for counts in seen.values.values()) < 0.5 * inspected
-    if len(foreground) > (MAX_SPECKLED if speckled else MAX_COLORS):
+    if len(foreground) > MAX_COLORS or len(unclear(seen.values)) >= MANY:
         raise UlnaError(
             f"the masks hold {len(foreground) + 1:,} different values ({listed(foreground, 8)}): neither a few classes "
             "nor numbers of objects",
-            hint="Are these masks? If they are, set data.values in the configuration ('0..127' is a range).",
+            hint="Are these masks? If they are, save them without loss (PNG, TIFF), or set data.values in the "
+            "configuration ('0..127' is a range).",
         )
 
 

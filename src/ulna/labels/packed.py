@@ -164,7 +164,7 @@ def _colors(colors: Array, tint: int | None) -> tuple[Array, bool]:
         packed += channel
     if tint is None:
         mostly_gray = 2 * int(np.count_nonzero(most == least)) >= most.size
-        tint = TINT if mostly_gray else 0
+        tint = TINT if mostly_gray and int(most.max()) > LOSSY_RANGE else 0
         tint = LOSSY_RANGE if spread > tint and len(counted(packed)[0]) > MAX_COLORS else tint
     if spread <= tint:
         return as_gray(colors), False

@@ -23,6 +23,7 @@ MAX_REGIONS = 400
 
 MAX_BANDS = 32  # values of a mask up to which bands are looked for
 BAND = 7
+THICK = 0.02  # share of a band that may be thicker
 EXTENT = 0.8  # share of an axis from which a region extends over all of it
 DOMINANT = 0.9  # share of a region from which its largest connected component counts as all of it
 ENCLOSED = 0.9  # share of a region's boundary with one other region from which it lies in that one
@@ -51,8 +52,8 @@ class ValueCounts:
 class Region:
     """All pixels of one value in one mask.
 
-    `center` and `box` (first and last along each axis) are shares of the mask's shape; `background`
-    is the share of its boundary that it has with the value 0, `neighbor` the largest share with another value.
+    `center` and `box` (first and last along each axis) are shares of the mask's shape; `contacts`
+    counts at how many places it touches each other value, 0 for the background.
     """
 
     mask: int
@@ -62,13 +63,30 @@ class Region:
     center: tuple[float, ...]
     box: tuple[tuple[float, float], ...]
     at_border: bool
-    background: float
-    neighbor: float
+    contacts: dict[int, int]
 
     @property
     def extent(self) -> tuple[float, ...]:
         """The sides of its bounding box."""
         return tuple(stop - start for start, stop in self.box)
+
+    @property
+    def background(self) -> float:
+        """The share of its boundary that it has with the background."""
+        return self.contacts.get(0, 0) / max(sum(self.contacts.values()), 1)
+
+    @property
+    def neighbor(self) -> float:
+        """The largest share of its boundary that it has with one other value."""
+        others = (count for code, count in self.contacts.items() if code)
+        return max(others, default=0) / max(sum(self.contacts.values()), 1)
+
+    def without(self, codes: Collection[int]) -> Region:
+        """The same where some values are background."""
+        contacts: Counter[int] = Counter()
+        for code, count in self.contacts.items():
+            contacts[0 if code in codes else code] += count
+        return replace(self, contacts=contacts)
 
 
 @dataclass
@@ -110,7 +128,7 @@ class MaskStatistics:
             self,
             values={code: seen for code, seen in self.values.items() if code not in codes},
             sets=[found - set(codes) for found in self.sets],
-            regions=[region for region in self.regions if region.code not in codes],
+            regions=[region.without(codes) for region in self.regions if region.code not in codes],
         )
 
     @property
@@ -188,16 +206,16 @@ def _supported(numbers: Array) -> npt.NDArray[np.bool_]:
 
 
 def _bands(numbers: Array, count: int) -> npt.NDArray[np.int64]:
-    """For each number its pixels in thin bands: within `BAND` pixels are two other numbers, and nothing is thicker."""
+    """For each number its pixels in thin bands: two other numbers are near, and hardly any of it is thicker."""
     pixels: npt.NDArray[np.int64] = np.zeros(count, np.int64)
     solid = ndimage.minimum_filter(numbers, BAND, mode="nearest") == ndimage.maximum_filter(
         numbers, BAND, mode="nearest"
     )
     thick = np.bincount(numbers[solid], minlength=count)
-    for number in np.flatnonzero(thick == 0):
+    for number in np.flatnonzero(thick <= THICK * np.bincount(numbers.ravel(), minlength=count)):
         inside = numbers == number
-        least = ndimage.minimum_filter(np.where(inside, count, numbers), BAND, mode="nearest")
-        most = ndimage.maximum_filter(np.where(inside, -1, numbers), BAND, mode="nearest")
+        least = ndimage.minimum_filter(np.where(inside, count, numbers), 2 * BAND - 3, mode="nearest")
+        most = ndimage.maximum_filter(np.where(inside, -1, numbers), 2 * BAND - 3, mode="nearest")
         pixels[number] = int(((least < most) & inside).sum())
     return pixels
 
@@ -218,9 +236,7 @@ def _regions(numbers: Array, found: Codes, mask: int, background: int) -> list[R
         components, _ = ndimage.label(inside, touching)
         areas = np.bincount(components.ravel())[1:]
         center = [axis.mean() + part.start for axis, part in zip(np.nonzero(inside), box, strict=True)]
-        shared = contacts.get(place, {})
-        boundary = sum(shared.values()) or 1
-        others = [count for other, count in shared.items() if other != zero]
+        shared = {0 if other == zero else int(found[other]): n for other, n in contacts.get(place, {}).items()}
         regions.append(
             Region(
                 mask,
@@ -230,8 +246,7 @@ def _regions(numbers: Array, found: Codes, mask: int, background: int) -> list[R
                 tuple(float(at / n) for at, n in zip(center, numbers.shape, strict=True)),
                 tuple((part.start / n, part.stop / n) for part, n in zip(box, numbers.shape, strict=True)),
                 any(part.start == 0 or part.stop == n for part, n in zip(box, numbers.shape, strict=True)),
-                shared.get(zero, 0) / boundary,
-                max(others, default=0) / boundary,
+                shared,
             )
         )
     return regions

@@ -1,0 +1,154 @@
+"""Objects or classes: calibrated on simulated data sets of both kinds, and right on inputs that went wrong."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from simulated_masks import CLASSES, OBJECTS, Masks, discs, layers, organs, rings, tracks
+from ulna.config import DataConfig
+from ulna.labels.evidence import PERMUTATIONS, Evidence, evidence
+from ulna.labels.inference import SURE, interpret
+from ulna.labels.statistics import MaskStatistics
+
+NOTHING = DataConfig()
+SEEDS = (100, 101)
+
+
+def weigh(masks: Masks) -> Evidence:
+    seen = MaskStatistics()
+    for mask in masks:
+        seen.add(mask)
+    return evidence(seen)
+
+
+def clue(found: Evidence, words: str) -> float:
+    return sum(odds for name, odds in found.clues if words in name)
+
+
+def test_the_probability_is_calibrated() -> None:
+    """On data sets with other seeds than the clues were chosen on: what is sure is right, and doubts are few."""
+    rows = [(True, weigh(make(seed)).probability) for make in OBJECTS.values() for seed in SEEDS]
+    rows += [(False, weigh(make(seed)).probability) for make in CLASSES.values() for seed in SEEDS]
+    objects, probability = np.array(rows).T
+    right = (probability > 0.5) == objects
+    sure = np.maximum(probability, 1 - probability)
+    assert right.mean() > 0.96
+    assert right[sure >= SURE].mean() > 0.98
+    assert (sure >= SURE).mean() > 0.6
+    assert float(((probability - objects) ** 2).mean()) < 0.03  # Brier score; 0.25 is what guessing has
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_numbers_of_objects(name: str) -> None:
+    found = interpret(OBJECTS[name](0), NOTHING)
+    assert found.classes.kind == "instances", found
+    assert found.certainty >= SURE or found.doubts[0].yaml.startswith("data:\n  classes:")
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_classes(name: str) -> None:
+    masks = CLASSES[name](0)
+    found = interpret(masks, NOTHING)
+    values = sorted({int(value) for mask in masks for value in np.unique(mask)})
+    assert found.classes.values == tuple((value,) for value in values)
+    assert found.certainty >= SURE or "'other'" in found.doubts[0].yaml.replace('"', "'")
+
+
+def test_track_numbers_are_objects() -> None:
+    """16 tracks of which some begin late and some end early, each cell at the place of its rank."""
+    masks = []
+    for time in range(12):
+        left = {*range(1, 5)} if time >= 4 else set()
+        late = {*range(9, 17)} if time < 3 else set()
+        lost = {5, 6} if time > 7 else set()
+        mask = np.zeros((1, 80, 80), np.uint16)
+        for place, number in enumerate(sorted(set(range(1, 17)) - left - late - lost)):
+            row, column = divmod(place, 4)
+            mask[0, row * 20 + 3 : row * 20 + 15, column * 20 + 3 : column * 20 + 15] = number
+        masks.append(mask)
+    found = interpret(masks, NOTHING)
+    assert found.classes.kind == "instances"
+    labels = found.classes.to_labels(masks[0])
+    assert labels.objects is not None
+    np.testing.assert_array_equal(labels.objects, masks[0][0])
+    np.testing.assert_array_equal(labels.classes, masks[0][0] > 0)
+
+
+def test_layers_that_never_touch_are_classes() -> None:
+    draw = np.random.default_rng(0)
+    masks = []
+    for _ in range(12):
+        mask = np.zeros((1, 64, 64), np.uint8)
+        for layer in range(1, int(draw.integers(2, 6)) + 1):
+            mask[0, layer * 9 : layer * 9 + 8] = layer
+        masks.append(mask)
+    assert interpret(masks, NOTHING).classes.values == ((0,), (1,), (2,), (3,), (4,), (5,))
+
+
+def test_volumes_too() -> None:
+    z, y, x = np.mgrid[:20, :20, :20]
+    distance = np.sqrt((z - 10) ** 2 + (y - 10) ** 2 + (x - 10) ** 2)
+    draw = np.random.default_rng(0)
+    nested, scattered = [], []
+    for count in (1, 2, 3, 2, 3, 3, 1, 2):
+        mask, balls = np.zeros((1, 20, 20, 20), np.uint8), np.zeros((1, 20, 20, 20), np.uint8)
+        for number in range(1, count + 1):
+            mask[0][distance < 9 - 2.5 * (number - 1)] = number
+            at = draw.integers(3, 17, 3)
+            inside = (z - at[0]) ** 2 + (y - at[1]) ** 2 + (x - at[2]) ** 2 < 9
+            balls[0][inside & (balls[0] == 0)] = number
+        nested.append(mask)
+        scattered.append(balls)
+    assert interpret(nested, NOTHING).classes.kind == "classes"
+    assert interpret(scattered, NOTHING).classes.kind == "instances"
+
+
+def test_numbers_of_classes_decide_between_readings() -> None:
+    masks = discs(0, (1, 2))
+    doubtful = interpret(masks, NOTHING)
+    assert doubtful.certainty < SURE
+    assert doubtful.runner_up is not None
+    for names, kind in ((("background", "cell"), "instances"), (("background", "a", "b"), "classes")):
+        found = interpret(masks, DataConfig(classes=names))
+        assert (found.classes.kind, found.classes.names, found.doubts, found.certainty) == (kind, names, (), 1.0)
+
+
+def test_the_yaml_of_a_doubt_settles_it() -> None:
+    import yaml
+
+    masks = discs(0, (1, 2))
+    doubtful = interpret(masks, NOTHING)
+    (doubt,) = doubtful.doubts
+    assert f"{doubtful.certainty:.0%} sure" in doubt.what
+    other = interpret(masks, DataConfig(**yaml.safe_load(doubt.yaml)["data"]))
+    assert doubtful.runner_up is not None
+    assert (other.classes.kind, other.classes.values) == (doubtful.runner_up.kind, doubtful.runner_up.values)
+    assert {doubtful.classes.kind, other.classes.kind} == {"classes", "instances"}
+    assert (other.certainty, other.doubts) == (1.0, ())
+
+
+def test_exchangeable_numbers_pass_the_permutation_test_and_classes_do_not() -> None:
+    exchangeable = [clue(weigh(discs(seed, (2, 4))), "do not depend on the value") > 0 for seed in range(20)]
+    assert sum(exchangeable) >= 10  # uniform p-values: 63 % lie above 1/e
+    p = 1 / (1 + PERMUTATIONS)
+    bound = math.log(-math.e * p * math.log(p))
+    assert clue(weigh(layers(3, (5, 5))), "size and place depend") == pytest.approx(max(bound, -4.6), abs=1e-6)
+
+
+def test_what_speaks_for_a_reading_is_named() -> None:
+    assert "within each other" in weigh(rings(0)).reasons
+    assert "like layers" in weigh(layers(0, (2, 5))).reasons
+    assert "touch" not in weigh(discs(0, (2, 5), apart=True)).reasons
+    # what moves slowly keeps its place, whether it is an object or a class: that says less
+    assert -2 < clue(weigh(tracks(0, 14)), "size and place depend") < 0
+    assert clue(weigh(organs(0, 12, side=128)), "size and place depend") < -3
+
+
+def test_codes_spread_over_the_gray_values_are_classes() -> None:
+    masks = discs(4, (1, 3))
+    spread = [(mask * 80).astype(np.uint8) for mask in masks]
+    assert interpret(masks, NOTHING).classes.kind == "instances"
+    assert interpret(spread, NOTHING).classes.kind == "classes"
