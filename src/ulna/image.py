@@ -305,6 +305,17 @@ class Image:
         return replace(self, array=array, classes=classes, channels=channels)
 
 
+def is_foreground(classes: Array) -> npt.NDArray[np.bool_]:
+    """Where class indices are neither background nor `IGNORE`.
+
+    Examples
+    --------
+    >>> is_foreground(np.array([0, 1, 7, 255], np.uint8)).tolist()
+    [False, True, True, False]
+    """
+    return np.asarray((classes != 0) & (classes != IGNORE))
+
+
 @dataclass(frozen=True)
 class Labels:
     """The annotation of one image: a class per pixel and, where they are known, the objects.

@@ -26,6 +26,7 @@ from ulna.figures.common import (
     save_figure,
     to_rgb,
 )
+from ulna.image import IGNORE
 
 
 @settings(max_examples=15, deadline=None)
@@ -133,3 +134,12 @@ def test_a_picture_narrower_than_its_legend_is_filled_up() -> None:
     assert drawn.shape[1] > 60
     assert (drawn[:40, :30] == 90).all()
     assert (drawn[:40, 30:] == DARK[0]).all()
+
+
+def test_what_is_not_annotated_is_darkened_and_not_outlined() -> None:
+    gray = np.full((6, 6, 3), 100, np.uint8)
+    mask = np.zeros((6, 6), np.uint8)
+    mask[2:4] = IGNORE
+    assert (overlay(gray, mask, opacity=0.25)[2:4] == 75).all()
+    assert (overlay(gray, mask)[mask == 0] == 100).all()
+    np.testing.assert_array_equal(outline(gray, mask), gray)

@@ -269,3 +269,47 @@ def test_masks_of_other_values_than_those_told_are_all_named(tmp_path: Path) -> 
     assert found.fatal
     assert len(found.problems[0].where) == 3
     assert (tmp_path / "out" / "check.json").is_file()
+
+
+def test_what_is_not_sure_of_the_masks_is_a_warning_with_the_yaml(tmp_path: Path) -> None:
+    data = healthy(tmp_path / "data")
+    for path in sorted((data / "masks").iterdir())[:3]:
+        with Pillow.open(path) as picture:
+            mask = np.array(picture)
+        mask[-1, -1] = 38
+        Pillow.fromarray(mask).save(path)
+    found = check(data, out=tmp_path / "out")
+    (problem,) = [one for one in found.problems if "stray" in one.what]
+    assert problem.severity == "warning"
+    assert "values: [[0], [38], [255]]" in problem.what
+    written = json.loads((tmp_path / "out" / "check.json").read_text("utf-8"))["classes"]
+    assert written["runner_up"].startswith("Masks hold 0, 38 and 255")
+    assert written["certainty"] == found.inference.certainty < 0.95
+    assert written["values"] == [[38, 0], [255]]
+
+
+def test_how_to_name_the_classes_is_shown(tmp_path: Path) -> None:
+    text = told(check(healthy(tmp_path / "data", 3)))
+    assert "To name the classes" in text
+    assert 'classes: ["background", "foreground"]' in text
+    assert "values: [[0], [255]]" in text
+
+
+def test_shares_are_those_of_annotated_pixels(tmp_path: Path) -> None:
+    data = healthy(tmp_path / "data", 4)
+    truth = {}
+    for path in sorted((data / "masks").iterdir()):
+        with Pillow.open(path) as picture:
+            truth[path.stem] = np.array(picture) // 255
+        truth[path.stem][:24] = 255
+        Pillow.fromarray(truth[path.stem]).save(path)
+    found = check(data)
+    annotated = np.concatenate([mask[24:].ravel() for mask in truth.values()])
+    assert found.share == pytest.approx((1 - annotated.mean(), annotated.mean()))
+    assert found.facts["not annotated"] == "25.0% of the pixels"
+    assert found.classes.ignore == (255,)
+    nothing = np.full((96, 96), 255, np.uint8)
+    Pillow.fromarray(nothing).save(data / "masks" / "cell03.png")
+    found = check(data)
+    (problem,) = [one for one in found.problems if "nothing is annotated" in one.what]
+    assert problem.where == ("cell03",)

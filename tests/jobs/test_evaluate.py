@@ -482,3 +482,18 @@ def test_images_that_a_run_learned_from_are_said_to_flatter(run, cells, tmp_path
     assert f"{len(learned)} of these 8 images have names" in " ".join(found.notes)
     found = evaluate(run, cells, out=tmp_path / "kept", cases=kept)
     assert "are optimistically biased" not in " ".join(found.notes)
+
+
+@pytest.mark.parametrize("foreground", [1, 255])
+def test_pixels_that_are_not_annotated_are_in_no_score(place, foreground):
+    """Truth of 0, 1 and 255 (not annotated); predicted masks hold 0 and 1, or 0 and 255, and mean the same."""
+    ignored = {name: np.indices(shape)[1] < 20 for name, shape in SHAPES.items()}
+    for shift, (name, shape) in enumerate(SHAPES.items()):
+        _save(place / f"data/masks/{name}.png", np.where(ignored[name], 255, _discs(shape)).astype(np.uint8))
+        _save(place / f"predicted/{name}.png", _discs(shape, shift=shift) * foreground)
+    found = evaluate(place / "predicted", place / "data", out=place / "scores")
+    for shift, ((name, shape), case) in enumerate(zip(SHAPES.items(), found.cases, strict=True)):
+        truth, mask = _discs(shape)[~ignored[name]] > 0, _discs(shape, shift=shift)[~ignored[name]] > 0
+        assert case.dice == pytest.approx(2 * (truth & mask).sum() / (truth.sum() + mask.sum()))
+        assert case.errors.total == (truth != mask).sum()
+    assert "255 is not annotated" in " ".join(found.notes)

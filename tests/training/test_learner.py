@@ -8,6 +8,7 @@ import torch
 
 from ulna import networks, tasks
 from ulna.config import Config
+from ulna.image import IGNORE
 from ulna.store import Store
 from ulna.training.batches import Batches
 from ulna.training.learner import Learner
@@ -62,3 +63,18 @@ def test_an_empty_image_says_nothing_of_what_is_found(
         assert "val_foreground" not in one.validate(stores[1], 0)
         one.network.head.bias += -100  # type: ignore[operator]
         assert set(one.validate(stores[1], 0)) == {"val_loss"}
+
+
+def test_pixels_that_are_not_annotated_say_nothing(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = learner().eval()
+    shape = stores[1].truth(0).shape
+    truth = np.full(shape, IGNORE, np.uint8)
+    monkeypatch.setattr(Store, "truth", lambda self, case: truth)
+    with torch.inference_mode():
+        assert one.validate(stores[1], 0) == {"val_loss": pytest.approx(0, abs=1e-6)}
+        truth[0, 10:20, 10:20] = 1
+        one.network.head.bias += 100  # type: ignore[operator]
+        measured = one.validate(stores[1], 0)
+    assert (measured["val_dice"], measured["val_foreground"]) == (1, 1)

@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from ulna.errors import UlnaError
 from ulna.formats.atomic import atomic_write
-from ulna.image import Array
+from ulna.image import IGNORE, Array
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -83,8 +83,12 @@ def _uses_its_range(rgb: Array) -> bool:
 
 
 def overlay(rgb: Rgb, mask: Array, *, opacity: float = 0.4) -> Rgb:
-    """The image (Y, X, 3) with the classes of `mask` (Y, X), integers with 0 as background, as a tint."""
+    """The image (Y, X, 3) with the classes of `mask` (Y, X), integers with 0 as background, as a tint.
+
+    What is not annotated (`IGNORE`) is darkened.
+    """
     result = rgb.astype(np.float32)
+    result[mask == IGNORE] *= 1 - opacity
     for index in _indices(mask):
         inside = mask == index
         result[inside] = (1 - opacity) * result[inside] + opacity * np.asarray(color(index), np.float32)
@@ -181,7 +185,7 @@ def edges(labels: Array, *, width: int = 1) -> npt.NDArray[np.bool_]:
 
 
 def _indices(mask: Array) -> list[int]:
-    return [int(value) for value in np.unique(mask) if value != 0]
+    return [int(value) for value in np.unique(mask) if value not in (0, IGNORE)]
 
 
 def new_figure(width: float, height: float, *, dpi: int = 120) -> Figure:

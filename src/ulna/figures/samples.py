@@ -25,7 +25,7 @@ from ulna.figures.common import (
     to_rgb,
     words,
 )
-from ulna.image import Array
+from ulna.image import Array, is_foreground
 
 COLUMNS = 4
 MOST = 1000  # cases that are compared by appearance at most
@@ -80,13 +80,13 @@ def _pair(sample: Sample) -> tuple[Rgb, Rgb]:
     masked = outline(overlay(plain, mask, opacity=0.25), mask, width=width)
     if sample.objects is not None:
         inner = edges(plane(sample.objects, at)[0], width=width)
-        masked[inner & (mask > 0)] = color(1)
+        masked[inner & is_foreground(mask)] = color(1)
     return plain, masked
 
 
 def _fullest(mask: Array) -> int | None:
     """The plane of a volume with most of the mask; None in 2D."""
-    return int((mask[0] > 0).sum(axis=(1, 2)).argmax()) if mask.ndim == 4 else None
+    return int(is_foreground(mask[0]).sum(axis=(1, 2)).argmax()) if mask.ndim == 4 else None
 
 
 def _short(name: str, length: int = 22) -> str:

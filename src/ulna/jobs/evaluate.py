@@ -281,8 +281,9 @@ def _sides(source: Predictor | dict[str, Source], known: Classes, truth: Classes
         notes.append(f"Of the true masks: {truth.sentence}")
     if not isinstance(source, dict):
         return _Sides(_predicted(source, known), truth, tuple(known.names), tuple(notes))
-    written = own_values(Arrays(list(source.values()), lambda mask: read(mask).array), known, config)
-    if written != known:
+    masks = Arrays(list(source.values()), lambda mask: read(mask).array)
+    written = own_values(masks, known.predicted, config.model_copy(update={"ignore": ()})).predicted
+    if written != known.predicted:
         notes.append(f"Of the predicted masks: {written.sentence}")
     return _Sides(_filed(source, written), truth, tuple(known.names), tuple(notes))
 
@@ -292,7 +293,7 @@ def _predicted(model: Predictor, classes: Classes) -> Maker:
 
     def make(case: Case) -> Array:
         mask = model.predict(load_image(case, channels=model.channels))
-        return mask.array if mask.classes else classes.to_indices(mask.array)
+        return mask.array if mask.classes else classes.predicted.to_indices(mask.array)
 
     return make
 

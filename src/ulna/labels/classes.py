@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -136,6 +136,11 @@ class Classes:
         suits = (np.uint8, np.uint16, np.int32)
         dtype = next((t for t in suits if all(np.can_cast(np.min_scalar_type(v), t) for v in codes)), np.int64)
         return np.array(codes, dtype)[indices]
+
+    @property
+    def predicted(self) -> Classes:
+        """The same for masks that were predicted, in which no value means "not annotated"."""
+        return replace(self, ignore=())
 
     @property
     def numbers_objects(self) -> bool:

@@ -17,6 +17,7 @@ from torch import nn
 from ulna.config import Config, TrainingConfig
 from ulna.errors import in_memory
 from ulna.formats.atomic import cannot_write
+from ulna.image import is_foreground
 from ulna.store import Store
 from ulna.tasks import Task
 from ulna.training.batches import Batches
@@ -259,7 +260,7 @@ def _monitor(validation: Store | None) -> tuple[str, int]:
     """What tells the best epoch, and which way is better."""
     if validation is not None:
         cases = spread(len(validation), VALIDATE)
-        if any(validation.truth(case).any() for case in cases):
+        if any(is_foreground(validation.truth(case)[0]).any() for case in cases):
             return "val_dice", 1
     return "val_loss", -1
 

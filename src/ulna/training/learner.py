@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ulna.config import Config
+from ulna.image import IGNORE, is_foreground
 from ulna.inference.pipeline import Pipeline
 from ulna.networks.layers import crop
 from ulna.store import Store
@@ -80,8 +81,8 @@ class Learner(nn.Module):
         known = [value for value in dice if np.isfinite(value)]
         if known:
             measured["val_dice"] = float(np.mean(known))
-        if np.any(truth):
-            measured["val_foreground"] = float((mask > 0).mean())
+        if is_foreground(truth[0]).any():
+            measured["val_foreground"] = float((mask[0] > 0)[truth[0] != IGNORE].mean())
         return measured
 
     def weights(self) -> dict[str, Tensor]:
