@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -35,14 +36,10 @@ class Source:
         The way through archives: `("stage1_train.zip", "a/images/a.png")` is a member of a zip that is itself a
         member of the zip at `path`; `()` is the file at `path` itself.
     page
-        One plane (Y, X) of a stack, counted from 0 over all axes that are neither channels nor Y and X (so over z,
-        or over z of one time point, where `time` is given); None for the whole file.
-    series
-        Which of the images that the file holds; None for the first one.
-    time
-        One time point; None for all.
-    channel
-        One channel; None for all.
+        One plane (Y, X) of a stack, counted from 0 over all axes that are neither channels nor Y and X (of one time
+        point, where `time` is given); None for the whole file.
+    series, time, channel
+        Which of the images that the file holds (None: the first), one time point, one channel (None: all).
     axes
         What the axes of the file mean, where the file does not say it: "CYX", "YXC", "ZYX", …
     """
@@ -129,11 +126,12 @@ class Grid:
         set_field(self, "spacing", tuple(float(s) for s in self.spacing) or (1.0,) * n)
         set_field(self, "origin", tuple(float(o) for o in self.origin) or (0.0,) * (len(self.direction) or n))
         rows = tuple(tuple(float(number) for number in row) for row in self.direction)
-        set_field(self, "direction", rows or tuple(tuple(row) for row in np.eye(n).tolist()))
+        set_field(self, "direction", rows or tuple(tuple(float(i == k) for k in range(n)) for i in range(n)))
         world = len(self.origin)
         if len(self.spacing) != n or world < n or [len(row) for row in self.direction] != [n] * world:
             raise UlnaError(f"spacing, origin and direction must suit {n} spatial axes")
-        if not all(0 < s < np.inf for s in self.spacing) or not np.isfinite((*self.origin, *sum(rows, ()))).all():
+        place = (*self.origin, *sum(rows, ()))
+        if not all(0 < s < math.inf for s in self.spacing) or not all(map(math.isfinite, place)):
             raise UlnaError(f"a spacing of {self.spacing} with the origin {self.origin} is no place in space")
 
     @property
@@ -152,8 +150,7 @@ class Grid:
 
     def to_index(self, world: npt.ArrayLike) -> Floats:
         """Indices (…, spatial axes), as fractions, of world coordinates (…, world axes); the inverse of `to_world`."""
-        offset: Floats = np.asarray(world, np.float64) - self.origin
-        return offset @ np.linalg.pinv(self.matrix).T / self.spacing
+        return (np.asarray(world, np.float64) - self.origin) @ np.linalg.pinv(self.matrix).T / self.spacing
 
     def crop(self, region: Region) -> Grid:
         """The grid of `array[region]`. Raises UlnaError for a region that is empty or leads out of the grid."""
@@ -163,7 +160,7 @@ class Grid:
             (part.start or 0, n if part.stop is None else part.stop) for part, n in zip(region, self.shape, strict=True)
         ]
         inside = all(0 <= start < stop <= n for (start, stop), n in zip(spans, self.shape, strict=True))
-        if not inside or any(part.step not in (None, 1) for part in region):
+        if not inside or {part.step for part in region} - {None, 1}:
             raise UlnaError(f"the region {spans} does not lie within {self.shape}")
         origin = tuple(self.to_world([start for start, _ in spans]).tolist())
         return replace(self, shape=tuple(stop - start for start, stop in spans), origin=origin)
@@ -351,7 +348,7 @@ class Labels:
     def __post_init__(self) -> None:
         if not self.grid.shape:
             object.__setattr__(self, "grid", Grid(self.classes.shape))
-        shapes = {self.grid.shape, self.classes.shape} | (set() if self.objects is None else {self.objects.shape})
+        shapes = {each.shape for each in (self.grid, self.classes, self.objects) if each is not None}
         if len(shapes) > 1:
             raise UlnaError(f"classes, objects and grid differ in shape: {', '.join(map(str, sorted(shapes)))}")
         if self.classes.dtype != np.uint8 or (self.objects is not None and self.objects.dtype != np.int32):

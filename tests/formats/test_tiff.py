@@ -15,7 +15,7 @@ from PIL import ImageCms
 
 from ulna import formats
 from ulna.errors import ReadError
-from ulna.image import Image, Source
+from ulna.image import Channel, Image, Source
 
 RNG = np.random.default_rng(3)
 COLOR = RNG.integers(0, 256, (16, 32, 3)).astype(np.uint8)
@@ -206,6 +206,11 @@ def test_colors_that_cannot_be_converted_are_refused(tmp_path: Path) -> None:
         saved(tmp_path, COLOR[..., 0], photometric="cfa", extratags=[(33421, 3, 2, (2, 2)), (33422, 1, 4, b"\0\1\1\2")])
     with pytest.raises(ReadError, match="YCbCr colors of a kind"):
         saved(tmp_path, COLOR.astype(np.uint16), photometric="ycbcr")
+    tifffile.imwrite(path, COLOR[..., 0])
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages[0].tags["PhotometricInterpretation"].overwrite(3)
+    with pytest.raises(ReadError, match="palette that does not suit its uint8"):
+        formats.read(Source(path))
 
 
 @pytest.mark.parametrize(
@@ -245,6 +250,23 @@ def test_constant_stains_stay(tmp_path: Path, count: int, options: dict[str, Any
     assert {channel.role for channel in image.channels} == {"signal"}
     if "ome" in options:
         assert [channel.name for channel in image.channels] == list("abcd")[:count]
+
+
+def test_words_of_ome_that_are_cut_off_cost_the_image_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, COLOR[..., 0], metadata={"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5})
+    path.write_bytes(path.read_bytes().replace(b"</Pixels>", b"</Pixelz>"))
+    image = formats.read(Source(path))
+    np.testing.assert_array_equal(image.array[0], COLOR[..., 0])
+    assert (image.spacing, image.unit, image.channels) == ((1, 1), "pixel", (Channel("gray"),))
+
+
+def test_channels_that_are_colors_each(tmp_path: Path) -> None:
+    array = np.stack([COLOR, COLOR[::-1]])
+    image = saved(tmp_path, array, photometric="rgb", ome=True, metadata={"axes": "CYXS"})
+    np.testing.assert_array_equal(image.array, np.moveaxis(array, -1, 1).reshape(6, 16, 32))
+    names = ["red", "green", "blue"]
+    assert [channel.name for channel in image.channels] == [f"{c} {name}" for c in (0, 1) for name in names]
 
 
 @pytest.mark.parametrize("dtype", ["u8", "i8"])

@@ -77,16 +77,13 @@ class Reader:
         if not 0 <= level < len(self.levels):
             raise ReadError(f"has {len(self.levels)} levels, level {level} is asked for", where=self.source)
         grid = self.levels[level]
-        if region is None:
-            region = tuple(slice(0, n) for n in grid.shape)
         try:
-            cut = grid.crop(region)
+            shape = grid.shape if region is None else grid.crop(region).shape
         except UlnaError as error:
             raise ReadError(error.what, where=self.source) from None
-        array = self.decode(
-            tuple(slice(part.start or 0, part.stop or n) for part, n in zip(region, grid.shape, strict=True)), level
-        )
-        if array.shape != (len(self.channels), *cut.shape):
+        whole = region or (slice(None),) * grid.ndim
+        array = self.decode(tuple(slice(*part.indices(n)) for part, n in zip(whole, grid.shape, strict=True)), level)
+        if array.shape != (len(self.channels), *shape):
             raise ReadError("is damaged: its pixels are not those that it announces", where=self.source)
         return array
 
