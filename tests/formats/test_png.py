@@ -11,6 +11,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from PIL import ImageOps
 
 from ulna import formats
 from ulna.errors import ReadError
@@ -66,10 +67,13 @@ def test_alpha_is_dropped_where_it_is_constant(tmp_path: Path, mode: str, channe
     np.testing.assert_array_equal(back[-1], A)
 
 
-def test_exif_rotation_is_applied(tmp_path: Path) -> None:
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_applied_as_pillow_does(tmp_path: Path, orientation: int) -> None:
     exif = Pillow.Exif()
-    exif[274] = 6
-    np.testing.assert_array_equal(saved(tmp_path, Pillow.fromarray(A), exif=exif)[0], np.rot90(A, -1))
+    exif[274] = orientation
+    back = saved(tmp_path, Pillow.fromarray(A), exif=exif)[0]
+    with Pillow.open(tmp_path / "a.png") as picture:
+        np.testing.assert_array_equal(back, np.asarray(ImageOps.exif_transpose(picture)))
 
 
 def test_a_header_of_a_strange_kind_is_refused(tmp_path: Path) -> None:

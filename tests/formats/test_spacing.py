@@ -107,8 +107,9 @@ def test_a_tiff_keeps_the_grid(tmp_path: Path, grid: Grid, channels: int) -> Non
     if grid.unit == "mm":
         with tifffile.TiffFile(path) as tiff:
             assert tiff.is_ome
-            (above, below) = tiff.pages[0].tags["XResolution"].value
-        assert above / below == pytest.approx(1 / 0.025)  # pixels a centimeter, for programs that do not read OME
+            tags = tiff.pages[0].tags
+            pixels = [np.divide(*tags[f"{axis}Resolution"].value) for axis in "XY"]
+        assert pixels == pytest.approx([1 / 0.025, 1 / 0.05])  # a centimeter, for programs that do not read OME
 
 
 def test_a_volume_page_by_page_keeps_its_grid(tmp_path: Path) -> None:
