@@ -83,6 +83,23 @@ def test_many_groups_agree_with_the_normal_interval_and_with_scipy():
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.1 * half)
 
 
+def test_beyond_five_hundred_groups_nothing_is_drawn_and_little_changes():
+    values = 1 - np.random.default_rng(0).gamma(1, 0.1, 501)
+    many, drawn = mean_interval(values, range(501)), mean_interval(values[:500], range(500))
+    assert many == mean_interval(values, range(501), seed=1)
+    assert drawn != mean_interval(values[:500], range(500), seed=1)
+    assert (many.low, many.high) == pytest.approx((drawn.low, drawn.high), abs=0.1 * (drawn.high - drawn.low))
+    half = stats.t.ppf(0.975, 500) * stats.sem(values)
+    assert many.high == pytest.approx(values.mean() + half)
+    assert many.low <= values.mean() - half
+
+
+def test_a_hundred_thousand_groups_fit_into_memory():
+    values = np.random.default_rng(0).random(100_000)
+    found = mean_interval(values, range(100_000))
+    assert 0.495 < found.low < 0.5 < found.high < 0.505
+
+
 def _plain(numerators: np.ndarray, denominators: np.ndarray) -> float:
     with np.errstate(invalid="ignore"):
         return float(np.nanmean(numerators.sum(axis=0) / denominators.sum(axis=0)))
@@ -219,10 +236,13 @@ def test_sums_add_up_groups_and_leave_out_those_without_a_score():
 
 
 def test_a_class_that_only_one_group_has_does_no_harm():
-    numerators = np.array([[8.0, 0], [7, 0], [9, 3], [6, 0], [8, 0], [9, 0]])
-    denominators = np.array([[10.0, 0], [10, 0], [10, 4], [10, 0], [10, 0], [10, 0]])
-    found = Sums(tuple("abcdef"), numerators, denominators).interval(cases=6)
+    numerators = np.array([[8.0, 0], [7, 0], [9, 0.3], [6, 0], [8, 0], [9, 0]])
+    denominators = np.array([[10.0, 0], [10, 0], [10, 0.4], [10, 0], [10, 0], [10, 0]])
+    sums = Sums(tuple("abcdef"), numerators, denominators)
+    found = sums.interval(cases=6)
     assert found.estimate == pytest.approx((47 / 60 + 3 / 4) / 2)
+    left = [((47 - n) / 50 + (0.75 if k != 2 else (47 - n) / 50)) / 2 for k, n in enumerate(numerators[:, 0])]
+    assert sums._jackknife() == pytest.approx(math.sqrt(5 * np.var(left)))
     assert 0 <= found.low < found.estimate < found.high <= 1
 
 
