@@ -31,7 +31,7 @@ _APART = ("plan", "command", "asked", "state")  # what stands elsewhere on the p
 
 @dataclass
 class _Run:
-    """What lies in a run's folder, read as far as it is there; what cannot be read is told in `faults`."""
+    """What lies in a run's folder, read as far as it is there; what cannot be read is named in `faults`."""
 
     folder: Path
     faults: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ class _Run:
     def text(self, name: str) -> str:
         return self._read(name, _text, "")
 
-    def words(self, name: str) -> dict[str, Any]:
+    def record(self, name: str) -> dict[str, Any]:
         return self._read(name, _json, {})
 
     def picture(self, name: str) -> str:
@@ -61,10 +61,25 @@ class _Run:
 def write_report(run: Path) -> Path:
     """Write `report.html` into the folder of a run, from what lies there; returns its path.
 
-    It tells what the data were and what `check` found (check.json), the plan in words (run.json), the curves,
-    the scores of the images held out with their intervals (scores/), the pictures, and how to repeat it.
-    What is missing is said on the page. All is inside the page: it opens without a network, and anything from
-    the file system is escaped. Raises UlnaError when there is no such folder or the page cannot be written.
+    The page shows the data and what `check` found (check.json), the plan (run.json), the training curves, the scores
+    of the images held out with their confidence intervals (scores/), the figures, and how to repeat the run. What is
+    missing is named on the page. Everything is inside the page: it opens without a network, and whatever comes from
+    the file system is escaped.
+
+    Parameters
+    ----------
+    run : Path
+        The folder of a run.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    UlnaError
+        When there is no such folder or the page cannot be written.
     """
     if not run.is_dir():
         raise UlnaError("there is no such run", where=run)
@@ -84,22 +99,22 @@ def _template(content: Mapping[str, Any]) -> str:
 
 def _content(run: _Run) -> dict[str, Any]:
     """All names that the template uses."""
-    made = run.words("run.json")
-    metrics = run.words("scores/metrics.json")
+    record = run.record("run.json")
+    metrics = run.record("scores/metrics.json")
     curves = run.table("metrics.csv")
     pictures = {Path(name).name: run.picture(name) for name in _PICTURES}
     lists = [(name, run.text(f"{name}.txt").splitlines()) for name in ("train", "validation")]
     return {
         "title": run.folder.resolve().name,
-        "figures": _figures(metrics, made, lists),
-        "check": _check(run.words("check.json")),
-        "plan": [str(sentence) for sentence in _list(made.get("plan"))],
+        "figures": _figures(metrics, record, lists),
+        "check": _check(run.record("check.json")),
+        "plan": [str(sentence) for sentence in _list(record.get("plan"))],
         "curves_alt": _curves_in_words(curves),
-        "scores": _scores(metrics, chose=made.get("weights") != "last"),
+        "scores": _scores(metrics, chose=record.get("weights") != "last"),
         "cases": _cases(run.table("scores/scores.csv"), next(iter(_measures(metrics)), "dice")),
         "pictures": {name: data for name, data in pictures.items() if data},
-        "command": _in_words(made.get("command", "")),
-        "facts": _facts(made, leave=_APART),
+        "command": _in_words(record.get("command", "")),
+        "facts": _facts(record, leave=_APART),
         "config": run.text("config.yaml").strip(),
         "lists": [(name, lines) for name, lines in lists if lines],
         "faults": run.faults,
@@ -107,11 +122,11 @@ def _content(run: _Run) -> dict[str, Any]:
     }
 
 
-def _figures(metrics: dict[str, Any], made: dict[str, Any], lists: Sequence[tuple[str, list[str]]]) -> list[Any]:
+def _figures(metrics: dict[str, Any], record: dict[str, Any], lists: Sequence[tuple[str, list[str]]]) -> list[Any]:
     """The few numbers at the top: what a reader looks for first."""
     shown = []
     for name in _measures(metrics)[:1]:
-        score = _part(metrics, "overall", name)
+        score = _inner(metrics, "overall", name)
         words = f"mean {label(name)} of images held out"
         if _interval(score):
             few = "mean_of_groups" in score
@@ -122,15 +137,15 @@ def _figures(metrics: dict[str, Any], made: dict[str, Any], lists: Sequence[tupl
     training = dict(lists)["train"]
     if training:
         shown.append({"value": str(len(training)), "label": "images trained on"})
-    seconds = made.get("seconds")
+    seconds = record.get("seconds")
     if isinstance(seconds, int | float):
         shown.append({"value": _duration(seconds), "label": "from the command to the trained model"})
     return shown
 
 
-def _check(words: dict[str, Any]) -> dict[str, Any] | None:
+def _check(record: dict[str, Any]) -> dict[str, Any] | None:
     """What `check` found: sentences, facts and problems; None without a record."""
-    if not words:
+    if not record:
         return None
     problems = [
         {
@@ -138,34 +153,34 @@ def _check(words: dict[str, Any]) -> dict[str, Any] | None:
             "what": str(problem.get("what", "")),
             "where": _in_words(problem.get("where", ())),
         }
-        for problem in _list(words.get("problems"))
+        for problem in _list(record.get("problems"))
         if isinstance(problem, dict)
     ]
     return {
         "sentences": [
             f"{str(text).rstrip('.')}."
-            for text in (words.get("sentence"), _part(words, "classes").get("sentence"))
+            for text in (record.get("sentence"), _inner(record, "classes").get("sentence"))
             if text
         ],
-        "facts": _facts(words, leave=("sentence", "problems", "classes", "leaks", "groups", "cases")),
+        "facts": _facts(record, leave=("sentence", "problems", "classes", "leaks", "groups", "cases")),
         "problems": problems,
     }
 
 
 def _measures(metrics: dict[str, Any]) -> list[str]:
     """The measures that were taken; cases are ranked by the first."""
-    return [name for name, part in _part(metrics, "overall").items() if isinstance(part, dict)]
+    return [name for name, part in _inner(metrics, "overall").items() if isinstance(part, dict)]
 
 
 def _scores(metrics: dict[str, Any], *, chose: bool) -> dict[str, Any] | None:
     """The table of scores with how they were obtained; None where nothing was scored."""
-    per_class, measures = _part(metrics, "per_class"), _measures(metrics)
+    per_class, measures = _inner(metrics, "per_class"), _measures(metrics)
     if not per_class or not measures:
         return None
-    parts = per_class if len(per_class) == 1 else {"all classes": _part(metrics, "overall"), **per_class}
+    parts = per_class if len(per_class) == 1 else {"all classes": _inner(metrics, "overall"), **per_class}
     notes = [str(note) for note in _list(metrics.get("notes"))]
     notes += [str(note) for note in _list(metrics.get("left_out"))]
-    if wrong := _part(metrics, "wrong_pixels").get("sentence"):
+    if wrong := _inner(metrics, "wrong_pixels").get("sentence"):
         notes.append(str(wrong))
     notes += _pooled(metrics, measures[0])
     return {
@@ -181,7 +196,7 @@ def _scores(metrics: dict[str, Any], *, chose: bool) -> dict[str, Any] | None:
 
 def _pooled(metrics: dict[str, Any], measure: str) -> list[str]:
     """The first score with the pixels of all images, and of each group, taken together."""
-    score, by_group = _part(metrics, "overall", measure), _part(metrics, "by_group", measure)
+    score, by_group = _inner(metrics, "overall", measure), _inner(metrics, "by_group", measure)
     found = (
         ("With the pixels of all images taken together (pooled)", score.get("pooled"), _interval(score, "pooled")),
         (
@@ -221,9 +236,10 @@ def _how(cases: str, groups: Any, *, chose: bool) -> str:
 
 
 def _cells(part: dict[str, Any], measures: Sequence[str]) -> list[dict[str, str]]:
-    first = _part(part, measures[0])
+    first = _inner(part, measures[0])
     means = [
-        {"value": _number(_part(part, name).get("mean")), "interval": _interval(_part(part, name))} for name in measures
+        {"value": _number(_inner(part, name).get("mean")), "interval": _interval(_inner(part, name))}
+        for name in measures
     ]
     median = {"value": _number(first.get("median")), "interval": _interval(first, "median")}
     return [*means, median, {"value": str(first.get("cases", "?")), "interval": ""}]
@@ -261,10 +277,10 @@ def _curves_in_words(rows: list[dict[str, str]]) -> str:
     return f"{text}; the best validation Dice is {max(known):.3f}" if known else text
 
 
-def _facts(words: dict[str, Any], *, leave: Iterable[str]) -> list[tuple[str, str]]:
-    """Names and values of whatever is told, as two columns."""
+def _facts(record: dict[str, Any], *, leave: Iterable[str]) -> list[tuple[str, str]]:
+    """Names and values of a record, as two columns."""
     left = set(leave)
-    shown = [(name.replace("_", " "), _in_words(value)) for name, value in words.items() if name not in left]
+    shown = [(name.replace("_", " "), _in_words(value)) for name, value in record.items() if name not in left]
     return [(name, value) for name, value in shown if value]
 
 
@@ -285,14 +301,14 @@ def _list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value] if value else []
 
 
-def _part(words: dict[str, Any], *names: str) -> dict[str, Any]:
+def _inner(record: dict[str, Any], *names: str) -> dict[str, Any]:
     """A dictionary inside dictionaries; empty where there is none."""
     for name in names:
-        inner = words.get(name)
+        inner = record.get(name)
         if not isinstance(inner, dict):
             return {}
-        words = inner
-    return words
+        record = inner
+    return record
 
 
 def _interval(part: dict[str, Any], name: str = "mean") -> str:
@@ -300,7 +316,7 @@ def _interval(part: dict[str, Any], name: str = "mean") -> str:
     ends = [end for end in _list(part.get(f"{name}_interval")) if isinstance(end, int | float)]
     if len(ends) == 2:
         return f"{_number(ends[0])}–{_number(ends[1])}"
-    alone = _part(part, f"{name}_of_groups")
+    alone = _inner(part, f"{name}_of_groups")
     return " · ".join(_number(value) for value in alone.values()) if len(alone) > 1 else ""
 
 
@@ -337,10 +353,10 @@ def _text(data: bytes) -> str:
 
 
 def _json(data: bytes) -> dict[str, Any]:
-    words = json.loads(data)
-    if not isinstance(words, dict):
+    record = json.loads(data)
+    if not isinstance(record, dict):
         raise ValueError("it holds no names and values")
-    return words
+    return record
 
 
 def _rows(data: bytes) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The picture of learning: losses, validation Dice and learning rate over the epochs."""
+"""The figure of the training curves: losses, validation Dice and learning rate over the epochs."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ def read_curves(metrics: Path) -> Curves:
         raise UlnaError(f"the log of the training cannot be read: {error}", where=metrics) from error
     if not rows:
         raise UlnaError("the log of the training is empty", where=metrics)
-    made = {name: np.array([_number(row.get(name), metrics) for row in rows]) for name in _COLUMNS}
+    columns = {name: np.array([_number(row.get(name), metrics) for row in rows]) for name in _COLUMNS}
     return Curves(
-        epoch=made["epoch"],
-        minutes=made["seconds"] / 60,
-        learning_rate=made["learning_rate"],
-        train_loss=made["train_loss"],
-        val_loss=made["val_loss"],
-        val_dice=made["val_dice"],
+        epoch=columns["epoch"],
+        minutes=columns["seconds"] / 60,
+        learning_rate=columns["learning_rate"],
+        train_loss=columns["train_loss"],
+        val_loss=columns["val_loss"],
+        val_dice=columns["val_dice"],
     )
 
 
 def curves_picture(path: Path, metrics: Path) -> Path:
     """Draw loss, validation Dice and learning rate from `metrics.csv` against the epochs; returns `path`.
 
-    The minutes since the start stand on a second axis. A part that was never measured is left out; the best
-    epoch is marked. Raises UlnaError as `read_curves` does.
+    The minutes since the start are on a second axis. What was never measured is left out; the best epoch is marked.
+    Raises UlnaError as `read_curves` does.
     """
     curves = read_curves(metrics)
     validated = not np.isnan(curves.val_dice).all()

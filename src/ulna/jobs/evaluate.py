@@ -32,7 +32,7 @@ from ulna.metrics.table import write_table
 from ulna.preset import settings
 
 _OF_A_RUN = ("model.safetensors", "checkpoints", "run.json")
-_FAULTS = 20  # told at once
+_FAULTS = 20  # reported at once
 
 Predict = Callable[[Image], Image]
 Maker = Callable[[Case], Array]
@@ -130,10 +130,10 @@ def evaluate(
     model = _predictor(masks_or_run, predict, classes, device=device)
     whole = data if isinstance(data, Dataset) else _read(data, meant, bare=model is None)
     dataset, notes = _chosen(whole, data, meant, cases=cases, except_=except_, progress=progress)
-    told = classes or (model.classes if model else None)
-    dataset = replace(dataset, cases=with_classes(dataset.cases, told.names)) if told else dataset
-    known = told or infer_truth(whole.cases, meant, chosen=dataset.cases)
-    truth = of_truth(dataset.cases, known, meant) if told and not isinstance(data, Dataset) else known
+    stated = classes or (model.classes if model else None)
+    dataset = replace(dataset, cases=with_classes(dataset.cases, stated.names)) if stated else dataset
+    known = stated or infer_truth(whole.cases, meant, chosen=dataset.cases)
+    truth = of_truth(dataset.cases, known, meant) if stated and not isinstance(data, Dataset) else known
     sides = _sides(model or match(dataset.cases, _files(str(masks_or_run)), where=masks_or_run), known, truth, meant)
     notes = (*notes, *_seen(masks_or_run, dataset.cases), *sides.notes)
     with kept_masks() as made:
