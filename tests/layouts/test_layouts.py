@@ -15,11 +15,13 @@ import pytest
 import tifffile
 
 from small_files import IMAGE, MASK, RNG, lay, pack, told
+from ulna import formats
 from ulna.dataset import load_image, load_truth
 from ulna.errors import UlnaError
+from ulna.image import Image, Source
 from ulna.jobs.check import check
 from ulna.jobs.evaluate import evaluate
-from ulna.layouts import find_cases, find_images, read_dataset
+from ulna.layouts import by_content, find_cases, find_images, read_dataset
 
 PAIRS = [
     ("images/a.png", "masks/a.png"),
@@ -381,6 +383,29 @@ def test_told_apart_by_content(tmp_path: Path) -> None:
     found = read_dataset(tmp_path)
     assert told(found) == {str(k): [f"{k}.png", f"{k}.tif"] for k in range(3)}
     assert ".tif: few distinct values" in found.sentence
+
+
+def test_content_is_read_once_and_of_a_thumbnail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A photograph and a mask of many pixels: few are counted, and no file is read twice."""
+    photograph = RNG.integers(0, 256, (600, 500, 3)).astype(np.uint8)
+    for k in range(9):
+        (tmp_path / f"{k}.png").write_bytes(imagecodecs.png_encode(photograph))
+        tifffile.imwrite(tmp_path / f"{k}.tif", np.kron(np.eye(4), np.full((150, 125), 255)).astype(np.uint8))
+    read: list[str] = []
+    counted: list[int] = []
+    unique, decode = np.unique, formats.read
+
+    def seen(source: Source) -> Image:
+        read.append(source.name)
+        return decode(source)
+
+    monkeypatch.setattr(by_content.formats, "read", seen)
+    monkeypatch.setattr(np, "unique", lambda a, **k: (counted.append(a.size), unique(a, **k))[1])
+    found = read_dataset(tmp_path)
+    monkeypatch.undo()
+    assert len(found.cases) == 9
+    assert len(read) == len(set(read)) == 14
+    assert max(counted) <= 3 * 100 * 100
 
 
 def test_two_photographs_of_one_name_are_no_pair(tmp_path: Path) -> None:

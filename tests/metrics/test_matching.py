@@ -70,3 +70,16 @@ def test_all_that_are_missing_are_named():
     with pytest.raises(UlnaError, match=r"29 of 30 cases have no mask here: case1, case2, .*case20, …") as told:
         match(cases, _masks("out/case0.png"), where="out")
     assert "case0.png" in told.value.hint
+
+
+def test_accents_and_double_suffixes_may_differ():
+    cases = [_case("Schnitt \u00e4", "data/Schnitt \u00e4.png"), _case("b", "data/b.ome.tif")]
+    masks = _masks("out/Schnitt a\u0308.png", "out/b.ome.tif")
+    assert _found(cases, masks) == {"Schnitt \u00e4": str(masks[0]), "b": str(masks[1])}
+    assert _found(cases, _masks("out/Schnitt a\u0308_cp_masks.png", "out/b_Simple Segmentation.tif")).keys() == {
+        case.name for case in cases
+    }
+    pages = [Source(Path("data/v.ome.tif"), page=page) for page in range(2)]
+    stack = [Case(f"v_{page.page:04d}", (page,)) for page in pages]
+    masks = [Source(Path("out/v.tif"), page=page) for page in range(2)]
+    assert list(match(stack, masks, where="out").values()) == masks

@@ -31,6 +31,7 @@ from ulna.labels.inference import Inference, interpret
 from ulna.layouts import Patterns, read_dataset
 from ulna.layouts.parts import across_parts
 from ulna.leaks import DUPLICATE, Leaks, group
+from ulna.paths import expand_home
 from ulna.preset import settings
 from ulna.run import WORDS
 from ulna.text import plural
@@ -157,6 +158,7 @@ class Check(Printed):
         return Group(*lines)
 
 
+@expand_home
 def check(
     data: str | Path,
     *,

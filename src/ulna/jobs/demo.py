@@ -14,6 +14,7 @@ from ulna.jobs.evaluate import evaluate
 from ulna.jobs.evaluation import Evaluation
 from ulna.jobs.predict import predict
 from ulna.jobs.train import Trained, train
+from ulna.paths import expand_home
 from ulna.preset import settings
 from ulna.synthetic import write_dataset
 
@@ -51,6 +52,7 @@ class Demo(Printed):
         )
 
 
+@expand_home
 def demo(out: str | Path = "demo", *, minutes: float = 1.0, seed: int = 0) -> Demo:
     """Simulate fluorescence cells, train on some, predict and score others; everything goes into `out`.
 

@@ -29,6 +29,7 @@ from ulna.metrics.files import atomic_directory, check_free
 from ulna.metrics.kept import KeptMasks, kept_masks
 from ulna.metrics.matching import match
 from ulna.metrics.table import write_table
+from ulna.paths import expand_home
 from ulna.preset import settings
 
 _OF_A_RUN = ("model.safetensors", "checkpoints", "run.json")
@@ -65,6 +66,7 @@ class Predictor(Protocol):
         """The mask (1, *spatial) of an image (C, *spatial)."""
 
 
+@expand_home
 def evaluate(
     masks_or_run: str | Path | Predictor,
     data: str | Path | Dataset,
@@ -171,7 +173,7 @@ def _predictor(
     given: str | Path | Predictor, predict: Predict | None, classes: Classes | None, *, device: str | None = None
 ) -> Predictor | None:
     """The model that makes masks; None where they lie in files."""
-    loaded = isinstance(given, str | Path) and _is_model(Path(given).expanduser())
+    loaded = isinstance(given, str | Path) and _is_model(Path(given))
     if device is not None and not loaded:
         raise UlnaError("only a run or a model file is loaded onto a device", where="device", hint="Leave it away.")
     if predict is not None and classes is not None:

@@ -20,6 +20,7 @@ from ulna.image import Grid, Image
 from ulna.layouts import Patterns, Place, find
 from ulna.layouts.own import MARK, mark
 from ulna.model import Model, load
+from ulna.paths import expand_home
 from ulna.text import listed, plural
 
 OVERLAYS, PROBABILITIES = "overlays", "probabilities"
@@ -80,6 +81,7 @@ class _Job:
     suffix: str
 
 
+@expand_home
 def predict(
     run: str | Path | Model,
     images: Place,
@@ -106,7 +108,7 @@ def predict(
     if device is not None and isinstance(run, Model):
         raise UlnaError("this model is on a device already", where="device", hint="Name it when you load the model.")
     model = run if isinstance(run, Model) else load(run, device=device)
-    folder = Path(out).expanduser()
+    folder = Path(out)
     extras = _Extras(probabilities, overlay)
     data = model.config.data
     found = find(images, channels=model.channels, patterns=Patterns(data.images, data.masks, data.axes))

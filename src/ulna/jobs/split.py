@@ -17,6 +17,7 @@ from ulna.console import Printed
 from ulna.dataset import Case, Progress, quiet, split_by_group
 from ulna.errors import UlnaError
 from ulna.jobs.check import Check, check
+from ulna.paths import expand_home
 from ulna.text import plural
 
 FILES = ("train.txt", "test.txt")
@@ -53,6 +54,7 @@ class Split(Printed):
         return Group(table, *([self.sentence] if self.sentence else []), f"Written: {escape(lists)}")
 
 
+@expand_home
 def split(
     data: str | Path,
     *,

@@ -12,10 +12,12 @@ from ulna import modelfile
 from ulna.errors import UlnaError
 from ulna.networks import build
 from ulna.networks.summary import NetworkSummary, summarize_network
+from ulna.paths import expand_home
 from ulna.preset import load_preset, preset_names
 from ulna.tasks import build as build_task
 
 
+@expand_home
 def summary(what: str | Path | nn.Module, *, size: Sequence[int] | None = None) -> NetworkSummary:
     """The layer table of a run, a model file, a preset or a network, for an input of this spatial `size`.
 

@@ -32,6 +32,7 @@ from ulna.labels.classes import Classes
 from ulna.model import Model, device, load
 from ulna.modelfile import Saved
 from ulna.normalization import common_channels
+from ulna.paths import expand_home
 from ulna.planning import Fingerprint, plan
 from ulna.preset import DEFAULT, load_preset, settings
 from ulna.report import write_report
@@ -73,6 +74,7 @@ class Trained(Printed):
         return Group(*lines)
 
 
+@expand_home
 def train(
     data: str | Path,
     out: str | Path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
@@ -12,7 +13,7 @@ from ulna.errors import UlnaError
 from ulna.image import Source
 
 #: What is often added to the name of an image to name its mask; it is ignored where names are compared.
-_ADDED = re.compile(r"(?i)[ ._-]+(pred(icted|iction)?|masks?|segm?(entation)?|labels?|gt|truth)$")
+_ADDED = re.compile(r"(?i)([ ._-]+(cp|simple))?[ ._-]+(pred(icted|iction)?|masks?|segm?(entation)?|labels?|gt|truth)$")
 _AT_MOST = 20  # names told at once
 
 
@@ -55,7 +56,7 @@ def match(cases: Sequence[Case], masks: Sequence[Source], *, where: object) -> d
 def _only(case: Case, known: dict[str, list[Source]]) -> Source | None:
     """The one mask that suits the case: the fullest of its names that one mask alone has decides."""
     files = case.images if case.objects else (*case.images, *case.truth)  # an object's file names no image
-    ways = [case.name, *(_way(source) for source in files)]
+    ways = [unicodedata.normalize("NFC", case.name), *(_way(source) for source in files)]
     tails = sorted({tail for way in ways for tail in _tails(way)}, key=lambda tail: -tail.count("/"))
     baselines: list[Source] = []
     for tail in tails:
@@ -82,7 +83,8 @@ def _way(source: Source) -> str:
     folders = source.path.parent.parts
     if source.inside:
         folders = (*folders, source.path.name, *PurePosixPath(source.inside[-1]).parts[:-1])
-    return "/".join((*folders, source.stem))
+    stem = re.sub(r"(?i)\.ome(?=(_\d{4})?$)", "", source.stem)
+    return unicodedata.normalize("NFC", "/".join((*folders, stem)))
 
 
 def _tails(way: str) -> Iterator[str]:
