@@ -185,3 +185,9 @@ def test_an_error_says_what_where_and_what_to_do(kind: type[UlnaError]) -> None:
     assert (error.what, error.where, error.hint) == ("is broken", "a.png", "Mend it.")
     assert str(kind("is broken")) == "is broken"
     assert isinstance(error, UlnaError)
+
+
+def test_a_grid_is_of_plain_numbers_whatever_it_is_made_from() -> None:
+    grid = Grid(tuple(np.array([4, 5])), tuple(np.float32([0.5, 2])), origin=tuple(np.array([1, 2])))
+    assert [type(number) for number in (*grid.shape, *grid.spacing, *grid.origin)] == [int] * 2 + [float] * 4
+    assert grid == Grid((4, 5), (0.5, 2.0), origin=(1.0, 2.0))

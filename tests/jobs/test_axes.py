@@ -14,6 +14,7 @@ from command_line import CommandLine
 from small_data import cells
 from ulna.errors import UlnaError
 from ulna.jobs.check import check
+from ulna.jobs.evaluate import evaluate
 from ulna.jobs.predict import predict
 from ulna.jobs.train import train
 
@@ -62,6 +63,7 @@ def test_channels_in_front_are_said_and_the_model_remembers(tmp_path: Path) -> N
     np.testing.assert_array_equal(mask, model.predict(tifffile.imread(file)).array)
     (written,) = predict(run, file, out=tmp_path / "masks").masks
     assert tifffile.imread(written).shape == (64, 64)
+    assert len(evaluate(run, data, out=tmp_path / "scores").rows) > 0
     (written,) = predict(run, [file], out=tmp_path / "again").masks
     assert tifffile.imread(written).shape == (64, 64)
 

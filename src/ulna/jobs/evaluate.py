@@ -130,7 +130,7 @@ def evaluate(
     check_free(folder, FILES, overwrite=overwrite)
     meant = settings(config=config, changes=changes).data
     model = _predictor(masks_or_run, predict, classes, device=device)
-    whole = data if isinstance(data, Dataset) else _read(data, meant, bare=model is None)
+    whole = data if isinstance(data, Dataset) else _read(data, _as_read(meant, model), bare=model is None)
     dataset, notes = _chosen(whole, data, meant, cases=cases, except_=except_, progress=progress)
     stated = classes or (model.classes if model else None)
     dataset = replace(dataset, cases=with_classes(dataset.cases, stated.names)) if stated else dataset
@@ -248,6 +248,13 @@ def _with_truth(dataset: Dataset, place: str | Path | None) -> tuple[Dataset, tu
     without = len(dataset.cases) - len(known)
     notes = (f"{without} images have no true mask and are not scored",) if without else ()
     return replace(dataset, cases=known), notes
+
+
+def _as_read(meant: DataConfig, model: Predictor | None) -> DataConfig:
+    """The settings, with the axes of the files that a trained model learned from where none are stated."""
+    trained = getattr(model, "config", None)
+    axes = meant.axes or (trained.data.axes if isinstance(trained, Config) else "")
+    return meant.model_copy(update={"axes": axes})
 
 
 def _read(place: str | Path, meant: DataConfig, *, bare: bool) -> Dataset:
