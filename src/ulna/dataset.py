@@ -16,6 +16,7 @@ import psutil
 from ulna import formats
 from ulna.config import DataConfig
 from ulna.errors import UlnaError
+from ulna.formats.palette import check_palette
 from ulna.image import Array, Image, Source
 from ulna.normalization import to_channels
 
@@ -190,7 +191,8 @@ def merged_truth(case: Case) -> tuple[Image, tuple[Overlap, ...]]:
 
     One file is taken as it is, (C, Y, X). Files of one object each become a label map (1, Y, X) int32, files of one
     class each a map of class indices (1, Y, X) uint8 in the order of `case.classes`, other files one mask that holds
-    the largest value of each pixel. Raises as `load_truth`, and UlnaError where files differ in size.
+    the largest value of each pixel. Raises as `load_truth`, and UlnaError where files differ in size
+    or a palette shows two values in one color.
     """
     if not case.truth:
         raise UlnaError("this case has no mask", where=case.name)
@@ -201,6 +203,8 @@ def merged_truth(case: Case) -> tuple[Image, tuple[Overlap, ...]]:
     if case.truth_classes:
         indices, overlaps = _merge_classes(case)
         return first.with_array(indices), overlaps
+    for source in case.truth:
+        check_palette(source)
     if len(case.truth) == 1:
         return first, ()
     return _united(case, first)
