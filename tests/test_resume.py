@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from command_line import SMALL, CommandLine, all_files, command
-from ulna import run as runs
+from ulna import runfolder as runs
 from ulna.synthetic import write_dataset
 
 if sys.platform == "win32":
@@ -108,7 +108,7 @@ def test_exchanged_images_and_masks_are_refused(
     side: str, kind: str, cells: Path, tmp_path: Path, cli: CommandLine
 ) -> None:
     data, run = shutil.copytree(cells, tmp_path / "data"), tmp_path / "run"
-    with monkeypatched(cli, "ulna.jobs.train.fit", _stopped):
+    with monkeypatched(cli, "ulna.run.fit", _stopped):
         assert cli("train", data, "--out", run, *SMALL).code == 130
     name = (run / f"{side}.txt").read_text().split()[0]
     path, other = data / kind / f"{name}.png", data / kind / "cells_001.png"
@@ -127,7 +127,7 @@ def test_a_run_goes_on_with_its_own_cases(cells: Path, tmp_path: Path, cli: Comm
     (tmp_path / "some.txt").write_text("\n".join(names))
     data = shutil.copytree(cells, tmp_path / "data")
     words = ("train", data, "--out", tmp_path / "run", *SMALL)
-    with monkeypatched(cli, "ulna.jobs.train.fit", _stopped):
+    with monkeypatched(cli, "ulna.run.fit", _stopped):
         assert cli(*words, "--cases", tmp_path / "some.txt").code == 130
     (data / "images" / "cells_007.png").write_bytes(b"")
     assert cli("train", data, "--out", tmp_path / "run", "--resume").code == 0
@@ -143,7 +143,7 @@ def test_a_run_that_was_killed_while_it_was_scored_is_not_trained_again(
     with monkeypatched(cli, "ulna.jobs.train.evaluate", _stopped):
         assert cli(*words).code == 130
     weights = load_file(tmp_path / "run" / "model.safetensors")
-    with monkeypatched(cli, "ulna.jobs.train.fit", lambda *_, **__: pytest.fail("it was trained again")):
+    with monkeypatched(cli, "ulna.run.fit", lambda *_, **__: pytest.fail("it was trained again")):
         assert cli(*words, "--resume").code == 0
     assert equal(load_file(tmp_path / "run" / "model.safetensors"), weights)
     assert (tmp_path / "run" / "scores" / "scores.csv").is_file()

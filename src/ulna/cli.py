@@ -107,10 +107,18 @@ def train(
     except_: Except = None,
     preset: Annotated[str, typer.Option(help="default, tutorial, paper, fcn8.")] = "default",
     minutes: Annotated[float | None, typer.Option(help="Time for everything, from now to the finished run.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Number of epochs, instead of a time.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Number of epochs, instead of a time; 60 where neither is given.")
+    ] = None,
     config: Config = None,
     set_: Set = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything that is drawn.")] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="A run or model file whose weights to start from.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or mps; by default a CUDA GPU if there is one.", show_default=False)
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Train a U-Net."""
@@ -131,6 +139,8 @@ def train(
         config=config,
         changes=_changes(set_),
         seed=seed,
+        start_from=start_from,
+        device=device,
         resume=resume,
         started=psutil.Process().create_time(),
         command=shlex.join(["ulna", *sys.argv[1:]]),

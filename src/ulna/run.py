@@ -1,218 +1,321 @@
-"""A run's folder: what lies in it, and how it is told from others."""
+"""A run: from checked data to a trained model, in the run's folder."""
 
 from __future__ import annotations
 
-import errno
-import json
-import platform
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-from filelock import FileLock, Timeout
+import torch
+from torch import nn
 
-from ulna.caselist import write_names
-from ulna.config import Config, dotted
-from ulna.dataset import Case
+from ulna import modelfile, networks
+from ulna import runfolder as runs
+from ulna.caselist import select
+from ulna.config import Config, DataConfig, dotted
+from ulna.console import say
+from ulna.dataset import Case, Dataset, Progress, split_by_group
 from ulna.errors import UlnaError
-from ulna.formats.atomic import atomic_write, cannot_write, is_partial
+from ulna.labels.classes import Classes
+from ulna.model import Model, load
+from ulna.modelfile import Saved
+from ulna.normalization import common_channels
+from ulna.planning import Fingerprint, plan
+from ulna.store import Store
+from ulna.store import build as build_store
+from ulna.store import planned as as_planned
+from ulna.tasks import Task
+from ulna.tasks import build as build_task
+from ulna.text import plural
+from ulna.training.budget import TimeBudget
+from ulna.training.fit import ending, fit
+from ulna.training.length import expected, time_step, too_short
+from ulna.training.log import read_rows
+from ulna.training.preview import picture_of_augmentation
+from ulna.training.timer import Timer
 
-CONFIG, WORDS, USED = "config.yaml", "run.json", "used.json"
-LISTS = ("train.txt", "validation.txt")
-LOCK = ".lock"
+FIGURES = 3.5
+"""Figures and report take so many times as long as the picture of augmentation, at the same speed of the machine."""
 
-WITHOUT_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP}
-"""What network drives say that know no locks: then nobody watches that two trainings do not meet."""
+AFTERWARDS = 3.0
+"""Seconds that they take where there is no such picture."""
 
-TRAINING, TRAINED, FINISHED = "training", "trained", "finished"
-"""How far a run has come: it has a plan, a model, all there is."""
+HASHES = {"train": "data_hash", "validation": "validation_hash"}
+"""Where `run.json` holds the hash of the images and masks of each side."""
 
-LIBRARIES = ("ulna", "torch", "lightning", "numpy", "scipy", "tifffile")
-"""Whose versions are written into a run."""
+Sides = tuple[tuple[Case, ...], tuple[Case, ...]]
 
 
-@contextmanager
-def prepared(run: Path, *, resume: bool) -> Iterator[bool]:
-    """Make the folder; give whether a run that had been planned there goes on.
+@dataclass(frozen=True)
+class Data:
+    """What a run learns from: the data set, what its masks mean, and the cases of each side of the split.
 
-    What is raised before the run is planned (`begin`) leaves the place as it was: the command can be mended and
-    typed again. Raises UlnaError for a folder that holds something else, or in which a training is at work.
+    `place` is what the user calls it.
     """
-    new = not run.exists()
-    _check_place(run, resume=resume)
-    alone = False
-    try:
-        with _alone(run):
-            alone = True
-            yield (run / WORDS).is_file()
-    except UlnaError:
-        if alone and not resume and not (run / WORDS).exists():
-            for left in [path for path in _content(run) if _before_plan(path)]:
-                _remove(left)
-            if new and run.exists():
-                run.rmdir()
-        raise
+
+    dataset: Dataset
+    classes: Classes
+    sides: Sides
+    place: object
 
 
-def _content(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+@dataclass(frozen=True)
+class Fold:
+    """The cases to learn from, decoded, and those held out."""
+
+    train: Store
+    validation: Store | None
+
+    def planned(self, config: Config) -> Fold:
+        """The same cases normalized and resized as the plan says."""
+        held_out = self.validation
+        return Fold(as_planned(self.train, config.data), as_planned(held_out, config.data) if held_out else None)
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """Those that there are."""
+        return (self.train,) if self.validation is None else (self.train, self.validation)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+@dataclass(frozen=True)
+class Prepared:
+    """All that `fit_one` needs: a configuration with nothing left open, the classes, and the folds."""
+
+    config: Config
+    classes: Classes
+    folds: tuple[Fold, ...]
+
+    @property
+    def task(self) -> Task:
+        """The question."""
+        return build_task(self.config.task, self.classes.names)
+
+    def close(self) -> None:
+        """Let go of the files of stores: Windows deletes none that is mapped."""
+        for fold in self.folds:
+            for store in fold.stores:
+                store.close()
 
 
-def _check_place(run: Path, *, resume: bool) -> None:
-    planned = (run / WORDS).is_file()
-    if not resume:
-        if run.exists() and not run.is_dir():
-            raise UlnaError("this is a file, not a folder", where=run, hint="Name another --out.")
-        if run.exists() and any(run.iterdir()):
-            what = "this folder holds another run" if planned else "this folder is not empty"
-            stopped = planned or all(_before_plan(path) for path in run.iterdir())
-            hint = "Go on with it by adding --resume, or name another --out." if stopped else "Name another --out."
-            raise UlnaError(what, where=run, hint=hint)
-    elif run.exists() and not planned and not all(_before_plan(path) for path in run.iterdir()):
-        raise UlnaError("there is no run in this folder to go on with", where=run, hint="Leave --resume away.")
-    elif planned and words(run).get("state") == FINISHED:
-        raise UlnaError("this run has finished", where=run, hint="Name another --out to train anew.")
+class Run:
+    """A run's folder at work.
 
-
-@contextmanager
-def _alone(run: Path) -> Iterator[None]:
-    """The folder, made and cleared of what a kill left partial, in which no other training works meanwhile."""
-    lock = FileLock(run / LOCK)
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        what = "another training is at work in this folder"
-        raise UlnaError(what, where=run, hint="Wait until it has ended, or stop it first.") from None
-    except OSError as error:
-        if error.errno not in WITHOUT_LOCKS:
-            raise cannot_write(error, run) from None
-    try:
-        for left in [path for path in run.rglob(".*") if is_partial(path)]:
-            _remove(left)
-        yield
-    finally:
-        # First deleted, then released: who takes the lock meanwhile finds its file gone, and makes a new one.
-        with suppress(OSError):
-            (run / LOCK).unlink()
-        lock.release()
-
-
-_BEFORE_PLAN = {"cache", "check.json", "samples.png", LOCK, *LISTS, CONFIG}
-
-
-def _before_plan(path: Path) -> bool:
-    """Whether a run may hold it that was stopped before its plan was written; such a run is begun again."""
-    return path.name in _BEFORE_PLAN or is_partial(path)
-
-
-def begin(run: Path, config: Config, *, cases: Sequence[Sequence[Case]], **facts: Any) -> None:
-    """Write the resolved configuration, the lists of cases, and `run.json`, which makes the folder a run."""
-    put(run / CONFIG, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-    for name, listed in zip(LISTS, cases, strict=True):
-        write_names(run / name, listed)
-    note(
-        run,
-        state=TRAINING,
-        versions=versions(),
-        machine=f"{platform.system()} {platform.machine()}",
-        **facts,
-    )
-
-
-def config(run: Path) -> Config:
-    """The configuration that the run began with."""
-    path = run / CONFIG
-    try:
-        said = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise _unreadable(path, error) from None
-    return Config.parse(said, where=path)
-
-
-def going_on_with(run: Path, wanted: Config, plain: Config) -> Config:
-    """The configuration that the run began with, unless other settings are `wanted` now: then UlnaError.
-
-    `plain` are the settings of a command that names none.
+    Parameters
+    ----------
+    folder
+        Where the run is; `runfolder.prepared` has made it.
+    timer
+        The seconds used and their limit.
+    device
+        Where the network runs.
+    progress
+        Shows how far the decoding is.
+    start
+        A trained model to start from.
     """
-    began = Config.parse(words(run).get("asked", {}), where=run / WORDS)
-    asked, now = (dotted(one.model_dump(mode="json")) for one in (began, wanted))
-    other = [key for key in asked | now if asked.get(key) != now.get(key)]
-    if other and wanted != plain:
-        raise UlnaError(
-            f"this run began with {other[0]} {asked.get(other[0])}, not {now.get(other[0])}",
-            where=run,
-            hint="Type the command that began it with --resume added, or with --resume and no settings.",
+
+    def __init__(
+        self, folder: Path, timer: Timer, *, device: torch.device, progress: Progress, start: Saved | None = None
+    ) -> None:
+        self.folder = folder
+        self.timer = timer
+        self.device = device
+        self.start = start
+        self.afterwards = AFTERWARDS
+        self._progress = progress
+
+    def prepare(self, data: Data, wanted: Config, *, command: str) -> Prepared:
+        """Decode the cases, plan what `wanted` leaves open, and write the plan into the folder."""
+        asked = wanted if self.start is None else _as_started(wanted, self.start)
+        fold = self._fold(data, asked.data)
+        facts = Fingerprint.of(fold.train, data.classes.names)
+        if self.start is not None:
+            _check_channels(self.start, facts.channels)
+        planned = plan(asked, facts, device=self.device)
+        config = planned.config
+        prepared = Prepared(config, data.classes, (fold.planned(config),))
+        chooses = config.training.chooses
+        sentences = [*planned.sentences, _split_sentence(data.sides, chooses=chooses)]
+        if self.start is not None:
+            sentences.append(_start_sentence(self.start, data.classes))
+        runs.begin(
+            self.folder,
+            config,
+            cases=data.sides,
+            command=command,
+            seed=config.training.seed,
+            **{key: _digest(fold, side) for side, key in HASHES.items()},
+            weights="of the best epoch" if chooses and fold.validation else "last",
+            asked=wanted.model_dump(mode="json"),
+            classes=asdict(data.classes),
+            outputs=prepared.task.outputs,
+            plan=[*sentences, self._expected(prepared)],
         )
-    return config(run)
+        return prepared
+
+    def prepare_again(self, data: Data, config: Config) -> Prepared:
+        """The same for a run that was stopped: `config` is what it planned. Raises UlnaError for other images."""
+        # with the channels that were asked for when the run began, so that its store is found again
+        asked = runs.words(self.folder).get("asked", {}).get("data", {})
+        fold = self._fold(data, config.data.model_copy(update={"channels": asked.get("channels", 0)}))
+        for side, key in HASHES.items():
+            if _digest(fold, side) != runs.words(self.folder).get(key):
+                what = f"the {side} images or masks are not those that {self.folder} began with"
+                raise UlnaError(what, where=data.place, hint="Put them back, or name another --out to train anew.")
+        return Prepared(config, data.classes, (fold.planned(config),))
+
+    def _fold(self, data: Data, config: DataConfig) -> Fold:
+        """Decode once what is learned from and what is held out; both with the channels that suit all images."""
+        if not data.sides[0]:
+            raise UlnaError("no case is left to train on", where=self.folder)
+
+        def cached(config: DataConfig) -> list[Store]:
+            folders = (self.folder / "cache" / side for side in HASHES)
+            pairs = [(folder, cases) for folder, cases in zip(folders, data.sides, strict=True) if cases]
+            return [
+                build_store(folder, cases, config=config, classes=data.classes, progress=self._progress)
+                for folder, cases in pairs
+            ]
+
+        stores = cached(config)
+        channels = common_channels(shape[0] for store in stores for shape in store.shapes)
+        if any(store.shapes[0][0] != channels for store in stores):
+            for store in stores:
+                store.close()
+            stores = cached(config.model_copy(update={"channels": channels}))
+        return Fold(stores[0], stores[1] if len(stores) > 1 else None)
+
+    def _expected(self, prepared: Prepared) -> str:
+        """What the network will see in the time or the epochs given."""
+        config, fold = prepared.config, prepared.folds[0]
+        training = config.training
+        if training.epochs is not None:
+            return expected(config, fold.train, training.epochs * training.steps)
+        network = self._new(prepared).network
+        step = time_step(network, prepared.task, config, store=fold.train, timer=self.timer)
+        budget = TimeBudget(self.timer, ending(config, fold.validation, self.afterwards))
+        return expected(config, fold.train, budget.expected_steps(step))
+
+    def fit_one(self, prepared: Prepared, fold: int = 0, *, resume: bool = False) -> Model:
+        """Train on one fold and write the model into the folder; a model that is there already is loaded."""
+        if runs.words(self.folder)["state"] == runs.TRAINED:  # and was killed before it had its scores
+            return load(self.folder, device=str(self.device))
+        config, data = prepared.config, prepared.folds[fold]
+        picture = self.folder / "augmented.png"
+        if config.augmentation and not picture.exists():
+            began = self.timer.seconds
+            picture_of_augmentation(picture, config, data.train)
+            self.afterwards = FIGURES * (self.timer.seconds - began)
+            runs.note(self.folder, afterwards=round(self.afterwards, 2))
+        else:
+            self.afterwards = runs.words(self.folder).get("afterwards", AFTERWARDS)
+        saved = self._new(prepared)
+        state = fit(
+            saved.network,
+            prepared.task,
+            config,
+            stores=(data.train, data.validation),
+            run=self.folder,
+            timer=self.timer,
+            afterwards=self.afterwards,
+            resume=resume,
+        )
+        modelfile.save(self.folder / modelfile.NAME, saved)
+        dice = [float(row["val_dice"]) for row in read_rows(self.folder) if row["val_dice"]]
+        short = too_short(config, data.train, state.losses, dice)
+        runs.note(self.folder, state=runs.TRAINED, **({"length": short} if short else {}))
+        return Model(saved)
+
+    def _new(self, prepared: Prepared) -> Saved:
+        """A network with fresh weights, drawn from the seed, or those of the model that it starts from."""
+        config, outputs = prepared.config, prepared.task.outputs
+        with torch.random.fork_rng():
+            torch.manual_seed(config.training.seed)
+            network = networks.build(config.network, config.data.channels, outputs)
+        if self.start is not None:
+            _take_weights(network, self.start, prepared.classes)
+        digest = prepared.folds[0].train.digest
+        return Saved(network.to(self.device), config, prepared.classes, outputs, digest, runs.versions())
 
 
-def words(run: Path) -> dict[str, Any]:
-    """What `run.json` says."""
-    path = run / WORDS
-    try:
-        said = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
-    return dict(said)
+def _digest(fold: Fold, side: str) -> str:
+    store = fold.train if side == "train" else fold.validation
+    return store.digest if store else ""
 
 
-def _unreadable(path: Path, error: Exception) -> UlnaError:
-    reason = str(error).partition("\n")[0]
-    return UlnaError(f"this file of the run cannot be read: {reason}", where=path)
+def _split_sentence(sides: Sequence[tuple[Case, ...]], *, chooses: bool) -> str:
+    shown = [f"{plural(len(side), 'case')} in {plural(len({case.group for case in side}), 'group')}" for side in sides]
+    if not sides[1]:
+        return f"It learns from {shown[0]}; none are held out for validation, and the weights at the end are kept."
+    kept = "those that are best on these" if chooses else "those at the end"
+    return f"It learns from {shown[0]}; held out for validation: {shown[1]}. Of all weights {kept} are kept."
 
 
-def note(run: Path, **facts: Any) -> None:
-    """Add facts to `run.json`."""
-    said = words(run) if (run / WORDS).is_file() else {}
-    put(run / WORDS, json.dumps(said | facts, indent=2) + "\n")
+def _as_started(wanted: Config, start: Saved) -> Config:
+    """The settings with the network and the normalization of the model that it starts from."""
+    theirs = dotted(start.config.model_dump())
+    keys = [key for key in theirs if key.startswith("network.") or key == "data.normalization"]
+    for key in keys:
+        mine = dotted(wanted.model_dump())[key]
+        if key in wanted.given() and mine != theirs[key]:
+            what = f"the model to start from has {key} {theirs[key]}, not {mine}"
+            raise UlnaError(what, where="start_from", hint="Leave this setting away, or start from another model.")
+    return wanted.changed({key: theirs[key] for key in keys})
 
 
-def put(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    with atomic_write(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+def _check_channels(start: Saved, channels: int) -> None:
+    theirs = start.config.data.channels
+    if theirs != channels:
+        what = f"the model to start from takes images of {plural(theirs, 'channel')}, these have {channels}"
+        raise UlnaError(what, where="start_from", hint="Start from another model, or train from fresh weights.")
 
 
-def versions() -> dict[str, str]:
-    """The versions of what a result depends on."""
-    return {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()}
+def _start_sentence(start: Saved, classes: Classes) -> str:
+    if start.classes.names == classes.names:
+        return "It starts from the weights of a trained model of the same classes."
+    before, now = (", ".join(names[1:]) for names in (start.classes.names, classes.names))
+    return f"It starts from the weights of a trained model; its last layer is new, for {now} instead of {before}."
 
 
-def seconds_used(run: Path) -> float:
-    """Seconds that the run has used since its first command, as far as its last heartbeat tells; 0 before the first."""
-    try:
-        return float(json.loads((run / USED).read_text("utf-8"))["seconds"])
-    except FileNotFoundError:
-        return 0.0
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _unreadable(run / USED, error) from None
+def _take_weights(network: nn.Module, start: Saved, classes: Classes) -> None:
+    """Copy the weights; the last layer keeps its fresh ones where the classes differ."""
+    weights = dict(start.network.state_dict())
+    if start.classes.names != classes.names:
+        own = network.state_dict()
+        weights |= {name: own[name] for name in _heads(start.config)}
+    network.load_state_dict(weights)
 
 
-def record_used(run: Path, seconds: float) -> None:
-    """Write down the seconds used, for the case that the run is killed; before its plan there is nothing to resume."""
-    if (run / WORDS).is_file():
-        put(run / USED, json.dumps({"seconds": round(seconds, 2)}) + "\n")
+def _heads(config: Config) -> set[str]:
+    """The weights whose shape depends on the number of outputs."""
+    with torch.device("meta"):
+        one, two = (networks.build(config.network, config.data.channels, n).state_dict() for n in (1, 2))
+    return {name for name in one if one[name].shape != two[name].shape}
 
 
-def names(run: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of the cases for training and of those held out for validation."""
-    listed: list[tuple[str, ...]] = []
-    for name in LISTS:
-        try:
-            text = (run / name).read_text("utf-8", "surrogateescape")
-            listed.append(tuple(line for line in text.split("\n") if line))
-        except (OSError, ValueError) as error:
-            raise _unreadable(run / name, error) from None
-    return listed[0], listed[1]
+def in_sides(dataset: Dataset, sides: tuple[Sequence[str], Sequence[str]]) -> Sides:
+    """The cases of a data set on the sides that a run began with."""
+    train, validation = (select(dataset, names).cases if names else () for names in sides)
+    return train, validation
+
+
+def split(dataset: Dataset, share: float, seed: int) -> Sides:
+    """Cases for training, and those held out for validation.
+
+    By the ready-made split if there is one, else by group, or the last of a single stack.
+    """
+    cases = tuple(case for case in dataset.cases if case.part != "test")
+    held_out = tuple(case for case in cases if case.part == "validation")
+    if held_out and share:
+        return tuple(case for case in cases if case.part != "validation"), held_out
+    if share == 0:
+        if held_out:
+            say("data.validation is 0: the cases of the ready-made validation part are trained on as well.")
+        return cases, ()
+    if len({case.group for case in cases}) > 1:
+        return split_by_group(cases, share, seed)
+    kept = max(1, round(len(cases) * share))
+    if kept >= len(cases):
+        return cases, ()
+    say("All cases are of one group: its last ones are held out, and scores on them are optimistically biased.")
+    return cases[:-kept], cases[-kept:]

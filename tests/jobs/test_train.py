@@ -14,7 +14,7 @@ from torch import equal
 import ulna
 from command_line import CommandLine
 from small_data import put
-from ulna import run as runs
+from ulna import runfolder as runs
 from ulna.image import Array
 from ulna.jobs.train import Trained, train
 from ulna.report import write_report
@@ -66,7 +66,7 @@ def test_a_resumed_run_finds_its_cache_again(cells: Path, tmp_path: Path, monkey
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ulna.jobs.train.fit", stopped)
+    monkeypatch.setattr("ulna.run.fit", stopped)
     with pytest.raises(KeyboardInterrupt):
         ulna.train(cells, tmp_path / "run", epochs=1)
     (tmp_path / "run" / "augmented.png").unlink()
@@ -141,7 +141,7 @@ def ready_made(cells: Path, place: Path) -> Path:
 def test_a_ready_made_split_is_kept_and_its_test_part_left_out(
     cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ulna.jobs.train.fit", stop)
+    monkeypatch.setattr("ulna.run.fit", stop)
     data = ready_made(cells, tmp_path / "data")
     sides = {}
     for share in (0.1, 0):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from small_clock import TestClock
-from ulna.training.budget import EPOCHS, MIN_STEPS, SCORING, VALIDATING, Ending, StepBudget, TimeBudget
+from ulna.training.budget import EPOCHS, MIN_STEPS, SCORING, VALIDATING, Ending, ScoringBudget, StepBudget, TimeBudget
 from ulna.training.timer import Timer
 
 Speed = Callable[[float], float]
@@ -84,7 +84,8 @@ class Simulated:
         return progress
 
     def score(self, timer: Timer) -> None:
-        while self.scored < self.held_out and (not self.scored or timer.left > self.after):
+        enough = ScoringBudget(timer, self.after)
+        while self.scored < self.held_out and (not self.scored or enough()):
             self.cost(2 * self.case)
             self.scored += 1
         self.cost(self.after)
@@ -217,6 +218,18 @@ def test_the_cost_of_a_validation_is_guessed_before_there_was_one() -> None:
     assert budget.case_seconds == pytest.approx(6 / 3 / 2)  # forward is a third of a step, a case half a batch
     assert budget.cases(4) == 4
     assert budget.cases(40) == 20  # a fifth of the time
+
+
+def test_scoring_stops_in_time_for_what_comes_after_at_the_present_speed() -> None:
+    for factor, scored in ((1.0, 80), (2.0, 60)):  # of 100 seconds, 40 s at one per case, then at this factor
+        clock = TestClock(0.0)
+        enough = ScoringBudget(Timer(clock, limit=100.0), 20.0)
+        done = 1
+        clock.move(1)
+        while enough():
+            clock.move(1.0 if done < 40 else factor)
+            done += 1
+        assert done == pytest.approx(40 + (scored - 40) / factor, abs=1)
 
 
 @settings(deadline=None, max_examples=60)

@@ -33,7 +33,7 @@ from ulna.layouts.parts import across_parts
 from ulna.leaks import DUPLICATE, Leaks, group
 from ulna.paths import expand_home
 from ulna.preset import settings
-from ulna.run import WORDS
+from ulna.runfolder import WORDS
 from ulna.text import plural
 
 SAMPLES = 8

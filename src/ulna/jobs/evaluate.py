@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ulna import run as runs
+from ulna import runfolder as runs
 from ulna.caselist import Names, choose
 from ulna.config import Config, DataConfig
 from ulna.dataset import Case, Dataset, Progress, load_image, load_truth, plain_name, quiet, with_classes
@@ -19,6 +19,7 @@ from ulna.formats.archive import is_archive
 from ulna.image import Array, Image, Source
 from ulna.jobs.evaluation import FILES, Evaluation
 from ulna.jobs.grouping import fingerprints, joined_by, with_groups
+from ulna.jobs.in_time import Until, evenly, in_time
 from ulna.jobs.label_mapping import Arrays, indices, infer_truth, of_truth, own_values
 from ulna.labels.classes import Classes
 from ulna.layouts import Patterns, find_images, read_dataset
@@ -81,6 +82,7 @@ def evaluate(
     overwrite: bool = False,
     device: str | None = None,
     progress: Progress = quiet,
+    until: Until | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Score masks against the ground truth at each image's own resolution.
@@ -112,6 +114,9 @@ def evaluate(
         Where a run's model is loaded, see `ulna.load`.
     progress : callable
         Goes through the cases and shows how far it is.
+    until : callable, optional
+        Asked before each case but the first whether there is time for it. Where there is none, the scores are of fewer
+        cases, evenly spread, and the record says so.
     seed : int
         Seed of the bootstrap.
 
@@ -139,7 +144,11 @@ def evaluate(
     sides = _sides(model or match(dataset.cases, _files(str(masks_or_run)), where=masks_or_run), known, truth, meant)
     notes = (*notes, *_seen(masks_or_run, dataset.cases), *sides.notes)
     with kept_masks() as made:
-        scored = _score(dataset.cases, sides, kept=made, progress=progress)
+        if until is None:
+            scored = _score(dataset.cases, sides, kept=made, progress=progress)
+        else:
+            scored = _score(evenly(dataset.cases), sides, kept=made, progress=in_time(progress, until))
+        scored, notes = _in_order(scored, dataset.cases), (*notes, *_short_of_time(scored, dataset.cases))
         result = Evaluation(scored, summarize(scored, seed=seed), sides.names, notes, folder)
         by_name = {case.name: case for case in dataset.cases}
         pictured = _examples(scored, result.summary.primary)
@@ -359,6 +368,20 @@ def _score(cases: Sequence[Case], sides: _Sides, *, kept: KeptMasks, progress: P
     if faults:
         raise UlnaError(f"{len(faults)} masks cannot be scored:\n" + "\n".join(str(fault) for fault in faults))
     return tuple(scored)
+
+
+def _in_order(scored: Sequence[Scored], cases: Sequence[Case]) -> tuple[Scored, ...]:
+    places = {case.name: place for place, case in enumerate(cases)}
+    return tuple(sorted(scored, key=lambda one: places[one.name]))
+
+
+def _short_of_time(scored: Sequence[Scored], cases: Sequence[Case]) -> tuple[str, ...]:
+    if len(scored) == len(cases):
+        return ()
+    return (
+        f"Only {len(scored)} of {len(cases)} cases, evenly spread, were scored, for the time was over: "
+        "'ulna evaluate' scores all.",
+    )
 
 
 def _check_shape(case: Case, mask: Array, truth: Array) -> None:

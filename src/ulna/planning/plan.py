@@ -130,8 +130,8 @@ def _length(config: Config) -> list[Decision]:
 
 
 def _short(config: Config) -> bool:
-    minutes = config.training.minutes
-    return minutes is not None and minutes < SHORT and config.network == NetworkConfig()
+    minutes, given = config.training.minutes, "network.widths" in config.given()
+    return minutes is not None and minutes < SHORT and config.network == NetworkConfig() and not given
 
 
 def _sizes(config: Config, facts: Fingerprint) -> list[Decision]:

@@ -240,6 +240,39 @@ class TimeBudget:
         time, case = VALIDATING * self._timer.limit, self.case_seconds
         return most if case * most <= time else max(1, int(time / case))
 
+    def expected_steps(self, seconds: float) -> int:
+        """How many steps there will be if each takes so long."""
+        self._steps.append(seconds)
+        time = self.end - self._timer.seconds
+        validating = EPOCHS * self.cases(self._ending.validated) * self.case_seconds
+        return max(1, round((time - min(validating, VALIDATING * time)) / seconds)) if seconds else 1
+
     def left(self, step: int) -> float:
         """Seconds until the end of the training."""
         return max(self.end - self._timer.seconds, 0.0)
+
+
+class ScoringBudget:
+    """Whether there is time to score one more case, and for what comes after it.
+
+    `seconds` is what comes after the scores took at the speed of the first cases; where later ones take longer, so
+    will it. Call it before each case but the first.
+    """
+
+    def __init__(self, timer: Timer, seconds: float) -> None:
+        self._timer = timer
+        self._seconds = seconds
+        self._costs: deque[float] = deque(maxlen=RECENT)
+        self._first: list[float] = []
+        self._since = timer.seconds
+
+    def __call__(self) -> bool:
+        """Whether the next case ends in time: less than half of it would lie behind the end."""
+        now = self._timer.seconds
+        self._costs.append(now - self._since)
+        if len(self._first) < RECENT:
+            self._first.append(now - self._since)
+        self._since = now
+        case = median(self._costs)
+        slowdown = max(case / first, 1.0) if (first := median(self._first)) else 1.0
+        return self._timer.left - self._seconds * slowdown >= case / 2

@@ -241,19 +241,24 @@ def _budget(
     training, validation = learner.config.training, stores[1]
     if training.epochs is not None:
         return StepBudget(training.epochs * training.steps, training.steps, timer, start=state.step)
+    after = ending(learner.config, validation, afterwards)
+    return TimeBudget(timer, after, progress=state.progress, chosen=state.validated)
+
+
+def ending(config: Config, validation: Store | None, afterwards: float) -> Ending:
+    """What a training by time leaves room for: scores of the cases held out, then `afterwards` seconds."""
+    training = config.training
     batch = training.batch_size * math.prod(training.patch)
-    ending = Ending(seconds=afterwards, batch_pixels=batch)
-    if validation is not None:
-        pixels = float(np.mean([math.prod(shape[1:]) for shape in validation.shapes]))
-        ending = Ending(
-            validated=min(len(validation), VALIDATE),
-            scored=len(validation),
-            slower=SLOWER if training.precision == "bf16" else 1.0,
-            seconds=afterwards,
-            case_pixels=pixels,
-            batch_pixels=batch,
-        )
-    return TimeBudget(timer, ending, progress=state.progress, chosen=state.validated)
+    if validation is None:
+        return Ending(seconds=afterwards, batch_pixels=batch)
+    return Ending(
+        validated=min(len(validation), VALIDATE),
+        scored=len(validation),
+        slower=SLOWER if training.precision == "bf16" else 1.0,
+        seconds=afterwards,
+        case_pixels=float(np.mean([math.prod(shape[1:]) for shape in validation.shapes])),
+        batch_pixels=batch,
+    )
 
 
 def _monitor(validation: Store | None) -> tuple[str, int]:

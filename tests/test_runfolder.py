@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ulna import run as runs
+from ulna import runfolder as runs
 from ulna.config import Config
 from ulna.dataset import Case
 from ulna.errors import UlnaError

@@ -1,0 +1,218 @@
+"""A run's folder: what lies in it, and how it is told from others."""
+
+from __future__ import annotations
+
+import errno
+import json
+import platform
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from ulna.caselist import write_names
+from ulna.config import Config, dotted
+from ulna.dataset import Case
+from ulna.errors import UlnaError
+from ulna.formats.atomic import atomic_write, cannot_write, is_partial
+
+CONFIG, WORDS, USED = "config.yaml", "run.json", "used.json"
+LISTS = ("train.txt", "validation.txt")
+LOCK = ".lock"
+
+WITHOUT_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP}
+"""What network drives say that know no locks: then nobody watches that two trainings do not meet."""
+
+TRAINING, TRAINED, FINISHED = "training", "trained", "finished"
+"""How far a run has come: it has a plan, a model, all there is."""
+
+LIBRARIES = ("ulna", "torch", "lightning", "numpy", "scipy", "tifffile")
+"""Whose versions are written into a run."""
+
+
+@contextmanager
+def prepared(run: Path, *, resume: bool) -> Iterator[bool]:
+    """Make the folder; give whether a run that had been planned there goes on.
+
+    What is raised before the run is planned (`begin`) leaves the place as it was: the command can be mended and
+    typed again. Raises UlnaError for a folder that holds something else, or in which a training is at work.
+    """
+    new = not run.exists()
+    _check_place(run, resume=resume)
+    alone = False
+    try:
+        with _alone(run):
+            alone = True
+            yield (run / WORDS).is_file()
+    except UlnaError:
+        if alone and not resume and not (run / WORDS).exists():
+            for left in [path for path in _content(run) if _before_plan(path)]:
+                _remove(left)
+            if new and run.exists():
+                run.rmdir()
+        raise
+
+
+def _content(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _check_place(run: Path, *, resume: bool) -> None:
+    planned = (run / WORDS).is_file()
+    if not resume:
+        if run.exists() and not run.is_dir():
+            raise UlnaError("this is a file, not a folder", where=run, hint="Name another --out.")
+        if run.exists() and any(run.iterdir()):
+            what = "this folder holds another run" if planned else "this folder is not empty"
+            stopped = planned or all(_before_plan(path) for path in run.iterdir())
+            hint = "Go on with it by adding --resume, or name another --out." if stopped else "Name another --out."
+            raise UlnaError(what, where=run, hint=hint)
+    elif run.exists() and not planned and not all(_before_plan(path) for path in run.iterdir()):
+        raise UlnaError("there is no run in this folder to go on with", where=run, hint="Leave --resume away.")
+    elif planned and words(run).get("state") == FINISHED:
+        raise UlnaError("this run has finished", where=run, hint="Name another --out to train anew.")
+
+
+@contextmanager
+def _alone(run: Path) -> Iterator[None]:
+    """The folder, made and cleared of what a kill left partial, in which no other training works meanwhile."""
+    lock = FileLock(run / LOCK)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        what = "another training is at work in this folder"
+        raise UlnaError(what, where=run, hint="Wait until it has ended, or stop it first.") from None
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise cannot_write(error, run) from None
+    try:
+        for left in [path for path in run.rglob(".*") if is_partial(path)]:
+            _remove(left)
+        yield
+    finally:
+        # First deleted, then released: who takes the lock meanwhile finds its file gone, and makes a new one.
+        with suppress(OSError):
+            (run / LOCK).unlink()
+        lock.release()
+
+
+_BEFORE_PLAN = {"cache", "check.json", "samples.png", LOCK, *LISTS, CONFIG}
+
+
+def _before_plan(path: Path) -> bool:
+    """Whether a run may hold it that was stopped before its plan was written; such a run is begun again."""
+    return path.name in _BEFORE_PLAN or is_partial(path)
+
+
+def begin(run: Path, config: Config, *, cases: Sequence[Sequence[Case]], **facts: Any) -> None:
+    """Write the resolved configuration, the lists of cases, and `run.json`, which makes the folder a run."""
+    put(run / CONFIG, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    for name, listed in zip(LISTS, cases, strict=True):
+        write_names(run / name, listed)
+    note(
+        run,
+        state=TRAINING,
+        versions=versions(),
+        machine=f"{platform.system()} {platform.machine()}",
+        **facts,
+    )
+
+
+def config(run: Path) -> Config:
+    """The configuration that the run began with."""
+    path = run / CONFIG
+    try:
+        said = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise _unreadable(path, error) from None
+    return Config.parse(said, where=path)
+
+
+def going_on_with(run: Path, wanted: Config, plain: Config) -> Config:
+    """The configuration that the run began with, unless other settings are `wanted` now: then UlnaError.
+
+    `plain` are the settings of a command that names none.
+    """
+    began = Config.parse(words(run).get("asked", {}), where=run / WORDS)
+    asked, now = (dotted(one.model_dump(mode="json")) for one in (began, wanted))
+    other = [key for key in asked | now if asked.get(key) != now.get(key)]
+    if other and wanted != plain:
+        raise UlnaError(
+            f"this run began with {other[0]} {asked.get(other[0])}, not {now.get(other[0])}",
+            where=run,
+            hint="Type the command that began it with --resume added, or with --resume and no settings.",
+        )
+    return config(run)
+
+
+def words(run: Path) -> dict[str, Any]:
+    """What `run.json` says."""
+    path = run / WORDS
+    try:
+        said = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    return dict(said)
+
+
+def _unreadable(path: Path, error: Exception) -> UlnaError:
+    reason = str(error).partition("\n")[0]
+    return UlnaError(f"this file of the run cannot be read: {reason}", where=path)
+
+
+def note(run: Path, **facts: Any) -> None:
+    """Add facts to `run.json`."""
+    said = words(run) if (run / WORDS).is_file() else {}
+    put(run / WORDS, json.dumps(said | facts, indent=2) + "\n")
+
+
+def put(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic_write(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """The versions of what a result depends on."""
+    return {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()}
+
+
+def seconds_used(run: Path) -> float:
+    """Seconds that the run has used since its first command, as far as its last heartbeat tells; 0 before the first."""
+    try:
+        return float(json.loads((run / USED).read_text("utf-8"))["seconds"])
+    except FileNotFoundError:
+        return 0.0
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(run / USED, error) from None
+
+
+def record_used(run: Path, seconds: float) -> None:
+    """Write down the seconds used, for the case that the run is killed; before its plan there is nothing to resume."""
+    if (run / WORDS).is_file():
+        put(run / USED, json.dumps({"seconds": round(seconds, 2)}) + "\n")
+
+
+def names(run: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the cases for training and of those held out for validation."""
+    listed: list[tuple[str, ...]] = []
+    for name in LISTS:
+        try:
+            text = (run / name).read_text("utf-8", "surrogateescape")
+            listed.append(tuple(line for line in text.split("\n") if line))
+        except (OSError, ValueError) as error:
+            raise _unreadable(run / name, error) from None
+    return listed[0], listed[1]
