@@ -116,8 +116,8 @@ class DataConfig(_Section):
 class TaskConfig(_Section):
     """The question asked of an image, and how an answer is judged while training."""
 
-    name: Annotated[Literal["semantic"], BeforeValidator(_present_task)] = Field(
-        "semantic", description="`semantic`: the class of each pixel"
+    name: Annotated[Literal["semantic", "instances"], BeforeValidator(_present_task)] = Field(
+        "semantic", description="`semantic`: the class of each pixel; `instances`: also its object"
     )
     loss: Literal["dice_cross_entropy", "cross_entropy", "dice"] = Field(
         "dice_cross_entropy", description="`dice_cross_entropy` (the sum), `cross_entropy`, `dice`"

@@ -180,20 +180,27 @@ class Model:
 
     def probabilities(self, image: Given, *, progress: Progress = quiet) -> Image:
         """The probability of each class, (classes, *spatial) float32, the background first; stacks as in `predict`."""
-        return self._each(image, self.task.probabilities, progress)
+        return self._each(image, self._class_probabilities, progress)
 
     def mask_and_probabilities(self, image: Image, *, progress: Progress = quiet) -> tuple[Prediction, Image]:
         """Both at the price of one: what `predict` and `probabilities` return."""
         logits = self._logits(image, progress)
-        mask = image.with_array(self.task.decode(logits))
-        return self._prediction(mask), image.with_array(self.task.probabilities(logits))
+        mask = image.with_array(self._decoded(logits))
+        return self._prediction(mask), image.with_array(self._class_probabilities(logits))
 
     def _predict(self, image: Any, progress: Progress) -> Prediction:
-        return self._prediction(self._each(image, self.task.decode, progress))
+        return self._prediction(self._each(image, self._decoded, progress))
 
-    def _prediction(self, mask: Image) -> Prediction:
-        labels = Labels(mask.array[0].astype(np.uint8, copy=False), grid=mask.grid, names=self.classes.names)
-        return Prediction(labels, self.classes, mask.source)
+    def _class_probabilities(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return self.task.activate(logits)[: len(self.classes.names)]
+
+    def _decoded(self, logits: npt.NDArray[np.float32]) -> Array:
+        """Labels (L, *spatial): class indices and, where the task finds objects, their numbers."""
+        return self.task.decode(self.task.activate(logits), Grid(logits.shape[1:])).to_array()
+
+    def _prediction(self, labels: Image) -> Prediction:
+        found = Labels.from_array(labels.array, labels.grid, self.classes.names)
+        return Prediction(found, self.classes, labels.source)
 
     def _predict_several(self, images: Iterable[Any], progress: Progress) -> Iterator[tuple[int, Prediction]]:
         """Each prediction with its number; an error says which image it was."""

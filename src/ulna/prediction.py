@@ -102,7 +102,12 @@ class Prediction:
         return self.labels.classes[key]
 
     def to_image(self) -> Image:
-        """The mask as it is written: with the values that the training masks had, on the image's grid."""
+        """The mask as it is written, on the image's grid: numbers of objects where these were found, else the values
+        that the training masks had."""
+        objects = self.labels.objects
+        if objects is not None:
+            wide = int(objects.max(initial=0)) > np.iinfo(np.uint16).max
+            return Image(objects[None] if wide else objects[None].astype(np.uint16), self.grid, source=self.source)
         return Image(self.meaning.to_values(self.array), self.grid, source=self.source)
 
     def save(self, path: str | Path) -> Path:

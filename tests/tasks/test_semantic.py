@@ -7,9 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulna.config import TaskConfig
+from ulna.image import IGNORE, Grid, Labels
 from ulna.networks.losses import dice
 from ulna.tasks import build
 from ulna.tasks.semantic import Semantic
+
+GRID = Grid((4, 5))
+
+
+def labels(*rows: list[int], objects: bool = False) -> Labels:
+    classes = np.array(rows, np.uint8)
+    return Labels(classes, classes.astype(np.int32) if objects else None)
 
 
 @pytest.mark.parametrize(("classes", "outputs"), [(("background", "cell"), 1), (("background", "a", "b"), 3)])
@@ -17,32 +25,40 @@ def test_outputs_follow_the_classes(classes: tuple[str, ...], outputs: int) -> N
     assert build(TaskConfig(), classes).outputs == outputs
 
 
+def test_the_old_name() -> None:
+    assert TaskConfig.model_validate({"name": "masks"}).name == "semantic"
+
+
 @given(st.integers(0, 1000), st.integers(2, 5))
 @settings(max_examples=20, deadline=None)
 def test_the_mask_is_the_likeliest_class(seed: int, count: int) -> None:
     task = Semantic(TaskConfig(), [str(i) for i in range(count)])
     logits = np.random.default_rng(seed).standard_normal((task.outputs, 4, 5), dtype=np.float32)
-    probabilities = task.probabilities(logits)
+    probabilities = task.activate(logits)
     assert probabilities.shape == (count, 4, 5)
     np.testing.assert_allclose(probabilities.sum(0), 1, rtol=1e-5)
-    np.testing.assert_array_equal(task.decode(logits)[0], probabilities.argmax(0))
+    decoded = task.decode(probabilities, GRID)
+    np.testing.assert_array_equal(decoded.classes, probabilities.argmax(0))
+    assert (decoded.objects, decoded.grid, decoded.names) == (None, GRID, task.classes)
 
 
 def test_a_threshold_is_a_probability() -> None:
     task = Semantic(TaskConfig(threshold=0.8), ("background", "cell"))
     logits = np.log(np.array([[[0.79 / 0.21, 0.81 / 0.19]]], np.float32))
-    assert task.decode(logits).tolist() == [[[0, 1]]]
+    assert task.decode(task.activate(logits), Grid((1, 2))).classes.tolist() == [[0, 1]]
 
 
 def test_a_passed_loss_is_used() -> None:
     task = Semantic(TaskConfig(loss="cross_entropy"), ("background", "cell"), loss=dice)
-    outputs, truth = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2, dtype=torch.uint8)
-    assert task.loss(outputs, task.targets(truth)) == dice(outputs, truth)
+    outputs, truth = torch.zeros(1, 1, 2, 2), torch.ones(1, 2, 2, 2, dtype=torch.int32)
+    maps = task.maps(truth, Grid((2, 2)))
+    assert torch.equal(maps, truth[:, :1])
+    assert task.losses(outputs, maps) == {"classes": dice(outputs, truth[:, :1])}
 
 
-def test_scores_name_the_classes() -> None:
+def test_rows_name_the_classes_and_leave_out_what_is_not_annotated() -> None:
     task = Semantic(TaskConfig(), ("background", "a", "b"))
-    truth = np.array([[[0, 1, 2, 2]]])
-    scores = task.scores(np.array([[[0, 1, 2, 0]]]), truth)
-    assert [score.name for score in scores] == ["a", "b"]
-    assert [score.dice for score in scores] == [1, pytest.approx(2 / 3)]
+    rows = task.evaluate(labels([0, 1, 2, 0, 1]), labels([0, 1, 2, 2, IGNORE]))
+    found = {row.subject: row.value for row in rows if row.measure == task.primary.measure}
+    assert (found["a"], found["b"]) == (1, pytest.approx(2 / 3))
+    assert task.primary.higher_is_better

@@ -1,22 +1,35 @@
-"""Masks of classes: which class is each pixel?"""
+"""Semantic segmentation: which class is each pixel?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit, softmax
 from torch import Tensor
 
 from ulna.config import TaskConfig
-from ulna.image import Array
-from ulna.metrics import Overlap, overlap
+from ulna.image import Grid, Labels
+from ulna.metrics.overlap import measure
+from ulna.metrics.rows import Row
 from ulna.networks.losses import LOSSES, Loss
+from ulna.tasks.base import Maps, Primary
 
 
 class Semantic:
-    """One foreground class is a sigmoid on one channel; more are a softmax over all classes."""
+    """One foreground class is a sigmoid on one channel; more are a softmax over all classes.
+
+    Parameters
+    ----------
+    config
+        The names of the loss and the threshold of a single class.
+    classes
+        Names of the classes, the background first.
+    loss
+        A function of logits (N, K, *spatial) and class indices (N, 1, *spatial), in place of the one that is named.
+    """
+
+    primary = Primary("dice")
 
     def __init__(self, config: TaskConfig, classes: Sequence[str], loss: Loss | None = None) -> None:
         self.classes = tuple(classes)
@@ -24,28 +37,27 @@ class Semantic:
         self._threshold = config.threshold
         self._loss = loss or LOSSES[config.loss]
 
-    def targets(self, truth: Tensor) -> Tensor:
-        """Labels (N, L, *spatial): the class indices (N, 1, *spatial), as they are."""
-        return truth[:, :1]
+    def maps(self, labels: Tensor, grid: Grid) -> Tensor:
+        """Labels (N, L, *spatial) → class indices (N, 1, *spatial)."""
+        return labels[:, :1]
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss that the configuration names, or the function that was passed."""
-        return self._loss(outputs, targets)
+    def losses(self, outputs: Tensor, maps: Tensor) -> dict[str, Tensor]:
+        """One term: the loss that the configuration names, or the function that was passed."""
+        return {"classes": self._loss(outputs, maps)}
 
-    def probabilities(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def activate(self, logits: Maps) -> Maps:
         """Logits (K, *spatial) → probabilities (classes, *spatial), the background first; they sum to 1."""
         if self.outputs == 1:
-            foreground = expit(outputs)
+            foreground = expit(logits)
             return np.concatenate([1 - foreground, foreground])
-        return np.asarray(softmax(outputs, axis=0), np.float32)
+        return np.asarray(softmax(logits, axis=0), np.float32)
 
-    def decode(self, outputs: npt.NDArray[np.float32]) -> Array:
-        """Logits (K, *spatial) → class indices (1, *spatial) uint8."""
+    def decode(self, activated: Maps, grid: Grid) -> Labels:
+        """Probabilities (classes, *spatial) → the likeliest class; a single one from its threshold on."""
         if self.outputs == 1:
-            # the logit of the threshold: no exponential for every pixel
-            return np.asarray(outputs > np.log(self._threshold / (1 - self._threshold)), np.uint8)
-        return np.asarray(outputs.argmax(axis=0, keepdims=True), np.uint8)
+            return Labels(np.asarray(activated[1] > self._threshold, np.uint8), grid=grid, names=self.classes)
+        return Labels(np.asarray(activated.argmax(axis=0), np.uint8), grid=grid, names=self.classes)
 
-    def scores(self, mask: Array, truth: Array) -> list[Overlap]:
-        """One `Overlap` a foreground class."""
-        return overlap(mask, truth[:1], self.classes)
+    def evaluate(self, labels: Labels, truth: Labels) -> list[Row]:
+        """How far each class overlaps with the truth."""
+        return measure(labels.classes, truth.classes, self.classes)

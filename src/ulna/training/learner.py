@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ulna.config import Config
-from ulna.image import IGNORE, is_foreground
+from ulna.image import IGNORE, Grid, Labels, is_foreground
 from ulna.inference.pipeline import Pipeline
 from ulna.networks.layers import crop
 from ulna.store import Store
@@ -38,7 +38,8 @@ class Learner(nn.Module):
         """The loss, a scalar, of the network's output for patches (N, C, *patch) against their truth."""
         torch.manual_seed(self.seed(batch.step, 1))  # of dropout, so that a resumed run draws the same
         outputs = self.network(batch.images.contiguous(memory_format=self._channels_last))
-        return self.task.loss(outputs, crop(self.task.targets(batch.truth), outputs.shape[2:]))
+        maps = self.task.maps(batch.truth, Grid(tuple(batch.truth.shape[2:])))
+        return total(self.task.losses(outputs, crop(maps, outputs.shape[2:])))
 
     def augmented(self, batch: Batch) -> Batch:
         """Windows cut and varied to patches (N, C, *patch) and truth (N, L, *patch).
@@ -74,17 +75,24 @@ class Learner(nn.Module):
         image, truth = store.image(case), store.truth(case)
         pipeline = Pipeline(self.network, self._rough, self.task.outputs)
         logits = pipeline.normalized(np.asarray(image))
-        tensors = torch.from_numpy(logits)[None], self.task.targets(torch.from_numpy(np.array(truth))[None])
-        measured = {"val_loss": float(self.task.loss(*tensors))}
-        mask = self.task.decode(logits)
-        dice = [score.dice for score in self.task.scores(mask, np.asarray(truth))]
+        grid = store.cases[case].grid
+        maps = self.task.maps(torch.from_numpy(np.array(truth))[None], grid)
+        measured = {"val_loss": float(total(self.task.losses(torch.from_numpy(logits)[None], maps)))}
+        labels = self.task.decode(self.task.activate(logits), grid)
+        rows = self.task.evaluate(labels, Labels.from_array(truth, grid))
+        dice = [row.value for row in rows if row.measure == "dice"]
         known = [value for value in dice if np.isfinite(value)]
         if known:
             measured["val_dice"] = float(np.mean(known))
         if is_foreground(truth[0]).any():
-            measured["val_foreground"] = float((mask[0] > 0)[truth[0] != IGNORE].mean())
+            measured["val_foreground"] = float((labels.classes > 0)[truth[0] != IGNORE].mean())
         return measured
 
     def weights(self) -> dict[str, Tensor]:
         """The network's weights, as checkpoints hold them."""
         return cast("dict[str, Tensor]", self.network.state_dict())
+
+
+def total(losses: dict[str, Tensor]) -> Tensor:
+    """The sum of the terms of a loss."""
+    return torch.stack(list(losses.values())).sum() if len(losses) > 1 else next(iter(losses.values()))
