@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ from ulna.errors import UlnaError
 from ulna.inference import pipeline
 from ulna.inference.pipeline import SAMPLED, Pipeline, affordable_pixels, empty_output, largest_tile
 from ulna.networks import UNet
+from ulna.normalization import normalize
 
 WIDTHS = (4, 6, 8)
 
@@ -128,3 +130,27 @@ def test_what_is_set_of_the_tiling_is_done() -> None:
         Pipeline(network, config, 3).normalized(image)
     blended = Pipeline(network, config.changed({"inference.tiling": "blended"}), 3).normalized(image)
     assert np.isfinite(blended).all()
+
+
+@pytest.mark.parametrize("how", ["percentile", "percentile_by_channel", "zscore", "range", "none"])
+@pytest.mark.parametrize("resized", [False, True])
+def test_an_image_as_read_is_normalized_as_a_whole(how: str, resized: bool) -> None:
+    network, _ = make((8, 8), norm="instance", padding="same", upsampling="transposed")
+    image = np.random.default_rng(0).integers(0, 4000, (2, 150, 130), np.uint16)
+    image[:, :, :40] //= 8  # tiles differ in their own percentiles
+    changes = {"network.widths": WIDTHS, "inference.tile": 80, "data.normalization": how}
+    config = Config().changed(changes | ({"data.resize": (100, 90)} if resized else {}))
+    pipeline = Pipeline(network, config, 3)
+    np.testing.assert_allclose(pipeline.raw(image), pipeline.normalized(normalize(image, how)), rtol=1e-4, atol=1e-4)
+
+
+def test_the_normalized_image_is_never_in_memory_as_a_whole() -> None:
+    torch.manual_seed(0)
+    network = UNet(4, 1, widths=WIDTHS, norm="none").eval()
+    image = np.random.default_rng(0).integers(0, 255, (4, 1400, 1400), np.uint8)
+    config = Config().changed({"network.widths": WIDTHS, "inference.tile": 400, "data.normalization": "range"})
+    tracemalloc.start()
+    Pipeline(network, config, 1).raw(image)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * image[0].size + 8 * 4 * 400 * 400 * 4  # the logits, and a few tiles; not 31 MB of floats

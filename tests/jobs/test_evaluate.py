@@ -497,3 +497,11 @@ def test_pixels_that_are_not_annotated_are_in_no_score(place, foreground):
         assert case.dice == pytest.approx(2 * (truth & mask).sum() / (truth.sum() + mask.sum()))
         assert case.errors.total == (truth != mask).sum()
     assert "255 is not annotated" in " ".join(found.notes)
+
+
+def test_a_run_is_loaded_where_it_is_said(run: Path, cells: Path, tmp_path: Path) -> None:
+    with pytest.raises(UlnaError, match="Known: cpu, cuda, mps"):
+        evaluate(run, cells, out=tmp_path / "a", device="gpu")
+    with pytest.raises(UlnaError, match="only a run or a model file"):
+        evaluate(cells / "masks", cells, out=tmp_path / "a", device="cpu")
+    assert evaluate(run, cells, out=tmp_path / "b", device="cpu", cases=["cells_000"]).rows

@@ -265,3 +265,13 @@ def test_predicted_masks_are_evaluated_from_folder_and_pattern(run: Path, cells:
     predict(run, cells, out=tmp_path / "masks", overlay=True)
     for k, place in enumerate((tmp_path / "masks", str(tmp_path / "masks" / "*.png"))):
         assert evaluate(place, cells, out=tmp_path / f"scores{k}").summary.cases == 8
+
+
+def test_what_was_assumed_of_a_file_is_said(untrained: Model, tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).integers(0, 255, (5, 20, 24), dtype=np.uint8)
+    gray(tmp_path / "in" / "b.png")
+    tifffile.imwrite(tmp_path / "in" / "a.tif", stack, metadata=None)
+    done = predict(untrained, tmp_path / "in", out=tmp_path / "out")
+    (note,) = done.notes
+    assert note.startswith("a.tif: ")
+    assert " ".join(note.split()) in " ".join(str(done).split())

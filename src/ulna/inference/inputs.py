@@ -99,6 +99,8 @@ def _array(given: Any) -> Array:
 
 def _channels_first(array: Array, *, ndim: int, channels: int) -> Array:
     """(*spatial), (C, *spatial) or (*spatial, C) → (C, *spatial)."""
+    if not array.size:
+        raise UlnaError(f"the image is empty: its shape is {array.shape}")
     if array.ndim == ndim:
         return checked(array[None])
     if array.ndim == ndim + 1:

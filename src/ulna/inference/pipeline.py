@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 import psutil
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,14 @@ from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.inference.devices import check_process, device_of
-from ulna.inference.engines import Engine, Runner, TorchEngine, averaged, torch_precision
+from ulna.inference.engines import Engine, TorchEngine, averaged, torch_precision
 from ulna.inference.tiles import Tiling, plan_tiles, window
 from ulna.networks import Statistics, measure_statistics
 from ulna.networks.geometry import geometry
-from ulna.normalization import normalize, resize
+from ulna.normalization import Floats, resize, scaling
+
+Read = Callable[[tuple[int, ...], tuple[int, ...]], Floats]
+"""From the start and the size of a window, which may lead out of the image, to (C, *size) normalized."""
 
 SAMPLED = 16
 """From so many windows the statistics of an image are taken that is too large to be normalized whole."""
@@ -50,34 +53,46 @@ class Pipeline:
     engine: Engine = field(default_factory=TorchEngine)
     others: tuple[nn.Module, ...] = ()
 
-    def raw(self, image: Array, *, progress: Progress = quiet) -> npt.NDArray[np.float32]:
-        """An image as read, (C, *spatial) → logits (K, *spatial) on the image's own grid."""
-        check_room((image.shape[0] + self.outputs, *image.shape[1:]))
-        return self.normalized(normalize(image, self.config.data.normalization), progress=progress)
+    def raw(self, image: Array, *, progress: Progress = quiet) -> Floats:
+        """An image as read, (C, *spatial) → logits (K, *spatial) on the image's own grid.
 
-    def normalized(self, image: npt.NDArray[np.float32], *, progress: Progress = quiet) -> npt.NDArray[np.float32]:
+        Tiles are normalized one by one, so the image is in memory in its own type only.
+        """
+        check_room((self.outputs, *image.shape[1:]))
+        scale = scaling(image, self.config.data.normalization)
+        if self.config.data.resize is not None:
+            return self.normalized(scale.apply(image), progress=progress)
+        return self._tiled(lambda start, size: scale.apply(window(image, start, size)), image.shape, progress)
+
+    def normalized(self, image: Floats, *, progress: Progress = quiet) -> Floats:
         """A normalized image (C, *spatial) → logits (K, *spatial); what `config.data.resize` asks is done here."""
         own = image.shape[1:]
         size = self.config.data.resize
         if size is not None and tuple(size) != own:
             image = np.asarray(resize(image, tuple(size), smooth=True), np.float32)
-        logits = self._tiled(image, progress)
+        logits = self._tiled(lambda start, size: window(image, start, size), image.shape, progress)
         return logits if logits.shape[1:] == own else np.asarray(resize(logits, own, smooth=True), np.float32)
 
-    def _tiled(self, image: npt.NDArray[np.float32], progress: Progress) -> npt.NDArray[np.float32]:
+    def _tiled(self, read: Read, image_shape: tuple[int, ...], progress: Progress) -> Floats:
+        """Logits (K, *spatial) of an image (C, *spatial) that is read window by window."""
         device = device_of(self.network)
         check_process(device)
-        shape = image.shape[1:]
+        channels, *shape = image_shape
         affordable = affordable_pixels(self.config, device)
-        tiling = self._tiling(shape, self.config.inference.tile, affordable)
-        run = averaged([self._runner(one, image, tiling, affordable) for one in (self.network, *self.others)])
+        tiling = self._tiling(tuple(shape), self.config.inference.tile, affordable)
+        runners = []
+        for network in (self.network, *self.others):
+            statistics = self._statistics(network, read, tuple(shape), affordable) if len(tiling.tiles) > 1 else {}
+            precision = torch_precision(self.config.inference.precision, device_of(network))
+            runners.append(self.engine.compile(network, statistics, (1, channels, *tiling.size), precision))
+        run = averaged(runners)
         if len(tiling.tiles) == 1:
             (tile,) = tiling.tiles
-            logits: npt.NDArray[np.float32] = run(window(image, tile.start, tiling.size)[None])[0]
+            logits: Floats = run(read(tile.start, tiling.size)[None])[0]
             return logits[(slice(None), *tile.source)]
         out = empty_output((self.outputs, *shape))
         for tile in progress(tiling.tiles, "predicting"):
-            tile.add(run(window(image, tile.start, tiling.size)[None])[0], out)
+            tile.add(run(read(tile.start, tiling.size)[None])[0], out)
         return out
 
     def _tiling(self, shape: tuple[int, ...], tile: int, affordable: int) -> Tiling:
@@ -92,27 +107,21 @@ class Pipeline:
             enlarge=not tile,
         )
 
-    def _runner(self, network: nn.Module, image: npt.NDArray[np.float32], tiling: Tiling, affordable: int) -> Runner:
-        statistics = self._statistics(network, image, affordable) if len(tiling.tiles) > 1 else {}
-        precision = torch_precision(self.config.inference.precision, device_of(network))
-        return self.engine.compile(network, statistics, (1, image.shape[0], *tiling.size), precision)
-
-    def _statistics(self, network: nn.Module, image: npt.NDArray[np.float32], affordable: int) -> Statistics:
+    def _statistics(self, network: nn.Module, read: Read, shape: tuple[int, ...], affordable: int) -> Statistics:
         """Instance norms must take their statistics from the image, not from a tile, or tiles would show.
 
         From the whole image where memory allows, else from windows drawn from all over it, always the same ones.
         """
-        shape = image.shape[1:]
         tiling = self._tiling(shape, largest_side(shape), affordable)
         if prod(tiling.size) > affordable:
             tiling = self._tiling(shape, 0, affordable)
         drawn = np.random.default_rng(0).permutation(len(tiling.tiles))[:SAMPLED]
         device = device_of(network)
-        windows = (_tensor(window(image, tiling.tiles[k].start, tiling.size), device) for k in sorted(drawn))
+        windows = (_tensor(read(tiling.tiles[k].start, tiling.size), device) for k in sorted(drawn))
         return measure_statistics(network, windows)
 
 
-def _tensor(image: npt.NDArray[np.float32], device: torch.device) -> Tensor:
+def _tensor(image: Floats, device: torch.device) -> Tensor:
     return torch.from_numpy(image)[None].to(device)
 
 
@@ -141,7 +150,7 @@ def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
     return min(int(pixels ** (1 / len(shape))), limit)
 
 
-def empty_output(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+def empty_output(shape: tuple[int, ...]) -> Floats:
     """Zeros to put the logits in; raises UlnaError when the memory does not hold them."""
     check_room(shape)
     return np.zeros(shape, np.float32)

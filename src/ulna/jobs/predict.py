@@ -32,7 +32,7 @@ class Predicted(Printed):
     """Which masks were written, and which images could not be read or predicted (name and reason).
 
     `passed_over` are files of formats that are not known, and `own` files that an earlier prediction wrote and that
-    were therefore left out.
+    were therefore left out. `notes` say what files leave open and how they were read.
     """
 
     folder: Path
@@ -40,6 +40,7 @@ class Predicted(Printed):
     failed: tuple[tuple[str, str], ...] = ()
     passed_over: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -61,6 +62,7 @@ class Predicted(Printed):
             lines.append(
                 f"left out: {plural(len(self.own), 'file')} written by ulna before ({escape(listed(self.own))})"
             )
+        lines += [escape(note) for note in self.notes]
         return Group(*lines)
 
 
@@ -118,11 +120,13 @@ def predict(
     _make(folder, jobs)
     masks: list[Path] = []
     failed: list[tuple[str, str]] = []
+    notes: list[str] = []
     several = len(jobs) > 1
     tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
     for job in track(jobs, "predicting") if several else jobs:
         try:
             masks.append(_predict(model, job, folder, extras=extras, progress=tiles))
+            notes += _assumed(job)
         except WriteError:
             raise  # the next one could not be written either
         except UlnaError as error:
@@ -131,7 +135,7 @@ def predict(
             failed.append((job.name, "the memory of this machine does not hold it"))
     if not masks and not marked:
         (folder / MARK).unlink()
-    return Predicted(folder, tuple(masks), tuple(failed), found.passed_over, found.own)
+    return Predicted(folder, tuple(masks), tuple(failed), found.passed_over, found.own, tuple(notes))
 
 
 def _jobs(found: Sequence[Case], model: Model, cases: Names | None, except_: Names | None) -> list[_Job]:
@@ -148,6 +152,16 @@ def _jobs(found: Sequence[Case], model: Model, cases: Names | None, except_: Nam
     for case in found:
         files.setdefault((case.images[0].path, case.images[0].inside), []).append(case)
     return [job(_name(pages), pages) for pages in files.values()]
+
+
+def _assumed(job: _Job) -> list[str]:
+    """What the files of an image do not say and was assumed, with the other reading."""
+    found = []
+    for source in job.pages[0].images:
+        with open_reader(replace(source, page=None)) as reader:
+            if reader.assumed:
+                found.append(f"{source.name}: {reader.assumed}")
+    return found
 
 
 def _name(pages: Sequence[Case]) -> str:
