@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +17,7 @@ from ulna import modelfile
 from ulna.errors import UlnaError
 from ulna.formats import read
 from ulna.image import Image, Source
+from ulna.layouts.own import own_files
 from ulna.model import Model
 
 
@@ -122,6 +124,7 @@ def test_masks_of_several_images_go_into_files(model: Model, cells: Path, tmp_pa
         assert np.array_equal(np.asarray(mask), values)
     assert np.array_equal(read(Source(written[2])).array, read(Source(written[0])).array)
     assert tifffile.imread(written[3]).shape == (2, 20, 30)
+    assert own_files(tmp_path / "masks", ["ulna.json"]) == set(written)
     with pytest.raises(UlnaError, match="there already"):
         model.predict(paths, out=tmp_path / "masks")
     assert model.predict(paths[0], out=tmp_path / "masks", overwrite=True) == written[:1]
@@ -196,3 +199,18 @@ def test_one_output_for_three_classes_is_refused(model: Model, tmp_path: Path) -
     modelfile.save(tmp_path / "a.safetensors", replace(model.saved, classes=classes))
     with pytest.raises(UlnaError, match=r"a\.safetensors: the parts of this model contradict each other"):
         ulna.load(tmp_path / "a.safetensors")
+
+
+def test_a_model_goes_to_spawned_processes(model: Model) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (40, 50), dtype=np.uint8)
+    expected = model.predict(image)
+    sent = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(sent.predict(image).array, expected.array)
+    assert np.array_equal(pickle.loads(pickle.dumps(expected)).array, expected.array)
+
+
+def test_predicting_writes_nothing_onto_the_network(model: Model) -> None:
+    tiled = Model(replace(model.saved, config=model.config.changed({"inference.tile": 96})))
+    before = [(module.training, dict(vars(module))) for module in model.network.modules()]
+    tiled.predict(np.random.default_rng(0).random((200, 150)))
+    assert [(module.training, dict(vars(module))) for module in model.network.modules()] == before

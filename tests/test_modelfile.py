@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from ulna import modelfile
+from ulna.config import RENAMED
 from ulna.errors import UlnaError
 from ulna.model import load
 
@@ -128,3 +131,56 @@ def test_a_checkpoint_that_cannot_be_used_says_how_to_go_on(stopped: Path) -> No
     (stopped / "run.json").write_text("{", "utf-8")
     with pytest.raises(UlnaError, match=r"run\.json.*cannot be read"):
         modelfile.load(stopped)
+
+
+def test_the_checkpoints_of_a_real_training_are_read(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "stopped"
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns(modelfile.NAME))
+    assert (folder / "checkpoints" / "last.ckpt").is_file()
+    (folder / "checkpoints" / "best.ckpt").unlink(missing_ok=True)
+    model, whole = load(folder), load(run)  # both hold the weights of the end
+    image = np.random.default_rng(0).integers(0, 255, (40, 40), dtype=np.uint8)
+    np.testing.assert_allclose(model.probabilities(image).array, whole.probabilities(image).array, atol=1e-5)
+    assert model.classes == whole.classes
+
+
+@pytest.mark.parametrize("part", ["config", "classes", "outputs", "versions", "scores"])
+@pytest.mark.parametrize("value", [None, 3, "text", [1]])
+def test_metadata_of_another_kind_are_refused(run: Path, tmp_path: Path, part: str, value: object) -> None:
+    with safe_open(run / modelfile.NAME, framework="pt") as file:
+        facts = json.loads(file.metadata()["ulna"])
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    changed = json.dumps(facts | {part: value})
+    save_file(weights, tmp_path / "a.safetensors", metadata={"ulna": changed})
+    with pytest.raises(UlnaError):
+        load(tmp_path / "a.safetensors")
+
+
+def test_files_that_are_no_model_are_refused(run: Path, tmp_path: Path) -> None:
+    whole = (run / modelfile.NAME).read_bytes()
+    path = tmp_path / "a.safetensors"
+    for content in (b"", b"text", whole[:-100], whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(UlnaError, match=r"a\.safetensors"):
+            modelfile.load(path)
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(UlnaError, match="not written by ulna"):
+        modelfile.load(path)
+    save_file({"a": torch.zeros(1)}, path, metadata={"ulna": json.dumps({"format": modelfile.FORMAT + 1})})
+    with pytest.raises(UlnaError, match="newer ulna"):
+        modelfile.load(path)
+    save_file({"a": torch.zeros(1)}, path, metadata={"ulna": json.dumps({"format": modelfile.FORMAT})})
+    with pytest.raises(UlnaError, match="lacks classes, config"):
+        modelfile.load(path)
+
+
+def test_earlier_names_of_settings_are_converted(run: Path, tmp_path: Path) -> None:
+    with safe_open(run / modelfile.NAME, framework="pt") as file:
+        facts = json.loads(file.metadata()["ulna"])
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for before, now in RENAMED.items():
+        section, name = now.split(".")
+        if section in facts["config"] and name in facts["config"][section]:
+            facts["config"][section][before.partition(".")[2]] = facts["config"][section].pop(name)
+    save_file(weights, tmp_path / "a.safetensors", metadata={"ulna": json.dumps(facts)})
+    assert modelfile.load(tmp_path / "a.safetensors").config == modelfile.load(run).config

@@ -26,6 +26,7 @@ from ulna.inference.devices import choose_device, device_of
 from ulna.inference.inputs import as_image, is_several
 from ulna.inference.pipeline import Pipeline
 from ulna.labels.classes import Classes
+from ulna.layouts.own import mark
 from ulna.modelfile import Saved
 from ulna.networks.summary import NetworkSummary, summarize_network
 from ulna.normalization import to_channels
@@ -216,20 +217,29 @@ class Model:
             yield number, prediction
 
     def _write(self, images: Iterable[Any], folder: Path, *, overwrite: bool, progress: Progress) -> list[Path]:
+        """Write masks one by one, and list them as written by ulna, so that no later call takes them for images."""
         written: list[Path] = []
         # values beyond 16 bits, or below 0, are no pixels of a PNG
         wide = self.classes.to_values(np.zeros((1, 1, 1), np.uint8)).dtype.itemsize > 2
-        for number, prediction in self._predict_several(images, progress):
-            source = prediction.source
-            suffix = ".tif" if wide or prediction.ndim > 2 else mask_suffix(source) if source else ".png"
-            path = folder / f"{source.stem if source else f'{number:04d}'}{suffix}"
-            if path in written:
-                raise UlnaError(f"two images would have their masks in {path.name}", where=folder)
-            if source and not source.inside and path.resolve() == source.path.resolve():
-                raise UlnaError("the mask would be written over the image itself", where=path, hint="Name another out.")
-            if path.exists() and not overwrite:
-                raise UlnaError("this mask is there already", where=path, hint="Name another out, or set overwrite.")
-            written.append(prediction.save(path))
+        try:
+            for number, prediction in self._predict_several(images, progress):
+                source = prediction.source
+                suffix = ".tif" if wide or prediction.ndim > 2 else mask_suffix(source) if source else ".png"
+                path = folder / f"{source.stem if source else f'{number:04d}'}{suffix}"
+                if path in written:
+                    raise UlnaError(f"two images would have their masks in {path.name}", where=folder)
+                if source and not source.inside and path.resolve() == source.path.resolve():
+                    raise UlnaError(
+                        "the mask would be written over the image itself", where=path, hint="Name another out."
+                    )
+                if path.exists() and not overwrite:
+                    raise UlnaError(
+                        "this mask is there already", where=path, hint="Name another out, or set overwrite."
+                    )
+                written.append(prediction.save(path))
+        finally:
+            if written:
+                mark(folder, [path.name for path in written], [])
         return written
 
     def _each(self, given: Any, decode: Callable[[Logits], Array], progress: Progress) -> Image:

@@ -97,12 +97,13 @@ def load(run: str | Path) -> Saved:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except (SafetensorError, OSError) as error:
         raise UlnaError(f"this is no model file of ulna ({error})", where=path) from None
-    return _saved(_converted(_metadata(metadata, path)), weights, path)
+    return _saved(_metadata(metadata, path), weights, path)
 
 
 def _saved(words: dict[str, Any], weights: dict[str, Tensor], path: Path) -> Saved:
     """What the metadata say, with the weights; raises UlnaError where the parts contradict each other."""
     with _contradictions(path):
+        words = _converted(words)
         config = Config.parse(words["config"], where=path)
         classes = Classes(**_tuples(words["classes"]))
         outputs = int(words["outputs"])
@@ -118,7 +119,7 @@ def _contradictions(path: Path) -> Iterator[None]:
     """What goes wrong while the parts of a model are put together, as an error that names the file."""
     try:
         yield
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
         reason = str(error).partition("\n")[0].rstrip(":")
         raise UlnaError(f"the parts of this model contradict each other ({reason})", where=path) from None
 
