@@ -224,6 +224,25 @@ def test_palettes_of_one_bit_and_of_8_bits_a_color(tmp_path: Path, colors: np.nd
     np.testing.assert_array_equal(image.array[:, MASK][:, 0], [9, 8, 7])
 
 
+def test_a_stack_of_one_palette(tmp_path: Path) -> None:
+    stack = RNG.integers(0, 256, (3, 16, 24)).astype(np.uint8)
+    colormap = RNG.integers(0, 65536, (3, 256)).astype(np.uint16)
+    image = saved(tmp_path, stack, photometric="palette", colormap=colormap)
+    np.testing.assert_array_equal(image.array, np.moveaxis((colormap >> 8).T[stack], -1, 0))
+
+
+def test_every_page_has_its_own_palette(tmp_path: Path) -> None:
+    pages = [Pillow.fromarray(COLOR[..., k]).convert("P") for k in range(3)]
+    for k, page in enumerate(pages):
+        page.putpalette([value * (c == k) for value in range(256) for c in range(3)])
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    whole = formats.read(Source(tmp_path / "a.tif")).array
+    for k, page in enumerate(pages):
+        expected = np.moveaxis(np.asarray(page.convert("RGB")), -1, 0)
+        np.testing.assert_array_equal(whole[:, k], expected)
+        np.testing.assert_array_equal(formats.read(Source(tmp_path / "a.tif", page=k)).array, expected)
+
+
 @pytest.mark.parametrize("kind", [0, 1, 2])
 @pytest.mark.parametrize("colors", [1, 3])
 def test_an_extra_sample_is_alpha_only_where_it_is_declared(tmp_path: Path, kind: int, colors: int) -> None:

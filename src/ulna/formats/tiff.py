@@ -94,7 +94,10 @@ class _Stack:
             parts = self._cut(number)
         if any(part.shape[:2] != (height, width) for part in parts):
             raise ReadError("this TIFF is damaged: its pixels are not those that it announces", where=self.source)
-        parts = [converted(part, page) for part in parts]
+        # Every page has a palette of its own.
+        own_palettes = page.photometric == PALETTE and not any(frame.is_virtual for frame in frames)
+        pages = [frame.aspage() for frame in frames] if own_palettes else []
+        parts = [converted(part, own) for part, own in zip(parts, pages or [page] * len(parts), strict=True)]
         array = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return np.moveaxis(upright(np.moveaxis(array, 0, -1), self.orientation), -1, 0)
 
