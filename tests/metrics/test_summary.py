@@ -223,6 +223,15 @@ def test_measures_of_objects_come_out_of_the_same_sums():
     assert found.overall.scores == scores
 
 
+def test_the_primary_measure_comes_first():
+    cases = [_objects(f"{k}", 2.0, 3, k, 1) for k in range(6)]
+    found = summarize(cases, primary="ap_50")
+    assert found.measures == ("ap_50", "pq", "distance")
+    assert list(found.overall.scores) == ["ap_50", "pq", "distance"]
+    assert found.by_group.estimate == pytest.approx(np.mean([3 / (4 + k) for k in range(6)]))
+    assert summarize(cases, primary="none").measures == ("pq", "ap_50", "distance")
+
+
 def test_lengths_have_no_upper_bound_and_differences_none():
     def case(k: int, value: float) -> Scored:
         return Scored.of([Row("cell", "value", value, unit="mm")], name=f"{k}", group=f"{k}")
@@ -230,6 +239,8 @@ def test_lengths_have_no_upper_bound_and_differences_none():
     lengths = summarize([case(k, v) for k, v in enumerate([2.0, 9.0, 4.0, 30.0, 3.0])]).overall.scores["value"].mean
     assert 0 < lengths.low < 9.6 < lengths.high
     assert lengths.high > 20
+    small = summarize([case(k, v) for k, v in enumerate([0.2, 0.99, 0.1, 0.9, 0.3])]).overall.scores["value"].mean
+    assert small.high > 1  # all are below 1 mm, others need not be
     signed = summarize([case(k, v) for k, v in enumerate([-2.0, 9.0, -4.0, 3.0, -3.0])]).overall.scores["value"].mean
     assert signed.low < 0 < signed.high
 

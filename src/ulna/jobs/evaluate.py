@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ from ulna.labels.classes import Classes
 from ulna.layouts import Patterns, find_images, read_dataset
 from ulna.layouts.listing import list_place
 from ulna.leaks import group
-from ulna.metrics import Scored, label, locate, measure, summarize
+from ulna.metrics import Row, Scored, label, locate, measure, summarize
 from ulna.metrics.files import atomic_directory, check_free
 from ulna.metrics.kept import KeptMasks, kept_masks
 from ulna.metrics.matching import match
@@ -38,6 +39,7 @@ _FAULTS = 20  # reported at once
 
 Predict = Callable[[Image], Image]
 Maker = Callable[[Case], Array]
+Measure = Callable[[Array, Array], Sequence[Row]]
 
 
 class Mask(Protocol):
@@ -284,26 +286,32 @@ def _read(place: str | Path, meant: DataConfig, *, bare: bool) -> Dataset:
 
 @dataclass(frozen=True)
 class _Sides:
-    """What is compared: how the masks are made, how the ground truth is written, and what is to be said of both."""
+    """What is compared: how the masks are made, how the ground truth is written, and what is to be said of both.
+
+    `measure` takes class indices, predicted and true, both (1, *spatial).
+    """
 
     predicted: Maker
     truth: Classes
     names: tuple[str, ...]
     notes: tuple[str, ...]
+    measure: Measure
 
 
 def _sides(source: Predictor | dict[str, Source], known: Classes, truth: Classes, config: DataConfig) -> _Sides:
     """Both sides in the classes `known`; files of masks (by the name of their case) may be written in their own way."""
-    notes = [known.sentence]
+    notes, names = [known.sentence], tuple(known.names)
     if truth != known:
         notes.append(f"Of the true masks: {truth.sentence}")
-    if not isinstance(source, dict):
-        return _Sides(_predicted(source, known), truth, tuple(known.names), tuple(notes))
-    masks = Arrays(list(source.values()), lambda mask: read(mask).array)
-    written = own_values(masks, known.predicted, config.model_copy(update={"ignore": ()})).predicted
-    if written != known.predicted:
-        notes.append(f"Of the predicted masks: {written.sentence}")
-    return _Sides(_filed(source, written), truth, tuple(known.names), tuple(notes))
+    if isinstance(source, dict):
+        masks = Arrays(list(source.values()), lambda mask: read(mask).array)
+        written = own_values(masks, known.predicted, config.model_copy(update={"ignore": ()})).predicted
+        if written != known.predicted:
+            notes.append(f"Of the predicted masks: {written.sentence}")
+        maker = _filed(source, written)
+    else:
+        maker = _predicted(source, known)
+    return _Sides(maker, truth, names, tuple(notes), partial(measure, classes=names))
 
 
 def _predicted(model: Predictor, classes: Classes) -> Maker:
@@ -354,7 +362,7 @@ def _score(cases: Sequence[Case], sides: _Sides, *, kept: KeptMasks, progress: P
             truth = _truth(case, sides.truth)
             mask = sides.predicted(case)
             _check_shape(case, mask, truth)
-            rows = measure(mask, truth, sides.names)
+            rows = sides.measure(mask, truth)
         except UlnaError as fault:
             faults.append(fault)
             if len(faults) == _FAULTS:

@@ -160,8 +160,7 @@ class Sums:
     def _studentized(self, estimate: float, *, tail: float, draws: int, seed: int) -> tuple[float, float]:
         """The interval of the bootstrap-t, whose standard errors are those of the linearized statistic."""
         count = len(self.groups)
-        everything = np.ones((1, count))
-        error = self._linear_errors(everything)[0]
+        error = self._linear_errors(np.ones((1, count)))[0]
         picks = np.random.default_rng(seed).integers(count, size=(draws, count)) + count * np.arange(draws)[:, None]
         times = np.bincount(picks.ravel(), minlength=draws * count).reshape(draws, count).astype(np.float64)
         errors = self._linear_errors(times)

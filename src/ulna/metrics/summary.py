@@ -178,25 +178,27 @@ class Summary:
         }
 
 
-def summarize(cases: Sequence[Scored], *, seed: int = 0) -> Summary:
+def summarize(cases: Sequence[Scored], *, primary: str = "", seed: int = 0) -> Summary:
     """Means, medians and pooled scores with 95 % intervals over groups, of all measures that the cases have.
 
-    The intervals are described at `Sums.interval` and `median_interval`. The same seed gives the same intervals.
+    The intervals are described at `Sums.interval` and `median_interval`. The same seed gives the same intervals. The
+    measure `primary` comes first, by default the one that the cases have first.
     """
     every = [row for case in cases for row in case.rows]
-    measures = tuple(dict.fromkeys(row.measure for row in every if not row.counted))
+    units = {row.measure: row.unit for row in every if not row.counted}
+    measures = tuple(sorted(units, key=lambda name: name != primary))
     subjects = tuple(dict.fromkeys(row.subject for row in every if row.subject != ALL_CLASSES))
     groups = [case.group for case in cases]
 
     def scores(names: Sequence[str], own: Sequence[str] = ()) -> dict[str, Spread]:
-        found = {name: _ratios(cases, own, name) or _ratios(cases, names, name) for name in measures}
-        return {name: _spread(ratios, groups, seed=seed) for name, ratios in found.items() if ratios}
+        parts = {name: _ratios(cases, own, name) or _ratios(cases, names, name) for name in measures}
+        return {name: _spread(ratios, groups, unit=units[name], seed=seed) for name, ratios in parts.items() if ratios}
 
-    primary = _ratios(cases, subjects, measures[0]) if measures else None
+    first = _ratios(cases, subjects, measures[0]) if measures else None
     return Summary(
         overall=ClassSummary(ALL_CLASSES, scores(subjects, own=[ALL_CLASSES]), _count(cases, subjects)),
         classes=tuple(ClassSummary(name, scores([name]), _count(cases, [name])) for name in subjects),
-        by_group=_by_group(primary, groups, seed=seed),
+        by_group=_by_group(first, groups, seed=seed),
         measures=measures,
         cases=len(cases),
         groups=len(set(groups)),
@@ -233,10 +235,10 @@ def _ratios(cases: Sequence[Scored], subjects: Sequence[str], measure: str) -> R
     return both[..., 0], both[..., 1]
 
 
-def _spread(ratios: Ratios, groups: Sequence[str], *, seed: int) -> Spread:
+def _spread(ratios: Ratios, groups: Sequence[str], *, unit: str, seed: int) -> Spread:
     values = mean_ratio(*ratios)
     known = values[~np.isnan(values)]
-    bounds = _bounds(known)
+    bounds = _bounds(known, unit)
     return Spread(
         mean=mean_interval(values, groups, bounds=bounds, seed=seed),
         median=median_interval(values, groups),
@@ -244,11 +246,11 @@ def _spread(ratios: Ratios, groups: Sequence[str], *, seed: int) -> Spread:
     )
 
 
-def _bounds(values: Values) -> tuple[float, float]:
-    """What a measure can be, as its values show it: a share, a number that is not negative, or any."""
-    if (values >= 0).all():
-        return SHARE if (values <= 1).all() else (0.0, math.inf)
-    return -math.inf, math.inf
+def _bounds(values: Values, unit: str) -> tuple[float, float]:
+    """What a measure can be, as its unit and values show: a share, a number that is not negative, or any."""
+    if (values < 0).any():
+        return -math.inf, math.inf
+    return SHARE if not unit and (values <= 1).all() else (0.0, math.inf)
 
 
 def _by_group(ratios: Ratios | None, groups: Sequence[str], *, seed: int) -> Interval:
