@@ -88,7 +88,7 @@ def stopped(run: Path, tmp_path: Path) -> Path:
     """The run as it was before its training had ended: the last epoch's weights are doubled, the best's are not."""
     folder = tmp_path / "stopped"
     folder.mkdir()
-    for name in ("config.yaml", "run.json"):
+    for name in ("config.yaml", "run.json", "fingerprints.npz"):
         (folder / name).write_bytes((run / name).read_bytes())
     weights = modelfile.load(run).network.state_dict()
     (folder / "checkpoints").mkdir()

@@ -21,6 +21,7 @@ from ulna.config import RENAMED, Config
 from ulna.errors import UlnaError
 from ulna.formats import atomic_write
 from ulna.labels.classes import Classes
+from ulna.leaks.seen import seen_in
 
 FORMAT = 1
 """Version of what the metadata hold; a file with a higher one is refused."""
@@ -36,7 +37,8 @@ class Saved:
 
     The network with its weights, the resolved configuration, the classes and how their mask values are
     written, the number of output channels, and where it comes from: hash of the training data, versions, and
-    scores on what was held out. `note` says what is special about the weights, if anything is.
+    scores on what was held out. `seen` holds the fingerprints of the images that it learned from and was validated on
+    (`ulna.leaks.seen`, as base64). `note` says what is special about the weights, if anything is.
     """
 
     network: nn.Module
@@ -47,10 +49,14 @@ class Saved:
     versions: dict[str, str] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    seen: str = ""
 
 
 def save(path: Path, saved: Saved) -> None:
-    """Write the one file atomically. Raises UlnaError when the disk is full."""
+    """Write the one file atomically. Raises UlnaError when the disk is full.
+
+    A model without fingerprints of its training images takes those that lie beside it in the run's folder.
+    """
     words = {
         "format": FORMAT,
         "config": saved.config.model_dump(mode="json"),
@@ -59,6 +65,7 @@ def save(path: Path, saved: Saved) -> None:
         "data_hash": saved.data_hash,
         "versions": saved.versions,
         "scores": saved.scores,
+        "seen": saved.seen or seen_in(path.parent),
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in saved.network.state_dict().items()}
     data = to_bytes(weights, metadata={"ulna": json.dumps(words)})
@@ -111,7 +118,7 @@ def _saved(words: dict[str, Any], weights: dict[str, Tensor], path: Path) -> Sav
         network = networks.build(config.network, config.data.channels, outputs)
         network.load_state_dict(weights)
         origin = str(words["data_hash"]), dict(words["versions"]), dict(words["scores"])
-    return Saved(network.eval(), config, classes, outputs, *origin)
+    return Saved(network.eval(), config, classes, outputs, *origin, seen=str(words.get("seen", "")))
 
 
 @contextmanager
@@ -150,6 +157,7 @@ def _stopped(run: Path) -> Saved:
     try:
         weights = torch.load(chosen, map_location="cpu", weights_only=True)["network"]
         words = {"config": config.model_dump(), "data_hash": "", "versions": {}, "scores": {}, **facts}
+        words["seen"] = seen_in(run)
         saved = _saved(words, weights, chosen)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError, UnpicklingError) as error:
         reason = str(error).partition("\n")[0]

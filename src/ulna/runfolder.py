@@ -109,7 +109,7 @@ def _alone(run: Path) -> Iterator[None]:
         lock.release()
 
 
-_BEFORE_PLAN = {"cache", "check.json", "samples.png", LOCK, *LISTS, CONFIG}
+_BEFORE_PLAN = {"cache", "check.json", "fingerprints.npz", "joined.png", "samples.png", LOCK, *LISTS, CONFIG}
 
 
 def _before_plan(path: Path) -> bool:

@@ -509,9 +509,10 @@ def test_images_that_a_run_learned_from_are_said_to_flatter(run, cells, tmp_path
     learned = (run / "train.txt").read_text().split()
     kept = (run / "validation.txt").read_text().split()
     found = evaluate(run, cells, out=tmp_path / "all")
-    assert f"{len(learned)} of these 8 images have names" in " ".join(found.notes)
+    assert f"{len(learned)} of these 8 images are images that the model was trained on" in " ".join(found.notes)
     found = evaluate(run, cells, out=tmp_path / "kept", cases=kept)
-    assert "are optimistically biased" not in " ".join(found.notes)
+    assert "trained on" not in " ".join(found.notes)
+    assert f"{len(kept)} of these {len(kept)} images are validation images" in " ".join(found.notes)
 
 
 @pytest.mark.parametrize("foreground", [1, 255])

@@ -30,7 +30,7 @@ from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference, interpret
 from ulna.layouts import Patterns, read_dataset
 from ulna.layouts.parts import across_parts
-from ulna.leaks import DUPLICATE, Leaks, group
+from ulna.leaks import DUPLICATE, Fingerprint, Leaks, group
 from ulna.paths import expand_home
 from ulna.preset import settings
 from ulna.runfolder import WORDS
@@ -49,7 +49,7 @@ class Check(Printed):
     `dataset` holds the cases that can be used, each in its final group: the layout's groups and those of
     leaks, united. `problems` come worst first. `facts` is the table of what was found, in words. `share` is
     each class's share of the annotated pixels, `folder` where the record was written. `inference` says how certain the
-    reading of the masks is, and what the next best one would be.
+    reading of the masks is, and what the next best one would be. `prints` are the fingerprints of the cases, in order.
     """
 
     dataset: Dataset
@@ -61,6 +61,7 @@ class Check(Printed):
     samples: tuple[str, ...]
     folder: Path | None = None
     inference: Inference | None = None
+    prints: tuple[Fingerprint, ...] = ()
 
     @property
     def fatal(self) -> bool:
@@ -231,6 +232,7 @@ def check(
         leaks,
         _chosen(inspections, annotated),
         inference=inferred,
+        prints=tuple(look.print for look in inspections),
     )
     return result if out is None else result.save(Path(out))
 

@@ -22,10 +22,13 @@ from ulna.jobs.evaluation import FILES, Evaluation
 from ulna.jobs.grouping import fingerprints, joined_by, with_groups
 from ulna.jobs.in_time import Until, evenly, in_time
 from ulna.jobs.label_mapping import Arrays, indices, infer_truth, of_truth, own_values
+from ulna.jobs.seen import notes as seen_notes
+from ulna.jobs.seen import read_seen
 from ulna.labels.classes import Classes
 from ulna.layouts import Patterns, find_images, read_dataset
 from ulna.layouts.listing import list_place
-from ulna.leaks import group
+from ulna.leaks import Fingerprint, group
+from ulna.leaks.seen import Seen, seen_in
 from ulna.metrics import Row, Scored, label, locate, measure, summarize
 from ulna.metrics.files import atomic_directory, check_free
 from ulna.metrics.kept import KeptMasks, kept_masks
@@ -138,13 +141,18 @@ def evaluate(
     meant = settings(config=config, changes=changes).data
     model = _predictor(masks_or_run, predict, classes, device=device)
     whole = data if isinstance(data, Dataset) else _read(data, _as_read(meant, model), bare=model is None)
-    dataset, notes = _chosen(whole, data, meant, cases=cases, except_=except_, progress=progress)
+    dataset, prints, notes = _chosen(whole, data, meant, cases=cases, except_=except_, progress=progress)
+    seen = _known(masks_or_run, model)
+    notes = (
+        *notes,
+        *(seen_notes(seen, dataset.cases, prints) if seen and prints else _by_name(masks_or_run, dataset.cases)),
+    )
     stated = classes or (model.classes if model else None)
     dataset = replace(dataset, cases=with_classes(dataset.cases, stated.names)) if stated else dataset
     known = stated or infer_truth(whole.cases, meant, chosen=dataset.cases)
     truth = of_truth(dataset.cases, known, meant) if stated and not isinstance(data, Dataset) else known
     sides = _sides(model or match(dataset.cases, _files(str(masks_or_run)), where=masks_or_run), known, truth, meant)
-    notes = (*notes, *_seen(masks_or_run, dataset.cases), *sides.notes)
+    notes = (*notes, *sides.notes)
     with kept_masks() as made:
         if until is None:
             scored = _score(dataset.cases, sides, kept=made, progress=progress)
@@ -208,8 +216,17 @@ def _load(run: Any, device: str | None) -> Predictor:
     return load(run, device=device)
 
 
-def _seen(run: str | Path | Predictor, cases: Sequence[Case]) -> tuple[str, ...]:
-    """What is to be said where a run is scored on cases that it has learned from."""
+def _known(run: str | Path | Predictor, model: Predictor | None) -> Seen | None:
+    """The fingerprints of the images that a run or a model has seen; None where none are kept."""
+    saved = getattr(model, "saved", None)
+    text = "" if saved is None else str(getattr(saved, "seen", ""))
+    if not text and isinstance(run, str | Path):
+        text = seen_in(Path(run).expanduser())
+    return read_seen(text)
+
+
+def _by_name(run: str | Path | Predictor, cases: Sequence[Case]) -> tuple[str, ...]:
+    """What is to be said where names alone can tell that a run has learned from cases: it holds no fingerprints."""
     if not isinstance(run, str | Path) or not all((Path(run) / name).is_file() for name in (runs.WORDS, *runs.LISTS)):
         return ()
     learned = {plain_name(name) for name in runs.names(Path(run))[0]}
@@ -230,21 +247,24 @@ def _chosen(
     cases: Names | None,
     except_: Names | None,
     progress: Progress,
-) -> tuple[Dataset, tuple[str, ...]]:
-    """The cases to score, each with truth and group, and what is to be said about them."""
+) -> tuple[Dataset, list[Fingerprint], tuple[str, ...]]:
+    """The cases to score, each with truth and group, their fingerprints, and what is to be said about them."""
     if isinstance(place, Dataset):
-        return _with_truth(choose(whole, cases, except_), None)
+        dataset, notes = _with_truth(choose(whole, cases, except_), None)
+        return dataset, [], notes
     chosen, how = with_groups(whole, meant.groups, cases, except_)
     dataset, notes = _with_truth(chosen, place)
     joined = dataset.cases
+    prints: list[Fingerprint] = []
     if all(case.images for case in joined):
         names = [case.name for case in joined]
-        leaks = group(fingerprints(joined, progress), names, only_equal=not meant.leaks)
+        prints = fingerprints(joined, progress)
+        leaks = group(prints, names, only_equal=not meant.leaks)
         joined = joined_by(joined, leaks)
     told: tuple[str, ...] = ()
     if len({case.group for case in joined}) < len(joined):
         told = (f"groups: {how}" + (", and by equal or overlapping content" if joined != dataset.cases else ""),)
-    return replace(dataset, cases=joined), (*notes, *told)
+    return replace(dataset, cases=joined), prints, (*notes, *told)
 
 
 def _with_truth(dataset: Dataset, place: str | Path | None) -> tuple[Dataset, tuple[str, ...]]:

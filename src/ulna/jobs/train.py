@@ -27,6 +27,7 @@ from ulna.jobs.check import Check, check
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.evaluation import Evaluation
 from ulna.jobs.in_memory import FOLDER, Pair, write_pairs
+from ulna.jobs.seen import write_seen
 from ulna.model import Model
 from ulna.modelfile import Saved
 from ulna.paths import expand_home
@@ -186,6 +187,7 @@ def _run(work: Run, asked: _Request, *, resume: bool, command: str | None) -> Tr
     dataset, wanted = checked.dataset, asked.config
     sides = in_sides(dataset, runs.names(run)) if resume else split(dataset, wanted.data.validation, _seed(wanted))
     data = Data(dataset, checked.classes, sides, place)
+    write_seen(run, checked, sides)
     if resume:
         prepared = work.prepare_again(data, wanted)
     else:

@@ -9,16 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from ulna.errors import UlnaError
 from ulna.image import Array
-from ulna.leaks.duplicates import digest, equal_pixels, same_picture, thumbnail
-from ulna.leaks.edges import Edge, border_edges, find_seams
-from ulna.leaks.patches import Sketch, find_overlaps, sketch
+from ulna.leaks.duplicates import equal_pixels, same_picture
+from ulna.leaks.edges import find_seams
+from ulna.leaks.fingerprints import Fingerprint, fingerprint
+from ulna.leaks.patches import find_overlaps
 
 Progress = Callable[[Sequence[Array], str], Iterable[Array]]
+
+__all__ = [
+    "ADJACENT",
+    "DUPLICATE",
+    "NEAR_DUPLICATE",
+    "OVERLAP",
+    "Fingerprint",
+    "Leaks",
+    "Pair",
+    "find_groups",
+    "fingerprint",
+    "group",
+    "unite",
+]
 
 DUPLICATE = "duplicate"
 NEAR_DUPLICATE = "near duplicate"
@@ -58,23 +70,6 @@ class Leaks:
         for index, group in enumerate(self.groups):
             members.setdefault(group, []).append(index)
         return tuple(tuple(group) for group in members.values() if len(group) > 1)
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """All that is kept of an image in order to find its relatives."""
-
-    digest: bytes
-    thumbnail: npt.NDArray[np.float32]
-    edges: tuple[Edge, ...]
-    sketch: Sketch
-
-
-def fingerprint(array: Array) -> Fingerprint:
-    """What is needed of an image (C, Y, X) or (C, Z, Y, X) of any dtype to compare it with others."""
-    if array.ndim < 2 or not array.size:
-        raise UlnaError(f"an image of the shape {array.shape} has nothing to compare")
-    return Fingerprint(digest(array), thumbnail(array), tuple(border_edges(array)), sketch(array))
 
 
 def find_groups(images: Sequence[Array], names: Sequence[str], *, progress: Progress | None = None) -> Leaks:

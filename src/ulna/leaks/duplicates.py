@@ -148,6 +148,22 @@ def _bar(counts: npt.NDArray[np.int64]) -> float:
     return max(SAME_PICTURE, math.tanh(middle - deviation * float(special.ndtri(FALSE_PAIRS / total))))
 
 
+def correlations(images: Sequence[Array], others: Sequence[Array]) -> Iterator[tuple[int, int, float]]:
+    """Pairs (i, j, correlation) of an image and one of the others whose thumbnails agree, as in `same_picture`."""
+    for ndim in sorted({t.ndim for t in images} & {t.ndim for t in others}):
+        ours, theirs = ([k for k, t in enumerate(side) if t.ndim == ndim] for side in (images, others))
+        flat = np.stack([others[k] for k in theirs]).reshape(len(theirs), -1)
+        counts = np.zeros(BINS, np.int64)
+        found: list[tuple[int, int, float]] = []
+        for start in range(0, len(ours), BLOCK):
+            block = np.stack([images[k] for k in ours[start : start + BLOCK]])
+            best = np.max([turned.reshape(len(block), -1) @ flat.T for turned in _symmetries(block)], axis=0)
+            counts += np.bincount(_bin(best.ravel()), minlength=BINS)
+            found += [(ours[start + a], theirs[b], float(best[a, b])) for a, b in np.argwhere(best >= SAME_PICTURE)]
+        bar = _bar(counts)
+        yield from (pair for pair in found if pair[2] >= bar)
+
+
 def _symmetries(stack: Array) -> Iterator[Array]:
     axes = range(1, stack.ndim)
     turned = [stack, np.swapaxes(stack, -1, -2)] if stack.ndim > 2 else [stack]

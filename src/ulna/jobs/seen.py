@@ -1,0 +1,55 @@
+"""Was it trained on? The images that are scored are compared with those that the model has seen, by their pixels."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ulna.dataset import Case
+from ulna.errors import UlnaError
+from ulna.formats import atomic_write
+from ulna.jobs.check import Check
+from ulna.leaks.fingerprints import Fingerprint
+from ulna.leaks.seen import FILE, TRAINING, VALIDATION, Recognized, Seen
+from ulna.text import listed
+
+
+def write_seen(run: Path, checked: Check, sides: Sequence[Sequence[Case]]) -> None:
+    """Write the fingerprints of the cases for training and for validation into a run, from where models take them."""
+    prints = {case.name: one for case, one in zip(checked.dataset.cases, checked.prints, strict=True)}
+    training, validation = ([prints[case.name] for case in side] for side in sides)
+    with atomic_write(run / FILE) as fresh:
+        fresh.write_bytes(Seen.of(training, validation).to_bytes())
+
+
+def read_seen(text: str) -> Seen | None:
+    """The fingerprints that a model holds as base64; None where it holds none. Raises UlnaError for anything else."""
+    if not text:
+        return None
+    try:
+        return Seen.from_bytes(base64.b64decode(text, validate=True))
+    except binascii.Error as error:
+        raise UlnaError(f"the fingerprints of the training images cannot be read ({error})") from None
+
+
+def notes(seen: Seen, cases: Sequence[Case], prints: Sequence[Fingerprint]) -> tuple[str, ...]:
+    """What is to be said of scores on images that the model has seen, with names and counts."""
+    found = seen.recognize(prints)
+    what = {
+        TRAINING: "are images that the model was trained on",
+        VALIDATION: "are validation images of its training, which may have chosen its weights or settings",
+    }
+    by_part = {part: [one for one in found if one.part == part] for part in what}
+    return tuple(_note(by_part[part], cases, what[part]) for part in what if by_part[part])
+
+
+def _note(found: Sequence[Recognized], cases: Sequence[Case], what: str) -> str:
+    kinds = ", ".join(f"{kind} {count}" for kind, count in Counter(one.kind for one in found).most_common())
+    names = listed([cases[one.index].name for one in found], 5)
+    return (
+        f"{len(found)} of these {len(cases)} images {what}, as their pixels say ({kinds}): {names}. The scores are "
+        "optimistically biased: name other images with --cases, or leave these out with --except."
+    )
