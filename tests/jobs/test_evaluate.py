@@ -528,6 +528,8 @@ def test_pixels_that_are_not_annotated_are_in_no_score(place, foreground):
         assert case.dice == pytest.approx(2 * (truth & mask).sum() / (truth.sum() + mask.sum()))
         assert case.errors.total == (truth != mask).sum()
     assert "255 is not annotated" in " ".join(found.notes)
+    assert "ignore" not in " ".join(found.notes)
+    assert "If it is a class, set:\ndata:\n" in " ".join(found.notes)
 
 
 def test_a_run_is_loaded_where_it_is_said(run: Path, cells: Path, tmp_path: Path) -> None:

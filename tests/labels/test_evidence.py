@@ -106,6 +106,25 @@ def test_volumes_too() -> None:
     assert interpret(scattered, NOTHING).classes.kind == "instances"
 
 
+def test_objects_that_leave_no_background() -> None:
+    """Every pixel is one of the cells, so 0 is nowhere; classes that are numbered from 1 stay classes."""
+    y, x = np.mgrid[:64, :64]
+    draw = np.random.default_rng(0)
+    masks = []
+    for _ in range(12):
+        rows, columns = draw.uniform(0, 64, (2, int(draw.integers(8, 20))))
+        distance = (y[..., None] - rows) ** 2 + (x[..., None] - columns) ** 2
+        masks.append((1 + np.argmin(distance, axis=-1)).astype(np.uint16)[None])
+    found = interpret(masks, NOTHING)
+    assert found.classes.kind == "instances"
+    labels = found.classes.to_labels(masks[0])
+    assert labels.objects is not None
+    np.testing.assert_array_equal(labels.objects, masks[0][0])
+    for name in ("layers", "rings", "3 organs", "2 tissues", "3 types of cells"):
+        shifted = [mask + 1 for mask in CLASSES[name](0)]
+        assert interpret(shifted, NOTHING).classes.kind == "classes", name
+
+
 def test_numbers_of_classes_decide_between_readings() -> None:
     masks = discs(0, (1, 2))
     doubtful = interpret(masks, NOTHING)

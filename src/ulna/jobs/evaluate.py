@@ -25,6 +25,7 @@ from ulna.jobs.label_mapping import Arrays, indices, infer_truth, of_truth, own_
 from ulna.jobs.seen import notes as seen_notes
 from ulna.jobs.seen import read_seen
 from ulna.labels.classes import Classes
+from ulna.labels.inference import Inference
 from ulna.layouts import Patterns, find_images, read_dataset
 from ulna.layouts.listing import list_place
 from ulna.leaks import Fingerprint, group
@@ -149,10 +150,11 @@ def evaluate(
     )
     stated = classes or (model.classes if model else None)
     dataset = replace(dataset, cases=with_classes(dataset.cases, stated.names)) if stated else dataset
-    known = stated or infer_truth(whole.cases, meant, chosen=dataset.cases)
+    inferred = Inference(stated) if stated else infer_truth(whole.cases, meant, chosen=dataset.cases)
+    known = inferred.classes
     truth = of_truth(dataset.cases, known, meant) if stated and not isinstance(data, Dataset) else known
     sides = _sides(model or match(dataset.cases, _files(str(masks_or_run)), where=masks_or_run), known, truth, meant)
-    notes = (*notes, *sides.notes)
+    notes = (*notes, *sides.notes, *map(str, inferred.doubts))
     with kept_masks() as made:
         if until is None:
             scored = _score(dataset.cases, sides, kept=made, progress=progress)

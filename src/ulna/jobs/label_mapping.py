@@ -10,7 +10,7 @@ from ulna.dataset import Case, load_truth, stated_classes
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Array
 from ulna.labels.classes import Classes
-from ulna.labels.inference import infer
+from ulna.labels.inference import Inference, infer, interpret
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ def _truths(cases: Sequence[Case]) -> Arrays[Case]:
     return Arrays(cases, lambda case: load_truth(case).array)
 
 
-def infer_truth(cases: Sequence[Case], config: DataConfig, *, chosen: Sequence[Case]) -> Classes:
+def infer_truth(cases: Sequence[Case], config: DataConfig, *, chosen: Sequence[Case]) -> Inference:
     """What the values of all true masks mean; of those that are not `chosen`, the ones that cannot be read are left."""
     wanted = {case.name for case in chosen}
     known = [case for case in cases if case.truth]
@@ -56,7 +56,8 @@ def infer_truth(cases: Sequence[Case], config: DataConfig, *, chosen: Sequence[C
             names.append(case.name)
             yield mask
 
-    return infer(masks(), stated_classes(config, known), objects=any(case.objects for case in known), names=names)
+    objects = any(case.objects for case in known)
+    return interpret(masks(), stated_classes(config, known), objects=objects, names=names)
 
 
 def of_truth(cases: Sequence[Case], classes: Classes, config: DataConfig) -> Classes:

@@ -133,7 +133,7 @@ def _numbers(seen: MaskStatistics, background: int, foreground: list[int]) -> li
     folded = fold(seen.values)
     if folded and (folded.smooth or len(folded.true) == 2):
         return _folded(seen, folded, background, foreground)
-    probability = evidence(seen).probability if background == 0 else 0.0
+    probability = evidence(seen).probability
     if probability <= 0.5:
         _refuse_unclear(seen, foreground)
         classes = _folded(seen, folded, background, foreground) if folded else [_several(background, foreground)]

@@ -178,8 +178,7 @@ class MaskStatistics:
             seen.supported += int(same[number])
             seen.low += float(low[number])
             seen.high += float(high[number])
-        background = 0 if 0 in found else int(found[np.argmax(sizes)])
-        self.regions += _regions(numbers, found, len(self.sets) - 1, background)
+        self.regions += _regions(numbers, found, len(self.sets) - 1)
 
 
 def _empty_channels(mask: Array) -> bool:
@@ -220,15 +219,14 @@ def _bands(numbers: Array, count: int) -> npt.NDArray[np.int64]:
     return pixels
 
 
-def _regions(numbers: Array, found: Codes, mask: int, background: int) -> list[Region]:
-    """The regions of a mask of numbers (places in `found`); that of the background is left out."""
+def _regions(numbers: Array, found: Codes, mask: int) -> list[Region]:
+    """The regions of a mask of numbers (places in `found`), but for that of the value 0."""
     contacts = _contacts(numbers)
     touching = np.ones((3,) * numbers.ndim)
     boxes = ndimage.find_objects(numbers + 1)
-    chosen = [place for place in range(len(found)) if found[place] != background]
+    chosen = [place for place in range(len(found)) if found[place] != 0]
     if len(chosen) > MAX_REGIONS:
         chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, MAX_REGIONS).astype(int)]
-    zero = int(np.searchsorted(found, background))
     regions = []
     for place in chosen:
         box = boxes[place]
@@ -236,7 +234,7 @@ def _regions(numbers: Array, found: Codes, mask: int, background: int) -> list[R
         components, _ = ndimage.label(inside, touching)
         areas = np.bincount(components.ravel())[1:]
         center = [axis.mean() + part.start for axis, part in zip(np.nonzero(inside), box, strict=True)]
-        shared = {0 if other == zero else int(found[other]): n for other, n in contacts.get(place, {}).items()}
+        shared = {int(found[other]): count for other, count in contacts.get(place, {}).items()}
         regions.append(
             Region(
                 mask,
