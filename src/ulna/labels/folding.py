@@ -14,6 +14,7 @@ NOISE = 24  # how far JPEG moves most values
 MIN_GAP = 16  # true values that noise or interpolation were found between are at least so far apart
 OWN_SHARE = 0.2  # share of a value's pixels that are supported from which it is true, though near another
 INTERPOLATED_SHARE = 0.35  # the same for a value between two others that both are near in space
+SHIFTED_SHARE = 0.05  # share of a true value's pixels that blocks off by one have at most
 MAX_TRUE = 16
 VALLEY = 4  # so many times more frequent is a peak of noisy values than those halfway to the next true one
 RARE = 2e-3  # share of the foreground under which values that are not supported are strays
@@ -136,7 +137,20 @@ def _true(values: Mapping[int, ValueCounts]) -> list[int]:
             true.remove(code)
     while len(true) < MAX_TRUE and (peak := _peak(values, sorted(true))) is not None:
         true.append(peak)
-    return sorted(true)
+    apart = _apart(values, true)
+    others = [code for code in sorted(values) if code not in apart]
+    noisy = len(values) - len(true) >= MANY and len(apart) > 1
+    return apart if noisy and _smooth(values, apart, others) else sorted(true)
+
+
+def _apart(values: Mapping[int, ValueCounts], true: Sequence[int]) -> list[int]:
+    """The true values without those near a better supported one: blocks of a JPEG may be off by one as a whole."""
+    kept: list[int] = []
+    for code in sorted(true, key=lambda code: -values[code].supported):
+        near = [other for other in kept if abs(code - other) < MIN_GAP]
+        if not any(values[code].supported < SHIFTED_SHARE * values[other].supported for other in near):
+            kept.append(code)
+    return sorted(kept)
 
 
 def _peak(values: Mapping[int, ValueCounts], true: list[int]) -> int | None:
