@@ -63,6 +63,7 @@ PAIRS = [
     ("training/images/21_training.png", "training/1st_manual/21_manual1.png"),
     ("images/01_h.png", "manual1/01_h.png"),
     ("images/img_1.png", "masks/img_001.png"),
+    ("img/patient1.png", "ann/patient1.png"),
     ("images/Schnitt \u00e4.png", "masks/Schnitt a\u0308.png"),
     ("images/train_1.png", "masks/train_1_anno.png"),
     ("train/1.png", "trainannot/1.png"),

@@ -260,3 +260,35 @@ def test_every_way_of_a_class_and_a_count(tmp_path: Path) -> None:
     found = read_dataset(put(tmp_path, {f"{n}_mask_{c}.png": a for n, (c, a) in parts}, "a.png", "b.png"))
     assert shown(found)["a"] == {"cell": ["a_mask_cell_1.png", "a_mask_cell_2.png"], "vessel": ["a_mask_vessel.png"]}
     assert np.bincount(load_truth(found.cases[0]).array.ravel()).tolist() == [256 - 68, 36, 32]
+
+
+@pytest.mark.parametrize(
+    ("plain", "other"),
+    [
+        ("masks/{}.png", "masks_resized/{}.png"),
+        ("labels/{}.png", "labels_viewer/{}.png"),
+        ("masks/{}.png", "masks/{}_edge.png"),
+        ("masks/{}.png", "masks/old/{}.png"),
+    ],
+)
+def test_plain_masks_are_used_and_others_named(tmp_path: Path, plain: str, other: str) -> None:
+    masks = {way.format(n): a for n in "ab" for way, a in ((plain, LEFT), (other, RIGHT))}
+    found = read_dataset(put(tmp_path, masks, "images/a.png", "images/b.png"))
+    assert len(found.cases) == 2
+    for case in found.cases:
+        np.testing.assert_array_equal(load_truth(case).array, LEFT)
+    assert found.problems[0].where == tuple(other.format(n) for n in "ab")
+    assert "2 masks are left out: their names add" in found.problems[0].what
+
+
+def test_several_folders_of_masks_in_a_folder_are_no_objects(tmp_path: Path) -> None:
+    """NuInsSeg: one annotation as label map and as binary mask."""
+    masks = {f"liver/{k}/h_{n}.png": a for n in "12" for k, a in (("mask binary", RIGHT), ("label masks", LEFT))}
+    found = read_dataset(put(tmp_path, masks, "liver/tissue images/h_1.png", "liver/tissue images/h_2.png"))
+    assert len(found.cases) == 2
+    for case in found.cases:
+        np.testing.assert_array_equal(load_truth(case).array, LEFT)
+    assert len(found.problems[0].where) == 2
+    one = {name: mask for name, mask in masks.items() if "h_1" in name}
+    (case,) = read_dataset(put(tmp_path / "one", one, "liver/tissue images/h_1.png")).cases
+    assert not case.objects

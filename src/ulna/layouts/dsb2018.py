@@ -31,6 +31,8 @@ def read(listing: Listing) -> Dataset | None:
     found = _found(listing)
     if not any(len(draft.truth) > 1 for draft in found) or any(len(draft.images) > 1 for draft in found):
         return None
+    if any(len({mask.folders for mask in draft.truth}) > 1 for draft in found):  # `label masks` beside `mask binary`
+        return None
     used = {entry for draft in found for entry in draft.truth}
     orphans = [entry for entry in listing.images if _role(entry) == "mask" and entry not in used]
     named = [[(_name(mask, draft), mask) for mask in draft.truth] for draft in found]

@@ -13,7 +13,7 @@ from ulna.layouts.listing import Entry
 IMAGE_WORD = re.compile(r"images?|imgs?|im|raws?|inputs?|originals?|scans?|photos?|pictures?|frames?|vol(umes?)?")
 MASK_WORD = re.compile(
     r"masks?|labels?|lbls?|labell?ed|segs?|segm|segmentations?|gts?|groundtruths?|truth|targets?|"
-    r"anno|annot(ated|ations?)?|manual"
+    r"anns?|anno|annot(ated|ations?)?|manual"
 )
 EITHER_WORD = re.compile(f"{IMAGE_WORD.pattern}|{MASK_WORD.pattern}")
 # Words that part a data set, and say nothing about whom an image is of.

@@ -160,6 +160,10 @@ def _reading(groups: Groups) -> Reading:
         return _without(groups, lambda one: one.name == best, f"they show the same as those named '{best}'")
     if len(names) == 1:
         return _united(groups)
+    if "" in names:
+        others = sorted((name for name in names if name), key=natural)
+        why = f"their names add {listed(others, quoted=True)} to those of the masks that are used. {SAY_CLASSES}"
+        return _without(groups, lambda one: not one.name, why)
     alike = _agreeing(groups, sorted(names, key=natural))
     if alike:
         first = min(names, key=natural)
@@ -210,16 +214,12 @@ def _united(groups: Groups) -> Reading:
 
 def _by_class(groups: Groups) -> Reading:
     """Each name is a class, and its masks show where it is."""
-    classes = class_names(_class(one) for of_one in groups.values() for one in of_one)
+    classes = class_names(one.name for of_one in groups.values() for one in of_one)
     drafts = tuple(
-        class_draft((image,), [(_class(one), one.mask) for one in of_one], classes) for image, of_one in groups.items()
+        class_draft((image,), [(one.name, one.mask) for one in of_one], classes) for image, of_one in groups.items()
     )
     sentence = f"{plural(len(groups), 'image')} with one mask per class: {listed(classes, 8, quoted=True)}"
     return Reading(drafts, sentence, absent(drafts))
-
-
-def _class(one: Labeled) -> str:
-    return one.name or "foreground"
 
 
 def _as_dataset(reading: Reading, images: Sequence[Entry], masks: Sequence[Entry], unclear: Sequence[Entry]) -> Dataset:
