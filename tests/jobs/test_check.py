@@ -313,3 +313,42 @@ def test_shares_are_those_of_annotated_pixels(tmp_path: Path) -> None:
     found = check(data)
     (problem,) = [one for one in found.problems if "nothing is annotated" in one.what]
     assert problem.where == ("cell03",)
+
+
+def test_what_was_joined_is_pictured(tmp_path: Path) -> None:
+    data = healthy(tmp_path / "data", 10)
+    image, mask = cells((96, 96), 3)
+    put(data, "zcopy", image[::-1], mask[::-1])
+    put(data, "zequal", *cells((96, 96), 4))
+    found = check(data, out=tmp_path / "out")
+    assert {pair.kind for pair in found.leaks.pairs} == {"duplicate", "near duplicate"}
+    text = told(found)
+    assert "joined.png" in text
+    assert "data.leaks=false" in text
+    with Pillow.open(tmp_path / "out" / "joined.png") as picture:
+        assert picture.width > picture.height > 100
+    apart = check(data, changes={"data.leaks": False})
+    assert {pair.kind for pair in apart.leaks.pairs} == {"duplicate"}
+    assert len({case.group for case in apart.dataset.cases}) == len({case.group for case in found.dataset.cases}) + 1
+
+
+def test_groups_are_shown(tmp_path: Path) -> None:
+    for number in range(12):
+        put(tmp_path / "data", f"P{number // 2}_slice{number % 2}", *cells((96, 96), number))
+    found = check(tmp_path / "data")
+    assert {case.name: case.group for case in found.dataset.cases}["P3_slice1"] == "P3"
+    text = told(found)
+    assert "12 with masks, in 6 groups" in text
+    assert "'P0_slice0' belongs to 'P0'" in text
+    assert "P5_slice0, P5_slice1" in text
+    assert found.as_dict()["grouping"].startswith("found in names")
+    stated = check(tmp_path / "data", changes={"data.groups": "slice(.)"})
+    assert {case.group for case in stated.dataset.cases} == {"0", "1"}
+
+
+def test_one_image_of_which_most_are_copies_is_a_warning(tmp_path: Path) -> None:
+    for number in range(6):
+        put(tmp_path / "data", f"a{number}", *cells((96, 96), max(number - 3, 0)))
+    problem = next(p for p in check(tmp_path / "data").problems if "near-duplicates or" in p.what)
+    assert problem.severity == "warning"
+    assert "4 of 6 cases" in problem.what

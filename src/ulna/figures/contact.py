@@ -41,6 +41,34 @@ def contact_sheet(path: Path, joints: Sequence[Joint], *, columns: int = 6, dept
     return save_figure(figure, path)
 
 
+@dataclass(frozen=True)
+class Couple:
+    """Two images (C, *spatial) of any sizes with their names, and why they were joined."""
+
+    why: str
+    names: tuple[str, str]
+    images: tuple[Array, Array]
+
+
+def couples_picture(path: Path, couples: Sequence[Couple], *, columns: int = 3) -> Path:
+    """Write a picture of couples, the two images of each side by side under their names; returns `path`.
+
+    Raises UlnaError where there is nothing to show, or the file cannot be written.
+    """
+    if not couples:
+        raise UlnaError("there is no couple to show", where=path)
+    columns = min(columns, len(couples))
+    rows = ceil(len(couples) / columns)
+    figure = new_figure(4.2 * columns, 2.5 * rows, dpi=90)
+    for index, couple in enumerate(couples):
+        row, column = divmod(index, columns)
+        for side in (0, 1):
+            axes = figure.add_subplot(rows, 2 * columns, 2 * columns * row + 2 * column + side + 1)
+            reason = couple.why if side == 0 else ""
+            show(axes, to_rgb(couple.images[side]), f"{reason}\n{couple.names[side]}", size=6)
+    return save_figure(figure, path)
+
+
 def _joined(joint: Joint, depth: int) -> Array:
     """Both images at the seam (C, Y, X), as float32 roots of what lies above the darkest value."""
     first, second = plane(joint.first), plane(joint.second)

@@ -23,7 +23,7 @@ from ulna.figures.samples import Sample, samples_picture, spread
 from ulna.formats import atomic_write
 from ulna.image import Array
 from ulna.jobs import inspection
-from ulna.jobs.grouping import joined_by, leak_problems, table_of_groups, with_groups
+from ulna.jobs.grouping import joined_by, joined_picture, leak_problems, table_of_groups, with_groups
 from ulna.jobs.inspection import Failure, Inspection, inspect, numbered
 from ulna.jobs.label_checks import TO_SET, class_pixels, doubts, shares
 from ulna.labels.classes import Classes
@@ -107,7 +107,7 @@ class Check(Printed):
         }
 
     def save(self, folder: Path) -> Check:
-        """Write `check.json` and the picture `samples.png` into `folder`, each atomically.
+        """Write `check.json` and the pictures `samples.png` and, of what was joined, `joined.png`, each atomically.
 
         Returns the record that says where.
         """
@@ -120,6 +120,8 @@ class Check(Printed):
             chosen.sort(key=lambda case: self.samples.index(case.name))
             shown = [_sample(case, self.inferred) for case in chosen]
             samples_picture(folder / "samples.png", shown, self.inferred.names)
+        if self.leaks.pairs:
+            joined_picture(folder / "joined.png", self.dataset.cases, self.leaks)
         return replace(self, folder=folder)
 
     def __repr__(self) -> str:
@@ -155,6 +157,8 @@ class Check(Printed):
             lines.append("[dim]All names in a file, and a picture of samples: add --out FOLDER.[/]")
         else:
             picture = ", samples.png" if self._pictured else ""
+            if self.leaks.pairs:
+                picture += ", joined.png with what was joined (data.leaks=false joins nothing but equal pixels)"
             lines.append(f"Written to {escape(str(self.folder))}: check.json with all names{picture}")
         return Group(*lines)
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
 from ulna.caselist import Names, choose
 from ulna.dataset import Case, Dataset, Problem, Progress, load_image
+from ulna.figures.contact import Couple, couples_picture
 from ulna.groups import HOW_TO_STATE, decide
 from ulna.leaks import Fingerprint, Leaks, fingerprint, unite
 from ulna.text import listed, plural
 
 SHOWN = 8
 """Groups in the table of the terminal; `check.json` has all."""
+
+
+PICTURED = 24
+"""Pairs at most in the picture of what was joined."""
 
 
 def with_groups(
@@ -107,3 +113,20 @@ def table_of_groups(cases: Sequence[Case]) -> Table | None:
     if single:
         table.add_row("one case each", str(single), "")
     return table
+
+
+def joined_picture(path: Path, cases: Sequence[Case], leaks: Leaks) -> None:
+    """Write a picture of the pairs that pixels join, the least clear of each kind first; `cases` as in `leaks`."""
+    pairs = sorted(leaks.pairs, key=lambda pair: pair.strength)
+    by_kind = [[pair for pair in pairs if pair.kind == kind] for kind in dict.fromkeys(pair.kind for pair in pairs)]
+    share = PICTURED // len(by_kind)
+    couples = [
+        Couple(
+            f"{pair.kind} {pair.strength:.2f}",
+            (cases[pair.first].name, cases[pair.second].name),
+            (load_image(cases[pair.first]).array, load_image(cases[pair.second]).array),
+        )
+        for of_kind in by_kind
+        for pair in of_kind[:share]
+    ]
+    couples_picture(path, couples)
