@@ -1,0 +1,183 @@
+"""A run at work: starting from a trained model, the time promise from the data to the report, what a resume counts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pillow
+from safetensors.torch import load_file
+
+import ulna
+from small_clock import TestClock
+from small_data import put
+from ulna import runfolder as runs
+from ulna.errors import UlnaError
+from ulna.jobs.evaluate import evaluate
+from ulna.jobs.train import train
+from ulna.model import Model
+from ulna.run import Run
+from ulna.training.batches import Batch
+from ulna.training.learner import Learner
+
+TINY = {"training.patch": [32, 32], "training.batch_size": 2}
+SMALL = TINY | {"training.steps": 2, "network.widths": [4, 8]}
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model.safetensors")
+
+
+def first_weights(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, torch.Tensor]]:
+    """The weights with which trainings begin; none of them changes any."""
+    seen: list[dict[str, torch.Tensor]] = []
+    new = Run._new
+
+    def noted(run: Run, prepared: Any) -> Any:
+        saved = new(run, prepared)
+        seen.append({name: tensor.clone() for name, tensor in saved.network.state_dict().items()})
+        return saved
+
+    monkeypatch.setattr(Run, "_new", noted)
+    return seen
+
+
+def test_it_starts_from_a_trained_model(
+    run: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = first_weights(monkeypatch)
+    trained = train(cells, tmp_path / "run", epochs=1, changes=TINY | {"training.steps": 1}, start_from=run)
+    assert all(torch.equal(seen[0][name], tensor) for name, tensor in weights(run).items())
+    assert trained.model.config.network == ulna.load(run).config.network
+    assert "starts from the weights of a trained model of the same classes" in capsys.readouterr().err
+
+
+def test_other_classes_get_a_new_last_layer(
+    run: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = first_weights(monkeypatch)
+    changes = TINY | {"training.steps": 1, "data.classes": ["background", "glands"], "data.values": [[0], [255]]}
+    train(cells, tmp_path / "run", epochs=1, changes=changes, start_from=run / "model.safetensors")
+    differ = {name for name, tensor in weights(run).items() if not torch.equal(seen[0][name], tensor)}
+    assert differ == {"head.weight", "head.bias"}
+    assert "its last layer is new, for glands instead of" in capsys.readouterr().err
+
+
+def test_a_model_that_does_not_suit_is_no_start(run: Path, cells: Path, tmp_path: Path) -> None:
+    for index in range(6):
+        gray = np.asarray(Pillow.open(cells / "images" / f"cells_{index:03d}.png"))
+        color = np.stack([gray, gray // 2, 255 - gray], axis=-1)
+        put(tmp_path / "color", f"c{index}", color, np.asarray(Pillow.open(cells / "masks" / f"cells_{index:03d}.png")))
+    with pytest.raises(UlnaError, match="takes images of 1 channel, these have 3"):
+        train(tmp_path / "color", tmp_path / "run", epochs=1, changes=TINY, start_from=run)
+    with pytest.raises(UlnaError, match=r"network\.widths"):
+        train(cells, tmp_path / "run", epochs=1, changes=TINY | {"network.widths": [8, 16]}, start_from=run)
+    with pytest.raises(UlnaError, match="weights of its own"):
+        train(cells, tmp_path / "run", start_from=run, resume=True)
+    with pytest.raises(UlnaError, match="no device 'abacus'"):
+        train(cells, tmp_path / "run", device="abacus")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> TestClock:
+    """A simulated machine on which steps and predictions take time, twice as much from `slow` on."""
+    clock = TestClock(0.0)
+    forward, validate, predict = Learner.forward, Learner.validate, Model.predict
+
+    def cost(seconds: float) -> None:
+        clock.move(seconds * (2.0 if clock.now() >= getattr(clock, "slow", np.inf) else 1.0))
+
+    def step(learner: Learner, batch: Batch) -> torch.Tensor:
+        cost(0.5)
+        return forward(learner, batch)
+
+    def validated(learner: Learner, *given: Any) -> dict[str, float]:
+        cost(0.4)
+        return validate(learner, *given)
+
+    def predicted(model: Model, *given: Any, **words: Any) -> Any:
+        cost(0.4)
+        return predict(model, *given, **words)
+
+    monkeypatch.setattr(Learner, "forward", step)
+    monkeypatch.setattr(Learner, "validate", validated)
+    monkeypatch.setattr(Model, "predict", predicted)
+    monkeypatch.setattr("ulna.run.write_report", lambda *_: cost(1), raising=False)
+    return clock
+
+
+BY_TIME = {"network.widths": [4, 8], "data.validation": 0.4} | TINY
+
+
+@pytest.mark.parametrize("slow", [np.inf, 20.0, 33.0])
+def test_the_whole_run_keeps_its_promise_when_the_speed_halves(
+    slow: float, cells: Path, tmp_path: Path, machine: TestClock
+) -> None:
+    machine.slow = slow  # type: ignore[attr-defined]
+    trained = train(cells, tmp_path / "run", minutes=0.7, changes=BY_TIME, clock=machine)
+    assert 0.85 * 42 < trained.seconds <= 1.05 * 42
+    assert runs.words(tmp_path / "run")["seconds"] == pytest.approx(trained.seconds, abs=0.1)
+    assert "Expected length: about" in " ".join(runs.words(tmp_path / "run")["plan"])
+
+
+def test_fewer_cases_are_scored_where_the_time_is_over_and_it_is_said(
+    cells: Path, tmp_path: Path, machine: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = Model.predict
+
+    def slowly(model: Model, *given: Any, **words: Any) -> Any:
+        machine.move(30)
+        return predict(model, *given, **words)
+
+    monkeypatch.setattr(Model, "predict", slowly)
+    trained = train(cells, tmp_path / "run", minutes=0.7, changes=BY_TIME, clock=machine)
+    assert trained.scores is not None
+    assert len(trained.scores.cases) == 1
+    assert any("Only 1 of 3 cases, evenly spread, were scored" in note for note in trained.scores.notes)
+    assert "Only 1 of 3 cases" in (tmp_path / "run" / "report.html").read_text("utf-8")
+
+
+def test_a_killed_run_counts_all_that_it_used_and_keeps_its_promise(
+    cells: Path, tmp_path: Path, machine: TestClock
+) -> None:
+    run, forward = tmp_path / "run", Learner.forward
+
+    def killed(learner: Learner, batch: Batch) -> torch.Tensor:
+        if machine.now() > 25:
+            raise KeyboardInterrupt
+        return forward(learner, batch)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Learner, "forward", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(cells, run, minutes=0.7, changes=BY_TIME, clock=machine)
+    assert json.loads((run / runs.USED).read_text())["seconds"] == pytest.approx(25, abs=1.5)
+    machine.move(100_000)
+    trained = train(cells, run, resume=True, clock=machine)
+    assert 0.85 * 42 < trained.seconds <= 1.05 * 42
+    assert not (run / runs.USED).exists()
+    rates = [float(line.split(",")[3]) for line in (run / "metrics.csv").read_text().splitlines()[1:]]
+    peak = rates.index(max(rates))
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+def test_a_training_that_was_too_short_says_so(cells: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained = train(cells, tmp_path / "run", epochs=1, changes=SMALL)
+    assert "The training was short: it had too few steps" in trained.short
+    assert runs.words(tmp_path / "run")["length"] == trained.short
+    assert "The training was short" in (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "Expected length: 2 steps" in capsys.readouterr().err
+
+
+def test_scores_of_a_part_come_in_the_order_of_the_data(run: Path, cells: Path, tmp_path: Path) -> None:
+    times = iter([True, True, False])
+    scores = evaluate(run, cells, out=tmp_path / "scores", until=lambda: next(times))
+    assert [case.name for case in scores.cases] == ["cells_000", "cells_002", "cells_004"]
+    assert any("Only 3 of 8 cases" in note for note in scores.notes)
+    whole = evaluate(run, cells, out=tmp_path / "whole")
+    assert not any("Only" in note for note in whole.notes)
