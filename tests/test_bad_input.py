@@ -224,7 +224,7 @@ def model_files(run: Path, folder: Path) -> dict[str, str]:
     }
     for name, told in changed.items():
         save_file(weights, folder / name, metadata={"ulna": json.dumps(told)})
-    suits = dict.fromkeys(("other", "words", "classes", "empty"), "do not suit")
+    suits = dict.fromkeys(("other", "words", "classes", "empty"), "contradict each other")
     kinds = {"junk": "no model file", "foreign": "not written by ulna", "newer": "newer ulna", "lacking": "lacks"}
     return kinds | suits
 
@@ -309,7 +309,7 @@ def test_a_disk_that_fills_up_during_the_training(cells: Path, tmp_path: Path, c
     """The network's checkpoints are larger than anything else; afterwards the run goes on."""
     run = tmp_path / "run"
     large = [word.replace("[4,8]", "[24,48]") for word in SMALL]
-    with full_disk(400_000):
+    with full_disk(200_000):
         refused(cli("train", cells, "--out", run, *large), "cannot be written", "checkpoints")
     assert not [name for name in all_files(run) if name.endswith(".ckpt") or ".part" in name]
     assert json.loads((run / "run.json").read_text("utf-8"))["state"] == "training"

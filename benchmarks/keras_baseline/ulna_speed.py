@@ -32,7 +32,7 @@ class Memory:
         self.names = self.groups = tuple(str(case) for case in range(CASES))
         self.read: list[float] = []
 
-    def image(self, case: int) -> np.ndarray:
+    def raw(self, case: int) -> np.ndarray:
         """(3, Y, X) float32."""
         self.read.append(time.perf_counter())
         return self._images[case]
@@ -40,6 +40,14 @@ class Memory:
     def truth(self, case: int) -> np.ndarray:
         """(1, Y, X) uint8."""
         return self._truth[case]
+
+    def scale(self, case: int, part: np.ndarray) -> np.ndarray:
+        """As it is: the images are normalized."""
+        return part
+
+    def coordinates(self, case: int) -> dict[int, np.ndarray]:
+        """None: patches are as large as the images."""
+        return {}
 
 
 facts = Fingerprint(channels=3, shapes=((SIZE, SIZE),) * CASES, classes=("background", "nuclei"), objects=20)
