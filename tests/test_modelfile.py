@@ -182,5 +182,6 @@ def test_earlier_names_of_settings_are_converted(run: Path, tmp_path: Path) -> N
         section, name = now.split(".")
         if section in facts["config"] and name in facts["config"][section]:
             facts["config"][section][before.partition(".")[2]] = facts["config"][section].pop(name)
+    facts["format"] = 1
     save_file(weights, tmp_path / "a.safetensors", metadata={"ulna": json.dumps(facts)})
     assert modelfile.load(tmp_path / "a.safetensors").config == modelfile.load(run).config

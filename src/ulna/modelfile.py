@@ -23,8 +23,8 @@ from ulna.formats import atomic_write
 from ulna.labels.classes import Classes
 from ulna.leaks.seen import seen_in
 
-FORMAT = 1
-"""Version of what the metadata hold; a file with a higher one is refused."""
+FORMAT = 2
+"""Version of what the metadata hold; a file with a higher one is refused, one of format 1 is converted."""
 
 NAME = "model.safetensors"
 CHECKPOINTS = "checkpoints"
@@ -110,7 +110,7 @@ def load(run: str | Path) -> Saved:
 def _saved(words: dict[str, Any], weights: dict[str, Tensor], path: Path) -> Saved:
     """What the metadata say, with the weights; raises UlnaError where the parts contradict each other."""
     with _contradictions(path):
-        words = _converted(words)
+        words = _converted(words) if words.get("format") == 1 else words
         config = Config.parse(words["config"], where=path)
         classes = Classes(**_tuples(words["classes"]))
         outputs = int(words["outputs"])

@@ -35,7 +35,7 @@ MAX_DENSITY = 1.2
 """Largest optical density (natural logarithm) of a counterstain: less than a third of the light passes."""
 
 STAINS = (((0.5, 1.5), (0.5, 1.6), (0.1, 0.9)), ((0.0, 0.3), (0.1, 0.9), (0.0, 0.6)))
-"""Optical optical_densities in red, green and blue from which stains are drawn where fluorescence is redrawn as tissue:
+"""Optical densities in red, green and blue from which stains are drawn where fluorescence is redrawn as tissue:
 of nuclei (blue, as haematoxylin, to purple and brown) and of what lies around them (pink, as eosin, to clear)."""
 
 
