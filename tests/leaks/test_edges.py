@@ -21,7 +21,7 @@ from ulna.leaks.edges import CLEAR, DECAY, FALSE_SEAMS, _bar, _Least, border_edg
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 2), (2, 3), (3, 3)])
 def test_pictures_cut_into_tiles_are_put_together_again(rows: int, columns: int) -> None:
-    """Of 30 pictures beside five strangers each: some borders are nearly empty, so one in ten may fail."""
+    """Of 30 pictures beside five strangers each: some borders are nearly empty, so one or two may fail."""
     right = 0
     for seed in range(30):
         images = tiles(cells((160 * rows, 160 * columns), seed), rows, columns)
@@ -29,7 +29,7 @@ def test_pictures_cut_into_tiles_are_put_together_again(rows: int, columns: int)
         found = find_groups([*images, *strangers], names([*images, *strangers]))
         assert {pair.kind for pair in found.pairs} <= {ADJACENT}
         right += found.groups == (*[0] * len(images), *range(1, 6))
-    assert right >= 27
+    assert right >= 28
 
 
 @settings(max_examples=5, deadline=None)

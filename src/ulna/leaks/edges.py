@@ -29,8 +29,8 @@ SURPLUS = 0.4
 #: Largest squared step across a seam, relative to those inside the two images beside it: cut pictures give 1,
 #: seldom 2; strangers that are alike along the border but for a step of brightness give 1.5 to 30.
 STEP = 2.5
-#: Expected number of false seams in a data set: near-duplicates are allowed as many, and together they stay below 0.05.
-FALSE_SEAMS = 0.02
+#: Expected number of false seams in a data set.
+FALSE_SEAMS = 0.05
 #: How fast decoys thin out with clearness where there are too few to tell, and for how many decoys that counts.
 DECAY, KNOWN = 0.5, 10
 #: Far borders that are compared with all near ones at a time: the memory grows with their number, not its square.
