@@ -328,7 +328,3 @@ def load(run: str | Path, *, device: str | None = None) -> Model:
         say(saved.note)
     saved.network.to(place)
     return model
-
-
-device = choose_device
-"""Where networks run (see `choose_device`)."""
