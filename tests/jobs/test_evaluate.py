@@ -21,11 +21,10 @@ from ulna.dataset import Case
 from ulna.errors import UlnaError
 from ulna.figures.results import Comparison
 from ulna.image import Image
-from ulna.jobs.evaluate import _examples, evaluate
+from ulna.jobs.evaluate import evaluate
 from ulna.jobs.evaluation import FILES
 from ulna.labels.classes import Classes
 from ulna.layouts import read_dataset
-from ulna.metrics import Row, Scored
 
 SHAPES = {"a": (40, 52), "b": (48, 40), "c": (33, 47), "d": (64, 64)}
 
@@ -313,35 +312,6 @@ def test_what_is_pictured_is_what_was_scored(place, monkeypatch):
         np.testing.assert_array_equal(row.mask[0], _discs(SHAPES[name], shift=shift))
         np.testing.assert_array_equal(row.truth[0], _discs(SHAPES[name]))
         assert row.image.shape == (1, *SHAPES[name])
-
-
-def _pictured(dice: list[float]) -> list[str]:
-    """Which of the cases with these scores are pictured, and as what."""
-    scored = [
-        Scored.of([Row("cell", "dice", value, 0 if np.isnan(value) else 1)], name=f"{k}", group=f"{k}")
-        for k, value in enumerate(dice)
-    ]
-    return [f"{title.split(':')[0]}: {name}" for title, name in _examples(scored, "dice")]
-
-
-def test_which_cases_are_pictured():
-    assert _pictured([0.5, 0.1, np.nan, 0.9]) == ["worst: 1", "median: 0", "best: 3"]
-    assert _pictured([0.5, 0.1]) == ["worst: 1", "best: 0"]
-    assert _pictured([0.5]) == ["the only case: 0"]
-    assert _pictured([np.nan, 0.5]) == ["the only case with a score: 1"]
-    assert _pictured([np.nan, np.nan]) == ["0: 0"]
-    assert _pictured([k / 11 for k in range(11)]) == ["worst: 0", "median: 5", "best: 10"]
-    assert _pictured([k / 12 for k in range(12)]) == [
-        "worst: 0", "second worst: 1", "median: 5", "next to the median: 6", "second best: 10", "best: 11",
-    ]  # fmt: skip
-
-
-def test_the_title_names_classes_that_are_missed():
-    rows = [Row("cell", "dice", 1, 2), Row("nucleus", "dice", 0, 2, state="missed")]
-    scored = Scored.of([*rows, Row("rim", "dice", 0, 1, state="false positive")], name="a", group="a")
-    assert _examples([scored], "dice") == [
-        ("the only case: a — Dice 0.167 (nucleus: missed, rim: false positive)", "a"),
-    ]
 
 
 def test_scores_are_columns_and_a_data_frame(place, monkeypatch):

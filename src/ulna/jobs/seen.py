@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ulna.dataset import Case
+from ulna import runfolder as runs
+from ulna.dataset import Case, plain_name
 from ulna.errors import UlnaError
 from ulna.formats import atomic_write
 from ulna.jobs.check import Check
+from ulna.jobs.predictors import Predictor
 from ulna.leaks.fingerprints import Fingerprint
-from ulna.leaks.seen import FILE, TRAINING, VALIDATION, Recognized, Seen
+from ulna.leaks.seen import FILE, TRAINING, VALIDATION, Recognized, Seen, seen_in
 from ulna.text import listed
 
 
@@ -35,8 +37,19 @@ def read_seen(text: str) -> Seen | None:
         raise UlnaError(f"the fingerprints of the training images cannot be read ({error})") from None
 
 
-def notes(seen: Seen, cases: Sequence[Case], prints: Sequence[Fingerprint]) -> tuple[str, ...]:
-    """What is to be said of scores on images that the model has seen, with names and counts."""
+def seen_notes(
+    run: str | Path | Predictor, model: Predictor | None, cases: Sequence[Case], prints: Sequence[Fingerprint]
+) -> tuple[str, ...]:
+    """What is to be said of scores on images that a run or a model has seen.
+
+    By the pixels, where these were kept and the cases have fingerprints; else by the names alone.
+    """
+    seen = _seen_by(run, model)
+    return _by_pixels(seen, cases, prints) if seen and prints else _by_name(run, cases)
+
+
+def _by_pixels(seen: Seen, cases: Sequence[Case], prints: Sequence[Fingerprint]) -> tuple[str, ...]:
+    """Which images are known, with names and counts."""
     found = seen.recognize(prints)
     what = {
         TRAINING: "are images that the model was trained on",
@@ -52,4 +65,27 @@ def _note(found: Sequence[Recognized], cases: Sequence[Case], what: str) -> str:
     return (
         f"{len(found)} of these {len(cases)} images {what}, as their pixels say ({kinds}): {names}. The scores are "
         "optimistically biased: name other images with --cases, or leave these out with --except."
+    )
+
+
+def _seen_by(run: str | Path | Predictor, model: Predictor | None) -> Seen | None:
+    """The fingerprints of the images that a run or a model has seen; None where none are kept."""
+    saved = getattr(model, "saved", None)
+    text = "" if saved is None else str(getattr(saved, "seen", ""))
+    if not text and isinstance(run, str | Path):
+        text = seen_in(Path(run).expanduser())
+    return read_seen(text)
+
+
+def _by_name(run: str | Path | Predictor, cases: Sequence[Case]) -> tuple[str, ...]:
+    """What is to be said where names alone can tell that a run has learned from cases: it holds no fingerprints."""
+    if not isinstance(run, str | Path) or not all((Path(run) / name).is_file() for name in (runs.WORDS, *runs.LISTS)):
+        return ()
+    learned = {plain_name(name) for name in runs.names(Path(run))[0]}
+    known = sum(plain_name(case.name) in learned for case in cases)
+    if not known:
+        return ()
+    return (
+        f"{known} of these {len(cases)} images have names of images that the run learned from: if they are the "
+        "same, the scores are optimistically biased. Name others with --cases.",
     )

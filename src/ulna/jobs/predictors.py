@@ -1,0 +1,83 @@
+"""What makes masks: a trained model, or a function that was passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ulna.errors import UlnaError
+from ulna.image import Array, Image
+from ulna.labels.classes import Classes
+
+_OF_A_RUN = ("model.safetensors", "checkpoints", "run.json")
+
+Predict = Callable[[Image], Image]
+
+
+class Mask(Protocol):
+    """A mask (1, *spatial): an `ulna.Prediction`, or an `Image`."""
+
+    @property
+    def array(self) -> Array:
+        """(1, *spatial): class indices, or the values of the training masks where `classes` is empty."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the class indices."""
+
+
+class Predictor(Protocol):
+    """What makes masks: a trained `ulna.Model`, or anything like it."""
+
+    @property
+    def channels(self) -> int:
+        """How many channels the images must have; 0: they are taken as they are."""
+
+    @property
+    def classes(self) -> Classes:
+        """What the values of its masks mean."""
+
+    def predict(self, image: Image) -> Mask:
+        """The mask (1, *spatial) of an image (C, *spatial)."""
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """A function that was passed, with what its masks mean, as a `Predictor`."""
+
+    classes: Classes
+    function: Predict
+    channels: int = 0
+
+    def predict(self, image: Image) -> Image:
+        return self.function(image)
+
+
+def predictor_of(
+    given: str | Path | Predictor, predict: Predict | None, classes: Classes | None, *, device: str | None = None
+) -> Predictor | None:
+    """The model that makes masks; None where they lie in files."""
+    loaded = isinstance(given, str | Path) and _is_model(Path(given))
+    if device is not None and not loaded:
+        raise UlnaError("only a run or a model file is loaded onto a device", where="device", hint="Leave it away.")
+    if predict is not None and classes is not None:
+        return _Passed(classes, predict)
+    model = _load(given, device) if loaded else None if isinstance(given, str | Path) else given
+    if predict is None:
+        return model
+    if model is None:
+        raise UlnaError("the masks' classes are not known: pass 'classes' with 'predict', or name a run", where=given)
+    return _Passed(model.classes, predict)
+
+
+def _is_model(path: Path) -> bool:
+    """Whether this is a run's folder or a model file."""
+    return path.suffix == ".safetensors" or any((path / name).exists() for name in _OF_A_RUN)
+
+
+def _load(run: Any, device: str | None) -> Predictor:
+    from ulna.model import load  # masks in files need no torch
+
+    return load(run, device=device)

@@ -1,0 +1,100 @@
+"""The cases that are scored: read, chosen, each with its true mask and its group."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ulna.caselist import Names, choose
+from ulna.config import Config, DataConfig
+from ulna.dataset import Case, Dataset, Progress
+from ulna.errors import UlnaError
+from ulna.formats import pages
+from ulna.formats.archive import is_archive
+from ulna.image import Source
+from ulna.jobs.grouping import fingerprints, joined_by, with_groups
+from ulna.jobs.predictors import Predictor
+from ulna.layouts import Patterns, find_images, read_dataset
+from ulna.layouts.listing import list_place
+from ulna.leaks import Fingerprint, group
+
+
+def choose_cases(
+    whole: Dataset,
+    place: str | Path | Dataset,
+    meant: DataConfig,
+    *,
+    cases: Names | None,
+    except_: Names | None,
+    progress: Progress,
+) -> tuple[Dataset, list[Fingerprint], tuple[str, ...]]:
+    """The cases to score, each with truth and group, their fingerprints, and what is to be said about them."""
+    if isinstance(place, Dataset):
+        dataset, notes = _with_truth(choose(whole, cases, except_), None)
+        return dataset, [], notes
+    chosen, how = with_groups(whole, meant.groups, cases, except_)
+    dataset, notes = _with_truth(chosen, place)
+    joined = dataset.cases
+    prints: list[Fingerprint] = []
+    if all(case.images for case in joined):
+        names = [case.name for case in joined]
+        prints = fingerprints(joined, progress)
+        leaks = group(prints, names, only_equal=not meant.leaks)
+        joined = joined_by(joined, leaks)
+    told: tuple[str, ...] = ()
+    if len({case.group for case in joined}) < len(joined):
+        told = (f"groups: {how}" + (", and by equal or overlapping content" if joined != dataset.cases else ""),)
+    return replace(dataset, cases=joined), prints, (*notes, *told)
+
+
+def _with_truth(dataset: Dataset, place: str | Path | None) -> tuple[Dataset, tuple[str, ...]]:
+    """The cases that have truth, and how many have none."""
+    known = tuple(case for case in dataset.cases if case.truth)
+    if not known:
+        raise UlnaError(
+            "no image here has a true mask to compare with",
+            where=place,
+            hint="Evaluation needs masks drawn by people; 'ulna check' shows what was found.",
+        )
+    without = len(dataset.cases) - len(known)
+    notes = (f"{without} images have no true mask and are not scored",) if without else ()
+    return replace(dataset, cases=known), notes
+
+
+def as_read(meant: DataConfig, model: Predictor | None) -> DataConfig:
+    """The settings, with the axes of the files that a trained model learned from where none are stated."""
+    trained = getattr(model, "config", None)
+    axes = meant.axes or (trained.data.axes if isinstance(trained, Config) else "")
+    return meant.model_copy(update={"axes": axes})
+
+
+def read_data(place: str | Path, meant: DataConfig, *, bare: bool) -> Dataset:
+    """A data set of any layout; where none is recognized, and `bare`, a place that holds true masks alone."""
+    try:
+        return read_dataset(place, Patterns(meant.images, meant.masks, meant.axes))
+    except UlnaError:
+        masks = mask_files(place) if bare and Path(place).exists() else []
+        if not masks:
+            raise
+    unique = len({mask.stem for mask in masks}) == len(masks)
+    cases = tuple(
+        Case(mask.stem if unique else str(mask), (), (mask,), "" if mask.page is None else str(mask.path))
+        for mask in masks
+    )
+    return Dataset(cases, f"{len(masks)} true masks without images")
+
+
+def mask_files(place: str | Path) -> list[Source]:
+    """All image files of a folder, an archive or a pattern, stacks as their pages."""
+    path = Path(place)
+    if not (path.is_dir() or is_archive(Source(path))):
+        return list(find_images(place, own=True))
+    found = [entry.source for entry in list_place(Source(path), masks=True).images]
+    if not found:
+        raise UlnaError("there is no mask here", where=place, hint="Name the folder that holds the masks.")
+    counts = [pages(source) for source in found]
+    return [
+        source if count == 1 else replace(source, page=page)
+        for source, count in zip(found, counts, strict=True)
+        for page in range(count)
+    ]
