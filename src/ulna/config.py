@@ -263,7 +263,27 @@ class InferenceConfig(_Section):
 
 
 class Config(_Section):
-    """Every choice of a run. What is resolved is written into the run and into the model."""
+    """Every choice of a run. What is resolved is written into the run and into the model.
+
+    `ulna.settings()` lists all settings with their defaults and meanings.
+
+    Parameters
+    ----------
+    preset
+        The name of the preset that it began with.
+    data, task, network, augmentation, training, inference
+        The sections. `augmentation` may be None: nothing is augmented.
+
+    Raises
+    ------
+    ValidationError
+        By pydantic, for unknown keys and values; `Config.parse` says the same in plain words.
+
+    Examples
+    --------
+    >>> ulna.Config().changed({"training.batch_size": 4}).training.batch_size
+    4
+    """
 
     preset: str = Field(
         "default", description="name of the preset that it began with; set by `--preset`, or in a YAML file"
@@ -289,7 +309,30 @@ class Config(_Section):
 
     @classmethod
     def parse(cls, words: dict[str, Any], *, where: object = "configuration") -> Config:
-        """Check a nested dictionary and make it a Config; raises UlnaError in plain words, all faults at once."""
+        """Check a nested dictionary and make it a `Config`.
+
+        Parameters
+        ----------
+        words
+            Sections and their settings, as a YAML file has them.
+        where
+            What errors name.
+
+        Returns
+        -------
+        Config
+            What is left out has its default.
+
+        Raises
+        ------
+        UlnaError
+            For unknown settings and values, all of them at once.
+
+        Examples
+        --------
+        >>> ulna.Config.parse({"training": {"seed": 3}}).training.seed
+        3
+        """
         try:
             return cls.model_validate(words)
         except ValidationError as error:
@@ -297,7 +340,25 @@ class Config(_Section):
             raise UlnaError("\n".join(lines), where=where) from None
 
     def changed(self, changes: dict[str, Any], *, where: object = "configuration") -> Config:
-        """A copy with dotted keys set: `{"training.batch_size": 8}`. Raises UlnaError for unknown keys."""
+        """A copy with some settings changed.
+
+        Parameters
+        ----------
+        changes
+            Values by dotted keys: `{"training.batch_size": 8}`.
+        where
+            What errors name.
+
+        Returns
+        -------
+        Config
+            The copy.
+
+        Raises
+        ------
+        UlnaError
+            For unknown settings and values; the nearest name is given.
+        """
         known, words = self.model_dump(), self.model_dump(exclude_unset=True)
         for key, value in changes.items():
             _check_key(key, known, where)
@@ -311,7 +372,18 @@ class Config(_Section):
         return Config.parse(words, where=where)
 
     def given(self) -> dict[str, Any]:
-        """What was set, by a preset, a file or a user, as dotted keys; what is left out has its default."""
+        """What was set by a preset, a file or a user.
+
+        Returns
+        -------
+        dict
+            Values by dotted keys; what is left out has its default.
+
+        Examples
+        --------
+        >>> ulna.Config.parse({"training": {"seed": 3}}).given()
+        {'training.seed': 3}
+        """
         return dotted(self.model_dump(exclude_unset=True))
 
 

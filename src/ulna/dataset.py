@@ -34,11 +34,37 @@ class Progress(Protocol):
     """What shows how far a long job is: wraps a sequence and passes its items on."""
 
     def __call__(self, items: Sequence[T], what: str, /) -> Iterable[T]:
-        """Give the items one by one; `what` names the work, for the bar."""
+        """Give the items one by one.
+
+        Parameters
+        ----------
+        items
+            What is done.
+        what
+            Names the work, for the bar.
+
+        Returns
+        -------
+        iterable
+            The items in their order.
+        """
 
 
 def quiet(items: Sequence[T], _what: str, /) -> Iterable[T]:
-    """The progress that shows nothing."""
+    """The progress that shows nothing.
+
+    Parameters
+    ----------
+    items
+        What is done.
+    _what
+        Names the work; not shown.
+
+    Returns
+    -------
+    iterable
+        The items.
+    """
     return items
 
 
@@ -46,12 +72,26 @@ def quiet(items: Sequence[T], _what: str, /) -> Iterable[T]:
 class Case:
     """One image with its truth.
 
-    `images` has one source per modality (their channels are stacked). `truth` is empty where there is none, one
-    mask, several masks that are united, many files of one object each (`objects` is then True), or files of one
-    class each: `truth_classes` then names the class of each file, and `classes` all classes of the data set
-    without the background, in the order of their indices. `group` names what must stay on one side of every
-    split: a patient, a stack, a picture that tiles were cut from, duplicates. `part` is the case's part of a
-    ready-made split.
+    Parameters
+    ----------
+    name
+        Unique within the data set.
+    images
+        One source per modality; their channels are stacked.
+    truth
+        Empty where there is none; one mask; several masks that are united; many files of one object each; or files of
+        one class each.
+    group
+        What must stay on one side of every split: a patient, a stack, a picture that tiles were cut from, duplicates.
+    objects
+        Whether each file of the truth shows one object.
+    truth_classes
+        The class that each file of the truth shows, where each shows one.
+    classes
+        All classes of the data set without the background, in the order of their indices, where files show one class
+        each.
+    part
+        The case's part of a ready-made split.
     """
 
     name: str
@@ -66,7 +106,17 @@ class Case:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with the data: what, where (names), and whether training can go on."""
+    """One thing that is wrong with the data.
+
+    Parameters
+    ----------
+    what
+        In words.
+    where
+        Names of cases or files.
+    severity
+        "fatal" (training cannot go on), "warning" or "note".
+    """
 
     what: str
     where: tuple[str, ...] = ()
@@ -75,7 +125,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Cases, how their layout was understood (a sentence), and what was wrong with it."""
+    """What a layout found.
+
+    Parameters
+    ----------
+    cases
+        The cases, in natural order of their names.
+    sentence
+        How the layout was understood.
+    problems
+        What was wrong with it.
+    """
 
     cases: tuple[Case, ...]
     sentence: str
@@ -138,10 +198,26 @@ def case_bytes(case: Case) -> int:
 
 
 def load_image(case: Case, *, channels: int = 0) -> Image:
-    """The image of a case, (C, Y, X): its modalities stacked on the channel axis, in their order.
+    """The image of a case: its modalities stacked on the channel axis, in their order.
 
-    With `channels` it has so many, as `to_channels` brings them about. Raises ReadError for a file that cannot be
-    read, UlnaError where modalities differ in size, have other channels, or an alpha that varies.
+    Parameters
+    ----------
+    case
+        A case with one image or several.
+    channels
+        How many channels it is to have, as `to_channels` brings them about; 0: as it is.
+
+    Returns
+    -------
+    Image
+        (C, Y, X) or (C, Z, Y, X) in the files' own dtype.
+
+    Raises
+    ------
+    ReadError
+        For a file that cannot be read.
+    UlnaError
+        Where modalities differ in size, have other channels, or an alpha that varies.
     """
     image = _stacked(case)
     try:
@@ -179,9 +255,24 @@ class Overlap:
 
 
 def load_truth(case: Case) -> Image:
-    """The mask of a case, (C, Y, X): as it was read, or made of several files (see `merged_truth`).
+    """The mask of a case.
 
-    Raises ReadError for a file that cannot be read, UlnaError for a case that has no mask.
+    Parameters
+    ----------
+    case
+        A case with truth.
+
+    Returns
+    -------
+    Image
+        (C, Y, X) as it was read, or made of several files (see `merged_truth`).
+
+    Raises
+    ------
+    ReadError
+        For a file that cannot be read.
+    UlnaError
+        For a case that has no mask.
     """
     return merged_truth(case)[0]
 

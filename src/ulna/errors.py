@@ -8,11 +8,25 @@ from contextlib import contextmanager
 
 
 class UlnaError(Exception):
-    """Something about the user's data, files or words is wrong and can be mended.
+    """Something about the user's data, files or settings is wrong and can be fixed.
 
-    The message says what is wrong, `where` names the file or key, and `hint` says what to do. The command
-    line prints all three without a traceback and exits with code 2; anything else that is raised is a fault
-    of `ulna` itself.
+    The command line prints the message without a traceback and exits with code 2; anything else that is raised is a
+    fault of `ulna` itself.
+
+    Parameters
+    ----------
+    what
+        What is wrong.
+    where
+        The file or the setting.
+    hint
+        What to do.
+
+    Examples
+    --------
+    >>> print(UlnaError("the file is empty", where="a.png", hint="Copy it again."))
+    a.png: the file is empty
+    Copy it again.
     """
 
     def __init__(self, what: str, *, where: object | None = None, hint: str = "") -> None:
@@ -36,9 +50,26 @@ class WriteError(UlnaError):
 
 @contextmanager
 def in_memory(hint: str, *, where: object | None = None) -> Iterator[None]:
-    """What is done within fits into the memory, or an UlnaError says that it does not.
+    """Turn a memory that is full into an `UlnaError`.
 
-    PyTorch says so with a RuntimeError that is told by its words.
+    PyTorch says so with a RuntimeError that only its message tells from others.
+
+    Parameters
+    ----------
+    hint
+        What to do.
+    where
+        The file or the setting.
+
+    Yields
+    ------
+    None
+        What is done within the context is watched.
+
+    Raises
+    ------
+    UlnaError
+        Where the memory does not hold what is done within.
     """
     try:
         yield

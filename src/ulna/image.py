@@ -145,15 +145,53 @@ class Grid:
         return np.array(self.direction, np.float64).reshape(len(self.origin), self.ndim)
 
     def to_world(self, index: npt.ArrayLike) -> Floats:
-        """World coordinates (…, world axes), in `unit`, of indices (…, spatial axes); these may be fractions."""
+        """World coordinates of indices.
+
+        Parameters
+        ----------
+        index
+            (…, spatial axes); may be fractions.
+
+        Returns
+        -------
+        Floats
+            (…, world axes), in `unit`.
+        """
         return np.asarray(index, np.float64) * self.spacing @ self.matrix.T + self.origin
 
     def to_index(self, world: npt.ArrayLike) -> Floats:
-        """Indices (…, spatial axes), as fractions, of world coordinates (…, world axes); the inverse of `to_world`."""
+        """Indices of world coordinates; the inverse of `to_world`.
+
+        Parameters
+        ----------
+        world
+            (…, world axes), in `unit`.
+
+        Returns
+        -------
+        Floats
+            (…, spatial axes), as fractions.
+        """
         return (np.asarray(world, np.float64) - self.origin) @ np.linalg.pinv(self.matrix).T / self.spacing
 
     def crop(self, region: Region) -> Grid:
-        """The grid of `array[region]`. Raises UlnaError for a region that is empty or leads out of the grid."""
+        """The grid of `array[region]`.
+
+        Parameters
+        ----------
+        region
+            One slice per spatial axis, without a step.
+
+        Returns
+        -------
+        Grid
+            It keeps its place in the world.
+
+        Raises
+        ------
+        UlnaError
+            For a region that is empty or leads out of the grid.
+        """
         if len(region) != self.ndim:
             raise UlnaError(f"a region of {len(region)} axes cannot be cut from {self.ndim} axes")
         spans = [
@@ -170,8 +208,18 @@ class Grid:
     ) -> Grid:
         """The grid of the same extent with another number of pixels.
 
-        With `spacing` it is the shape that comes closest to it; the spacing is then adapted, so that both grids
-        reach from the same outer edge to the same outer edge.
+        Parameters
+        ----------
+        shape
+            The new shape.
+        spacing
+            Instead of a shape: the shape that comes closest to this spacing is taken, and the spacing is adapted, so
+            that both grids reach from the same outer edge to the same outer edge.
+
+        Returns
+        -------
+        Grid
+            Of the same extent.
         """
         if shape is None:
             wanted = spacing if isinstance(spacing, tuple) else (spacing or 1.0,) * self.ndim
@@ -184,7 +232,18 @@ class Grid:
         return replace(self, shape=shape, spacing=adapted, origin=first)
 
     def slices(self, axis: int = 0) -> tuple[Grid, ...]:
-        """The grids of the planes along an axis of a volume, in order; each keeps its place in the world."""
+        """The grids of the planes along an axis of a volume.
+
+        Parameters
+        ----------
+        axis
+            The axis that is taken apart.
+
+        Returns
+        -------
+        tuple of Grid
+            In order; each keeps its place in the world.
+        """
         keep = [k for k in range(self.ndim) if k != axis]
         first = replace(
             self,
@@ -198,9 +257,19 @@ class Grid:
 
     @staticmethod
     def stacked(planes: Sequence[Grid]) -> Grid:
-        """The volume (Z, Y, X) whose `slices` are these planes.
+        """The volume whose `slices` are some planes.
 
         Planes that do not say where they lie in a volume get a distance of 1.
+
+        Parameters
+        ----------
+        planes
+            Grids (Y, X) in their order.
+
+        Returns
+        -------
+        Grid
+            (Z, Y, X).
         """
         first, last = planes[0], planes[-1]
         depth, corner = 1.0, (0.0, *first.origin[-2:])
@@ -211,7 +280,15 @@ class Grid:
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel of an image: a name for people, and whether it is a signal or a declared alpha (transparency)."""
+    """One channel of an image.
+
+    Parameters
+    ----------
+    name
+        For people.
+    role
+        Whether it is a signal or a declared alpha (transparency).
+    """
 
     name: str
     role: Literal["signal", "alpha"] = "signal"
@@ -296,7 +373,27 @@ class Image:
         return self.grid.matrix
 
     def with_array(self, array: Array, classes: tuple[str, ...] = (), channels: tuple[Channel, ...] = ()) -> Image:
-        """The same place in space and on disk, with another array of the same spatial shape."""
+        """The same place in space and on disk, with another array.
+
+        Parameters
+        ----------
+        array
+            (C, *spatial), of the same spatial shape.
+        classes
+            Names of the class indices, where the array holds these.
+        channels
+            What the array's channels are; by default they are not known.
+
+        Returns
+        -------
+        Image
+            A copy.
+
+        Raises
+        ------
+        UlnaError
+            For an array of another spatial shape.
+        """
         if tuple(array.shape[1:]) != self.shape:
             raise UlnaError(f"the array's shape {array.shape[1:]} is not the image's {self.shape}", where=self.source)
         return replace(self, array=array, classes=classes, channels=channels)
@@ -304,6 +401,16 @@ class Image:
 
 def is_foreground(classes: Array) -> npt.NDArray[np.bool_]:
     """Where class indices are neither background nor `IGNORE`.
+
+    Parameters
+    ----------
+    classes
+        Class indices.
+
+    Returns
+    -------
+    ndarray of bool
+        Of the same shape.
 
     Examples
     --------
@@ -368,14 +475,35 @@ class Labels:
         return np.asarray(self.classes != IGNORE)
 
     def to_array(self) -> Array:
-        """As it is stored: (1, *spatial) uint8 class indices, or (2, *spatial) int32 with the object numbers."""
+        """As it is stored.
+
+        Returns
+        -------
+        Array
+            (1, *spatial) uint8 class indices, or (2, *spatial) int32 with the object numbers.
+        """
         if self.objects is None:
             return self.classes[None]
         return np.stack([self.classes.astype(np.int32), self.objects])
 
     @classmethod
     def from_array(cls, array: Array, grid: Grid = Grid(()), names: tuple[str, ...] = ()) -> Labels:
-        """The inverse of `to_array`."""
+        """The inverse of `to_array`.
+
+        Parameters
+        ----------
+        array
+            (1, *spatial) or (2, *spatial).
+        grid
+            Where the pixels lie; by default a grid of unit pixels.
+        names
+            Names of the class indices, the background first; may be empty.
+
+        Returns
+        -------
+        Labels
+            Classes and, where there are two channels, objects.
+        """
         objects = array[1].astype(np.int32) if len(array) > 1 else None
         return cls(array[0].astype(np.uint8), objects, grid, names)
 
@@ -383,8 +511,23 @@ class Labels:
 def checked(array: Array, where: object = None) -> Array:
     """An array as an image takes it.
 
-    Raises UlnaError for what cannot be an image: other numbers of axes, no pixels, complex numbers, objects,
-    and masked arrays that hide values.
+    Parameters
+    ----------
+    array
+        Any array.
+    where
+        What the error names.
+
+    Returns
+    -------
+    Array
+        Real numbers (C, Y, X) or (C, Z, Y, X).
+
+    Raises
+    ------
+    UlnaError
+        For what cannot be an image: other numbers of axes, no pixels, complex numbers, objects, and masked arrays that
+        hide values.
     """
     if isinstance(array, np.ma.MaskedArray):
         if np.ma.getmaskarray(array).any():

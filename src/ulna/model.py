@@ -53,6 +53,12 @@ class Model:
     ------
     UlnaError
         If the network's outputs are not those that the task needs for the classes.
+
+    Examples
+    --------
+    >>> model = ulna.load("run")
+    >>> model.channels, model.classes.names
+    (1, ('background', 'foreground'))
     """
 
     saved: Saved
@@ -99,7 +105,28 @@ class Model:
         return Pipeline(self.saved.network, self.config, self.saved.outputs)
 
     def summary(self, size: Sequence[int] | None = None) -> NetworkSummary:
-        """The layers of the network as a table, for an input of this spatial size (by default that of training)."""
+        """The layers of the network as a table.
+
+        Parameters
+        ----------
+        size
+            The spatial size of the input; by default that of training.
+
+        Returns
+        -------
+        NetworkSummary
+            It prints itself.
+
+        Raises
+        ------
+        UlnaError
+            For a size that does not suit the network.
+
+        Examples
+        --------
+        >>> ulna.load("run").summary((64, 64)).input
+        (1, 64, 64)
+        """
         default = self.config.data.resize or self.config.training.patch
         return summarize_network(self.network, self.config.network.name, size=size, default=default)
 
@@ -111,10 +138,20 @@ class Model:
         path
             A file whose name ends in .safetensors, or a folder, in which it is then called model.safetensors.
 
+        Returns
+        -------
+        Path
+            The file.
+
         Raises
         ------
         UlnaError
-            For another suffix, and when the file cannot be written.
+            For another suffix, and where the file cannot be written.
+
+        Examples
+        --------
+        >>> ulna.load("run").save("cells.safetensors").name
+        'cells.safetensors'
         """
         target = Path(path).expanduser()
         if target.is_dir():
@@ -170,6 +207,15 @@ class Model:
         ------
         UlnaError
             For what is no image, an image with other channels than the model was trained on, and files in the way.
+
+        Examples
+        --------
+        >>> model = ulna.load("run")
+        >>> mask = model.predict("cells.png")
+        >>> mask.shape == model.predict(np.asarray(mask, np.float32)).shape
+        True
+        >>> [path.name for path in model.predict(["cells.png"], out="masks")]
+        ['cells.png']
         """
         several = is_several(image)
         if out is not None:
@@ -180,11 +226,53 @@ class Model:
         return (prediction for _, prediction in self._predict_several(image, progress))  # type: ignore[arg-type]
 
     def probabilities(self, image: Given, *, progress: Progress = quiet) -> Image:
-        """The probability of each class, (classes, *spatial) float32, the background first; stacks as in `predict`."""
+        """The probability of each class.
+
+        Parameters
+        ----------
+        image
+            An image, as for `predict`.
+        progress
+            What shows how far it is.
+
+        Returns
+        -------
+        Image
+            (classes, *spatial) float32, the background first. A stack of pages gives (classes, Z, Y, X).
+
+        Raises
+        ------
+        UlnaError
+            As `predict` does.
+
+        Examples
+        --------
+        >>> per_class = ulna.load("run").probabilities("cells.png")
+        >>> bool(np.allclose(per_class.array.sum(axis=0), 1))
+        True
+        """
         return self._each(image, self._class_probabilities, progress)
 
     def mask_and_probabilities(self, image: Image, *, progress: Progress = quiet) -> tuple[Prediction, Image]:
-        """Both at the price of one: what `predict` and `probabilities` return."""
+        """Both at the price of one: what `predict` and `probabilities` return.
+
+        Parameters
+        ----------
+        image
+            An image that was read, without further pages.
+        progress
+            What shows how far it is.
+
+        Returns
+        -------
+        tuple of Prediction and Image
+            The mask, and the probability of each class.
+
+        Raises
+        ------
+        UlnaError
+            As `predict` does.
+        """
         logits = self._logits(image, progress)
         mask = image.with_array(self._decoded(logits))
         return self._prediction(mask), image.with_array(self._class_probabilities(logits))
@@ -312,11 +400,22 @@ def load(run: str | Path, *, device: str | None = None) -> Model:
         Where it runs: "cpu", "cuda", "cuda:1" or "mps" (Apple's GPU, untested); by default the CUDA GPU if there is
         one, else the CPU.
 
+    Returns
+    -------
+    Model
+        Ready to predict.
+
     Raises
     ------
     UlnaError
         For a file that is none, that a newer version wrote or whose parts contradict each other, and for a device that
         is not there.
+
+    Examples
+    --------
+    >>> model = ulna.load("run", device="cpu")
+    >>> model.device
+    device(type='cpu')
     """
     place = choose_device(device)
     saved = modelfile.load(run)

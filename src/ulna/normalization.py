@@ -79,7 +79,8 @@ def normalize(array: Array, how: str) -> Floats:
 
     Returns
     -------
-    (C, *spatial) float32. An image without contrast becomes 0 with all but the last two.
+    Floats
+        (C, *spatial) float32. An image without contrast becomes 0 with all but the last two.
 
     Raises
     ------

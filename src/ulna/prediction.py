@@ -102,8 +102,13 @@ class Prediction:
         return self.labels.classes[key]
 
     def to_image(self) -> Image:
-        """The mask as it is written, on the image's grid: numbers of objects where these were found, else the values
-        that the training masks had."""
+        """The mask as it is written, on the image's grid.
+
+        Returns
+        -------
+        Image
+            Numbers of objects where these were found, else the values that the training masks had.
+        """
         objects = self.labels.objects
         if objects is not None:
             wide = int(objects.max(initial=0)) > np.iinfo(np.uint16).max
@@ -111,10 +116,28 @@ class Prediction:
         return Image(self.meaning.to_values(self.array), self.grid, source=self.source)
 
     def save(self, path: str | Path) -> Path:
-        """Write the mask with the values that the training masks had, in the format of the suffix: .png or .tif.
+        """Write the mask with the values that the training masks had.
 
-        A file that is there is replaced. Returns the path. Raises UlnaError for another suffix, for what the format
-        cannot hold, and for a full disk.
+        Parameters
+        ----------
+        path
+            A file whose name ends in .png or .tif; one that is there is replaced.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        UlnaError
+            For another suffix, for what the format cannot hold, and where the file cannot be written.
+
+        Examples
+        --------
+        >>> prediction = ulna.load("run").predict("cells.png")
+        >>> prediction.save("mask.tif").name
+        'mask.tif'
         """
         target = Path(path).expanduser()
         write(target, self.to_image())
@@ -140,15 +163,40 @@ class Prediction:
         ------
         UlnaError
             For an image of another size.
+
+        Examples
+        --------
+        >>> prediction = ulna.load("run").predict("cells.png")
+        >>> picture = prediction.overlay(prediction.array, legend=False)
+        >>> picture.shape == (*prediction.shape, 3)
+        True
         """
         from ulna.figures.common import annotated, to_rgb
 
         return annotated(to_rgb(self._channels_first(image)), self._plane(), self.classes if legend else ())
 
     def plot(self, image: Any = None) -> Figure:
-        """A matplotlib figure: the classes in their colors, or outlined on the image, with a legend.
+        """A figure: the classes in their colors, or outlined on the image, with a legend.
 
-        It belongs to no window; a notebook shows it, and `figure.savefig(path)` writes it.
+        Parameters
+        ----------
+        image
+            The image that was predicted, as for `overlay`; by default the classes alone are drawn.
+
+        Returns
+        -------
+        Figure
+            A matplotlib figure that belongs to no window; a notebook shows it, and `figure.savefig(path)` writes it.
+
+        Raises
+        ------
+        UlnaError
+            For an image of another size.
+
+        Examples
+        --------
+        >>> figure = ulna.load("run").predict("cells.png").plot()
+        >>> figure.savefig("mask.png")
         """
         from ulna.figures.common import new_figure, show
 

@@ -11,10 +11,17 @@ def plural(count: float, noun: str, nouns: str = "") -> str:
 
     Parameters
     ----------
-    count : float
+    count
         The number; whole numbers get separators of thousands.
-    noun, nouns : str
-        The noun for one and for several; `nouns` defaults to `noun` with an "s".
+    noun
+        The noun for one.
+    nouns
+        The noun for several; by default `noun` with an "s".
+
+    Returns
+    -------
+    str
+        Both, with a space between.
 
     Examples
     --------
@@ -28,6 +35,18 @@ def plural(count: float, noun: str, nouns: str = "") -> str:
 def size(shape: Sequence[int], times: str = " × ") -> str:
     """A shape in words.
 
+    Parameters
+    ----------
+    shape
+        The lengths of the axes.
+    times
+        What stands between them.
+
+    Returns
+    -------
+    str
+        The shape in one line.
+
     Examples
     --------
     >>> size((512, 640)), size((64, 64), "×")
@@ -38,6 +57,20 @@ def size(shape: Sequence[int], times: str = " × ") -> str:
 
 def listed(names: Iterable[object], most: int = 3, *, quoted: bool = False) -> str:
     """The first few of some names, and how many more there are.
+
+    Parameters
+    ----------
+    names
+        What to name, in this order.
+    most
+        So many are named at most.
+    quoted
+        Whether each is put in quotation marks.
+
+    Returns
+    -------
+    str
+        The names with commas between them.
 
     Examples
     --------
@@ -51,6 +84,16 @@ def listed(names: Iterable[object], most: int = 3, *, quoted: bool = False) -> s
 
 def clock(seconds: float) -> str:
     """Seconds as a clock shows them; "–" while they are not known.
+
+    Parameters
+    ----------
+    seconds
+        A length of time.
+
+    Returns
+    -------
+    str
+        Minutes and seconds; from an hour on hours too.
 
     Examples
     --------
@@ -67,6 +110,16 @@ def clock(seconds: float) -> str:
 def duration(seconds: float) -> str:
     """A length of time in words.
 
+    Parameters
+    ----------
+    seconds
+        A length of time.
+
+    Returns
+    -------
+    str
+        Seconds; from two minutes on minutes and seconds, from an hour on hours and minutes.
+
     Examples
     --------
     >>> duration(42), duration(725), duration(7380)
@@ -81,6 +134,16 @@ def duration(seconds: float) -> str:
 
 def amount(count: float) -> str:
     """A number of bytes.
+
+    Parameters
+    ----------
+    count
+        How many bytes.
+
+    Returns
+    -------
+    str
+        In MiB, from one GiB on in GiB.
 
     Examples
     --------

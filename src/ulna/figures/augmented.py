@@ -15,12 +15,29 @@ Sample = tuple[Array, Array]  # image (C, *spatial), truth (1, *spatial) class i
 
 
 def augmented_picture(path: Path, originals: Sequence[Sample], variations: Sequence[Sequence[Sample]]) -> Path:
-    """Draw one row a sample: the original, then its variations, each with the outlines of its classes.
+    """Draw one row per sample: the original, then its variations, each with the outlines of its classes.
 
-    `originals` has one (image, truth) a row and `variations` as many sequences of them (five look well);
-    images are (C, Y, X), or (C, Z, Y, X) of which the middle plane is shown. The pictures of a row share one
-    stretch of their intensities, so that changes of brightness and contrast are seen. Written whole or not at
-    all; returns the path. Raises UlnaError when rows are missing or the file cannot be written.
+    Images are (C, Y, X), or (C, Z, Y, X) of which the middle plane is shown. The pictures of a row share one stretch of
+    their intensities, so that changes of brightness and contrast are seen.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    originals
+        One (image, truth) per row.
+    variations
+        As many sequences of these; five variations look well.
+
+    Returns
+    -------
+    Path
+        The same path.
+
+    Raises
+    ------
+    UlnaError
+        When rows are missing, or the file cannot be written.
     """
     if not originals or len(originals) != len(variations):
         raise UlnaError(f"{len(originals)} originals do not suit variations of {len(variations)} samples", where=path)

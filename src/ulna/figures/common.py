@@ -42,12 +42,41 @@ DARK = (24, 24, 24)
 
 
 def color(index: int) -> tuple[int, int, int]:
-    """The color of class `index` (1 is the first class that is not background); they repeat after seven."""
+    """The color of a class.
+
+    Parameters
+    ----------
+    index
+        1 is the first class that is not background; colors repeat after seven.
+
+    Returns
+    -------
+    tuple of int
+        Red, green and blue, 0 to 255.
+    """
     return COLORS[(index - 1) % len(COLORS)]
 
 
 def plane(array: Array, at: int | None = None) -> Array:
-    """One plane (C, Y, X) of an image (C, Y, X) or (C, Z, Y, X): the plane `at`, else the middle one."""
+    """One plane of an image.
+
+    Parameters
+    ----------
+    array
+        (C, Y, X) or (C, Z, Y, X).
+    at
+        Which plane of a volume; by default the middle one.
+
+    Returns
+    -------
+    Array
+        (C, Y, X).
+
+    Raises
+    ------
+    UlnaError
+        For other numbers of axes.
+    """
     if array.ndim == 3:
         return array
     if array.ndim != 4:
@@ -56,11 +85,23 @@ def plane(array: Array, at: int | None = None) -> Array:
 
 
 def to_rgb(array: Array, *, low: float = 0.5, high: float = 99.8) -> Rgb:
-    """An image (C, Y, X) or (C, Z, Y, X) (its middle plane) of any dtype for the eye: (Y, X, 3) uint8.
+    """An image of any dtype for the eye.
 
-    One or two channels become gray (the first one), of more than three the first three are shown. RGB in
-    uint8 is shown as it is; all else is stretched between the percentiles `low` and `high` over all shown
-    channels together, so that colors keep their balance. What is not finite is shown black.
+    One or two channels become gray (the first one), of more than three the first three are shown. RGB in uint8 is shown
+    as it is; all else is stretched between two percentiles over all shown channels together, so that colors keep their
+    balance. What is not finite is shown black.
+
+    Parameters
+    ----------
+    array
+        (C, Y, X) or (C, Z, Y, X), of which the middle plane is shown.
+    low, high
+        The percentiles that become black and white.
+
+    Returns
+    -------
+    Rgb
+        (Y, X, 3) uint8.
     """
     shown = plane(array)
     shown = shown[:3] if shown.shape[0] >= 3 else shown[:1]
@@ -83,9 +124,21 @@ def _uses_its_range(rgb: Array) -> bool:
 
 
 def overlay(rgb: Rgb, mask: Array, *, opacity: float = 0.4) -> Rgb:
-    """The image (Y, X, 3) with the classes of `mask` (Y, X), integers with 0 as background, as a tint.
+    """The image with its classes as a tint; what is not annotated (`IGNORE`) is darkened.
 
-    What is not annotated (`IGNORE`) is darkened.
+    Parameters
+    ----------
+    rgb
+        (Y, X, 3).
+    mask
+        (Y, X) class indices, 0 the background.
+    opacity
+        Of the tint.
+
+    Returns
+    -------
+    Rgb
+        (Y, X, 3).
     """
     result = rgb.astype(np.float32)
     result[mask == IGNORE] *= 1 - opacity
@@ -96,9 +149,23 @@ def overlay(rgb: Rgb, mask: Array, *, opacity: float = 0.4) -> Rgb:
 
 
 def outline(rgb: Rgb, mask: Array, *, width: int = 1) -> Rgb:
-    """The image (Y, X, 3) with every class of `mask` (Y, X) outlined in its color, `width` pixels inwards.
+    """The image with every class outlined in its color.
 
     The line lies on the class's own pixels, where they touch another value.
+
+    Parameters
+    ----------
+    rgb
+        (Y, X, 3).
+    mask
+        (Y, X) class indices, 0 the background.
+    width
+        Of the line, pixels.
+
+    Returns
+    -------
+    Rgb
+        (Y, X, 3).
     """
     result = rgb.copy()
     inner = edges(mask, width=width)
@@ -140,7 +207,17 @@ def annotated(rgb: Rgb, mask: Array, names: Sequence[str] = (), *, opacity: floa
 def legend(names: Sequence[str], width: int) -> Rgb:
     """A strip with a square in the color of each class and its name, the background left out.
 
-    It is `width` pixels wide, or wider where a name needs it, in as many rows as that takes.
+    Parameters
+    ----------
+    names
+        Of the class indices, the background first.
+    width
+        In pixels.
+
+    Returns
+    -------
+    Rgb
+        (Y, X, 3), as wide as `width`, or wider where a name needs it, in as many rows as that takes.
     """
     size = min(max(12, round(width / 45)), 40)
     font = ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)
@@ -171,7 +248,20 @@ def _as_wide(*pictures: Rgb) -> list[Rgb]:
 
 
 def edges(labels: Array, *, width: int = 1) -> npt.NDArray[np.bool_]:
-    """Where `labels` (Y, X) is not 0 and within `width` steps of another value (image borders are none)."""
+    """Where labels are not 0 and close to another value; image borders are no edges.
+
+    Parameters
+    ----------
+    labels
+        (Y, X).
+    width
+        So many steps are close.
+
+    Returns
+    -------
+    ndarray of bool
+        (Y, X).
+    """
     found = np.zeros(labels.shape, bool)
     inner = labels
     for _ in range(width):
@@ -189,14 +279,39 @@ def _indices(mask: Array) -> list[int]:
 
 
 def new_figure(width: float, height: float, *, dpi: int = 120) -> Figure:
-    """An empty figure of `width` × `height` inches with a canvas of its own, white, in constrained layout."""
+    """An empty white figure with a canvas of its own, in constrained layout.
+
+    Parameters
+    ----------
+    width, height
+        Inches.
+    dpi
+        Pixels per inch.
+
+    Returns
+    -------
+    Figure
+        It belongs to no window.
+    """
     figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
 def show(axes: Axes, rgb: Rgb, title: str = "", *, size: float = 8) -> None:
-    """Put an image (Y, X, 3) on `axes` without ticks or frame, with a title in `size` points."""
+    """Put an image on axes, without ticks or frame.
+
+    Parameters
+    ----------
+    axes
+        Where to.
+    rgb
+        (Y, X, 3).
+    title
+        Above it; "" for none.
+    size
+        Of the title, points.
+    """
     axes.imshow(rgb, interpolation="nearest" if max(rgb.shape[:2]) < 128 else "antialiased")
     axes.set_axis_off()
     if title:
@@ -204,16 +319,42 @@ def show(axes: Axes, rgb: Rgb, title: str = "", *, size: float = 8) -> None:
 
 
 def words(text: str) -> str:
-    """Names come from file systems: one line, not too long, nothing that matplotlib takes for a formula."""
+    """A name from a file system as pictures can show it: one line, not too long, nothing that is taken for a formula.
+
+    Parameters
+    ----------
+    text
+        A name.
+
+    Returns
+    -------
+    str
+        For titles and legends.
+    """
     line = "".join(letter if letter.isprintable() else "?" for letter in text).replace("$", r"\$")
     shown = line if len(line) <= 110 else f"{line[:60]} … {line[-45:]}"
     return f" {shown}" if shown.startswith("_") else shown  # legends drop labels that begin with "_"
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write `figure` to `path` in the format of its suffix atomically; returns the path.
+    """Write a figure atomically.
 
-    Raises UlnaError where the file cannot be written (disk full, no permission).
+    Parameters
+    ----------
+    figure
+        Any matplotlib figure.
+    path
+        Where to, in the format of its suffix.
+
+    Returns
+    -------
+    Path
+        The same path.
+
+    Raises
+    ------
+    UlnaError
+        Where the file cannot be written.
     """
     if not isinstance(figure.canvas, FigureCanvasAgg):
         FigureCanvasAgg(figure)

@@ -16,7 +16,17 @@ from ulna.image import Array
 
 @dataclass(frozen=True)
 class Joint:
-    """Two images (C, *spatial), the second one shown after the first along spatial axis `axis` of the plane."""
+    """Two adjacent images.
+
+    Parameters
+    ----------
+    title
+        Above them.
+    first, second
+        (C, *spatial); the second one follows the first.
+    axis
+        The spatial axis of the plane along which it follows.
+    """
 
     title: str
     first: Array
@@ -25,10 +35,30 @@ class Joint:
 
 
 def contact_sheet(path: Path, joints: Sequence[Joint], *, columns: int = 6, depth: int = 96) -> Path:
-    """Write a picture of joints, each cut to `depth` pixels on either side of the seam; returns `path`.
+    """Write a picture of joints, each cut near the seam.
 
-    A root brings out the dark parts, where a wrong joint shows as a step. Raises UlnaError where there is
-    nothing to show, borders differ in length, or the file cannot be written.
+    A root brings out the dark parts, where a wrong joint shows as a step.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    joints
+        The pairs to show.
+    columns
+        So many side by side.
+    depth
+        So many pixels are shown on either side of a seam.
+
+    Returns
+    -------
+    Path
+        The same path.
+
+    Raises
+    ------
+    UlnaError
+        Where there is nothing to show, borders differ in length, or the file cannot be written.
     """
     if not joints:
         raise UlnaError("there is no joint to show", where=path)
@@ -43,7 +73,17 @@ def contact_sheet(path: Path, joints: Sequence[Joint], *, columns: int = 6, dept
 
 @dataclass(frozen=True)
 class Couple:
-    """Two images (C, *spatial) of any sizes with their names, and why they were joined."""
+    """Two images that were joined to one group.
+
+    Parameters
+    ----------
+    why
+        The reason.
+    names
+        Of the two.
+    images
+        (C, *spatial), of any sizes.
+    """
 
     why: str
     names: tuple[str, str]
@@ -51,9 +91,26 @@ class Couple:
 
 
 def couples_picture(path: Path, couples: Sequence[Couple], *, columns: int = 3) -> Path:
-    """Write a picture of couples, the two images of each side by side under their names; returns `path`.
+    """Write a picture of couples, the two images of each side by side under their names.
 
-    Raises UlnaError where there is nothing to show, or the file cannot be written.
+    Parameters
+    ----------
+    path
+        Where to.
+    couples
+        The pairs to show.
+    columns
+        So many pairs side by side.
+
+    Returns
+    -------
+    Path
+        The same path.
+
+    Raises
+    ------
+    UlnaError
+        Where there is nothing to show, or the file cannot be written.
     """
     if not couples:
         raise UlnaError("there is no couple to show", where=path)

@@ -21,7 +21,17 @@ Column = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curves:
-    """What was logged, a number an epoch, NaN where nothing was measured; `minutes` since the start."""
+    """What was logged, a number per epoch, NaN where nothing was measured.
+
+    Parameters
+    ----------
+    epoch
+        Its number.
+    minutes
+        Since the start.
+    learning_rate, train_loss, val_loss, val_dice
+        As the columns of `metrics.csv`.
+    """
 
     epoch: Column
     minutes: Column
@@ -32,9 +42,22 @@ class Curves:
 
 
 def read_curves(metrics: Path) -> Curves:
-    """Read a run's `metrics.csv`. Columns that are missing and cells that are empty are NaN.
+    """Read a run's `metrics.csv`.
 
-    Raises UlnaError where the file cannot be read or a cell is no number.
+    Parameters
+    ----------
+    metrics
+        The file.
+
+    Returns
+    -------
+    Curves
+        Columns that are missing and cells that are empty are NaN.
+
+    Raises
+    ------
+    UlnaError
+        Where the file cannot be read, is empty, or a cell is no number.
     """
     try:
         with metrics.open(newline="", encoding="utf-8") as lines:
@@ -55,10 +78,26 @@ def read_curves(metrics: Path) -> Curves:
 
 
 def curves_picture(path: Path, metrics: Path) -> Path:
-    """Draw loss, validation Dice and learning rate from `metrics.csv` against the epochs; returns `path`.
+    """Draw loss, validation Dice and learning rate against the epochs.
 
     The minutes since the start are on a second axis. What was never measured is left out; the best epoch is marked.
-    Raises UlnaError as `read_curves` does.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    metrics
+        A run's `metrics.csv`.
+
+    Returns
+    -------
+    Path
+        The same path.
+
+    Raises
+    ------
+    UlnaError
+        As `read_curves` does, and where the picture cannot be written.
     """
     curves = read_curves(metrics)
     validated = not np.isnan(curves.val_dice).all()

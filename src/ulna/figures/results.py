@@ -27,7 +27,17 @@ _LARGEST = 1000  # pixels
 
 @dataclass(frozen=True)
 class Comparison:
-    """One case to show: `image` (C, *spatial) or None; `truth` and `mask` (1, *spatial), class indices."""
+    """One case to show.
+
+    Parameters
+    ----------
+    title
+        Above it.
+    image
+        (C, *spatial), or None.
+    truth, mask
+        (1, *spatial) class indices.
+    """
 
     title: str
     image: Array | None
@@ -36,10 +46,28 @@ class Comparison:
 
 
 def results_picture(path: Path, rows: Sequence[Comparison], *, classes: Sequence[str]) -> Path:
-    """Draw the rows (image, truth, mask, difference) under each other with a legend; returns `path`.
+    """Draw cases under each other: image, ground truth, prediction and difference, with a legend.
 
-    Of a volume the plane with most of truth and mask is shown. `classes` names the indices, the background
-    first. Raises UlnaError when there is nothing to show or the file cannot be written.
+    Of a volume the plane with most of truth and mask is shown.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    rows
+        The cases.
+    classes
+        Names of the class indices, the background first.
+
+    Returns
+    -------
+    Path
+        The same path.
+
+    Raises
+    ------
+    UlnaError
+        When there is nothing to show, or the file cannot be written.
     """
     if not rows:
         raise UlnaError("there is no case to show", where=path)
@@ -63,10 +91,22 @@ def results_picture(path: Path, rows: Sequence[Comparison], *, classes: Sequence
 
 
 def difference(image: Rgb, truth: Array, mask: Array) -> Rgb:
-    """Where `mask` and `truth` (Y, X) agree and differ, over the darkened image: (Y, X, 3) uint8.
+    """Where a mask and the ground truth agree and differ, over the darkened image.
 
-    Correct pixels of any class are white, false positives orange, false negatives blue, a wrong class is purple.
-    Pixels that are not annotated are gray whatever was predicted there.
+    Correct pixels of any class are white, false positives orange, false negatives blue, a wrong class is purple. Pixels
+    that are not annotated are gray whatever was predicted there.
+
+    Parameters
+    ----------
+    image
+        (Y, X, 3).
+    truth, mask
+        (Y, X) class indices.
+
+    Returns
+    -------
+    Rgb
+        (Y, X, 3).
     """
     shown = image.astype(np.float32) * 0.35
     for where, tint in (

@@ -33,9 +33,18 @@ MOST = 1000  # cases that are compared by appearance at most
 
 @dataclass(frozen=True)
 class Sample:
-    """One case to show: its image (C, *spatial), its mask (1, *spatial) with classes as indices.
+    """One case to show.
 
-    `objects` are the numbered objects (1, *spatial), where they are known: each is then outlined by itself.
+    Parameters
+    ----------
+    name
+        Of the case.
+    image
+        (C, *spatial).
+    mask
+        (1, *spatial) class indices.
+    objects
+        (1, *spatial) numbered objects, where they are known: each is then outlined by itself.
     """
 
     name: str
@@ -45,15 +54,47 @@ class Sample:
 
 
 def samples_picture(path: Path, samples: Sequence[Sample], classes: Sequence[str]) -> Path:
-    """Write a picture of samples, image and mask side by side, to `path`; `classes` has the background first.
+    """Write a picture of samples, image and mask side by side.
 
-    Volumes show the plane that holds most of the mask. Raises UlnaError where it cannot be written.
+    Volumes show the plane that holds most of the mask.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    samples
+        The cases to show.
+    classes
+        Names of the class indices, the background first.
+
+    Returns
+    -------
+    Path
+        The same path.
+
+    Raises
+    ------
+    UlnaError
+        Where the file cannot be written.
     """
     return save_figure(samples_figure(samples, classes), path)
 
 
 def samples_figure(samples: Sequence[Sample], classes: Sequence[str]) -> Figure:
-    """The figure of `samples_picture`."""
+    """The figure of `samples_picture`.
+
+    Parameters
+    ----------
+    samples
+        The cases to show.
+    classes
+        Names of the class indices, the background first.
+
+    Returns
+    -------
+    Figure
+        It belongs to no window.
+    """
     columns = min(COLUMNS, max(len(samples), 1))
     rows = max(ceil(len(samples) / columns), 1)
     figure = new_figure(3.3 * columns, 1.85 * rows + (0.35 if len(classes) > 2 else 0.05))
@@ -94,10 +135,26 @@ def _short(name: str, length: int = 22) -> str:
 
 
 def spread(features: Array, count: int) -> list[int]:
-    """At most `count` rows of `features` (cases, features) that stand for all: the middle of each cluster.
+    """Cases that stand for all: the middle of each cluster.
 
-    Ward's clusters (J. H. Ward, JASA 1963) on standardized features; the largest cluster first. The same
-    features give the same choice. Of more than 1,000 cases, 1,000 evenly chosen ones are looked at.
+    Clusters on standardized features, the largest first. The same features give the same choice. Of more than 1,000
+    cases, 1,000 evenly chosen ones are compared.
+
+    Parameters
+    ----------
+    features
+        (cases, features).
+    count
+        So many are chosen at most.
+
+    Returns
+    -------
+    list of int
+        Rows of `features`.
+
+    References
+    ----------
+    Ward 1963, Hierarchical grouping to optimize an objective function, J. Am. Stat. Assoc. 58:236.
     """
     chosen = np.unique(np.linspace(0, len(features) - 1, min(len(features), MOST)).round().astype(int))
     if len(chosen) <= count:

@@ -40,7 +40,24 @@ HEAD = 512  # bytes by which a family is recognized
 
 
 def recognizes(source: Source) -> bool:
-    """Whether this is a file that can be read as an image, by its suffix."""
+    """Whether this is a file that can be read as an image, by its suffix.
+
+    Parameters
+    ----------
+    source
+        The file.
+
+    Returns
+    -------
+    bool
+        True for the suffixes of the formats in `FORMATS`; the file is not opened.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> recognizes(Source(Path("cells.TIF"))), recognizes(Source(Path("notes.txt")))
+    (True, False)
+    """
     return source.suffix in SUFFIXES
 
 
@@ -76,7 +93,23 @@ def open_reader(source: Source) -> Iterator[Reader]:
 
 
 def pages(source: Source) -> int:
-    """How many 2D pages the file holds: 1 for ordinary images, P for a stack (P, Y, X). Raises ReadError."""
+    """How many 2D pages a file holds.
+
+    Parameters
+    ----------
+    source
+        The file; the page that it selects is ignored.
+
+    Returns
+    -------
+    int
+        1 for ordinary images, P for a stack (P, Y, X).
+
+    Raises
+    ------
+    ReadError
+        For a file that cannot be opened.
+    """
     if source.suffix in SUFFIXES and source.suffix not in tiff.FORMAT.suffixes:
         return 1
     with open_reader(replace(source, page=None)) as reader:
@@ -90,10 +123,27 @@ def read(source: Source) -> Image:
     applied. A declared alpha is dropped where it is constant, and nothing else is; one that varies stays, as a channel
     with the role "alpha". `source.page` picks a page of a stack; without it a stack is the volume (C, Z, Y, X).
 
+    Parameters
+    ----------
+    source
+        The file and what is selected within it.
+
+    Returns
+    -------
+    Image
+        Array, grid, channels and source.
+
     Raises
     ------
     ReadError
         For what is missing, damaged, larger than the memory, cannot be converted, or holds NaN or infinite values.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> image = read(Source(Path("cells.png")))
+    >>> image.array.ndim, image.array.dtype
+    (3, dtype('uint8'))
     """
     with open_reader(source) as reader:
         image = reader.image()
@@ -102,9 +152,28 @@ def read(source: Source) -> Image:
 
 
 def create(path: Path, grid: Grid, *, dtype: np.dtype, channels: tuple[Channel, ...]) -> Writer:
-    """A writer of a new image by the suffix of `path`: .png or .tif; it appears whole or not at all on close.
+    """A writer of a new image, which appears whole or not at all when the writer is closed.
 
-    Raises UlnaError for another suffix.
+    Parameters
+    ----------
+    path
+        A file whose name ends in .png or .tif.
+    grid
+        Where the pixels of the image lie.
+    dtype
+        The type of the samples.
+    channels
+        The channels of the image.
+
+    Returns
+    -------
+    Writer
+        `write(region, array)` fills the image, `close()` writes it; a `with` block closes it.
+
+    Raises
+    ------
+    UlnaError
+        For another suffix.
     """
     return _family_to_write(path).create(path, grid, dtype=dtype, channels=channels)
 
@@ -113,7 +182,19 @@ def write(path: Path, image: Image) -> None:
     """Write an image by the suffix of `path`: .png (gray or color of 8 or 16 bits) or .tif (OME-TIFF, anything).
 
     Grid, channels and values are read back as they were, except for an alpha that is constant. The file is written
-    atomically. Raises UlnaError for what the format cannot hold and for a full disk.
+    atomically.
+
+    Parameters
+    ----------
+    path
+        Where the file appears; one that is there is replaced.
+    image
+        What is written; bool becomes uint8.
+
+    Raises
+    ------
+    UlnaError
+        For another suffix, for what the format cannot hold, and where the file cannot be written.
     """
     save = _family_to_write(path).saver(path)
     if image.array.dtype == np.bool_:
@@ -126,6 +207,18 @@ def write_pages(path: Path, images: Sequence[Image]) -> None:
     """Write several (C, Y, X) images as the pages of one TIFF atomically.
 
     Pages that were read from a volume keep its distance of planes and its place.
+
+    Parameters
+    ----------
+    path
+        A file whose name ends in .tif.
+    images
+        The pages in their order, all of one shape and dtype.
+
+    Raises
+    ------
+    UlnaError
+        For another suffix, for no page, for pages of different kinds, and where the file cannot be written.
     """
     if path.suffix.lower() not in tiff.FORMAT.suffixes:
         raise UlnaError(f"only TIFF holds several pages, not '{path.suffix}'", where=path)
@@ -142,12 +235,36 @@ def write_pages(path: Path, images: Sequence[Image]) -> None:
 
 
 def mask_suffix(source: Source) -> str:
-    """The suffix of the mask that suits an input: ".tif" for TIFF, ".png" for all others."""
+    """The suffix of the mask that suits an image.
+
+    Parameters
+    ----------
+    source
+        The image.
+
+    Returns
+    -------
+    str
+        ".tif" for TIFF, ".png" for all others.
+    """
     return ".tif" if source.suffix in tiff.FORMAT.suffixes else ".png"
 
 
 def check_finite(array: Array, where: object) -> None:
-    """Raise ReadError if an array holds what is no number: nothing can be computed from it."""
+    """Refuse an array that holds what is no number: nothing can be computed from it.
+
+    Parameters
+    ----------
+    array
+        Of any shape.
+    where
+        What the error names.
+
+    Raises
+    ------
+    ReadError
+        For NaN and infinite values; it counts them.
+    """
     if array.dtype.kind != "f" or bool(np.isfinite(array).all()):
         return
     nan, infinite = int(np.isnan(array).sum()), int(np.isinf(array).sum())

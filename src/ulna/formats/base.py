@@ -70,9 +70,24 @@ class Reader:
         return len(self.channels) * int(np.prod(self.grid.shape, dtype=np.int64)) * self.dtype.itemsize
 
     def read(self, region: Region | None = None, level: int = 0) -> Array:
-        """The pixels (C, *spatial) of a region (one slice per spatial axis) at a level; all of them by default.
+        """The pixels of a region at a level.
 
-        Raises ReadError for a region or level that is not there.
+        Parameters
+        ----------
+        region
+            One slice per spatial axis; by default the whole image.
+        level
+            Which of the `levels`.
+
+        Returns
+        -------
+        Array
+            (C, *spatial) in the file's own dtype.
+
+        Raises
+        ------
+        ReadError
+            For a region or level that is not there, and for pixels that are not those that the file announces.
         """
         if not 0 <= level < len(self.levels):
             raise ReadError(f"has {len(self.levels)} levels, level {level} is asked for", where=self.source)
@@ -88,7 +103,19 @@ class Reader:
         return array
 
     def image(self) -> Image:
-        """The whole image, without an alpha that is constant."""
+        """The whole image, without an alpha that is constant.
+
+        Returns
+        -------
+        Image
+            With the grid and the channels that are left. Where the colors of a palette are all gray, it has one gray
+            channel.
+
+        Raises
+        ------
+        ReadError
+            As `read` does.
+        """
         array, channels = self.read(), self.channels
         visible = [k for k, channel in enumerate(channels) if channel.role != "alpha" or _varies(array[k])]
         if len(visible) < len(channels):
@@ -130,7 +157,20 @@ class Writer:
         self._save = save
 
     def write(self, region: Region | None, array: Array) -> None:
-        """Set the pixels (C, *spatial) of a region; None is the whole image. Raises UlnaError for another shape."""
+        """Set the pixels of a region.
+
+        Parameters
+        ----------
+        region
+            One slice per spatial axis; None is the whole image.
+        array
+            (C, *spatial) of that region.
+
+        Raises
+        ------
+        UlnaError
+            For an array of another shape.
+        """
         region = region or tuple(slice(0, n) for n in self._image.shape)
         shape = (len(self._image.channels), *self._image.grid.crop(region).shape)
         if array.shape != shape:
@@ -139,7 +179,13 @@ class Writer:
         self._written[region] = True
 
     def close(self) -> None:
-        """Write the file. Raises UlnaError if a part of the image was never written, and for a full disk."""
+        """Write the file.
+
+        Raises
+        ------
+        UlnaError
+            If a part of the image was never written, and where the file cannot be written.
+        """
         if not self._written.all():
             missing = int(np.count_nonzero(~self._written))
             raise UlnaError(f"{missing:,} of {self._written.size:,} pixels were not written", where=self.path)
@@ -182,23 +228,92 @@ class Format:
     save: Callable[[Path, Image], None] | None = None
 
     def create(self, path: Path, grid: Grid, *, dtype: np.dtype, channels: tuple[Channel, ...]) -> Writer:
-        """A writer of a new file. Raises UlnaError if the format is not written."""
+        """A writer of a new file of this format.
+
+        Parameters
+        ----------
+        path
+            Where the file appears.
+        grid
+            Where the pixels of the image lie.
+        dtype
+            The type of the samples.
+        channels
+            The channels of the image.
+
+        Returns
+        -------
+        Writer
+            It writes the file when it is closed.
+
+        Raises
+        ------
+        UlnaError
+            If the format is not written.
+        """
         return Writer(path, grid, dtype=dtype, channels=channels, save=self.saver(path))
 
     def saver(self, path: Path) -> Callable[[Path, Image], None]:
-        """`save`. Raises UlnaError if the format is not written."""
+        """`save`, where there is one.
+
+        Parameters
+        ----------
+        path
+            The file that is to be written; the error names its suffix.
+
+        Returns
+        -------
+        callable
+            Writes an image to a path.
+
+        Raises
+        ------
+        UlnaError
+            If the format is not written.
+        """
         if self.save is None:
             raise UlnaError(f"images are written as .png or .tif, not as '{path.suffix}'", where=path)
         return self.save
 
 
 def begins(*magics: bytes) -> Callable[[bytes, str], bool]:
-    """The `recognizes` of formats that one of these first bytes gives away."""
+    """The `recognizes` of formats that one of these first bytes gives away.
+
+    Parameters
+    ----------
+    *magics
+        First bytes, any of which is enough.
+
+    Returns
+    -------
+    callable
+        From the first bytes of a file and its name to whether it is of the family.
+
+    Examples
+    --------
+    >>> begins(b"GIF87a", b"GIF89a")(b"GIF89a...", "a.gif")
+    True
+    """
     return lambda head, _name: head.startswith(magics)
 
 
 def guard_memory(size: int, where: object, *, shape: tuple[int, ...]) -> None:
-    """Raise ReadError if an image of `size` bytes, decoded, and a copy of it do not fit in memory."""
+    """Refuse an image that, decoded, does not fit in the free memory together with a copy of it.
+
+    Parameters
+    ----------
+    size
+        Bytes of the decoded image.
+    where
+        The file, for the error.
+    shape
+        The shape of the image, for the error.
+
+    Raises
+    ------
+    ReadError
+        With the memory that is needed and the memory that is free.
+    """
     if size < SMALL:
         return
     free = int(psutil.virtual_memory().available)
@@ -212,15 +327,42 @@ def guard_memory(size: int, where: object, *, shape: tuple[int, ...]) -> None:
 
 
 def equal_channels(array: Array) -> bool:
-    """Whether all channels of (C, *spatial) hold the same."""
+    """Whether all channels of (C, *spatial) hold the same.
+
+    Parameters
+    ----------
+    array
+        (C, *spatial).
+
+    Returns
+    -------
+    bool
+        True also for a single channel.
+    """
     return all(bool(np.array_equal(array[0], other)) for other in array[1:])
 
 
 def upright(array: Array, orientation: int) -> Array:
-    """Turn the first two axes (Y, X, …) as the EXIF and TIFF tag 274 'Orientation' (1 to 8) says.
+    """Turn the first two axes as the EXIF and TIFF tag 274, "Orientation", says.
 
-    The tag says where the stored rows and columns lie on the page: 3 is upside down, 6 needs a quarter turn
-    clockwise, 8 one counter-clockwise, 2, 4, 5 and 7 are mirrored (TIFF 6.0, page 36).
+    The tag says where the stored rows and columns lie on the page: 3 is upside down, 6 needs a quarter turn clockwise,
+    8 one counter-clockwise; 2, 4, 5 and 7 are mirrored.
+
+    Parameters
+    ----------
+    array
+        (Y, X, …).
+    orientation
+        The value of the tag, 1 to 8; 1 changes nothing.
+
+    Returns
+    -------
+    Array
+        A view of the array.
+
+    References
+    ----------
+    TIFF, Revision 6.0, Adobe 1992, page 36.
     """
     if orientation in (5, 6, 7, 8):
         array = np.swapaxes(array, 0, 1)

@@ -25,6 +25,11 @@ def choose_device(name: str | None = None) -> torch.device:
         "cpu", "cuda" (an NVIDIA or AMD GPU; "cuda:1" is the second one) or "mps" (Apple's GPU, untested); None: the
         first CUDA GPU if there is one, else the CPU.
 
+    Returns
+    -------
+    device
+        As PyTorch names it.
+
     Raises
     ------
     UlnaError

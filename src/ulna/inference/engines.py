@@ -43,6 +43,11 @@ class Engine(Protocol):
             (N, C, *spatial) of the inputs.
         precision
             "float32" or "bf16".
+
+        Returns
+        -------
+        Runner
+            A function of images (N, C, *spatial), which may be called by several threads at once.
         """
         ...
 
@@ -51,7 +56,29 @@ class TorchEngine:
     """PyTorch itself, on the device that holds the network's weights."""
 
     def compile(self, network: nn.Module, statistics: Statistics, shape: tuple[int, ...], precision: str) -> Runner:
-        """Make a network ready; PyTorch takes inputs of any shape."""
+        """Make a network ready; PyTorch takes inputs of any shape.
+
+        Parameters
+        ----------
+        network
+            It is left as it is.
+        statistics
+            By what the instance norms normalize; empty: each input by its own statistics.
+        shape
+            (N, C, *spatial) of the inputs; not needed here.
+        precision
+            "float32" or "bf16".
+
+        Returns
+        -------
+        Runner
+            It runs on the device that holds the weights.
+
+        Raises
+        ------
+        UlnaError
+            By the runner, where the memory does not hold the feature maps.
+        """
         # An evaluating network that has nothing fixed is used as it is: a copy of its modules takes milliseconds.
         ready = with_statistics(network, statistics) if statistics or network.training else network
         return _TorchRunner(ready, device_of(network), autocast=precision == "bf16")
@@ -80,6 +107,16 @@ class _TorchRunner:
 def averaged(runners: Sequence[Runner]) -> Runner:
     """An ensemble: the mean of the logits of several runners.
 
+    Parameters
+    ----------
+    runners
+        One or more, of networks with as many outputs.
+
+    Returns
+    -------
+    Runner
+        The mean of their logits.
+
     Examples
     --------
     >>> ensemble = averaged([lambda windows: windows, lambda windows: 3 * windows])
@@ -100,7 +137,20 @@ def averaged(runners: Sequence[Runner]) -> Runner:
 
 
 def torch_precision(wanted: str, device: torch.device) -> str:
-    """ "bf16" or "float32" for a wish of "auto": bf16 where the machine multiplies it in hardware."""
+    """The precision that a setting means on a device.
+
+    Parameters
+    ----------
+    wanted
+        "auto", "bf16" or "float32".
+    device
+        Where the network runs.
+
+    Returns
+    -------
+    str
+        "bf16" or "float32"; for "auto" bf16 where the machine multiplies it in hardware.
+    """
     if wanted != "auto":
         return wanted
     if device.type == "cuda":

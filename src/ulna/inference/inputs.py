@@ -24,7 +24,23 @@ TAKEN = "a path, an Image, a NumPy array, a PIL image or a PyTorch tensor"
 
 
 def is_several(given: object) -> bool:
-    """Whether this is a list, a generator or another iterable of images, and no image itself."""
+    """Whether this is a list, a generator or another iterable of images, and no image itself.
+
+    Parameters
+    ----------
+    given
+        Anything.
+
+    Returns
+    -------
+    bool
+        False for paths, arrays, images and for what is no iterable.
+
+    Examples
+    --------
+    >>> is_several(["a.png", "b.png"]), is_several("a.png"), is_several(np.zeros((2, 2)))
+    (True, False, False)
+    """
     single = str | Path | Source | Image | np.ndarray | torch.Tensor | Pillow.Image | Mapping | bytes  # type: ignore[type-arg]
     return isinstance(given, Iterable) and not isinstance(given, single) and not hasattr(given, "__array__")
 
@@ -40,6 +56,11 @@ def as_image(given: Any, *, ndim: int, channels: int) -> Image:
         The number of spatial axes that the network takes.
     channels
         The number of channels that the network takes, by which the axis of channels is found.
+
+    Returns
+    -------
+    Image
+        (C, *spatial), its values as they were given.
 
     Raises
     ------

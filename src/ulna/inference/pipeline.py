@@ -54,9 +54,26 @@ class Pipeline:
     others: tuple[nn.Module, ...] = ()
 
     def raw(self, image: Array, *, progress: Progress = quiet) -> Floats:
-        """An image as read, (C, *spatial) → logits (K, *spatial) on the image's own grid.
+        """Logits of an image as it was read.
 
         Tiles are normalized one by one, so the image is in memory in its own type only.
+
+        Parameters
+        ----------
+        image
+            (C, *spatial).
+        progress
+            Goes through the tiles and shows how far it is.
+
+        Returns
+        -------
+        Floats
+            Logits (K, *spatial) on the image's own grid.
+
+        Raises
+        ------
+        UlnaError
+            Where the memory does not hold the logits, and for a tile that is set too small for the network.
         """
         check_room((self.outputs, *image.shape[1:]))
         scale = scaling(image, self.config.data.normalization)
@@ -65,7 +82,25 @@ class Pipeline:
         return self._tiled(lambda start, size: scale.apply(window(image, start, size)), image.shape, progress)
 
     def normalized(self, image: Floats, *, progress: Progress = quiet) -> Floats:
-        """A normalized image (C, *spatial) → logits (K, *spatial); what `config.data.resize` asks is done here."""
+        """Logits of an image that is normalized; what `config.data.resize` asks is done here.
+
+        Parameters
+        ----------
+        image
+            (C, *spatial).
+        progress
+            Goes through the tiles and shows how far it is.
+
+        Returns
+        -------
+        Floats
+            Logits (K, *spatial) on the image's own grid.
+
+        Raises
+        ------
+        UlnaError
+            As `raw` does.
+        """
         own = image.shape[1:]
         size = self.config.data.resize
         if size is not None and tuple(size) != own:

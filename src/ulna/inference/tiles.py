@@ -59,7 +59,15 @@ class Tile:
     weights: tuple[npt.NDArray[np.float32], ...] = ()
 
     def add(self, outputs: npt.NDArray[np.float32], image: npt.NDArray[np.float32]) -> None:
-        """Put the network's output (K, *size) for this tile into that of the image (K, *spatial), zero at first."""
+        """Put the network's output for this tile into that of the image.
+
+        Parameters
+        ----------
+        outputs
+            (K, *size).
+        image
+            (K, *spatial), zero at first; it is changed.
+        """
         part, place = outputs[(slice(None), *self.source)], (slice(None), *self.target)
         if not self.weights:
             image[place] = part
@@ -71,7 +79,15 @@ class Tile:
 
 @dataclass(frozen=True)
 class Tiling:
-    """All tiles of an image; `size` is the shape of every network input."""
+    """All tiles of an image.
+
+    Parameters
+    ----------
+    size
+        The shape of every network input.
+    tiles
+        In the order in which they are computed.
+    """
 
     size: tuple[int, ...]
     tiles: tuple[Tile, ...]
@@ -118,6 +134,11 @@ def plan_tiles(
     enlarge
         Whether exact tiles may be larger than `tile` where the receptive field needs it.
 
+    Returns
+    -------
+    Tiling
+        The size of the network's inputs, and the tiles.
+
     Raises
     ------
     UlnaError
@@ -147,21 +168,65 @@ def _work(axes: list[_Axis]) -> int:
 
 
 def exact_tiles(shape: tuple[int, ...], geometry: Geometry, *, tile: int, margin: int) -> Tiling:
-    """Cover an image of this spatial `shape` with tiles whose input has sides of about `tile` pixels at most.
+    """Cover an image with tiles that together equal the untiled result.
 
-    `margin` is the mirrored border around the whole image for networks with same padding (those with valid
-    convolutions get what they lose). Along an axis that one tile covers there is one. Raises UlnaError when
-    `tile` is too small for the receptive field, and names the least.
+    Along an axis that one tile covers there is one.
+
+    Parameters
+    ----------
+    shape
+        The spatial shape of the image.
+    geometry
+        Of the network.
+    tile
+        The largest side of a network input, pixels.
+    margin
+        The mirrored border around the whole image for networks with same padding, pixels; those with valid convolutions
+        get what they lose.
+
+    Returns
+    -------
+    Tiling
+        Each pixel comes from one tile.
+
+    Raises
+    ------
+    UlnaError
+        When `tile` is too small for the receptive field; the smallest that is not is named.
+
+    References
+    ----------
+    Ronneberger, Fischer, Brox 2015, U-Net, MICCAI, section 2: the overlap-tile strategy.
     """
     return _product([_exact_axis(length, geometry, tile=tile, margin=margin) for length in shape])
 
 
 def blended_tiles(shape: tuple[int, ...], geometry: Geometry, *, tile: int, margin: int) -> Tiling:
-    """Cover an image of this spatial `shape` with tiles that overlap by half and are averaged with Gaussian weights.
+    """Cover an image with tiles that overlap by half and are averaged with Gaussian weights.
 
-    The sides of inputs are `tile` pixels at most, but for what the network needs. Tiles start at multiples of the
-    network's stride, as exact ones do. The weights of a tile are a product over the axes, and so is their sum over a
-    grid of tiles: it is divided by axis by axis, so that outputs are only added, in any order.
+    Tiles start at multiples of the network's stride, as exact ones do. The weights of a tile are a product over the
+    axes, and so is their sum over a grid of tiles: it is divided by axis by axis, so that outputs are only added, in
+    any order.
+
+    Parameters
+    ----------
+    shape
+        The spatial shape of the image.
+    geometry
+        Of the network.
+    tile
+        The largest side of a network input, pixels, unless the network needs more.
+    margin
+        The mirrored border around the whole image for networks with same padding, pixels.
+
+    Returns
+    -------
+    Tiling
+        The weights of all tiles that reach a pixel add up to 1.
+
+    References
+    ----------
+    Isensee et al. 2021, nnU-Net, Nature Methods 18:203.
     """
     return _product([_blended_axis(length, geometry, tile=tile, margin=margin) for length in shape])
 
@@ -274,6 +339,25 @@ def mirrored(start: int, length: int, size: int) -> npt.NDArray[np.intp]:
     """Indices start … start + length - 1 into an axis of `size`, mirrored at both ends as often as needed.
 
     The edge itself is not repeated, as in `numpy.pad(mode="reflect")`.
+
+    Parameters
+    ----------
+    start
+        The first index, negative or beyond the end where it is mirrored.
+    length
+        How many indices.
+    size
+        The length of the axis.
+
+    Returns
+    -------
+    ndarray of int
+        Indices from 0 to `size` - 1.
+
+    Examples
+    --------
+    >>> mirrored(-2, 6, 3).tolist()
+    [2, 1, 0, 1, 2, 1]
     """
     period = max(2 * size - 2, 1)
     index = np.abs(np.arange(start, start + length)) % period
@@ -281,7 +365,22 @@ def mirrored(start: int, length: int, size: int) -> npt.NDArray[np.intp]:
 
 
 def window(array: Array, start: tuple[int, ...], size: tuple[int, ...]) -> Array:
-    """Cut (C, *size) out of (C, *spatial) from `start`, mirrored where it leaves the array; a copy."""
+    """Cut a window out of an array, mirrored where it leaves the array.
+
+    Parameters
+    ----------
+    array
+        (C, *spatial).
+    start
+        Where it begins, per spatial axis; may be negative.
+    size
+        Its size, per spatial axis.
+
+    Returns
+    -------
+    Array
+        (C, *size), a copy.
+    """
     inside = all(s >= 0 and s + n <= m for s, n, m in zip(start, size, array.shape[1:], strict=True))
     if inside:
         return np.array(array[(slice(None), *(slice(s, s + n) for s, n in zip(start, size, strict=True)))])

@@ -46,10 +46,28 @@ _STYLES = {"fatal": "bold red", "warning": "yellow", "note": "dim"}
 class Check(Printed):
     """What was found in a data set; it prints itself.
 
-    `dataset` holds the cases that can be used, each in its final group: the layout's groups and those of
-    leaks, united. `problems` come worst first. `facts` is the table of what was found, in words. `share` is
-    each class's share of the annotated pixels, `folder` where the record was written. `inference` says how certain the
-    reading of the masks is, and what the next best one would be. `prints` are the fingerprints of the cases, in order.
+    Parameters
+    ----------
+    dataset
+        The cases that can be used, each in its final group: the layout's groups and those of leaks, united.
+    inferred
+        What the values of the masks mean; None where that could not be found out.
+    problems
+        What is wrong, the worst first.
+    facts
+        The table of what was found, in words.
+    share
+        Each class's share of the annotated pixels.
+    leaks
+        Which images are near-duplicates, adjacent or overlapping tiles.
+    samples
+        The names of cases that stand for all, for the picture.
+    folder
+        Where the record was written.
+    inference
+        How certain the reading of the masks is, and what the next best one would be.
+    prints
+        The fingerprints of the cases, in order.
     """
 
     dataset: Dataset
@@ -80,7 +98,13 @@ class Check(Printed):
         return self.inferred is not None and bool(self.samples)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as JSON has it; what `check.json` holds."""
+        """What `check.json` holds.
+
+        Returns
+        -------
+        dict
+            Sentences, facts, classes, problems, leaks and the group of each case.
+        """
         told = self.inferred
         classes = (
             {
@@ -109,7 +133,20 @@ class Check(Printed):
     def save(self, folder: Path) -> Check:
         """Write `check.json` and the pictures `samples.png` and, of what was joined, `joined.png`, each atomically.
 
-        Returns the record that says where.
+        Parameters
+        ----------
+        folder
+            Where to.
+
+        Returns
+        -------
+        Check
+            The record that says where.
+
+        Raises
+        ------
+        UlnaError
+            Where the folder cannot be written.
         """
         with atomic_write(folder / "check.json") as beside:
             # A file name that is no proper UTF-8 is written as JSON's own escapes.
@@ -176,13 +213,40 @@ def check(
 ) -> Check:
     """Look at a data set of any known layout: everything that is wrong at once, and which cases leak.
 
-    Every file is read once. Cases that cannot be read, or whose mask has another size, are fatal; all are named.
-    `cases` picks from the data, and `except_` leaves out (names, or a text file with one per line, see
-    `ulna.caselist`). With `out`, `check.json` and `samples.png` are written there. `config` (a YAML file, or a
-    `Config`) and `changes` (dotted keys) can say what the values of masks mean (`data.values`) and which cases belong
-    together (`data.groups`). Raises UlnaError
-    where no data set is recognized, and where `out` is a run; what is wrong within a data set is told in the
-    record.
+    Every file is read once. Cases that cannot be read, or whose mask has another size, are fatal problems; all are
+    named.
+
+    Parameters
+    ----------
+    data
+        A folder, archive or file of any known layout.
+    cases, except_
+        Names of the cases to use, and of those to leave out, or text files with one per line; see `ulna.caselist`.
+    out
+        A folder for `check.json`, `samples.png` and, where something was joined, `joined.png`.
+    config
+        A YAML file or a `Config`: what the values of masks mean (`data.values`), which cases belong together
+        (`data.groups`).
+    changes
+        Settings by dotted keys; they come after `config`.
+    progress
+        Goes through the cases and shows how far it is.
+
+    Returns
+    -------
+    Check
+        What was found, also what is wrong with the data.
+
+    Raises
+    ------
+    UlnaError
+        Where no data set is recognized, for unknown settings, and where `out` is a run.
+
+    Examples
+    --------
+    >>> found = ulna.check("cells")
+    >>> found.fatal, found.classes.names
+    (False, ('background', 'foreground'))
     """
     wanted = settings(config=config, changes=changes)
     if out is not None and (Path(out) / WORDS).exists():

@@ -24,7 +24,17 @@ TRAINING, UNSEEN = 60, 12
 
 @dataclass(frozen=True)
 class Demo(Printed):
-    """What the demonstration made: the run, and the scores on cells that were not seen."""
+    """What the demonstration made.
+
+    Parameters
+    ----------
+    folder
+        Where everything is.
+    trained
+        The run.
+    scores
+        The scores of images that the run has not seen.
+    """
 
     folder: Path
     trained: Trained
@@ -54,9 +64,31 @@ class Demo(Printed):
 
 @expand_home
 def demo(out: str | Path = "demo", *, minutes: float = 1.0, seed: int = 0) -> Demo:
-    """Simulate fluorescence cells, train on some, predict and score others; everything goes into `out`.
+    """Simulate fluorescence cells, train on some, predict and score others.
 
-    Raises UlnaError when `out` exists and is not empty.
+    Parameters
+    ----------
+    out
+        The folder for all of it; it must be new or empty.
+    minutes
+        The time for training.
+    seed
+        Of the simulation and of the training.
+
+    Returns
+    -------
+    Demo
+        The run, and the scores on cells that it has not seen.
+
+    Raises
+    ------
+    UlnaError
+        When `out` exists and is not empty.
+
+    Examples
+    --------
+    >>> ulna.demo("my_demo").scores  # doctest: +SKIP
+    <Evaluation: 12 images in 12 groups, Dice ...>
     """
     settings(minutes=minutes, seed=seed)  # what is wrong is said before anything is written
     folder = Path(out)

@@ -29,10 +29,22 @@ OVERLAYS, PROBABILITIES = "overlays", "probabilities"
 
 @dataclass(frozen=True)
 class Predicted(Printed):
-    """Which masks were written, and which images could not be read or predicted (name and reason).
+    """Which masks were written, and which were not; it prints itself.
 
-    `passed_over` are files of formats that are not known, and `own` files that an earlier prediction wrote and that
-    were therefore left out. `notes` say what files leave open and how they were read.
+    Parameters
+    ----------
+    folder
+        Where the masks are.
+    masks
+        The files.
+    failed
+        Images that could not be read or predicted: name and reason.
+    passed_over
+        Files of formats that are not known.
+    own
+        Files that an earlier prediction wrote and that were therefore left out.
+    notes
+        What files leave open, and how they were read.
     """
 
     folder: Path
@@ -96,16 +108,49 @@ def predict(
     overwrite: bool = False,
     device: str | None = None,
 ) -> Predicted:
-    """Write a mask for each image of a file or several, a folder, a pattern (`scans/*.tif`), an archive or a data set.
+    """Write a mask for each image.
 
-    Masks have the stem and the size of their images and the values that the training masks had; PNG for images of
-    the small formats, TIFF for TIFF and for values that no PNG holds. `cases` picks from a data set, and `except_`
-    leaves out (names, or a text file with one per line, see `ulna.caselist`). `probabilities` adds float TIFFs with
-    one channel a class, `overlay` adds pictures with outlines and a legend. `device` is where a run is loaded, see
-    `ulna.load`. An image that cannot be read or predicted is reported at the end, and the rest goes on; so are files
-    of formats that are not known. The file `ulna.json` beside the masks lists them, so that they are not taken for
-    images later. Raises UlnaError when there is nothing to predict, or when files would be overwritten and
-    `overwrite` is False.
+    Masks have the stem and the size of their images and the values that the training masks had; PNG for images of the
+    small formats, TIFF for TIFF and for values that no PNG holds. An image that cannot be read or predicted is reported
+    in the record, and the rest goes on; so are files of formats that are not known. The file `ulna.json` beside the
+    masks lists them, so that they are not taken for images later.
+
+    Parameters
+    ----------
+    run
+        A run's folder, a model file or a `Model`.
+    images
+        A file or several, a folder, a pattern (`scans/*.tif`), an archive or a data set.
+    out
+        The folder for the masks.
+    cases, except_
+        Names of the cases of a data set to predict, and of those to leave out, or text files with one per line; see
+        `ulna.caselist`.
+    probabilities
+        Whether float TIFFs with one channel per class are written, too.
+    overlay
+        Whether pictures of the images with outlines and a legend are written, too.
+    overwrite
+        Whether masks that are there may be replaced.
+    device
+        Where a run is loaded, see `ulna.load`.
+
+    Returns
+    -------
+    Predicted
+        The files, and what was not predicted.
+
+    Raises
+    ------
+    UlnaError
+        When there is nothing to predict, when files are in the way and `overwrite` is False, and where `out` cannot be
+        written.
+
+    Examples
+    --------
+    >>> done = ulna.predict("run", "cells", out="masks")
+    >>> done.complete, done.masks[0].name
+    (True, 'cells_000.png')
     """
     if device is not None and isinstance(run, Model):
         raise UlnaError("this model is on a device already", where="device", hint="Name it when you load the model.")

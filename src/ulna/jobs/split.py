@@ -26,7 +26,17 @@ SHARE = 0.1  # of the cases for the test, where none is named and the data come 
 
 @dataclass(frozen=True)
 class Split(Printed):
-    """The cases on either side, and the folder that holds their lists; it prints itself."""
+    """The cases on either side; it prints itself.
+
+    Parameters
+    ----------
+    train, test
+        The cases on either side.
+    folder
+        The folder that holds their lists.
+    sentence
+        What became of a ready-made split; "" where there is none.
+    """
 
     train: tuple[Case, ...]
     test: tuple[Case, ...]
@@ -34,7 +44,13 @@ class Split(Printed):
     sentence: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Numbers of cases and groups on each side."""
+        """Numbers of cases and groups on each side.
+
+        Returns
+        -------
+        dict
+            By "train" and "test".
+        """
         return {
             name: {"cases": len(side), "groups": _groups(side)}
             for name, side in (("train", self.train), ("test", self.test))
@@ -67,14 +83,44 @@ def split(
     changes: dict[str, Any] | None = None,
     progress: Progress = quiet,
 ) -> Split:
-    """Write `train.txt` and `test.txt`, one case name a line, into the folder `out`.
+    """Write `train.txt` and `test.txt`, one case name a line; groups stay together.
 
-    `test` is the share of the cases to keep for the test, which whole groups come as close to as they can:
-    patients, stacks, duplicates and tiles of one picture stay together (see `check`). Without it, a ready-made
-    split of the data (folders named train and test) is written down as it is, or a tenth is kept. `cases` picks
-    from the data, and `except_` leaves out (names, or a text file with one per line, see `ulna.caselist`). The same
-    `seed` gives the same split. `config` and `changes` are as in `check`. Raises UlnaError where the share is not
-    between 0 and 1, where the data cannot be used or have one group only, and where `out` holds such lists already.
+    Patients, stacks, duplicates and tiles of one picture are groups (see `check`).
+
+    Parameters
+    ----------
+    data
+        A folder, archive or file of any known layout.
+    test
+        The share of the cases to hold out for the test, which whole groups come as close to as they can. By default a
+        ready-made split of the data (folders named train and test) is written down as it is, or a tenth is held out.
+    out
+        The folder for the two lists.
+    cases, except_
+        Names of the cases to use, and of those to leave out, or text files with one per line; see `ulna.caselist`.
+    seed
+        The same seed gives the same split.
+    config, changes
+        Settings, as for `check`.
+    progress
+        Goes through the cases and shows how far it is.
+
+    Returns
+    -------
+    Split
+        The cases on either side.
+
+    Raises
+    ------
+    UlnaError
+        For a share that is not between 0 and 1, for data that cannot be used or have one group only, and where `out`
+        holds such lists already.
+
+    Examples
+    --------
+    >>> sides = ulna.split("cells", test=0.25, out="lists")
+    >>> sides.as_dict()["test"]["cases"]
+    2
     """
     if test is not None and not 0 < test < 1:
         raise UlnaError(f"the share for the test must lie between 0 and 1, not be {test:g}", where="--test")

@@ -19,11 +19,32 @@ from ulna.tasks import build as build_task
 
 @expand_home
 def summary(what: str | Path | nn.Module, *, size: Sequence[int] | None = None) -> NetworkSummary:
-    """The layer table of a run, a model file, a preset or a network, for an input of this spatial `size`.
+    """The layer table of a run, a model file, a preset or a network.
 
-    A preset's channels and classes are those of RGB images and one class where it names none. Nothing is
-    computed: the network runs on tensors without content. Raises UlnaError for names that are neither a run
-    nor a preset, and for sizes that do not suit the network.
+    A preset's channels and classes are those of RGB images and one class where it names none. Nothing is computed: the
+    network runs on tensors without content.
+
+    Parameters
+    ----------
+    what
+        A run's folder, a model file, the name of a preset, or a `torch.nn.Module`.
+    size
+        The spatial size of the input; by default that of the training.
+
+    Returns
+    -------
+    NetworkSummary
+        It prints itself.
+
+    Raises
+    ------
+    UlnaError
+        For a name that is neither a run nor a preset, and for a size that does not suit the network.
+
+    Examples
+    --------
+    >>> ulna.summary("paper").parameters
+    31031745
     """
     title, network, default = _find(what)
     return summarize_network(network, title, size=size, default=default)

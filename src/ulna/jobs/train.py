@@ -45,9 +45,22 @@ OPTIONS = {"training.minutes": "--minutes", "training.epochs": "--epochs", "trai
 
 @dataclass(frozen=True)
 class Trained(Printed):
-    """What a training gave: its folder, the model, the scores on the cases held out, and how long it took.
+    """What a training gave; it prints itself.
 
-    `short` says whether a longer training is likely to do better; it is empty if not.
+    Parameters
+    ----------
+    run
+        The run's folder.
+    model
+        The trained model.
+    scores
+        Of the cases that were held out; None where none were.
+    seconds
+        How long it took.
+    report
+        The HTML page.
+    short
+        Says whether a longer training is likely to do better; "" if not.
     """
 
     run: Path

@@ -150,6 +150,11 @@ class Classes:
     def yaml(self) -> str:
         """The lines of a configuration that say the same.
 
+        Returns
+        -------
+        str
+            YAML, without a line break at its end.
+
         Examples
         --------
         >>> print(Classes(("background", "cell"), ((0,), ("1..9", 255)), "binary", "").yaml())

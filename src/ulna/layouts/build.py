@@ -22,7 +22,21 @@ SAYING = {*formats.tiff.FORMAT.suffixes, ".gif", ".webp"}  # files that leave so
 
 @dataclass(frozen=True)
 class CaseDraft:
-    """A case before it has its final name and group."""
+    """A case before it has its final name and group.
+
+    Parameters
+    ----------
+    images
+        The files of the image, one per modality.
+    truth
+        The files of the truth; empty where there is none.
+    objects
+        Whether each file of the truth shows one object.
+    name
+        Of the case; by default that of its first image.
+    truth_classes, classes
+        As those of `Case`.
+    """
 
     images: tuple[Entry, ...]
     truth: tuple[Entry, ...] = ()
@@ -33,9 +47,19 @@ class CaseDraft:
 
 
 def drafts(pairing: Pairing) -> list[CaseDraft]:
-    """One draft a pair, and one for each image that has no mask, in natural order of the images.
+    """One draft a pair, and one for each image that has no mask.
 
     Where images with masks have several files, the modalities, those without have them too.
+
+    Parameters
+    ----------
+    pairing
+        Which mask belongs to which image.
+
+    Returns
+    -------
+    list of CaseDraft
+        In natural order of the images.
     """
     several = any(len(images) > 1 for images, _ in pairing.pairs)
     loose = by_modality(pairing.images) if several else [(image,) for image in pairing.images]
@@ -45,8 +69,18 @@ def drafts(pairing: Pairing) -> list[CaseDraft]:
 def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Problem, ...]]:
     """Cases with unique names and groups; a stack becomes one case a page, in one group.
 
-    Names are the image's stem, or its path without suffix where stems repeat. The group is the stack, else
-    the folder (where folders look like patients), else the case by itself.
+    Names are the image's stem, or its path without suffix where stems repeat. The group is the stack, else the folder
+    (where folders look like patients), else the case by itself.
+
+    Parameters
+    ----------
+    found
+        The drafts of a layout.
+
+    Returns
+    -------
+    tuple of Case, tuple of Problem
+        The cases in the same order, and what is doubtful about them.
     """
     names = _names(found)
     groups = _groups(found, names)
@@ -127,12 +161,34 @@ def _unique(cases: Sequence[Case]) -> tuple[Case, ...]:
 
 
 def name_key(name: str) -> str:
-    """What must differ in names of cases: masks are named after them, and file systems ignore upper and lower case."""
+    """What must differ in names of cases: masks are named after them, and file systems ignore upper and lower case.
+
+    Parameters
+    ----------
+    name
+        Of a case.
+
+    Returns
+    -------
+    str
+        Equal for names that are the same to a file system.
+    """
     return plain_name(name).casefold()
 
 
 def left_over(masks: Sequence[Entry]) -> tuple[Problem, ...]:
-    """The problem that masks belong to no image, if there are any."""
+    """The problem that masks belong to no image, if there are any.
+
+    Parameters
+    ----------
+    masks
+        Masks that no image has.
+
+    Returns
+    -------
+    tuple of Problem
+        One problem, or none.
+    """
     if not masks:
         return ()
     what = "1 mask belongs to no image" if len(masks) == 1 else f"{len(masks)} masks belong to no image"

@@ -19,7 +19,15 @@ JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 
 @dataclass(frozen=True)
 class Entry:
-    """One image file: its folders within the place that was listed, and where it lies."""
+    """One image file.
+
+    Parameters
+    ----------
+    folders
+        Its folders within the place that was listed.
+    source
+        Where it lies.
+    """
 
     folders: tuple[str, ...]
     source: Source
@@ -38,9 +46,20 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in a place: images, archives and other files, without hidden files, in natural order.
+    """What lies in a place, without hidden files, in natural order.
 
-    `own` are the files that `ulna` itself wrote there; they are in none of the others.
+    Parameters
+    ----------
+    place
+        What was listed.
+    images
+        The files that can be read as images, by their suffixes.
+    archives
+        The zips.
+    others
+        All other files.
+    own
+        The files that `ulna` itself wrote there; they are in none of the others.
     """
 
     place: Source
@@ -54,7 +73,23 @@ Found = tuple[tuple[str, ...], Source]
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    """A key that sorts numbers in names by their value: `a2` before `a10`."""
+    """A key that sorts numbers in names by their value: `a2` before `a10`.
+
+    Parameters
+    ----------
+    text
+        A name.
+
+    Returns
+    -------
+    tuple
+        To be compared with those of other names.
+
+    Examples
+    --------
+    >>> sorted(["a10", "a2", "A1"], key=natural)
+    ['A1', 'a2', 'a10']
+    """
     parts = re.split(r"(\d+)", text.casefold())
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
 
@@ -62,7 +97,22 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
 def list_place(place: Source, *, masks: bool = False) -> Listing:
     """List a folder with all its sub-folders, or an archive; what it holds has the stated axes of the place.
 
-    `masks`: also masks that `ulna` predicted. Raises UlnaError for bad archives.
+    Parameters
+    ----------
+    place
+        The folder or archive.
+    masks
+        Whether masks that `ulna` predicted count as images, too.
+
+    Returns
+    -------
+    Listing
+        What lies there.
+
+    Raises
+    ------
+    UlnaError
+        For an archive that cannot be read, and a folder that may not be looked into.
     """
     archived = bool(place.inside) or not place.path.is_dir()
     found, own = (_in_archive(place), []) if archived else _in_folder(place.path, masks=masks)
@@ -115,12 +165,39 @@ def _closed(error: OSError) -> None:
 
 
 def is_junk(parts: tuple[str, ...]) -> bool:
-    """Whether a file at this path is hidden, or of those that systems leave behind."""
+    """Whether a file is hidden, or of those that systems leave behind.
+
+    Parameters
+    ----------
+    parts
+        Its path, folder by folder.
+
+    Returns
+    -------
+    bool
+        True where it is no part of a data set.
+    """
     return any(part.startswith(".") or part.casefold() in JUNK for part in parts)
 
 
 def existing(place: str | Path) -> Path:
-    """The place, which must exist. Raises UlnaError that names the nearest name in its folder."""
+    """The place, which must exist.
+
+    Parameters
+    ----------
+    place
+        A path.
+
+    Returns
+    -------
+    Path
+        The same.
+
+    Raises
+    ------
+    UlnaError
+        Where there is nothing; the nearest name in its folder is given.
+    """
     path = Path(place)
     if path.exists():
         return path

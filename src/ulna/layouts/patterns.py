@@ -23,9 +23,15 @@ _TOKENS = re.compile(r"\*\*/|\*|\?|\{case\}|\{class\}")
 class Patterns:
     """Glob patterns of images and of masks, relative to the data's root; those that are empty say nothing.
 
-    ``*`` stands for any characters of a name, ``**/`` for any folders, ``{case}`` for the name of the case, which
-    joins images and masks, and ``{class}`` for the class that a file of masks shows. `axes` are those of TIFF
-    files that do not state them ("CYX", "YXC", "ZYX", …).
+    ``*`` stands for any characters of a name, ``**/`` for any folders, ``{case}`` for the name of the case, which joins
+    images and masks, and ``{class}`` for the class that a file of masks shows.
+
+    Parameters
+    ----------
+    images, masks
+        The patterns.
+    axes
+        Of TIFF files that do not state theirs ("CYX", "YXC", "ZYX", …).
     """
 
     images: tuple[str, ...] = ()

@@ -24,7 +24,15 @@ STACKS = "multi-page TIFF stacks, as any of these:  train-volume.tif  train-labe
 
 @dataclass(frozen=True)
 class Layout:
-    """One way to lay out a data set: an example, and what reads it, or gives None where it is laid out otherwise."""
+    """One way to lay out a data set.
+
+    Parameters
+    ----------
+    example
+        A few names, as they are shown to a user whose data have no known layout.
+    read
+        The data set of a listing; None where it is laid out otherwise.
+    """
 
     example: str
     read: Callable[[Listing], Dataset | None]
@@ -48,10 +56,31 @@ LAYOUTS: tuple[Layout, ...] = (
 def read_dataset(place: str | Path, patterns: Patterns = NO_PATTERNS) -> Dataset:
     """Find out how images and masks lie in a folder or zip, and list them as cases.
 
-    Where no layout fits the place itself, zips within it are looked into (Kaggle's outer zip); of several the
-    one for training is taken, and the sentence says so. Images without masks, masks without images, and images
-    and zips that were passed over become problems. `patterns` say which files are images and which masks. Raises
-    UlnaError if the place does not exist or holds no layout that is known.
+    Where no layout fits the place itself, zips within it are looked into (Kaggle's outer zip); of several the one for
+    training is taken, and the sentence says so. Images without masks, masks without images, and images and zips that
+    were passed over become problems.
+
+    Parameters
+    ----------
+    place
+        A folder, archive or stack.
+    patterns
+        Which files are images and which masks, where a user says it.
+
+    Returns
+    -------
+    Dataset
+        Cases that have truth, and problems.
+
+    Raises
+    ------
+    UlnaError
+        If the place does not exist or holds no layout that is known.
+
+    Examples
+    --------
+    >>> len(read_dataset("cells").cases)
+    8
     """
     path = existing(place)
     if path.is_file() and not is_archive(Source(path)):
@@ -70,7 +99,20 @@ def read_dataset(place: str | Path, patterns: Patterns = NO_PATTERNS) -> Dataset
 
 
 def understood(listing: Listing, *, depth: int) -> Dataset | None:
-    """The data set of a listing, or of an archive within it; None if no layout recognizes any."""
+    """The data set of a listing, or of an archive within it.
+
+    Parameters
+    ----------
+    listing
+        What lies in a place.
+    depth
+        So many levels of archives are looked into.
+
+    Returns
+    -------
+    Dataset or None
+        None if no layout recognizes any.
+    """
     for layout in LAYOUTS:
         dataset = layout.read(listing)
         if dataset is not None:

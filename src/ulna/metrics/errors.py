@@ -18,9 +18,18 @@ NEAR = 2
 class Errors:
     """Wrong pixels by where they lie; each is counted once.
 
-    A region is a connected part of the foreground, all classes together, diagonal neighbors included.
-    `missed` lie in true regions of which nothing was found, `false_positive` in regions that were found where the
-    truth has nothing; of the others `outline` lie within two pixels of a true outline, and `other` not.
+    A region is a connected component of the foreground, all classes together, diagonal neighbors included.
+
+    Parameters
+    ----------
+    outline
+        Within two pixels of a true outline, in none of the regions below.
+    missed
+        In true regions of which nothing was found.
+    false_positive
+        In predicted regions where the truth has nothing.
+    other
+        All others.
     """
 
     outline: int = 0
@@ -38,7 +47,18 @@ class Errors:
         return sum(astuple(self))
 
     def sentence(self) -> str:
-        """In words, the largest share first, those under one half per cent left out; empty where nothing is wrong."""
+        """The shares in words, the largest first.
+
+        Returns
+        -------
+        str
+            Without the shares below one half per cent; "" where nothing is wrong.
+
+        Examples
+        --------
+        >>> Errors(outline=75, missed=25).sentence()
+        'Of the wrong pixels 75% lie within 2 pixels of a true outline, 25% in missed regions.'
+        """
         words = {
             "outline": f"within {NEAR} pixels of a true outline",
             "missed": "in missed regions",
@@ -57,9 +77,21 @@ NONE_WRONG = Errors()
 
 
 def locate(mask: Array, truth: Array) -> Errors:
-    """Count the wrong pixels of a mask by where they lie; both (1, *spatial) class indices, 0 the background.
+    """Count the wrong pixels of a mask by where they lie.
 
     Pixels whose truth is `IGNORE` (not annotated) are background in both: what the mask holds there does not matter.
+
+    Parameters
+    ----------
+    mask
+        (1, *spatial) class indices, 0 the background.
+    truth
+        The same for the ground truth.
+
+    Returns
+    -------
+    Errors
+        The counts.
     """
     ignored = truth == IGNORE
     if ignored.any():

@@ -30,10 +30,20 @@ _SAME = 1e-9  # a spread relative to the values that is rounding and nothing els
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and its confidence interval; `low` and `high` are NaN where there is none (`reason` says why).
+    """An estimate and its confidence interval.
 
-    `cases` and `groups` count what the estimate stands on: cases that have a score, and their groups.
-    `group_values` is what each group alone says, given where groups are too few for an interval.
+    Parameters
+    ----------
+    estimate
+        The score.
+    low, high
+        The ends of the interval; NaN where there is none.
+    cases, groups
+        What the estimate stands on: cases that have a score, and their groups.
+    reason
+        Why there is no interval; "" where there is one.
+    group_values
+        The score of each group alone, given where groups are too few for an interval.
     """
 
     estimate: float
@@ -54,11 +64,18 @@ class Interval:
 
 @dataclass(frozen=True)
 class Sums:
-    """What each group adds to one or several ratios: `numerators` and `denominators`, both (groups, ratios).
+    """What each group adds to one or several ratios.
 
     The statistic is the mean over the ratios of sum(numerators) / sum(denominators). With values as numerators and
-    counts of cases as denominators it is the mean over cases; with counts of pixels or objects it is a pooled Dice,
-    AP or PQ; with a ratio per class it is the mean over classes of these.
+    counts of cases as denominators it is the mean over cases; with counts of pixels or objects it is a pooled Dice, AP
+    or PQ; with a ratio per class it is the mean over classes of these.
+
+    Parameters
+    ----------
+    groups
+        The names of the groups that have a score.
+    numerators, denominators
+        Sums of each group, both (groups, ratios).
     """
 
     groups: tuple[str, ...]
@@ -67,7 +84,20 @@ class Sums:
 
     @classmethod
     def of(cls, groups: Sequence[Hashable], numerators: npt.ArrayLike, denominators: npt.ArrayLike) -> Sums:
-        """Add up what cases hold: the group of each, numerators and denominators (cases,) or (cases, ratios)."""
+        """Add up what cases hold.
+
+        Parameters
+        ----------
+        groups
+            The group of each case.
+        numerators, denominators
+            Of each case, (cases,) or (cases, ratios).
+
+        Returns
+        -------
+        Sums
+            Without the groups that have no score.
+        """
         arrays = (np.asarray(one, np.float64) for one in (numerators, denominators))
         parts, wholes = (array if array.ndim == 2 else array[:, None] for array in arrays)
         places = {group: place for place, group in enumerate(dict.fromkeys(groups))}
@@ -142,7 +172,13 @@ class Sums:
         return Interval(estimate, float(clipped[0]), float(clipped[1]), cases, count)
 
     def alone(self) -> dict[str, float]:
-        """The statistic of each group alone."""
+        """The statistic of each group alone.
+
+        Returns
+        -------
+        dict
+            By the name of the group.
+        """
         values = mean_ratio(self.numerators, self.denominators)
         return dict(zip(self.groups, values.tolist(), strict=True))
 
@@ -195,9 +231,32 @@ def mean_interval(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Interval:
-    """The mean of `values`, one per case, with its interval over `groups`; NaN is no value and is left out.
+    """The mean of a score over cases, with its interval over groups. See `Sums.interval` for the method.
 
-    See `Sums.interval` for the method. Raises UlnaError when the lengths differ.
+    Parameters
+    ----------
+    values
+        One per case; NaN is left out.
+    groups
+        The group of each case.
+    bounds
+        The least and the largest value that the score can have.
+    level
+        The share of intervals that should hold the true mean.
+    draws
+        How often groups are drawn.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    Interval
+        The mean with its interval, or with the reason why there is none.
+
+    Raises
+    ------
+    UlnaError
+        When the lengths differ.
 
     Examples
     --------
@@ -210,11 +269,29 @@ def mean_interval(
 
 
 def median_interval(values: Sequence[float] | Values, groups: Sequence[Hashable], *, level: float = LEVEL) -> Interval:
-    """The median of `values`, one per case, with its interval over `groups`; NaN is no value and is left out.
+    """The median of a score over cases, with its interval over groups.
 
     The interval of the share of values below the median, ½ ± t · its standard error over groups, is read off the
-    ordered values. With one case per group this is close to the exact interval of the sign test. Raises UlnaError
-    when the lengths differ.
+    ordered values. With one case per group this is close to the exact interval of the sign test.
+
+    Parameters
+    ----------
+    values
+        One per case; NaN is left out.
+    groups
+        The group of each case.
+    level
+        The share of intervals that should hold the true median.
+
+    Returns
+    -------
+    Interval
+        The median with its interval, or with the reason why there is none.
+
+    Raises
+    ------
+    UlnaError
+        When the lengths differ.
 
     References
     ----------
@@ -245,7 +322,18 @@ def median_interval(values: Sequence[float] | Values, groups: Sequence[Hashable]
 
 
 def mean_ratio(numerators: Values, denominators: Values) -> Values:
-    """The mean over the last axis of the ratios that exist; NaN where none does."""
+    """The mean over the last axis of the ratios that exist.
+
+    Parameters
+    ----------
+    numerators, denominators
+        Of one shape.
+
+    Returns
+    -------
+    Values
+        Without the last axis; NaN where no ratio exists.
+    """
     known = denominators > 0
     ratios = np.where(known, numerators, 0) / np.where(known, denominators, 1)
     count = known.sum(axis=-1)

@@ -30,10 +30,29 @@ RATIOS: dict[str, Callable[[int, int, int, int], tuple[int, int]]] = {
 
 @dataclass(frozen=True)
 class Overlap:
-    """How one class of one mask fits the ground truth, in pixels (voxels in 3D).
+    """How one class of one mask fits the ground truth.
 
-    `tp`, `fp`, `fn` and `tn` count the pixels of "this class or not"; every score follows from them. A score
-    that would be 0/0 is NaN: nothing can be said about it, and it is no part of a mean.
+    Every score follows from the counts. A score that would be 0/0 is NaN: nothing can be said about it, and it is no
+    part of a mean.
+
+    Parameters
+    ----------
+    name
+        The name of the class.
+    tp, fp, fn, tn
+        True positives, false positives, false negatives and true negatives of "this class or not": pixels, in 3D
+        voxels.
+
+    References
+    ----------
+    Dice 1945, Measures of the amount of ecologic association between species, Ecology 26:297. Jaccard 1912, The
+    distribution of the flora in the alpine zone, New Phytologist 11:37.
+
+    Examples
+    --------
+    >>> one = Overlap("cell", tp=30, fp=10, fn=10, tn=50)
+    >>> one.dice, one.iou
+    (0.75, 0.6)
     """
 
     name: str
@@ -73,7 +92,13 @@ class Overlap:
         return state(present=self.tp + self.fn > 0, found=self.tp + self.fp > 0)
 
     def rows(self) -> list[Row]:
-        """The scores of the class as rows of the long table, then the counts that they come from."""
+        """The class as rows of the long table of scores.
+
+        Returns
+        -------
+        list of Row
+            Its scores, then the counts that they come from.
+        """
         counts = {"tp": self.tp, "fp": self.fp, "fn": self.fn, "tn": self.tn}
         ratios = {name: ratio(*counts.values()) for name, ratio in RATIOS.items()}
         return [
@@ -87,16 +112,51 @@ class Overlap:
 
 
 def overlap(mask: Array, truth: Array, classes: Sequence[str]) -> list[Overlap]:
-    """One record a class, the background (class 0) left out.
+    """How each class of a mask fits the ground truth.
 
-    `mask` and `truth` hold class indices (any integer dtype, or bool) and have the same shape, of any
-    number of axes; `classes` names every index, the background first. Raises UlnaError as `confusion` does.
+    Parameters
+    ----------
+    mask
+        Class indices, of any integer dtype or bool, and of any number of axes.
+    truth
+        The same for the ground truth; `IGNORE` (255) is not annotated.
+    classes
+        The name of every index, the background first.
+
+    Returns
+    -------
+    list of Overlap
+        One record per class, the background left out.
+
+    Raises
+    ------
+    UlnaError
+        As `confusion` does.
+
+    Examples
+    --------
+    >>> (cell,) = overlap(np.array([1, 1, 0, 0]), np.array([1, 0, 1, 0]), ("background", "cell"))
+    >>> cell.tp, cell.fp, cell.fn, cell.tn
+    (1, 1, 1, 1)
     """
     return records(confusion(mask, truth, len(classes)), classes)
 
 
 def records(matrix: Counts, classes: Sequence[str]) -> list[Overlap]:
-    """The records of a confusion matrix (K, K) as `confusion` gives it, the background (class 0) left out."""
+    """The records of a confusion matrix.
+
+    Parameters
+    ----------
+    matrix
+        (K, K) as `confusion` gives it.
+    classes
+        The name of every index, the background first.
+
+    Returns
+    -------
+    list of Overlap
+        One record per class, the background left out.
+    """
     total = int(matrix.sum())
     there, found = matrix.sum(axis=1), matrix.sum(axis=0)
     made = []
@@ -108,12 +168,34 @@ def records(matrix: Counts, classes: Sequence[str]) -> list[Overlap]:
 
 
 def confusion(mask: Array, truth: Array, classes: int) -> Counts:
-    """Pixels of each true class (row) that were given each class (column): int64 (K, K), K = `classes`.
+    """Count the pixels of each true class that were given each class.
 
     Pixels whose truth is `IGNORE` (not annotated) are not counted, whatever the mask holds there.
 
-    Raises UlnaError when the shapes differ, when a dtype is not an integer, or when a value is no index of a
-    class.
+    Parameters
+    ----------
+    mask
+        Class indices, of any integer dtype or bool, and of any number of axes.
+    truth
+        The same for the ground truth.
+    classes
+        The number of classes, K.
+
+    Returns
+    -------
+    Counts
+        int64 (K, K): true classes are rows, predicted classes columns.
+
+    Raises
+    ------
+    UlnaError
+        When the shapes differ, when a dtype is not an integer, or when a value is no index of a class.
+
+    Examples
+    --------
+    >>> confusion(np.array([1, 1, 0]), np.array([1, 0, 255]), 2)
+    array([[0, 1],
+           [0, 1]])
     """
     if mask.shape != truth.shape:
         raise UlnaError(f"the mask's shape {mask.shape} is not that of the truth, {truth.shape}")

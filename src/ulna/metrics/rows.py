@@ -70,17 +70,61 @@ class Row:
 
 
 def of_case(rows: Iterable[Row], *, case: str, group: str) -> tuple[Row, ...]:
-    """The rows with the name of their case and its group."""
+    """The rows with the name of their case and its group.
+
+    Parameters
+    ----------
+    rows
+        Rows without a case.
+    case
+        The name of the case.
+    group
+        The group of the case.
+
+    Returns
+    -------
+    tuple of Row
+        The same rows in the same order.
+    """
     return tuple(replace(row, case=case, group=group) for row in rows)
 
 
 def state(*, present: bool, found: bool) -> State:
-    """The state of a subject that is `present` in the truth, or not, and was `found` in the prediction, or not."""
+    """The state of a subject, as a word.
+
+    Parameters
+    ----------
+    present
+        Whether it is in the ground truth.
+    found
+        Whether it was predicted.
+
+    Returns
+    -------
+    State
+        "scored" where both hold.
+    """
     if present:
         return "scored" if found else "missed"
     return "false positive" if found else "empty, predicted empty"
 
 
 def label(measure: str) -> str:
-    """What tables and pictures call a measure: "dice" is "Dice"; a key that is not known says it itself."""
+    """What tables and pictures call a measure.
+
+    Parameters
+    ----------
+    measure
+        Its key.
+
+    Returns
+    -------
+    str
+        Its own name, or the key with spaces.
+
+    Examples
+    --------
+    >>> label("dice"), label("surface_distance")
+    ('Dice', 'surface distance')
+    """
     return LABELS.get(measure, measure.replace("_", " "))

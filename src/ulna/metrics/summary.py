@@ -30,7 +30,17 @@ from ulna.metrics.rows import ALL_CLASSES, Row, State, label, of_case
 
 @dataclass(frozen=True)
 class Scored:
-    """One case that was scored: its name and group, its rows of the long table, and where its wrong pixels lie."""
+    """One case that was scored.
+
+    Parameters
+    ----------
+    name, group
+        Of the case.
+    rows
+        Its rows of the long table.
+    errors
+        Where its wrong pixels lie.
+    """
 
     name: str
     group: str
@@ -39,7 +49,22 @@ class Scored:
 
     @classmethod
     def of(cls, rows: Iterable[Row], *, name: str, group: str, errors: Errors = NONE_WRONG) -> Scored:
-        """From rows without a case, as a task or `measure` gives them."""
+        """From rows without a case, as a task or `measure` gives them.
+
+        Parameters
+        ----------
+        rows
+            Rows without a case, as a task or `measure` gives them.
+        name, group
+            Of the case.
+        errors
+            Where its wrong pixels lie.
+
+        Returns
+        -------
+        Scored
+            Its rows have the name and the group of the case.
+        """
         return cls(name, group, of_case(rows, case=name, group=group), errors)
 
     @cached_property
@@ -52,11 +77,35 @@ class Scored:
         return {row.subject: row.state for row in self.rows if row.subject != ALL_CLASSES}
 
     def row(self, subject: str, measure: str) -> Row | None:
-        """The row of one subject and measure; None where there is none."""
+        """The row of one subject and measure.
+
+        Parameters
+        ----------
+        subject
+            The name of a class, or `ALL_CLASSES`.
+        measure
+            The key of the measure.
+
+        Returns
+        -------
+        Row or None
+            None where there is none.
+        """
         return self._found.get((subject, measure))
 
     def score(self, measure: str) -> float:
-        """A score of the whole case: its own row, or the mean over the classes that have one; NaN where none has."""
+        """A score of the whole case.
+
+        Parameters
+        ----------
+        measure
+            The key of the measure.
+
+        Returns
+        -------
+        float
+            The case's own row, or the mean over the classes that have one; NaN where none has.
+        """
         if own := self.row(ALL_CLASSES, measure):
             return own.value
         values = [row.value for row in self.rows if row.measure == measure]
@@ -71,10 +120,15 @@ class Scored:
 
 @dataclass(frozen=True)
 class Spread:
-    """One score over the cases: its mean, its median, and the pooled score, each with its interval over groups.
+    """One score over the cases, each estimate with its interval over groups.
 
-    `pooled` takes the pixels or objects of all cases together: the sum of numerators over that of denominators. Of
-    several classes it is the mean of theirs.
+    Parameters
+    ----------
+    mean, median
+        Over cases.
+    pooled
+        Of the pixels or objects of all cases together: the sum of numerators over that of denominators. Of several
+        classes it is the mean of theirs.
     """
 
     mean: Interval
@@ -82,7 +136,13 @@ class Spread:
     pooled: Interval
 
     def as_json(self) -> dict[str, Any]:
-        """Plain numbers, None where there is none."""
+        """Plain numbers, as `metrics.json` has them.
+
+        Returns
+        -------
+        dict
+            None stands for a number that does not exist.
+        """
         parts = {"mean": self.mean, "median": self.median, "pooled": self.pooled}
         estimates = {key: value for name, one in parts.items() for key, value in _as_json(name, one).items()}
         return estimates | {"cases": self.mean.cases, "groups": self.mean.groups, "reason": self.mean.reason}
@@ -90,14 +150,30 @@ class Spread:
 
 @dataclass(frozen=True)
 class ClassSummary:
-    """The scores of all classes together or of one: a `Spread` per measure, and how often which state was met."""
+    """The scores of all classes together or of one.
+
+    Parameters
+    ----------
+    name
+        Of the class, or `ALL_CLASSES`.
+    scores
+        A `Spread` per measure.
+    states
+        How often each state was met.
+    """
 
     name: str
     scores: dict[str, Spread]
     states: dict[State, int]
 
     def as_json(self) -> dict[str, Any]:
-        """Every score's spread, and the counts of masks that are empty in truth, prediction or both."""
+        """The scores and the counts of masks that are empty in truth, prediction or both.
+
+        Returns
+        -------
+        dict
+            As `metrics.json` has them.
+        """
         return {name: spread.as_json() for name, spread in self.scores.items()} | {
             "empty_predicted_empty": self.states["empty, predicted empty"],
             "false_positives": self.states["false positive"],
@@ -109,10 +185,21 @@ class ClassSummary:
 class Summary:
     """All that is said about a set of cases.
 
-    `overall` has the mean over cases of each case's mean over classes, `classes` the same per class. `by_group` is
-    the mean over groups of each group's pooled score of the first measure (all pixels of a patient's slices or of
-    a picture's tiles together), so that each group counts once. `errors` are the wrong pixels of all cases, by
-    where they lie.
+    Parameters
+    ----------
+    overall
+        The mean over cases of each case's mean over classes.
+    classes
+        The same per class.
+    by_group
+        The mean over groups of each group's pooled score of the first measure (all pixels of a patient's slices or of a
+        picture's tiles together), so that each group counts once.
+    measures
+        The keys of all measures, the one that ranks cases first.
+    cases, groups
+        How many there are.
+    errors
+        The wrong pixels of all cases, by where they lie.
     """
 
     overall: ClassSummary
@@ -134,7 +221,13 @@ class Summary:
         return 1 < self.groups < self.cases
 
     def left_out(self) -> list[str]:
-        """In words what the means leave out, what counts as 0 in them, and why an interval is missing."""
+        """What the means leave out, what counts as 0 in them, and why an interval is missing.
+
+        Returns
+        -------
+        list of str
+            Sentences.
+        """
         states = self.overall.states
         messages: tuple[tuple[State, str], ...] = (
             ("empty, predicted empty", "empty and predicted empty: counted here, and no part of the means"),
@@ -165,7 +258,13 @@ class Summary:
         return lines
 
     def as_json(self) -> dict[str, Any]:
-        """The content of `metrics.json` that is about scores."""
+        """The part of `metrics.json` that is about scores.
+
+        Returns
+        -------
+        dict
+            None stands for a number that does not exist.
+        """
         return {
             "cases": self.cases,
             "groups": self.groups,
@@ -181,8 +280,28 @@ class Summary:
 def summarize(cases: Sequence[Scored], *, primary: str = "", seed: int = 0) -> Summary:
     """Means, medians and pooled scores with 95 % intervals over groups, of all measures that the cases have.
 
-    The intervals are described at `Sums.interval` and `median_interval`. The same seed gives the same intervals. The
-    measure `primary` comes first, by default the one that the cases have first.
+    The intervals are described at `Sums.interval` and `median_interval`.
+
+    Parameters
+    ----------
+    cases
+        The cases, in any order.
+    primary
+        The measure that comes first; by default the one that the cases have first.
+    seed
+        Of the bootstrap: the same seed gives the same intervals.
+
+    Returns
+    -------
+    Summary
+        For all classes together and for each.
+
+    Examples
+    --------
+    >>> rows = [Row("cell", "dice", 6, 8)]
+    >>> summary = summarize([Scored.of(rows, name=name, group=name) for name in ("a", "b")])
+    >>> print(summary.overall.scores["dice"].mean)
+    0.750
     """
     every = [row for case in cases for row in case.rows]
     units = {row.measure: row.unit for row in every if not row.counted}
@@ -207,7 +326,18 @@ def summarize(cases: Sequence[Scored], *, primary: str = "", seed: int = 0) -> S
 
 
 def number(value: float) -> float | None:
-    """A float as JSON may hold it: None for NaN and infinity."""
+    """A float as JSON may hold it.
+
+    Parameters
+    ----------
+    value
+        Any float.
+
+    Returns
+    -------
+    float or None
+        None for NaN and infinity.
+    """
     return value if math.isfinite(value) else None
 
 

@@ -20,6 +20,16 @@ def columns(rows: Iterable[Row]) -> dict[str, list[Cell]]:
     Rows about all classes together are left out: they follow from the others or are in the summary. A measure that
     a class does not have is NaN. Counts are whole numbers.
 
+    Parameters
+    ----------
+    rows
+        Rows of the long table.
+
+    Returns
+    -------
+    dict
+        Lists of one length by the names of the columns.
+
     Examples
     --------
     >>> columns([Row("cell", "dice", 6, 8, case="a"), Row("cell", "tp", 3, unit="pixels", case="a")])
@@ -37,7 +47,15 @@ def columns(rows: Iterable[Row]) -> dict[str, list[Cell]]:
 
 
 def write_table(path: Path, rows: Iterable[Row]) -> None:
-    """Write `columns` as a CSV file; a score that does not exist is an empty cell."""
+    """Write `columns` as a CSV file.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    rows
+        Rows of the long table; a score that does not exist becomes an empty cell.
+    """
     table = columns(rows)
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)

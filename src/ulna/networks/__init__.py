@@ -25,9 +25,26 @@ __all__ = [
 
 
 def build(config: NetworkConfig, channels: int, outputs: int) -> nn.Module:
-    """The network of a configuration: (N, channels, *spatial) → logits (N, outputs, *spatial).
+    """The network of a configuration.
 
-    Raises UlnaError for settings that the chosen network does not have.
+    Parameters
+    ----------
+    config
+        The section `network`.
+    channels
+        Of the images.
+    outputs
+        Of the network: as the task needs them.
+
+    Returns
+    -------
+    Module
+        (N, channels, *spatial) → logits (N, outputs, *spatial).
+
+    Raises
+    ------
+    UlnaError
+        For settings that the chosen network does not have.
     """
     if config.name == "unet":
         return UNet(channels, outputs, **config.model_dump(exclude={"name"}))

@@ -28,8 +28,21 @@ JOINS = {"cat": "Concatenate", "add": "Add", "__add__": "Add"}
 
 @dataclass(frozen=True)
 class Layer:
-    """One row: the layer's name and kind, the shape of what it puts out (channels, *spatial), its learned
-    numbers, the multiply-adds of one image, and the names of the layers whose outputs it takes."""
+    """One row of the table.
+
+    Parameters
+    ----------
+    name, kind
+        Of the layer.
+    shape
+        Of its output, (channels, *spatial).
+    parameters
+        How many numbers it learns.
+    multiply_adds
+        For one image.
+    connected_to
+        The names of the layers whose outputs it takes.
+    """
 
     name: str
     kind: str
@@ -41,7 +54,19 @@ class Layer:
 
 @dataclass(frozen=True, repr=False)
 class NetworkSummary(Printed):
-    """The layers of a network in the order in which they run, and the input, (channels, *spatial)."""
+    """The layers of a network; it prints itself.
+
+    Parameters
+    ----------
+    title
+        The name of the table.
+    input
+        The shape of the input, (channels, *spatial).
+    layers
+        In the order in which they run.
+    parameters
+        How many numbers the network learns.
+    """
 
     title: str
     input: tuple[int, ...]
@@ -97,6 +122,11 @@ def summarize_network(
         The spatial size of the input.
     default
         What `size` is where it is not given; by default what suits the network best near 128 pixels a side.
+
+    Returns
+    -------
+    NetworkSummary
+        It prints itself.
 
     Raises
     ------

@@ -15,5 +15,18 @@ TASKS: dict[str, Callable[[TaskConfig, Sequence[str]], Task]] = {"semantic": Sem
 
 
 def build(config: TaskConfig, classes: Sequence[str]) -> Task:
-    """The task that a configuration names, for these classes (background first)."""
+    """The task that a configuration names.
+
+    Parameters
+    ----------
+    config
+        The section `task`.
+    classes
+        Names of the classes, the background first.
+
+    Returns
+    -------
+    Task
+        One of `TASKS`.
+    """
     return TASKS[config.name](config, classes)

@@ -17,7 +17,15 @@ Maps = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Primary:
-    """The measure by which networks are compared, as rows name it, and which way is better."""
+    """The measure by which networks are compared.
+
+    Parameters
+    ----------
+    measure
+        As rows name it.
+    higher_is_better
+        Which way is better.
+    """
 
     measure: str
     higher_is_better: bool = True
@@ -40,24 +48,86 @@ class Task(Protocol):
         ...
 
     def maps(self, labels: Tensor, grid: Grid) -> Tensor:
-        """What is learned from labels: (N, L, *spatial), already augmented, → (N, M, *spatial).
+        """What is learned from labels.
 
-        `grid` is that of a patch. An object that augmentation or the patch's border cut in two is two.
+        An object that augmentation or the patch's border cut in two is two.
+
+        Parameters
+        ----------
+        labels
+            (N, L, *spatial), already augmented.
+        grid
+            Of a patch.
+
+        Returns
+        -------
+        Tensor
+            (N, M, *spatial).
         """
         ...
 
     def losses(self, outputs: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        """Logits (N, K, *spatial) and maps → the terms of the loss, whose sum is made small; each a scalar."""
+        """The terms of the loss, whose sum is made small.
+
+        Parameters
+        ----------
+        outputs
+            Logits (N, K, *spatial).
+        maps
+            What `maps` gave, (N, M, *spatial).
+
+        Returns
+        -------
+        dict of Tensor
+            A scalar per term.
+        """
         ...
 
     def activate(self, logits: Maps) -> Maps:
-        """Logits (K, *spatial) → the probability of each class, the background first, then further maps."""
+        """From logits to what they mean.
+
+        Parameters
+        ----------
+        logits
+            (K, *spatial).
+
+        Returns
+        -------
+        Maps
+            The probability of each class, the background first, then further maps.
+        """
         ...
 
     def decode(self, activated: Maps, grid: Grid) -> Labels:
-        """What `activate` gave, (…, *spatial), → labels on this grid."""
+        """Labels of what the network says.
+
+        Parameters
+        ----------
+        activated
+            What `activate` gave, (…, *spatial).
+        grid
+            Of the image.
+
+        Returns
+        -------
+        Labels
+            On this grid.
+        """
         ...
 
     def evaluate(self, labels: Labels, truth: Labels) -> list[Row]:
-        """Predicted and true labels → rows of the long table, without case and group. `IGNORE` counts for nothing."""
+        """Compare predicted and true labels; `IGNORE` counts for nothing.
+
+        Parameters
+        ----------
+        labels
+            Predicted.
+        truth
+            The ground truth.
+
+        Returns
+        -------
+        list of Row
+            Rows of the long table, without case and group.
+        """
         ...
