@@ -14,9 +14,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ulna.dataset import Case, load_image, load_truth
+from ulna.dataset import Case, load_image
 from ulna.formats import write
 from ulna.image import Image
+from ulna.truth import load_truth
 
 SIZE = 128
 CHILD = Path(__file__).parent / "keras_dsb.py"

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from ulna.dataset import Case, load_truth
+from ulna.dataset import Case
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.palette import check_palette
 from ulna.image import Source
+from ulna.truth import load_truth
 
 MASK = np.zeros((8, 8), np.uint8)
 MASK[2:4], MASK[5:7] = 1, 2

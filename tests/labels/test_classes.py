@@ -17,12 +17,13 @@ from scipy import ndimage
 
 from ulna import formats
 from ulna.config import DataConfig
-from ulna.dataset import in_parallel, load_truth
+from ulna.dataset import in_parallel
 from ulna.errors import UlnaError
 from ulna.image import Source
 from ulna.labels.classes import Classes
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
+from ulna.truth import load_truth
 
 RNG = np.random.default_rng(11)
 NOTHING = DataConfig()

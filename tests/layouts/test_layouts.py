@@ -16,12 +16,13 @@ import tifffile
 
 from small_files import IMAGE, MASK, RNG, lay, pack, told
 from ulna import formats
-from ulna.dataset import load_image, load_truth
+from ulna.dataset import load_image
 from ulna.errors import UlnaError
 from ulna.image import Image, Source
 from ulna.jobs.check import check
 from ulna.jobs.evaluate import evaluate
 from ulna.layouts import by_content, find_cases, find_images, read_dataset
+from ulna.truth import load_truth
 
 PAIRS = [
     ("images/a.png", "masks/a.png"),

@@ -10,11 +10,12 @@ import pytest
 
 from small_files import told
 from ulna import formats
-from ulna.dataset import Dataset, load_truth
+from ulna.dataset import Dataset
 from ulna.errors import UlnaError
 from ulna.image import Array, Image
 from ulna.jobs.check import check
 from ulna.layouts import find_cases, read_dataset
+from ulna.truth import load_truth
 
 NOISE = np.random.default_rng(3).integers(0, 256, (1, 16, 16)).astype(np.uint8)
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from ulna.config import AugmentationConfig, Config
-from ulna.dataset import load_truth
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.planning import Fingerprint, Plan, plan
 from ulna.planning.modality import STAINS
 from ulna.store import build
 from ulna.store.intensities import measure
+from ulna.truth import load_truth
 
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)

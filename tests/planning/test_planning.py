@@ -13,7 +13,7 @@ from skimage import measure
 
 from ulna import formats
 from ulna.config import Config, DataConfig, dotted
-from ulna.dataset import Case, load_truth
+from ulna.dataset import Case
 from ulna.errors import UlnaError
 from ulna.image import Grid, Image, Source
 from ulna.labels.inference import infer
@@ -23,6 +23,7 @@ from ulna.planning import FALLBACK_EPOCHS, SHORT_WIDTHS, Fingerprint, plan
 from ulna.preset import load_preset
 from ulna.store import build
 from ulna.synthetic import write_dataset
+from ulna.truth import load_truth
 
 CPU = torch.device("cpu")
 FACTS = Fingerprint(3, tuple((256, 320) for _ in range(40)), ("background", "cell"), 20)

@@ -17,13 +17,14 @@ import pytest
 
 from ulna import formats
 from ulna.config import DataConfig
-from ulna.dataset import Case, T, load_image, load_truth
+from ulna.dataset import Case, T, load_image
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Grid, Image, Source
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.normalization import NORMALIZATIONS, normalize, resize
 from ulna.store import Store, StoredCase, build, builder, planned
+from ulna.truth import load_truth
 
 RNG = np.random.default_rng(4)
 CONFIG = DataConfig()

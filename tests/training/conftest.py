@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from ulna.config import DataConfig
-from ulna.dataset import load_truth
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.store import Store, build
+from ulna.truth import load_truth
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ulna import formats
 from ulna.config import AugmentationConfig, DataConfig, TrainingConfig
-from ulna.dataset import Case, load_truth
+from ulna.dataset import Case
 from ulna.image import Image, Source
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
@@ -19,6 +19,7 @@ from ulna.store import Store, build
 from ulna.training.augmentation import context
 from ulna.training.batches import Batches, sampling_probabilities
 from ulna.training.phases import Phase
+from ulna.truth import load_truth
 
 
 @pytest.fixture(scope="module")

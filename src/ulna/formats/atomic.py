@@ -18,10 +18,33 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give the path of a file to write beside `path`; it takes the name `path` when all went well.
+    """Write a file so that it appears whole or not at all.
 
-    Whatever is raised meanwhile removes the partial file, and `path` is as it was. Folders are made as
-    needed. Raises WriteError in plain words where the disk is full or the place cannot be written to.
+    Whatever is raised meanwhile leaves an earlier file of that name as it was, and nothing half-written. Folders are
+    made as needed.
+
+    Parameters
+    ----------
+    path
+        Where the file appears; one that is there is replaced.
+
+    Yields
+    ------
+    Path
+        A file beside it to write into, which takes the name `path` when all went well.
+
+    Raises
+    ------
+    WriteError
+        Where the disk is full or the place cannot be written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> with atomic_write(Path("new", "a.txt")) as beside:
+    ...     _ = beside.write_text("whole")
+    >>> Path("new", "a.txt").read_text()
+    'whole'
     """
     # The suffix stays last, for the writers that go by it.
     beside = path.with_name(f".{path.stem}.part-{os.getpid()}{path.suffix}")

@@ -161,7 +161,18 @@ def _tensor(image: Floats, device: torch.device) -> Tensor:
 
 
 def largest_side(shape: tuple[int, ...]) -> int:
-    """A side that no window of an image of this shape exceeds, whatever the margins."""
+    """A side that no window of an image exceeds, whatever the margins.
+
+    Parameters
+    ----------
+    shape
+        The spatial shape of the image.
+
+    Returns
+    -------
+    int
+        Pixels.
+    """
     return 4 * max(shape) + 4096
 
 
@@ -169,15 +180,39 @@ def affordable_pixels(config: Config, device: torch.device) -> int:
     """How many pixels a window may have so that the network's feature maps take a quarter of the device's free memory.
 
     At the top level some eight maps of the first width live at once, and those below add as much again.
+
+    Parameters
+    ----------
+    config
+        Its network's first width counts.
+    device
+        Where the network runs.
+
+    Returns
+    -------
+    int
+        Pixels, in 3D voxels.
     """
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     return int(free / 4 / (4 * 16 * config.network.widths[0]))
 
 
 def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
-    """The side of a window of at most so many pixels, square or cubic, at most 1,024 (2D) or 192 (3D).
+    """The side of the largest window that memory allows, square or cubic, at most 1,024 (2D) or 192 (3D).
 
     An image somewhat larger than that, but within `pixels`, is done in one piece.
+
+    Parameters
+    ----------
+    shape
+        The spatial shape of the image.
+    pixels
+        So many the window may have.
+
+    Returns
+    -------
+    int
+        Pixels.
     """
     limit = 1024 if len(shape) == 2 else 192
     if prod(shape) <= min(pixels, 2 * limit ** len(shape)) * 0.8:
@@ -186,13 +221,40 @@ def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
 
 
 def empty_output(shape: tuple[int, ...]) -> Floats:
-    """Zeros to put the logits in; raises UlnaError when the memory does not hold them."""
+    """Zeros to put the logits in.
+
+    Parameters
+    ----------
+    shape
+        (K, *spatial).
+
+    Returns
+    -------
+    Floats
+        Of this shape.
+
+    Raises
+    ------
+    UlnaError
+        When the memory does not hold them.
+    """
     check_room(shape)
     return np.zeros(shape, np.float32)
 
 
 def check_room(shape: tuple[int, ...]) -> None:
-    """Raise UlnaError when the free memory does not hold so many 32-bit numbers."""
+    """Refuse an image whose logits the free memory does not hold.
+
+    Parameters
+    ----------
+    shape
+        (K, *spatial), 32-bit numbers.
+
+    Raises
+    ------
+    UlnaError
+        With the memory that is needed and the memory that is free.
+    """
     needed, free = 4 * prod(shape), psutil.virtual_memory().available
     if needed > free:
         raise UlnaError(

@@ -247,7 +247,18 @@ def _ones(part: _Part) -> npt.NDArray[np.float32]:
 
 
 def least_tile(geometry: Geometry) -> int:
-    """The smallest `tile` that keeps anything of a window when its halo is thrown away."""
+    """The smallest `tile` that keeps anything of a window when its halo is thrown away.
+
+    Parameters
+    ----------
+    geometry
+        Of the network.
+
+    Returns
+    -------
+    int
+        Pixels.
+    """
     return _fit(2 * (_halo(geometry) + geometry.shrink) + geometry.stride, geometry)
 
 

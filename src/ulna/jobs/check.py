@@ -17,7 +17,7 @@ from rich.table import Table
 from ulna.caselist import Names
 from ulna.config import Config
 from ulna.console import Printed
-from ulna.dataset import Case, Dataset, Problem, Progress, load_image, load_truth, quiet, stated_classes
+from ulna.dataset import Case, Dataset, Problem, Progress, load_image, quiet, stated_classes
 from ulna.errors import UlnaError
 from ulna.figures.samples import Sample, samples_picture, spread
 from ulna.formats import atomic_write
@@ -35,6 +35,7 @@ from ulna.paths import expand_home
 from ulna.preset import settings
 from ulna.runfolder import WORDS
 from ulna.text import plural
+from ulna.truth import load_truth
 
 SAMPLES = 8
 NAMED = 3  # names that are shown a problem; check.json has all

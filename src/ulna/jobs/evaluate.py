@@ -95,6 +95,11 @@ def evaluate(
     UlnaError
         When masks are missing (all are named), have another size or values that fit no class, when there is no ground
         truth, when `out` holds earlier scores and `overwrite` is False, or when it holds something else.
+
+    Examples
+    --------
+    >>> ulna.evaluate("run", "cells", out="scores").summary.cases
+    8
     """
     folder = Path(out)
     check_free(folder, FILES, overwrite=overwrite)

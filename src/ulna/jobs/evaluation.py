@@ -28,17 +28,17 @@ _COLUMNS = 5  # measures that a terminal of 80 columns holds
 class Evaluation(Printed):
     """The scores of an evaluation; it prints itself.
 
-    Attributes
+    Parameters
     ----------
-    cases : tuple of Scored
+    cases
         Per case its group, its rows of the long table of scores, and where its wrong pixels lie.
-    summary : Summary
+    summary
         Means, medians and pooled scores with their confidence intervals, for all classes and for each.
-    classes : tuple of str
+    classes
         Names of the classes, the background first.
-    notes : tuple of str
+    notes
         What is to be known about how the scores were obtained.
-    folder : Path
+    folder
         Where `scores.csv`, `metrics.json` and `cases.png` are.
     """
 
@@ -54,11 +54,22 @@ class Evaluation(Printed):
         return tuple(row for case in self.cases for row in case.rows)
 
     def columns(self) -> dict[str, list[Cell]]:
-        """The table of `scores.csv` as lists of one length by name: a line per case and class, NaN for no score."""
+        """The table of `scores.csv`: a line per case and class.
+
+        Returns
+        -------
+        dict
+            Lists of one length by the names of the columns; NaN for no score.
+        """
         return columns(self.rows)
 
     def to_pandas(self) -> Any:
         """The table of `scores.csv` as a `pandas.DataFrame`.
+
+        Returns
+        -------
+        DataFrame
+            A line per case and class.
 
         Raises
         ------
@@ -72,7 +83,13 @@ class Evaluation(Printed):
         return pandas.DataFrame(self.columns())
 
     def as_json(self) -> dict[str, Any]:
-        """The content of `metrics.json`."""
+        """The content of `metrics.json`.
+
+        Returns
+        -------
+        dict
+            None stands for a number that does not exist.
+        """
         first = {"classes": list(self.classes), "notes": list(self.notes), "left_out": self.summary.left_out()}
         return first | self.summary.as_json()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ulna.dataset import Case, Overlap, Problem, case_bytes, in_parallel, load_image, merged_truth
+from ulna.dataset import Case, Problem, case_bytes, in_parallel, load_image
 from ulna.errors import UlnaError
 from ulna.formats.base import RGB
 from ulna.image import Array
@@ -16,6 +16,7 @@ from ulna.labels.packed import distinct
 from ulna.leaks import Fingerprint, fingerprint
 from ulna.leaks.duplicates import digest
 from ulna.normalization import sample
+from ulna.truth import Overlap, merged_truth
 
 FEW = 10  # cases below which a warning is given
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
 from ulna.config import DataConfig
-from ulna.dataset import Case, load_truth, stated_classes
+from ulna.dataset import Case, stated_classes
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Array
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference, infer, interpret
+from ulna.truth import load_truth
 
 T = TypeVar("T")
 

@@ -18,9 +18,16 @@ from ulna.preset import DEFAULT, load_preset
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: its dotted key, its value, and what it means.
+    """One setting.
 
-    The key is what `--set` takes.
+    Parameters
+    ----------
+    key
+        Its dotted key, which `--set` takes.
+    value
+        Its value.
+    description
+        What it means.
     """
 
     key: str
@@ -35,7 +42,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Settings(Printed):
-    """The settings of a preset; prints itself as a table."""
+    """The settings of a preset; prints itself as a table.
+
+    Parameters
+    ----------
+    preset
+        Its name.
+    rows
+        The settings, in the order of the configuration.
+    """
 
     preset: str
     rows: tuple[Setting, ...]
@@ -61,7 +76,13 @@ class Settings(Printed):
         return Group(table, f"[dim]{hint}[/]")
 
     def markdown(self) -> str:
-        """The table as Markdown, as it stands in `docs/training.md`."""
+        """The table as Markdown, as it stands in `docs/training.md`.
+
+        Returns
+        -------
+        str
+            With a line break at its end.
+        """
         lines = ["| setting | default | meaning |", "|---|---|---|"]
         lines += [f"| `{row.key}` | `{row.written}` | {row.description} |" for row in self.rows]
         return "\n".join(lines) + "\n"

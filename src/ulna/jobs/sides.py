@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from ulna.config import DataConfig
-from ulna.dataset import Case, load_image, load_truth
+from ulna.dataset import Case, load_image
 from ulna.formats import read
 from ulna.image import Array, Source
 from ulna.jobs.label_mapping import Arrays, indices, own_values
 from ulna.jobs.predictors import Predictor
 from ulna.labels.classes import Classes
 from ulna.metrics import Row, measure
+from ulna.truth import load_truth
 
 Maker = Callable[[Case], Array]
 Measure = Callable[[Array, Array], Sequence[Row]]

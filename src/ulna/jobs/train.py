@@ -127,14 +127,16 @@ def train(
     cases, except_ : path or sequence of str, optional
         Names of the cases to use, and of those to leave out, or text files with one per line; see `ulna.caselist`.
         The test part of a ready-made split is left out, its validation part is held out for validation.
-    preset, config, changes : str, path, dict, optional
-        Settings come from the preset, then the YAML file `config`, then `changes` (dotted keys), then `minutes`,
-        `epochs` and `seed`.
+    preset : str, optional
+        The preset that the settings begin with.
     minutes : float, optional
         Time for everything from `started` to the finished run. Where it gets short, fewer cases are scored, and the
         record says so.
     epochs : int, optional
         Number of epochs, instead of a time; 60 where neither is given.
+    config, changes : path, dict, optional
+        Settings come from the preset, then the YAML file `config`, then `changes` (dotted keys), then `minutes`,
+        `epochs` and `seed`.
     seed : int, optional
         Seed of everything that is drawn.
     start_from : path, optional
@@ -162,6 +164,11 @@ def train(
     UlnaError
         When the data cannot be trained on (all that is wrong is said at once), when a setting is unknown, or when
         `out` holds another run.
+
+    Examples
+    --------
+    >>> ulna.train("stage1_train.zip", "run", minutes=10).scores  # doctest: +SKIP
+    <Evaluation: 67 images in 41 groups, Dice 0.9...>
     """
     run = Path(out)
     wanted = settings(preset, config, changes, minutes=minutes, epochs=epochs, seed=seed)

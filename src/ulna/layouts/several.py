@@ -10,7 +10,7 @@ from statistics import median
 
 import numpy as np
 
-from ulna.dataset import Dataset, Problem, inside, read_mask
+from ulna.dataset import Dataset, Problem
 from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.layouts.build import CaseDraft, left_over, make_cases
@@ -20,6 +20,7 @@ from ulna.layouts.listing import Entry, Listing, natural
 from ulna.layouts.matching import words
 from ulna.layouts.pairs import drawn_by_hand, sides
 from ulna.text import listed, plural
+from ulna.truth import inside, read_mask
 
 EXAMPLE = (
     "several masks per image, one per class or lesion:  images/a.png  masks/liver/a.png  masks/kidney/a.png  "

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ulna.config import DataConfig
-from ulna.dataset import Case, Progress, case_bytes, in_parallel, load_image, load_truth, quiet
+from ulna.dataset import Case, Progress, case_bytes, in_parallel, load_image, quiet
 from ulna.errors import UlnaError, in_memory
 from ulna.formats.atomic import cannot_write
 from ulna.formats.base import guard_memory
@@ -26,6 +26,7 @@ from ulna.store.coordinates import Coordinates, foreground_coordinates
 from ulna.store.intensities import measure
 from ulna.store.mapped import COORDINATES, IMAGES, INDEX, TRUTHS, Store
 from ulna.text import size
+from ulna.truth import load_truth
 
 VERSION = 3
 
