@@ -25,23 +25,28 @@ from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.truth import load_truth
 
-RNG = np.random.default_rng(11)
 NOTHING = DataConfig()
 
 
-def blobs(count: int, side: int = 64) -> np.ndarray:
+@pytest.fixture
+def draw() -> np.random.Generator:
+    """One generator per test: what a test draws depends on no other."""
+    return np.random.default_rng(11)
+
+
+def blobs(draw: np.random.Generator, count: int, side: int = 64) -> np.ndarray:
     """`count` round objects at random, numbered from 1, (1, side, side) int32; later ones lie on top."""
     y, x = np.mgrid[:side, :side]
     labels = np.zeros((side, side), np.int32)
     for number in range(1, count + 1):
-        row, column = RNG.integers(5, side - 5, 2)
+        row, column = draw.integers(5, side - 5, 2)
         labels[(y - row) ** 2 + (x - column) ** 2 < 9] = number
     return labels[None]
 
 
-def regions(values: tuple[int, ...], side: int = 40) -> np.ndarray:
+def regions(draw: np.random.Generator, values: tuple[int, ...], side: int = 40) -> np.ndarray:
     """A mask of smooth regions of these values, each in many components."""
-    smooth = ndimage.gaussian_filter(RNG.normal(size=(side, side)), 1.5)
+    smooth = ndimage.gaussian_filter(draw.normal(size=(side, side)), 1.5)
     steps = np.quantile(smooth, np.linspace(0, 1, len(values) + 1)[1:-1])
     return np.array(values)[np.digitize(smooth, steps)][None]
 
@@ -58,8 +63,8 @@ def regions(values: tuple[int, ...], side: int = 40) -> np.ndarray:
         ((1, 2, 3), "classes", "1 is background"),
     ],
 )
-def test_values_that_are_classes(values: tuple[int, ...], kind: str, said: str) -> None:
-    masks = [regions(values).astype(np.uint16) for _ in range(4)]
+def test_values_that_are_classes(draw: np.random.Generator, values: tuple[int, ...], kind: str, said: str) -> None:
+    masks = [regions(draw, values).astype(np.uint16) for _ in range(4)]
     found = infer(masks, NOTHING)
     assert found.kind == kind
     assert said in found.sentence
@@ -70,13 +75,13 @@ def test_values_that_are_classes(values: tuple[int, ...], kind: str, said: str) 
     assert found.to_values(indices).dtype == (np.uint8 if max(values) < 256 else np.uint16)
 
 
-def test_a_class_that_some_masks_lack_stays_a_class() -> None:
-    masks = [regions((0, 1)), regions((0, 2)), regions((0, 1, 2)), np.zeros((1, 40, 40), np.int64)]
+def test_a_class_that_some_masks_lack_stays_a_class(draw: np.random.Generator) -> None:
+    masks = [regions(draw, (0, 1)), regions(draw, (0, 2)), regions(draw, (0, 1, 2)), np.zeros((1, 40, 40), np.int64)]
     assert infer(masks, NOTHING).kind == "classes"
 
 
-def test_masks_of_0_1_and_of_0_255_together_are_one_class() -> None:
-    masks = [regions((0, 1)), regions((0, 255))]
+def test_masks_of_0_1_and_of_0_255_together_are_one_class(draw: np.random.Generator) -> None:
+    masks = [regions(draw, (0, 1)), regions(draw, (0, 255))]
     found = infer(masks, NOTHING)
     assert found.values == ((0,), (1, 255))
     for mask in masks:
@@ -85,14 +90,14 @@ def test_masks_of_0_1_and_of_0_255_together_are_one_class() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
-def test_numbered_objects(dtype: type) -> None:
-    masks = [blobs(count).astype(dtype) for count in (5, 30, 12, 8)]
+def test_numbered_objects(draw: np.random.Generator, dtype: type) -> None:
+    masks = [blobs(draw, count).astype(dtype) for count in (5, 30, 12, 8)]
     for found in (infer(masks, NOTHING), infer(masks, NOTHING, objects=True)):
         assert found.kind == "instances"
         assert found.names == ("background", "foreground")
         np.testing.assert_array_equal(found.to_indices(masks[1]), masks[1] > 0)
         assert np.unique(found.to_values(found.to_indices(masks[1]))).tolist() == [0, 255]
-        assert int(found.to_indices(blobs(40) + 70_000).max()) == 1
+        assert int(found.to_indices(blobs(draw, 40) + 70_000).max()) == 1
 
 
 def test_few_numbered_objects_are_known_by_their_varying_count() -> None:
@@ -103,24 +108,24 @@ def test_few_numbered_objects_are_known_by_their_varying_count() -> None:
     assert infer(far, NOTHING).kind == "instances"
 
 
-def test_many_classes_are_no_numbered_objects() -> None:
+def test_many_classes_are_no_numbered_objects(draw: np.random.Generator) -> None:
     """Scenes of 30 classes, of which each shows a few, in few components."""
     masks = []
     for _ in range(40):
         mask = np.zeros((1, 64, 64), np.uint8)
-        for value in RNG.choice(np.arange(1, 31), 3, replace=False):
-            row, column = RNG.integers(0, 50, 2)
+        for value in draw.choice(np.arange(1, 31), 3, replace=False):
+            row, column = draw.integers(0, 50, 2)
             mask[0, row : row + 14, column : column + 14] = value
         masks.append(mask)
     assert infer(masks, NOTHING).kind == "classes"
-    palette = RNG.integers(0, 256, (31, 3)).astype(np.uint8)
+    palette = draw.integers(0, 256, (31, 3)).astype(np.uint8)
     palette[0] = 0
     found = infer([np.moveaxis(palette[mask[0]], -1, 0) for mask in masks], NOTHING)
     assert (found.kind, len(found.names)) == ("colors", 31)
 
 
-def test_jpeg_masks_are_cut_at_128() -> None:
-    clean = np.kron(regions((0, 255), 12), np.ones((1, 13, 13))).astype(np.uint8)
+def test_jpeg_masks_are_cut_at_128(draw: np.random.Generator) -> None:
+    clean = np.kron(regions(draw, (0, 255), 12), np.ones((1, 13, 13))).astype(np.uint8)
     stream = io.BytesIO()
     Pillow.fromarray(clean[0]).save(stream, "JPEG", quality=60)
     smeared = np.asarray(Pillow.open(stream))[None]
@@ -131,14 +136,14 @@ def test_jpeg_masks_are_cut_at_128() -> None:
     assert np.unique(found.to_values(found.to_indices(smeared))).tolist() == [0, 255]
 
 
-def color_masks() -> tuple[list[np.ndarray], np.ndarray]:
+def color_masks(draw: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray]:
     palette = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]], np.uint8)
-    indices = [regions((0, 1, 2))[0] for _ in range(3)]
+    indices = [regions(draw, (0, 1, 2))[0] for _ in range(3)]
     return [np.moveaxis(palette[index], -1, 0) for index in indices], np.stack(indices)
 
 
-def test_colors_are_classes() -> None:
-    masks, indices = color_masks()
+def test_colors_are_classes(draw: np.random.Generator) -> None:
+    masks, indices = color_masks(draw)
     found = infer(masks, NOTHING)
     assert found.kind == "colors"
     assert found.values == (("0,0,0",), ("0,255,0",), ("255,0,0",))
@@ -150,16 +155,16 @@ def test_colors_are_classes() -> None:
         found.to_indices(np.array([1, 2, 3], np.uint8).reshape(3, 1, 1))
 
 
-def test_an_empty_gray_mask_among_colors_is_background() -> None:
-    masks, _ = color_masks()
+def test_an_empty_gray_mask_among_colors_is_background(draw: np.random.Generator) -> None:
+    masks, _ = color_masks(draw)
     found = infer([np.zeros((1, 9, 9), np.uint8), *masks], NOTHING)
     assert found.kind == "colors"
     assert len(found.names) == 3
 
 
-def test_a_color_for_each_object() -> None:
-    labels = [blobs(30), blobs(40)]
-    table = np.concatenate([np.zeros((1, 3)), RNG.integers(1, 256, (50, 3))]).astype(np.uint8)
+def test_a_color_for_each_object(draw: np.random.Generator) -> None:
+    labels = [blobs(draw, 30), blobs(draw, 40)]
+    table = np.concatenate([np.zeros((1, 3)), draw.integers(1, 256, (50, 3))]).astype(np.uint8)
     masks = [np.moveaxis(table[label[0]], -1, 0) for label in labels]
     found = infer(masks, NOTHING)
     np.testing.assert_array_equal(found.to_indices(masks[0]), labels[0] > 0)
@@ -175,9 +180,9 @@ def rows_of_objects(count: int) -> np.ndarray:
     return mask
 
 
-def test_few_numbered_objects_shown_in_colors(tmp_path: Path) -> None:
+def test_few_numbered_objects_shown_in_colors(draw: np.random.Generator, tmp_path: Path) -> None:
     """As a palette PNG, and as a TIFF with a lookup table."""
-    table = np.concatenate([np.zeros((1, 3)), RNG.integers(1, 256, (255, 3))]).astype(np.uint8)
+    table = np.concatenate([np.zeros((1, 3)), draw.integers(1, 256, (255, 3))]).astype(np.uint8)
     masks = []
     for count in (3, 9, 5, 4, 7):
         picture = Pillow.fromarray(rows_of_objects(count))
@@ -192,17 +197,17 @@ def test_few_numbered_objects_shown_in_colors(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.to_indices(masks[1])[0], rows_of_objects(9) > 0)
 
 
-def test_colors_of_which_masks_show_any_are_classes() -> None:
-    table = np.concatenate([np.zeros((1, 3)), RNG.integers(1, 256, (9, 3))]).astype(np.uint8)
+def test_colors_of_which_masks_show_any_are_classes(draw: np.random.Generator) -> None:
+    table = np.concatenate([np.zeros((1, 3)), draw.integers(1, 256, (9, 3))]).astype(np.uint8)
     masks = []
     for count in (3, 9, 5, 4, 7, 2, 6):
-        numbers = np.concatenate([[0], RNG.permutation(9) + 1])
+        numbers = np.concatenate([[0], draw.permutation(9) + 1])
         masks.append(np.moveaxis(table[numbers[rows_of_objects(count)]], -1, 0))
     assert len(infer(masks, NOTHING).names) == 10
 
 
-def test_equal_channels_and_an_alpha_channel_that_says_nothing_are_no_colors() -> None:
-    gray = regions((0, 255)).astype(np.uint8)
+def test_equal_channels_and_an_alpha_channel_that_says_nothing_are_no_colors(draw: np.random.Generator) -> None:
+    gray = regions(draw, (0, 255)).astype(np.uint8)
     opaque = np.full_like(gray, 255)
     for mask in (np.repeat(gray, 3, 0), np.concatenate([gray, opaque]), np.concatenate([gray, gray, gray, opaque])):
         found = infer([mask], NOTHING)
@@ -215,19 +220,19 @@ def test_equal_channels_and_an_alpha_channel_that_says_nothing_are_no_colors() -
 
 
 @pytest.mark.parametrize("channels", [2, 4])
-def test_a_last_channel_that_would_be_lost_is_refused(channels: int) -> None:
-    gray = regions((0, 255)).astype(np.uint8)
+def test_a_last_channel_that_would_be_lost_is_refused(draw: np.random.Generator, channels: int) -> None:
+    gray = regions(draw, (0, 255)).astype(np.uint8)
     varying = np.arange(1600, dtype=np.uint16).reshape(1, 40, 40).astype(np.uint8)
     with pytest.raises(UlnaError, match=f"the mask has {channels} channels, and the last one"):
         infer([np.concatenate([*[gray] * (channels - 1), varying])], NOTHING)
 
 
-def test_photographs_are_no_masks() -> None:
-    photograph = RNG.integers(0, 256, (1, 64, 64)).astype(np.uint8)
+def test_photographs_are_no_masks(draw: np.random.Generator) -> None:
+    photograph = draw.integers(0, 256, (1, 64, 64)).astype(np.uint8)
     with pytest.raises(UlnaError, match=r"256 different values.*neither a few classes"):
         infer([photograph], NOTHING)
     with pytest.raises(UlnaError, match="different colors, as photographs do"):
-        infer([RNG.integers(0, 256, (3, 64, 64)).astype(np.uint8)], NOTHING)
+        infer([draw.integers(0, 256, (3, 64, 64)).astype(np.uint8)], NOTHING)
 
 
 def test_masks_that_teach_nothing() -> None:
@@ -241,13 +246,13 @@ def test_masks_that_teach_nothing() -> None:
         infer([np.zeros((7, 4, 4), np.uint8)], NOTHING)
 
 
-def test_floats_that_are_whole_are_numbers() -> None:
-    mask = regions((0, 1)).astype(np.float32)
+def test_floats_that_are_whole_are_numbers(draw: np.random.Generator) -> None:
+    mask = regions(draw, (0, 1)).astype(np.float32)
     np.testing.assert_array_equal(infer([mask], NOTHING).to_indices(mask), mask)
 
 
-def test_values_that_fit_nothing_are_named() -> None:
-    found = infer([regions((0, 255))], NOTHING)
+def test_values_that_fit_nothing_are_named(draw: np.random.Generator) -> None:
+    found = infer([regions(draw, (0, 255))], NOTHING)
     with pytest.raises(UlnaError, match=r"holds 7, 9, which belong to no class") as raised:
         found.to_indices(np.array([[[0, 7, 9, 255]]]))
     assert "data.values" in raised.value.hint
@@ -257,7 +262,7 @@ def test_values_that_fit_nothing_are_named() -> None:
         found.to_indices(np.arange(1, 21).reshape(1, 4, 5))
 
 
-def test_what_is_set_is_taken() -> None:
+def test_what_is_set_is_taken(draw: np.random.Generator) -> None:
     config = DataConfig(classes=("background", "cell"), values=((0, "10..20"), (1, "other")))
     found = infer([], config)
     np.testing.assert_array_equal(
@@ -265,16 +270,16 @@ def test_what_is_set_is_taken() -> None:
     )
     assert found.sentence == "Mask values as set: 0, 10..20 is 'background'; 1, other is 'cell'."
     names = DataConfig(classes=("background", "cytoplasm", "nucleus"))
-    named = infer([regions((0, 128, 255))], names)
+    named = infer([regions(draw, (0, 128, 255))], names)
     assert "128 is 'cytoplasm', 255 is 'nucleus'" in named.sentence
     colors = infer([], DataConfig(values=(("0,0,0",), ("255,0,0",))))
     np.testing.assert_array_equal(colors.to_indices(colors.to_values(np.array([[[0, 1]]]))), [[[0, 1]]])
 
 
-def test_what_was_found_can_be_set_again() -> None:
+def test_what_was_found_can_be_set_again(draw: np.random.Generator) -> None:
     """The plan writes what was found into the run's configuration."""
-    masks, _ = color_masks()
-    for seen in ([regions((0, 128, 255))], [blobs(30), blobs(9), blobs(40)], masks):
+    masks, _ = color_masks(draw)
+    for seen in ([regions(draw, (0, 128, 255))], [blobs(draw, 30), blobs(draw, 9), blobs(draw, 40)], masks):
         found = infer(seen, NOTHING)
         again = infer([], DataConfig(classes=found.names, values=found.values))
         assert (again.names, again.values, again.kind) == (found.names, found.values, found.kind)
@@ -291,9 +296,9 @@ def test_what_was_found_can_be_set_again() -> None:
         (DataConfig(classes=("a", "b", "c")), "names 3 classes, the masks hold 2"),
     ],
 )
-def test_what_is_set_wrongly_is_said(config: DataConfig, message: str) -> None:
+def test_what_is_set_wrongly_is_said(draw: np.random.Generator, config: DataConfig, message: str) -> None:
     with pytest.raises(UlnaError, match=message):
-        infer([regions((0, 1))], config)
+        infer([regions(draw, (0, 1))], config)
 
 
 @settings(max_examples=40, deadline=None)
@@ -338,10 +343,12 @@ def test_every_other_value_is_written_as_the_usual_one_where_that_is_free() -> N
 
 
 @pytest.mark.parametrize("strip", [7, 1 << 20])
-def test_a_mask_is_replaced_strip_by_strip(strip: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mask_is_replaced_strip_by_strip(
+    draw: np.random.Generator, strip: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ulna.labels.packed.STRIP", strip)
     for values in ((0, 255), (3, 70_000), (-2, 5)):
-        mask = regions(values)
+        mask = regions(draw, values)
         found = infer([mask], NOTHING)
         np.testing.assert_array_equal(found.to_indices(mask), mask == values[1])
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from ulna.labels.folding import OWN_SHARE
 from ulna.labels.statistics import MaskStatistics, ValueCounts
 
@@ -13,6 +15,8 @@ NEGATIVE = (-1, -100, -32_768, -2_147_483_648)
 VOC_OUTLINE = 0xE0E0C0  # 224,224,192
 MIN_OUTLINE = 50  # pixels of a value from which its shape says something
 OUTLINE_SHARE = 0.9
+MIN_DISTANCE = 32  # of 255 from the largest number of a class, where these have gaps
+MAX_STEP = 4  # between two of these numbers at least: gray values chosen to be looked at are further apart
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,13 @@ def _negative(values: Mapping[int, ValueCounts]) -> Ignored | None:
 def _largest(seen: MaskStatistics) -> Ignored | None:
     top = max(seen.values)
     rest = sorted(code for code in seen.values if code != top)
-    if top not in LARGEST or len(rest) < 2 or rest[0] < 0 or rest[-1] > 3 * len(rest) + 3:
+    if top not in LARGEST or len(rest) < 2 or rest[0] < 0:
         return None
+    sparse = rest[-1] > 3 * len(rest) + 3
+    if sparse and (len(rest) < 4 or top - rest[-1] < MIN_DISTANCE or min(np.diff(rest)) > MAX_STEP):
+        return None
+    if 0 not in seen.values and 2 * seen.values[top].pixels > seen.pixels:
+        return None  # then it is the background
     small = [seen.values[code] for code in rest if code]
     # noise of JPEG beside 0 is small too, but fills no areas
     if not all(not counts.inspected or counts.supported >= OWN_SHARE * counts.inspected for counts in small):
@@ -82,6 +91,8 @@ def _largest(seen: MaskStatistics) -> Ignored | None:
     together = any(top in found and found - {0, top} for found in seen.sets)
     if not together and len(rest) == 2:
         return None  # masks of 0 and 1 among masks of 0 and 255
+    if sparse:
+        return Ignored(top, 0.8, "the other values are numbers of classes")
     if not all(code in range(len(rest)) for code in rest):
         return Ignored(top, 0.9, "the other values are small numbers")
     return Ignored(top, 0.97 if together else 0.85, f"the other values are 0 to {rest[-1]}")

@@ -10,8 +10,11 @@ from ulna.config import DataConfig
 from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.labels import readings
+from ulna.labels.background import doubts as background_doubts
+from ulna.labels.background import find_background, surrounds
 from ulna.labels.classes import Classes
-from ulna.labels.evidence import evidence
+from ulna.labels.doubt import Doubt
+from ulna.labels.evidence import Evidence, evidence
 from ulna.labels.folding import MANY, Folded, fold, fold_colors, unclear
 from ulna.labels.ignored import Ignored, find_ignored, outlines
 from ulna.labels.packed import MAX_COLORS
@@ -22,21 +25,8 @@ from ulna.text import listed, plural
 SURE = 0.95
 """Certainty below which both readings are shown."""
 
+MUCH_IGNORED = 0.7  # certainty that a value is not annotated that covers more than half of the pixels
 MAX_SHOWN = 12  # values up to which a reading that makes each a class is worth showing
-MIN_WHITE = 0.8  # share of the pixels from which one foreground value may be the background
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """What may be wrong in a reading, and the lines of YAML that would settle it (or none); `sure` is how certain
-    the reading is in this."""
-
-    what: str
-    yaml: str
-    sure: float
-
-    def __str__(self) -> str:
-        return f"{self.what}\n{self.yaml}" if self.yaml else self.what
 
 
 @dataclass(frozen=True)
@@ -87,11 +77,15 @@ def interpret(
     ignored = None if config.ignore else find_ignored(seen)
     codes = _set_to_ignore(seen, config) if config.ignore else {ignored.code} if ignored else set()
     kind: Kind = "colors" if seen.colored else "classes"
-    found = _named(_read(seen.without(codes), objects=objects), config)
+    labeled = seen.without(codes)
+    found = _named(_read(labeled, objects=objects), config)
+    unsure = background_doubts(labeled, found.classes, kind)
+    certainty = min((found.certainty, *(doubt.sure for doubt in unsure)))
+    found = replace(found, certainty=certainty, doubts=(*found.doubts, *unsure))
     if config.ignore or codes:
-        found = _with_ignored(found, config.ignore or tuple(_value(code, kind) for code in codes), ignored)
-    doubts = [*found.doubts, *_outline_doubts(seen, codes, found.classes, kind)]
-    return replace(found, doubts=tuple(doubts))
+        values = config.ignore or tuple(_value(code, kind) for code in codes)
+        found = _with_ignored(found, values, ignored, much=2 * labeled.pixels < seen.pixels)
+    return replace(found, doubts=(*found.doubts, *_outline_doubts(seen, codes, found.classes, kind)))
 
 
 def _statistics(masks: Iterable[Array], names: Iterable[str]) -> MaskStatistics:
@@ -108,7 +102,7 @@ def _statistics(masks: Iterable[Array], names: Iterable[str]) -> MaskStatistics:
 
 def _read(seen: MaskStatistics, *, objects: bool) -> list[Inference]:
     """The readings that come into question, the most probable first."""
-    background = _background(seen)
+    background = find_background(seen)
     foreground = sorted(code for code in seen.values if code != background)
     if not foreground:
         kind: Kind = "colors" if seen.colored else "classes"
@@ -129,25 +123,29 @@ def _read(seen: MaskStatistics, *, objects: bool) -> list[Inference]:
 def _numbers(seen: MaskStatistics, background: int, foreground: list[int]) -> list[Inference]:
     mixed = foreground == [1, 255] and not any({1, 255} <= found for found in seen.sets)
     if len(foreground) == 1 or mixed:
-        return [_binary(seen, background, foreground)]
+        return [Inference(readings.binary(background, foreground))]
     folded = fold(seen.values)
     if folded and (folded.smooth or len(folded.true) == 2):
         return _folded(seen, folded, background, foreground)
-    probability = evidence(seen).probability
-    if probability <= 0.5:
+    own = background if surrounds(seen, background) else 0
+    found = evidence(seen.with_background(own))
+    objects = readings.instances(seen, own)
+    if found.probability <= 0.5:
         _refuse_unclear(seen, foreground)
         classes = _folded(seen, folded, background, foreground) if folded else [_several(background, foreground)]
     elif len(foreground) <= MAX_COLORS:
         classes = [_several(background, foreground)]
     else:
-        return [Inference(readings.instances(seen), probability)]
-    return _ranked(seen, readings.instances(seen), classes, probability)
+        return [Inference(objects, found.probability)]
+    return _ranked(found, objects, classes)
 
 
 def _colors(seen: MaskStatistics, background: int, foreground: list[int]) -> list[Inference]:
-    probability = evidence(seen).probability if background == 0 else 0.0
+    found = evidence(seen.with_background(background))
+    probability = found.probability if surrounds(seen, background) or not background else 0.0
+    objects = readings.colored_instances(background)
     if probability > 0.5 and len(foreground) > MAX_COLORS:
-        return [Inference(readings.colored_instances(), probability)]
+        return [Inference(objects, probability)]
     folded = fold_colors(seen.values) if probability <= 0.5 else None
     if folded is None and len(foreground) > MAX_COLORS:
         raise UlnaError(
@@ -158,13 +156,12 @@ def _colors(seen: MaskStatistics, background: int, foreground: list[int]) -> lis
         classes = _folded(seen, folded, background, foreground)
     else:
         classes = [Inference(readings.several((background, *foreground), "colors"))]
-    return _ranked(seen, readings.colored_instances(), classes, probability)
+    return _ranked(found, objects, classes) if probability else classes
 
 
-def _ranked(seen: MaskStatistics, objects: Classes, classes: list[Inference], probability: float) -> list[Inference]:
+def _ranked(found: Evidence, objects: Classes, classes: list[Inference]) -> list[Inference]:
     """Objects and classes, the more probable first."""
-    reasons = evidence(seen).reasons
-    best = classes[0]
+    probability, reasons, best = found.probability, found.reasons, classes[0]
     if probability > 0.5:
         what = f"Masks seem to number objects ({probability:.0%} sure: {reasons}). If each value is a class, set:"
         return [Inference(objects, probability, best.classes, (Doubt(what, "", probability),)), *classes]
@@ -173,19 +170,6 @@ def _ranked(seen: MaskStatistics, objects: Classes, classes: list[Inference], pr
     own = replace(best, certainty=min(best.certainty, 1 - probability), doubts=(*best.doubts, doubt))
     own = own if own.runner_up else replace(own, runner_up=objects)
     return [own, Inference(objects, probability, best.classes), *classes[1:]]
-
-
-def _binary(seen: MaskStatistics, background: int, foreground: list[int]) -> Inference:
-    classes = readings.binary(background, foreground)
-    share = sum(seen.values[code].pixels for code in foreground) / seen.pixels
-    if share < MIN_WHITE or len(foreground) > 1:
-        return Inference(classes)
-    what = (
-        f"{foreground[0]} covers {share:.0%} of the pixels and is taken for foreground. If it is the background, "
-        "and the objects are drawn on it, set:"
-    )
-    turned = readings.binary(foreground[0], [background])
-    return Inference(classes, 0.8, turned, (Doubt(what, turned.yaml(), 0.8),))
 
 
 def _several(background: int, foreground: Sequence[int]) -> Inference:
@@ -237,13 +221,6 @@ def _refuse_unclear(seen: MaskStatistics, foreground: Sequence[int]) -> None:
         )
 
 
-def _background(seen: MaskStatistics) -> int:
-    """0 (black, no channel) where it occurs, else the most frequent color, else the smallest value."""
-    if 0 in seen.values or seen.channels or not seen.values:
-        return 0
-    return max(seen.values, key=lambda code: seen.values[code].pixels) if seen.colored else min(seen.values)
-
-
 def _named(found: list[Inference], config: DataConfig) -> Inference:
     """The first reading, or the first that has as many classes as the configuration names; with these names."""
     names = config.classes
@@ -279,8 +256,10 @@ def _value(code: int, kind: Kind) -> Value:
     return shown(code, kind) if kind == "colors" else code
 
 
-def _with_ignored(found: Inference, values: tuple[Value, ...], ignored: Ignored | None) -> Inference:
-    """The reading, with values that mean "not annotated"."""
+def _with_ignored(found: Inference, values: tuple[Value, ...], ignored: Ignored | None, *, much: bool) -> Inference:
+    """The reading, with values that mean "not annotated"; where they cover `much`, they may be the background."""
+    if ignored and much:
+        ignored = replace(ignored, certainty=min(ignored.certainty, MUCH_IGNORED))
     words = listed(values, 8)
     sure = f" ({ignored.certainty:.0%} sure: {ignored.reason})" if ignored else ""
     classes = replace(
@@ -288,13 +267,14 @@ def _with_ignored(found: Inference, values: tuple[Value, ...], ignored: Ignored 
     )
     if ignored is None:
         return replace(found, classes=classes)
-    what = f"{words} is taken for 'not annotated'{sure}: it is in no loss and no score."
-    names = [*found.classes.names, f"class {len(found.classes.names)} ({words})"]
-    other = replace(found.classes, names=tuple(names), values=(*found.classes.values, values))
-    doubt = Doubt(f"{what} If it is a class, set:", other.yaml(), ignored.certainty)
-    return replace(
-        found, classes=classes, certainty=min(found.certainty, ignored.certainty), doubts=(*found.doubts, doubt)
-    )
+    groups = (values, *found.classes.values) if much else (*found.classes.values, values)
+    added = [f"class {index} ({group[-1]})" for index, group in enumerate(groups) if index]
+    names = ("background", *added) if much else (*found.classes.names, added[-1])
+    other = replace(found.classes, names=names, values=groups)
+    what = f"{words} is taken for 'not annotated'{sure}: it is in no loss and no score. If it is "
+    doubt = Doubt(f"{what}{'the background' if much else 'a class'}, set:", other.yaml(), ignored.certainty)
+    certainty = min(found.certainty, ignored.certainty)
+    return replace(found, classes=classes, certainty=certainty, doubts=(*found.doubts, doubt))
 
 
 def _outline_doubts(seen: MaskStatistics, ignored: set[int], classes: Classes, kind: Kind) -> list[Doubt]:

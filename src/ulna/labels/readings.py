@@ -39,17 +39,23 @@ def several(codes: Sequence[int], kind: Kind = "classes") -> Classes:
     return Classes(names, values, kind, sentence)
 
 
-def instances(seen: MaskStatistics) -> Classes:
-    """Every value but 0 is an object of one class."""
-    most = max(len(values - {0}) for values in seen.sets)
-    sentence = f"Masks number their objects (up to {most} in an image): every value but 0 is '{{1}}', 0 is background."
-    return Classes(FOREGROUND, ((0,), (OTHER,)), "instances", sentence)
+def instances(seen: MaskStatistics, background: int = 0) -> Classes:
+    """Every value but the background is an object of one class."""
+    most = max(len(values - {background}) for values in seen.sets)
+    sentence = (
+        f"Masks number their objects (up to {most} in an image): every value but {background} is '{{1}}', "
+        f"{background} is background."
+    )
+    return Classes(FOREGROUND, ((background,), (OTHER,)), "instances", sentence)
 
 
-def colored_instances() -> Classes:
-    """Every color but black is an object of one class."""
-    sentence = "Masks give each object a color of its own: every color but black is '{1}'."
-    return Classes(FOREGROUND, (("0,0,0",), (OTHER,)), "colors", sentence)
+def colored_instances(background: int = 0) -> Classes:
+    """Every color but the background's is an object of one class."""
+    color = shown(background, "colors")
+    sentence = (
+        f"Masks give each object a color of its own: every color but {color if background else 'black'} is '{{1}}'."
+    )
+    return Classes(FOREGROUND, ((color,), (OTHER,)), "colors", sentence)
 
 
 def folded(plain: Classes, fold: Folded, background: int) -> Classes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ MAX_REGIONS = 400
 """So many values of a mask are measured as regions, at most: drawn evenly from all of them."""
 
 MAX_BANDS = 32  # values of a mask up to which bands are looked for
+MAX_SIDE = 256  # pixels of a side on which connected components of masks with two values are counted
 BAND = 7
 THICK = 0.02  # share of a band that may be thicker
 EXTENT = 0.8  # share of an axis from which a region extends over all of it
@@ -88,6 +89,11 @@ class Region:
             contacts[0 if code in codes else code] += count
         return replace(self, contacts=contacts)
 
+    def moved(self, moved: Callable[[int], int]) -> Region:
+        """The same with other codes."""
+        contacts = {moved(code): count for code, count in self.contacts.items()}
+        return replace(self, code=moved(self.code), contacts=contacts)
+
 
 @dataclass
 class MaskStatistics:
@@ -99,6 +105,7 @@ class MaskStatistics:
     colored: bool = False
     channels: int = 0  # how many channels show one class each
     dtypes: Counter[str] = field(default_factory=Counter)
+    holes: list[bool] = field(default_factory=list)  # of masks with two values: whether the lower lies in the other
     _inspected: int = 0
 
     def add(self, mask: Array) -> None:
@@ -121,6 +128,8 @@ class MaskStatistics:
         if len(found) > 2 and self._inspected < MAX_INSPECTED * (1 + new):
             self._inspected += 1
             self._inspect(codes, found)
+        if len(found) == 2 and len(self.holes) < MAX_INSPECTED:
+            self.holes.append(_are_holes(_thumbnail(codes) == found[0]))
 
     def without(self, codes: Collection[int]) -> MaskStatistics:
         """The same without some values."""
@@ -129,6 +138,22 @@ class MaskStatistics:
             values={code: seen for code, seen in self.values.items() if code not in codes},
             sets=[found - set(codes) for found in self.sets],
             regions=[region.without(codes) for region in self.regions if region.code not in codes],
+        )
+
+    def with_background(self, background: int) -> MaskStatistics:
+        """The same where a value is background as 0 is; where no number is smaller, they begin with it."""
+        if not background:
+            return self
+        first = 0 if self.colored or background > min(self.values) else background
+
+        def moved(code: int) -> int:
+            return 0 if code == background else code - first
+
+        return replace(
+            self,
+            values={moved(code): seen for code, seen in self.values.items()},
+            sets=[frozenset(map(moved, found)) for found in self.sets],
+            regions=[region.moved(moved) for region in self.regions if region.code != background],
         )
 
     @property
@@ -217,6 +242,23 @@ def _bands(numbers: Array, count: int) -> npt.NDArray[np.int64]:
         most = ndimage.maximum_filter(np.where(inside, -1, numbers), 2 * BAND - 3, mode="nearest")
         pixels[number] = int(((least < most) & inside).sum())
     return pixels
+
+
+def _thumbnail(codes: Array) -> Array:
+    """Evenly taken pixels, few enough for connected components to cost little."""
+    return codes[tuple(slice(None, None, max(1, size // MAX_SIDE)) for size in codes.shape)]
+
+
+def _are_holes(inside: Array) -> bool:
+    """Whether pixels lie in several pieces within one connected rest that reaches all borders, as objects do."""
+    rest, _ = ndimage.label(~inside)
+    sizes = np.bincount(rest.ravel())[1:]
+    around = rest == 1 + sizes.argmax()
+    reaches = all(np.take(around, end, axis).any() for axis in range(inside.ndim) for end in (0, -1))
+    if not reaches or sizes.max() < DOMINANT * sizes.sum():
+        return False
+    pieces, count = ndimage.label(inside)
+    return bool(count > 1 and np.bincount(pieces.ravel())[1:].max() < DOMINANT * inside.sum())
 
 
 def _regions(numbers: Array, found: Codes, mask: int) -> list[Region]:
