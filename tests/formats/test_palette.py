@@ -27,7 +27,7 @@ def saved(path: Path, palette: list[int]) -> Source:
     return Source(path)
 
 
-@pytest.mark.parametrize("suffix", ["png", "gif", "bmp"])
+@pytest.mark.parametrize("suffix", ["png", "gif", "bmp", "tif"])
 def test_two_values_in_one_color_are_refused(tmp_path: Path, suffix: str) -> None:
     source = saved(tmp_path / f"a.{suffix}", BLACK + WHITE + WHITE + RED * 253)
     with pytest.raises(UlnaError, match=r"shows the values 1 and 2 in one color, \(255, 255, 255\)"):
@@ -49,7 +49,7 @@ def test_a_value_without_a_color_is_refused(tmp_path: Path) -> None:
         check_palette(source)
 
 
-@pytest.mark.parametrize("suffix", ["png", "gif", "bmp"])
+@pytest.mark.parametrize("suffix", ["png", "gif", "bmp", "tif"])
 def test_colors_that_no_pixel_has_may_repeat(tmp_path: Path, suffix: str) -> None:
     source = saved(tmp_path / f"a.{suffix}", BLACK + RED + GREEN + GREEN * 253)
     truth = load_truth(Case("a", (source,), (source,))).array
@@ -62,3 +62,18 @@ def test_other_files_are_left_to_their_readers(tmp_path: Path) -> None:
     (tmp_path / "empty.png").write_bytes(b"")
     for name in ("gray", "broken", "empty"):
         check_palette(Source(tmp_path / f"{name}.png"))
+
+
+def test_each_page_of_a_tiff_by_its_own_palette(tmp_path: Path) -> None:
+    pages = []
+    for palette in (BLACK + RED + GREEN * 254, BLACK + RED + RED + GREEN * 253):
+        page = Pillow.fromarray(MASK)
+        page.putpalette(palette)
+        pages.append(page)
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    check_palette(Source(tmp_path / "a.tif", page=0))
+    for page in (1, None):
+        with pytest.raises(ReadError, match=r"shows the values 1 and 2 in one color, \(255, 0, 0\)"):
+            check_palette(Source(tmp_path / "a.tif", page=page))
+    (tmp_path / "broken.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:60])
+    check_palette(Source(tmp_path / "broken.tif"))

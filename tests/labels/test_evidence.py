@@ -171,3 +171,39 @@ def test_codes_spread_over_the_gray_values_are_classes() -> None:
     spread = [(mask * 80).astype(np.uint8) for mask in masks]
     assert interpret(masks, NOTHING).classes.kind == "instances"
     assert interpret(spread, NOTHING).classes.kind == "classes"
+
+
+def some(seed: int, *, classes: bool, each: tuple[int, int], by_size: bool = False, count: int = 14) -> Masks:
+    """Masks of few discs: numbered 1 to n (the largest first, if so), or each of any of two classes."""
+    generator = np.random.default_rng(seed)
+    masks = []
+    for mask in discs(seed, each, side=96, apart=True)[:count]:
+        numbers = np.arange(mask.max() + 1)
+        if classes:
+            numbers[1:] = generator.integers(1, 3, mask.max())
+        elif by_size:
+            numbers[1 + np.argsort(-np.bincount(mask.ravel())[1:], kind="stable")] = np.arange(1, mask.max() + 1)
+        masks.append(numbers[mask].astype(np.uint8))
+    return masks
+
+
+def test_one_or_two_in_an_image_are_told_from_classes() -> None:
+    """A class is in two pieces, or is there without the first; numbers are exchangeable, whatever their order."""
+    for each in ((1, 2), (2, 2)):
+        found = [weigh(some(seed, classes=True, each=each)).probability for seed in range(6)]
+        assert sum(one < 0.5 for one in found) >= 5, found
+        assert max(found) < SURE, found
+        assert np.median(found) < 1 - SURE, found
+    for by_size in (False, True):
+        found = [weigh(some(seed, classes=False, each=(1, 2), by_size=by_size)).probability for seed in range(6)]
+        assert min(found) > 0.5, found
+        assert max(found) < SURE, found  # which is a warning
+
+
+def test_the_only_value_of_a_mask_counts() -> None:
+    """Histology of one type per image, in many pieces: masks hold two values each, and are classes surely."""
+    pieces = [(mask > 0) * (1 + k % 2) for k, mask in enumerate(discs(0, (3, 6), side=96, apart=True))]
+    found = interpret(pieces, NOTHING)
+    assert (found.classes.values, found.certainty > SURE) == (((0,), (1,), (2,)), True)
+    large = [np.kron(mask[0], np.ones((8, 8), np.uint8))[None] for mask in pieces]
+    assert interpret(large, NOTHING).classes == found.classes

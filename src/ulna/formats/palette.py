@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import IO
 
 import numpy as np
 import PIL.Image
+import tifffile
 
 from ulna.errors import ReadError
 from ulna.formats.archive import opened
+from ulna.formats.tiff_color import PALETTE, palette_of
 from ulna.image import Source
 
+Palette = tuple[list[int], dict[int, tuple[int, ...]]]
+"""The values that occur, and the color of each; () where it has none."""
+
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PNG_PALETTE = b"\3"  # the color type in the header
 
 
@@ -20,24 +27,56 @@ def check_palette(source: Source) -> None:
     Parameters
     ----------
     source
-        A file of any format; only PNG, GIF and BMP with a palette are looked into.
+        A file of any format; only PNG, GIF, BMP and TIFF with a palette are looked into.
     """
     with opened(source) as stream:
         head = stream.read(26)
-        if not (head.startswith((b"GIF8", b"BM")) or (head.startswith(b"\x89PNG") and head[25:] == PNG_PALETTE)):
-            return
         stream.seek(0)
-        try:
-            with PIL.Image.open(stream) as picture:
-                if picture.mode != "P":
-                    return
-                present = np.flatnonzero(picture.histogram())
-                palette = picture.getpalette() or []
-        except (OSError, ValueError, SyntaxError):
-            return  # reading it says what is wrong
+        if head[:4] in TIFF:
+            palettes = _of_tiff(stream, source)
+        elif head.startswith((b"GIF8", b"BM")) or (head.startswith(b"\x89PNG") and head[25:] == PNG_PALETTE):
+            palettes = _of_picture(stream)
+        else:
+            return
+    for present, colors in palettes:
+        _check(present, colors, source)
+
+
+def _of_picture(stream: IO[bytes]) -> list[Palette]:
+    try:
+        with PIL.Image.open(stream) as picture:
+            if picture.mode != "P":
+                return []
+            palette = picture.getpalette() or []
+            present = np.flatnonzero(picture.histogram()).tolist()
+    except (OSError, ValueError, SyntaxError):
+        return []  # reading it says what is wrong
+    return [(present, {value: tuple(palette[3 * value : 3 * value + 3]) for value in present})]
+
+
+def _of_tiff(stream: IO[bytes], source: Source) -> list[Palette]:
+    """Those of the selected page, or of all pages; each has a palette of its own."""
+    try:
+        with tifffile.TiffFile(stream, _multifile=False, is_mmstack=False) as tiff:
+            pages = [page.aspage() for page in tiff.series[source.series or 0].pages if page is not None]
+            if source.page is not None and source.page < len(pages):
+                pages = pages[source.page : source.page + 1]
+            found = []
+            for page in pages:
+                if page.photometric != PALETTE or page.colormap is None:
+                    continue
+                colors = palette_of(page)
+                present = [int(value) for value in np.unique(page.asarray())]
+                found.append((present, {v: tuple(colors[v].tolist()) if v < len(colors) else () for v in present}))
+            return found
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError, tifffile.TiffFileError):
+        return []  # reading it says what is wrong
+
+
+def _check(present: list[int], colors: dict[int, tuple[int, ...]], source: Source) -> None:
     shown: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for value in present.tolist():
-        shown[tuple(palette[3 * value : 3 * value + 3])].append(value)
+    for value in present:
+        shown[colors[value]].append(value)
     hint = "Save the mask as gray values, or with a different color for each value."
     missing = shown.pop((), [])
     if missing:

@@ -75,7 +75,7 @@ def converted(array: Array, page: Any) -> Array:
     """The samples (Y, X) or (Y, X, S) of a page as (C, Y, X) gray or RGB, extra samples behind."""
     kind = page.photometric
     if kind == PALETTE:
-        return np.moveaxis(_palette(page)[array.astype(np.intp)], -1, 0)
+        return np.moveaxis(palette_of(page)[array.astype(np.intp)], -1, 0)
     stored = 1 if array.ndim == 2 else array.shape[-1] - len(page.extrasamples)
     samples = array[..., None] if array.ndim == 2 else array
     color, extra = samples[..., :stored], samples[..., stored:]
@@ -118,7 +118,7 @@ def _white(page: Any) -> int:
     return (1 << int(page.bitspersample)) - 1
 
 
-def _palette(page: Any) -> Array:
+def palette_of(page: Any) -> Array:
     """(colors, 3) uint8. The palette has 16 bits a color, or 8 where a program wrote it so (as libtiff sees it)."""
     colors = np.asarray(page.colormap).T
     return (colors >> 8 if colors.max() > 255 else colors).astype(np.uint8)

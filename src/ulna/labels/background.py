@@ -57,7 +57,11 @@ def doubts(seen: MaskStatistics, classes: Classes, kind: Kind) -> list[Doubt]:
         return []
     if share >= MIN_WHITE:
         return [_covers(classes, top, f"covers {share:.0%} of the pixels and", kind)]
-    if len(classes.names) == 2 and 2 * share > 1 and sum(seen.holes) > MIN_HOLES * len(seen.holes):
+    if (
+        len(classes.names) == 2
+        and 2 * share > 1
+        and sum(pair.holes for pair in seen.pairs) > MIN_HOLES * len(seen.pairs)
+    ):
         return [_covers(classes, top, f"surrounds pieces of {shown(background, kind)} in most of the masks and", kind)]
     return []
 

@@ -15,6 +15,7 @@ from ulna.labels.statistics import ENCLOSED, EXTENT, MaskStatistics, Region
 
 PERMUTATIONS = 1000
 LIMIT = 4.6  # log-odds that one observation counts at most: 100 to 1
+FEW = 4  # numbers in all masks from which 1 is not left out where they count objects
 LONG = 0.4  # share of an axis from which regions side by side are layers
 ALIGNED = 0.85  # share of their extent that two regions side by side have in common
 DRIFT = 0.5  # von Neumann ratio (1 for a random order) under which regions move slowly from mask to mask
@@ -61,30 +62,35 @@ def evidence(seen: MaskStatistics) -> Evidence:
     """
     sets = [found - {0} for found in seen.sets if found - {0}]
     regions = seen.regions
-    if not regions or not sets:
+    if not sets or not (regions or (seen.pairs and len(seen.values) > 2)):
         return Evidence((("nothing was measured", -1.0),))
     each = float(np.mean([len(found) for found in sets if len(found) > 1] or [1]))
-    layered = _layered(regions)
     sequence = _drifts(regions)
+    clues = [_values(seen, each), _connected(seen), _numbering(seen, sets, sequence=sequence), _dtype(seen)]
+    if regions:
+        clues += _in_space(seen, each, sequence=sequence)
+    return Evidence(tuple((words, odds) for words, odds in clues if odds))
+
+
+def _in_space(seen: MaskStatistics, each: float, *, sequence: bool) -> list[tuple[str, float]]:
+    """What places, sizes and neighbors say, where masks have several values."""
+    regions = seen.regions
+    layered = _layered(regions)
     clues = [
-        _values(seen, each),
-        _connected(regions),
-        _numbering(seen, sets, sequence=sequence),
-        _dtype(seen),
         layered,
         _enclosed(regions),
         _apart(regions, each) if layered[1] > -1 else ("", 0.0),
     ]
     # Tracked objects keep their places too, and so do some objects of one size; then this says less.
     alike = _alike(regions)
-    factor = 0.35 if sequence else 0.5 if alike and each >= 2.5 else 1.0
+    factor = 0.35 if sequence else 0.5 if alike else 1.0
     recurring = [_exchangeable(regions), _fixed(regions)]
     clues += [(words, odds * factor if odds < 0 else odds) for words, odds in recurring]
     if sequence and alike:
         clues.append(("values have one size and move slowly", 1.0))
     if not seen.colored:
         clues.append(_spaced(seen))
-    return Evidence(tuple((words, odds) for words, odds in clues if odds))
+    return clues
 
 
 def _values(seen: MaskStatistics, each: float) -> tuple[str, float]:
@@ -99,8 +105,12 @@ def _bounded(odds: float, most: float = LIMIT) -> float:
     return max(-most, min(most, odds))
 
 
-def _connected(regions: Sequence[Region]) -> tuple[str, float]:
-    share = sum(region.whole for region in regions) / len(regions)
+def _connected(seen: MaskStatistics) -> tuple[str, float]:
+    """Objects are one connected component each; the only value of a mask counts as that of one with several does."""
+    whole = [region.whole for region in seen.regions] + [pair.whole[1] for pair in seen.pairs if pair.low == 0]
+    if not whole:
+        return "", 0.0
+    share = sum(whole) / len(whole)
     if share >= 0.95:
         return "each value is one connected component", 0.7
     return "values are in several connected components", -min(8.0, 20 * (0.95 - share))
@@ -120,6 +130,8 @@ def _numbering(seen: MaskStatistics, sets: Sequence[frozenset[int]], *, sequence
             return "every mask holds the same values", -min(1.0 if sequence else 3.0, 0.75 * (masks - 1))
         return "values are 1 to n, and n varies", 1.5 if len(counts) > 2 else 0.7
     values = len(number)
+    if values <= FEW and through < 0.8 and masks > 2 and not sequence:
+        return "masks hold any of a few values", -2.5 * (1 - through)
     recurs = float(np.mean([seen.values[code].masks for code in number]))
     if masks > 2 and values > 8 and recurs <= 1.5:
         return "values seldom recur in other masks", 3.0
@@ -229,16 +241,17 @@ def _exchangeable(regions: Sequence[Region]) -> tuple[str, float]:
 def _features(regions: Sequence[Region], sizes: Sequence[int]) -> Floats:
     """What may depend on the value, (n, features), centered within each mask and scaled.
 
-    Where values follow the order of the regions along an axis, as `label` numbers them, that axis says nothing.
+    Where values follow the order of the regions along an axis, as `label` numbers them, that axis says nothing, and
+    where they follow their sizes from the largest on, the sizes do not.
     """
     axes = len(regions[0].center)
-    columns = [[math.log(region.area) for region in regions], [region.background for region in regions]]
     starts = np.cumsum([0, *sizes])
-    groups = [regions[a:b] for a, b in pairwise(starts)]
+    groups = [sorted(regions[a:b], key=lambda region: region.code) for a, b in pairwise(starts)]
+    columns = [[region.background for region in regions]]
+    if not all((np.diff([region.area for region in group]) <= 0).all() for group in groups):
+        columns.append([math.log(region.area) for region in regions])
     for axis in range(axes):
-        if not all(
-            _in_order([region.center[axis] for region in sorted(group, key=lambda r: r.code)]) for group in groups
-        ):
+        if not all(_in_order([region.center[axis] for region in group]) for group in groups):
             columns.append([region.center[axis] for region in regions])
     features = np.array(columns, float).T
     for a, b in pairwise(starts):

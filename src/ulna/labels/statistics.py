@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -95,6 +95,27 @@ class Region:
         return replace(self, code=moved(self.code), contacts=contacts)
 
 
+@dataclass(frozen=True)
+class Pair:
+    """A mask with two values.
+
+    `whole`: whether each is one connected component, but for crumbs; `holes`: whether the lower one lies in pieces
+    within the higher one, which reaches all borders.
+    """
+
+    low: int
+    high: int
+    whole: tuple[bool, bool]
+    holes: bool
+
+    def moved(self, moved: Callable[[int], int]) -> Pair:
+        """The same with other codes."""
+        low, high = moved(self.low), moved(self.high)
+        if low < high:
+            return replace(self, low=low, high=high)
+        return Pair(high, low, (self.whole[1], self.whole[0]), holes=False)
+
+
 @dataclass
 class MaskStatistics:
     """What was seen in the masks so far."""
@@ -105,7 +126,7 @@ class MaskStatistics:
     colored: bool = False
     channels: int = 0  # how many channels show one class each
     dtypes: Counter[str] = field(default_factory=Counter)
-    holes: list[bool] = field(default_factory=list)  # of masks with two values: whether the lower lies in the other
+    pairs: list[Pair] = field(default_factory=list)  # of masks with two values
     _inspected: int = 0
 
     def add(self, mask: Array) -> None:
@@ -128,16 +149,17 @@ class MaskStatistics:
         if len(found) > 2 and self._inspected < MAX_INSPECTED * (1 + new):
             self._inspected += 1
             self._inspect(codes, found)
-        if len(found) == 2 and len(self.holes) < MAX_INSPECTED:
-            self.holes.append(_are_holes(_thumbnail(codes) == found[0]))
+        if len(found) == 2 and (len(self.pairs) < MAX_INSPECTED or new):
+            self.pairs.append(_pair(codes, *found.tolist()))
 
-    def without(self, codes: Collection[int]) -> MaskStatistics:
+    def without(self, codes: Set[int]) -> MaskStatistics:
         """The same without some values."""
         return replace(
             self,
             values={code: seen for code, seen in self.values.items() if code not in codes},
             sets=[found - set(codes) for found in self.sets],
             regions=[region.without(codes) for region in self.regions if region.code not in codes],
+            pairs=[pair for pair in self.pairs if not codes & {pair.low, pair.high}],
         )
 
     def with_background(self, background: int) -> MaskStatistics:
@@ -154,6 +176,7 @@ class MaskStatistics:
             values={moved(code): seen for code, seen in self.values.items()},
             sets=[frozenset(map(moved, found)) for found in self.sets],
             regions=[region.moved(moved) for region in self.regions if region.code != background],
+            pairs=[pair.moved(moved) for pair in self.pairs],
         )
 
     @property
@@ -186,6 +209,7 @@ class MaskStatistics:
         self.colored = True
         self.values = {gray_color(code): seen for code, seen in self.values.items()}
         self.sets = [frozenset(gray_color(code) for code in found) for found in self.sets]
+        self.pairs = [pair.moved(gray_color) for pair in self.pairs]
 
     def _inspect(self, codes: Array, found: Codes) -> None:
         numbers = replaced(codes, found, np.arange(len(found), dtype=np.int32))
@@ -244,21 +268,26 @@ def _bands(numbers: Array, count: int) -> npt.NDArray[np.int64]:
     return pixels
 
 
-def _thumbnail(codes: Array) -> Array:
-    """Evenly taken pixels, few enough for connected components to cost little."""
-    return codes[tuple(slice(None, None, max(1, size // MAX_SIDE)) for size in codes.shape)]
+def _pair(codes: Array, low: int, high: int) -> Pair:
+    whole, holes = [], []
+    for code in (low, high):
+        pieces, _ = ndimage.label(_pooled(codes == code), np.ones((3,) * codes.ndim))
+        sizes = np.bincount(pieces.ravel())[1:]
+        whole.append(bool(sizes.max() >= DOMINANT * sizes.sum()))
+        largest = pieces == 1 + sizes.argmax()
+        holes.append(all(np.take(largest, end, axis).any() for axis in range(codes.ndim) for end in (0, -1)))
+    return Pair(low, high, (whole[0], whole[1]), holes=whole[1] and holes[1] and not whole[0])
 
 
-def _are_holes(inside: Array) -> bool:
-    """Whether pixels lie in several pieces within one connected rest that reaches all borders, as objects do."""
-    rest, _ = ndimage.label(~inside)
-    sizes = np.bincount(rest.ravel())[1:]
-    around = rest == 1 + sizes.argmax()
-    reaches = all(np.take(around, end, axis).any() for axis in range(inside.ndim) for end in (0, -1))
-    if not reaches or sizes.max() < DOMINANT * sizes.sum():
-        return False
-    pieces, count = ndimage.label(inside)
-    return bool(count > 1 and np.bincount(pieces.ravel())[1:].max() < DOMINANT * inside.sum())
+def _pooled(inside: Array) -> Array:
+    """Blocks of pixels, true where any of them is: as small as connected components need, and as connected."""
+    steps = [max(1, size // MAX_SIDE) for size in inside.shape]
+    if max(steps) == 1:
+        return inside
+    starts = [np.arange(0, size, step) for size, step in zip(inside.shape, steps, strict=True)]
+    for axis, places in enumerate(starts):
+        inside = np.logical_or.reduceat(inside, places, axis)
+    return inside
 
 
 def _regions(numbers: Array, found: Codes, mask: int) -> list[Region]:
