@@ -88,3 +88,19 @@ def test_what_was_given_is_known_also_where_it_is_the_default() -> None:
     off = Config().changed({"augmentation": None})
     assert off.given() == {"augmentation": None}
     assert off.changed({"augmentation.blur": 0.5}).given() == {"augmentation.blur": 0.5}
+
+
+def test_sides_per_level_and_axis() -> None:
+    sides = {"network.ndim": 3, "network.widths": [4, 8], "network.kernels": [[1, 3, 3], [3, 3, 3]]}
+    config = Config().changed(sides | {"network.strides": [[1, 2, 2]]})
+    assert config.network.kernels == ((1, 3, 3), (3, 3, 3))
+    assert Config.parse(config.model_dump(mode="json")) == config
+    for key, value, message in (
+        ("network.kernels", [1, 3, 3], "network.kernels must be one number, or per level a list"),
+        ("network.kernels", True, "network.kernels must be one number"),
+        ("network.strides", [[1, 2, 2]] * 2, "network.strides needs 1 list of 3 numbers"),
+        ("network.widths", [4, 8, 16], "network.kernels needs 3 lists of 3 numbers"),
+        ("network.kernels", 4, "network.kernels needs odd numbers"),
+    ):
+        with pytest.raises(UlnaError, match=message):
+            config.changed({key: value})

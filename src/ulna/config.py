@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 
 from ulna.errors import UlnaError
+from ulna.text import plural
 
 
 def _rising(span: tuple[float, float]) -> tuple[float, float]:
@@ -38,6 +48,48 @@ def _axes(axes: str) -> str:
 def _several(patterns: object) -> object:
     """One pattern may be written without a list."""
     return [patterns] if isinstance(patterns, str) else patterns or ()
+
+
+Sides = int | Sequence[Sequence[int]]
+"""Sides of something at several levels: one number for all, or for each level a list with one side per axis."""
+
+
+def by_level(sides: Sides, levels: int, ndim: int, name: str) -> tuple[tuple[int, ...], ...]:
+    """One side per level and axis.
+
+    Raises
+    ------
+    UlnaError
+        For another number of levels or axes, for sides below 1 and, where `name` is that of kernels, for even ones:
+        they have no middle.
+
+    Examples
+    --------
+    >>> by_level(2, 2, 3, "network.strides")
+    ((2, 2, 2), (2, 2, 2))
+    >>> by_level([[1, 3, 3], [3, 3, 3]], 2, 3, "network.kernels")
+    ((1, 3, 3), (3, 3, 3))
+    """
+    found = ((sides,) * ndim,) * levels if isinstance(sides, int) else tuple(map(tuple, sides))
+    if len(found) != levels or {len(level) for level in found} != {ndim}:
+        raise UlnaError(
+            f"needs {plural(levels, 'list')} of {ndim} numbers, or one number for all, not {_shown(sides)}", where=name
+        )
+    odd = name.endswith("kernels")
+    if any(side < 1 or (odd and side % 2 == 0) for level in found for side in level):
+        raise UlnaError(f"needs {'odd numbers' if odd else 'numbers'} from 1 on, not {_shown(sides)}", where=name)
+    return found
+
+
+def _sides(value: object) -> object:
+    """One number, or lists of numbers, by levels; how many is checked where the other settings are known."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, list | tuple) and all(
+        isinstance(level, list | tuple) and all(type(side) is int for side in level) for level in value
+    ):
+        return tuple(map(tuple, value))
+    raise ValueError("must be one number, or per level a list with one number per axis, as in [[1, 3, 3], [3, 3, 3]]")
 
 
 Size = Annotated[int, Field(gt=0)]
@@ -134,6 +186,16 @@ class NetworkConfig(_Section):
         (16, 32, 64, 128, 256),
         min_length=2,
         description="channels of each level from the top; their number is the depth",
+    )
+    kernels: Annotated[Sides, PlainValidator(_sides)] = Field(
+        3,
+        description="sides of the convolutions, odd: one number, or per level a list with one number per axis, "
+        "`[[1, 3, 3], [3, 3, 3]]`",
+    )
+    strides: Annotated[Sides, PlainValidator(_sides)] = Field(
+        2,
+        description="by how much pooling makes an image smaller: one number, or per step between levels a list with "
+        "one number per axis, `[[1, 2, 2]]`",
     )
     padding: Literal["same", "valid"] = Field("same", description="`same`, or `valid` as in the paper")
     norm: Literal["none", "batch", "instance"] = Field("instance", description="`instance`, `batch`, `none`")
@@ -305,6 +367,16 @@ class Config(_Section):
         for name, size in sizes.items():
             if size and len(size) != self.network.ndim:
                 raise ValueError(f"{name} needs {self.network.ndim} numbers, one a spatial axis, not {len(size)}")
+        return self
+
+    @model_validator(mode="after")
+    def _sides_suit_the_levels(self) -> Self:
+        network, levels = self.network, len(self.network.widths)
+        try:
+            by_level(network.kernels, levels, network.ndim, "network.kernels")
+            by_level(network.strides, levels - 1, network.ndim, "network.strides")
+        except UlnaError as error:
+            raise ValueError(f"{error.where} {error.what}") from None
         return self
 
     @classmethod

@@ -41,6 +41,7 @@ def predicted(network: UNet, image: np.ndarray, tile: int, margin: int = 16) -> 
         ((257, 190), "batch", "same", "nearest"),
         ((199, 251), "none", "same", "linear"),
         ((233, 151), "none", "valid", "transposed"),
+        ((233, 151), "none", "valid", "linear"),
         ((5, 300), "instance", "same", "transposed"),
         ((90, 61, 70), "none", "same", "transposed"),
     ],
@@ -53,6 +54,24 @@ def test_tiled_equals_untiled(shape: tuple[int, ...], norm: str, padding: str, u
     for tile in (80, 100):
         tiled = predicted(network, image, tile, margin)
         np.testing.assert_allclose(tiled, whole, atol=1e-4 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "linear"])
+@pytest.mark.parametrize(("padding", "norm"), [("same", "instance"), ("valid", "none")])
+def test_tiled_equals_untiled_in_a_volume_of_thick_slices(padding: str, norm: str, upsampling: str) -> None:
+    torch.manual_seed(0)
+    sides = {"kernels": [[1, 3, 3], [1, 3, 3], [3, 3, 3]], "strides": [[1, 2, 2], [2, 2, 2]]}
+    network = UNet(2, 3, widths=WIDTHS, ndim=3, norm=norm, padding=padding, upsampling=upsampling, **sides).eval()
+    image = np.random.default_rng(0).standard_normal((2, 23, 105, 90), dtype=np.float32)
+    changes = {"network.widths": WIDTHS, "network.ndim": 3, "inference.margin": 4, "inference.tiling": "exact"}
+    config = Config().changed(changes | {f"network.{name}": value for name, value in sides.items()})
+
+    def outputs(tile: int) -> np.ndarray:
+        return Pipeline(network, config.changed({"inference.tile": tile}), 3).normalized(image)
+
+    whole = outputs(4000)
+    assert whole.shape == (3, *image.shape[1:])
+    np.testing.assert_allclose(outputs(80), whole, atol=1e-4 * np.abs(whole).max())
 
 
 def test_without_the_statistics_of_the_image_tiles_would_show(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,27 +10,33 @@ from hypothesis import strategies as st
 
 from ulna.errors import UlnaError
 from ulna.inference.tiles import blended_tiles, exact_tiles, least_tile, mirrored, plan_tiles, window
-from ulna.networks.geometry import Geometry
+from ulna.networks.geometry import AxisGeometry, Geometry
 
-GEOMETRIES = [Geometry(4, 12), Geometry(1, 0), Geometry(8, 30, 28, 60)]
+AXES = [AxisGeometry(4, 12), AxisGeometry(1, 0), AxisGeometry(8, 30, 28, 60)]
+
+
+def even(ndim: int, *axis: int) -> Geometry:
+    """The same along all axes."""
+    return Geometry((AxisGeometry(*axis),) * ndim)
 
 
 @given(
-    st.sampled_from(GEOMETRIES),
-    st.lists(st.integers(1, 150), min_size=2, max_size=3),
+    st.lists(st.tuples(st.sampled_from(AXES), st.integers(1, 150)), min_size=2, max_size=3),
     st.integers(72, 200),
     st.integers(0, 16),
 )
 @settings(max_examples=60, deadline=None)
 def test_every_pixel_is_kept_once_and_knows_its_surroundings(
-    geometry: Geometry, shape: list[int], tile: int, margin: int
+    drawn: list[tuple[AxisGeometry, int]], tile: int, margin: int
 ) -> None:
-    tiling = exact_tiles(tuple(shape), geometry, tile=tile, margin=margin)
+    axes, shape = zip(*drawn, strict=True)
+    tiling = exact_tiles(shape, Geometry(axes), tile=tile, margin=margin)
     seen = np.zeros(shape, int)
-    lead = geometry.shrink or margin
     for one in tiling.tiles:
         seen[one.target] += 1
         for axis, size in enumerate(tiling.size):
+            geometry = axes[axis]
+            lead = geometry.shrink or margin
             start, source, target = one.start[axis], one.source[axis], one.target[axis]
             # what is kept comes from where it goes
             assert start + geometry.shrink + source.start == target.start
@@ -45,22 +51,22 @@ def test_every_pixel_is_kept_once_and_knows_its_surroundings(
 
 
 def test_one_tile_where_it_suffices() -> None:
-    tiling = exact_tiles((30, 50), Geometry(16, 90), tile=256, margin=8)
+    tiling = exact_tiles((30, 50), even(2, 16, 90), tile=256, margin=8)
     assert len(tiling.tiles) == 1
     assert tiling.size == (48, 80)
 
 
 def test_the_papers_tile() -> None:
     # figure 2: 388×388 pixels are segmented from 572×572
-    tiling = exact_tiles((388, 388), Geometry(16, 92, 92, 188), tile=572, margin=0)
+    tiling = exact_tiles((388, 388), even(2, 16, 92, 92, 188), tile=572, margin=0)
     assert tiling.size == (572, 572)
     assert tiling.tiles[0].start == (-92, -92)
 
 
 def test_a_tile_below_the_receptive_field_is_refused_with_the_least_that_works() -> None:
     with pytest.raises(UlnaError, match="at least 200"):
-        exact_tiles((1000, 1000), Geometry(8, 92), tile=128, margin=0)
-    exact_tiles((1000, 1000), Geometry(8, 92), tile=207, margin=0)
+        exact_tiles((1000, 1000), even(2, 8, 92), tile=128, margin=0)
+    exact_tiles((1000, 1000), even(2, 8, 92), tile=207, margin=0)
 
 
 @given(st.integers(-300, 300), st.integers(1, 200), st.integers(2, 40))
@@ -81,30 +87,31 @@ def test_window_inside_and_outside() -> None:
 
 
 @given(
-    st.sampled_from(GEOMETRIES),
-    st.lists(st.integers(1, 150), min_size=2, max_size=3),
+    st.lists(st.tuples(st.sampled_from(AXES), st.integers(1, 150)), min_size=2, max_size=3),
     st.integers(8, 120),
     st.integers(0, 16),
 )
 @settings(max_examples=60, deadline=None)
 def test_blended_weights_add_up_to_one_and_each_output_goes_where_it_belongs(
-    geometry: Geometry, shape: list[int], tile: int, margin: int
+    drawn: list[tuple[AxisGeometry, int]], tile: int, margin: int
 ) -> None:
-    tiling = blended_tiles(tuple(shape), geometry, tile=tile, margin=margin)
+    axes, shape = zip(*drawn, strict=True)
+    tiling = blended_tiles(shape, Geometry(axes), tile=tile, margin=margin)
     places = (
         np.stack(np.meshgrid(*(np.arange(-300, n + 300) for n in shape), indexing="ij")) if len(shape) == 2 else None
     )
     ones, there = np.zeros((1, *shape), np.float32), np.zeros((2, *shape), np.float32)
-    kept = tuple(n - 2 * geometry.shrink for n in tiling.size)
+    kept = tuple(n - 2 * axis.shrink for n, axis in zip(tiling.size, axes, strict=True))
     for one in tiling.tiles:
         one.add(np.ones((1, *kept), np.float32), ones)
         for axis, size in enumerate(tiling.size):
+            geometry = axes[axis]
             assert geometry.fits(size)
             assert (one.start[axis] + (geometry.shrink or margin)) % geometry.stride == 0
             assert one.start[axis] + geometry.shrink + one.source[axis].start == one.target[axis].start
             assert 0 <= one.source[axis].start < one.source[axis].stop <= kept[axis]
         if places is not None:  # what the network would put out: where each of its pixels lies
-            first = [s + geometry.shrink + 300 for s in one.start]
+            first = [s + axis.shrink + 300 for s, axis in zip(one.start, axes, strict=True)]
             spot = tuple(slice(f, f + n) for f, n in zip(first, kept, strict=True))
             one.add(places[(slice(None), *spot)].astype(np.float32), there)
     np.testing.assert_allclose(ones, 1, rtol=1e-5)
@@ -113,7 +120,7 @@ def test_blended_weights_add_up_to_one_and_each_output_goes_where_it_belongs(
 
 
 def test_blended_tiles_overlap_by_half_and_count_most_in_their_middle() -> None:
-    tiling = blended_tiles((128, 128), Geometry(4, 30), tile=64, margin=0)
+    tiling = blended_tiles((128, 128), even(2, 4, 30), tile=64, margin=0)
     assert tiling.size == (64, 64)
     starts = sorted({one.start[0] for one in tiling.tiles})
     assert starts == [0, 32, 64]
@@ -125,28 +132,41 @@ def test_blended_tiles_overlap_by_half_and_count_most_in_their_middle() -> None:
 
 
 def test_which_strategy_is_taken() -> None:
-    deep = Geometry(16, 140)
 
     def blends(shape: tuple[int, ...], tile: int, **how: Any) -> bool:
-        return bool(plan_tiles(shape, deep, tile=tile, margin=16, **how).tiles[0].weights)
+        return bool(plan_tiles(shape, even(len(shape), 16, 140), tile=tile, margin=16, **how).tiles[0].weights)
 
     assert not blends((2000, 2000), 320)  # in images always exact, even where it takes 100 times the work
     assert blends((2000, 2000), 320, strategy="blended")
     with pytest.raises(UlnaError, match=r"at least 304.*\n.*inference\.tiling=blended"):
-        plan_tiles((2000, 2000), deep, tile=200, margin=16)
-    assert plan_tiles((2000, 2000), deep, tile=200, margin=16, enlarge=True).size == (304, 304)
+        plan_tiles((2000, 2000), even(2, 16, 140), tile=200, margin=16)
+    assert plan_tiles((2000, 2000), even(2, 16, 140), tile=200, margin=16, enlarge=True).size == (304, 304)
     assert blends((512, 512, 600), 192, enlarge=True)
     assert blends((512, 512, 600), 192)  # no exact tile is so small
     assert not blends((100, 120, 140), 192, enlarge=True)  # one tile
     assert not blends((400, 400, 400), 384)
     assert not blends((512, 512, 600), 320, strategy="exact")
     with pytest.raises(UlnaError, match="at least 304"):
-        plan_tiles((512, 512, 600), deep, tile=192, margin=16, strategy="exact")
+        plan_tiles((512, 512, 600), even(3, 16, 140), tile=192, margin=16, strategy="exact")
 
 
 def test_a_volume_takes_few_times_its_own_work() -> None:
-    shape, deep = (512, 512, 600), Geometry(16, 140)
-    exact = exact_tiles(shape, deep, tile=least_tile(deep), margin=16)
+    shape, deep = (512, 512, 600), even(3, 16, 140)
+    exact = exact_tiles(shape, deep, tile=least_tile(deep.axes[0]), margin=16)
     chosen = plan_tiles(shape, deep, tile=192, margin=16, enlarge=True)
     assert len(exact.tiles) * prod(exact.size) / prod(shape) > 500
     assert len(chosen.tiles) * prod(chosen.size) / prod(shape) < 12
+
+
+def test_each_axis_has_the_tiles_that_it_needs() -> None:
+    thick = Geometry((AxisGeometry(1, 2), AxisGeometry(16, 140), AxisGeometry(16, 140)))
+    tiling = exact_tiles((200, 1000, 1000), thick, tile=320, margin=0)
+    assert tiling.size == (200, 320, 320)
+    assert plan_tiles((200, 400, 400), thick, tile=100, margin=0, enlarge=True, strategy="exact").size == (
+        100,
+        304,
+        304,
+    )
+    with pytest.raises(UlnaError, match="at least 304"):
+        exact_tiles((200, 1000, 1000), thick, tile=100, margin=0)
+    exact_tiles((200, 96, 96), thick, tile=100, margin=0)  # one tile holds the rows and columns

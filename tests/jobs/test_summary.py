@@ -50,7 +50,7 @@ def test_the_papers_sizes() -> None:
     table = summary("paper")
     shapes = {layer.name: layer.shape[-1] for layer in table.layers}
     assert table.input[1:] == (572, 572)
-    assert (shapes["pool"], shapes["pool (4)"], shapes["down.4.conv2"], shapes["head"]) == (284, 32, 28, 388)
+    assert (shapes["pool.0"], shapes["pool.3"], shapes["down.4.conv2"], shapes["head"]) == (284, 32, 28, 388)
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_fixed_on_an_image_is_the_image_itself() -> None:
 @pytest.mark.parametrize("how", ["as it is", "copied", "traced", "exported"])
 def test_fixed_tiles_are_the_whole_whatever_is_done_with_the_network(how: str) -> None:
     network, x = unet(1), torch.rand(1, 2, 128, 96, dtype=torch.float64)
-    geometry = network.geometry()
+    geometry = network.geometry().axes[0]
     margin = -(-geometry.halo // geometry.stride) * geometry.stride
     tile = x[:, :, 32 - margin : 64 + margin]
     with torch.no_grad():

@@ -47,8 +47,8 @@ def test_any_size_comes_back(size: list[int], depth: int, norm: str, upsampling:
 def test_every_weight_learns(ndim: int, norm: str, upsampling: str, padding: str, residual: bool) -> None:
     torch.manual_seed(0)
     network = UNet(1, 2, widths=(4, 8), ndim=ndim, norm=norm, upsampling=upsampling, padding=padding, residual=residual)
-    size = geometry(network).next_size(20)
-    network(torch.rand(2, 1, *(size,) * ndim)).square().sum().backward()
+    size = geometry(network).next_size((20,) * ndim)
+    network(torch.rand(2, 1, *size)).square().sum().backward()
     for name, weight in network.named_parameters():
         assert weight.grad is not None, name
         assert weight.grad.abs().sum() > 0, name
@@ -56,9 +56,9 @@ def test_every_weight_learns(ndim: int, norm: str, upsampling: str, padding: str
 
 def test_padding_mirrors_at_the_far_side() -> None:
     row = torch.arange(5.0).expand(1, 1, 1, 5)
-    assert padded(row, 8)[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]  # one row cannot be mirrored
+    assert padded(row, (8, 8))[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]  # one row cannot be mirrored
     square = torch.arange(5.0).expand(1, 1, 5, 5)
-    assert padded(square, 8)[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
+    assert padded(square, (8, 8))[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
 
 
 def test_weights_keep_the_variance_of_what_passes() -> None:
@@ -128,7 +128,15 @@ def test_build_takes_what_the_config_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"padding": "valid"}, {"residual": True}, {"upsampling": "nearest"}, {"dropout": 0.5}]
+    "change",
+    [
+        {"padding": "valid"},
+        {"residual": True},
+        {"upsampling": "nearest"},
+        {"dropout": 0.5},
+        {"kernels": 5},
+        {"strides": 3},
+    ],
 )
 def test_build_refuses_what_fcn8_has_not(change: dict[str, object]) -> None:
     with pytest.raises(UlnaError, match="fcn8 cannot"):

@@ -79,6 +79,15 @@ def test_it_settles_on_patches_that_show_whole_images(
     assert ("In the last 30%" in " ".join(planned.sentences)) == bool(patch)
 
 
+def test_each_axis_has_a_patch_that_suits_its_pooling() -> None:
+    sides = {"network.kernels": [[1, 3, 3], [3, 3, 3]], "network.strides": [[1, 2, 2]], "network.widths": [4, 8]}
+    facts = Fingerprint(1, ((5, 31, 200),) * 5, ("background", "cell"), 20)
+    config = Config().changed(sides | {"network.ndim": 3})
+    assert plan(config, facts, device=CPU).config.training.patch == (5, 32, 64)
+    with pytest.raises(UlnaError, match=r"Set it to \d+ or more"):
+        plan(config.changed({"inference.tile": 12, "inference.tiling": "exact"}), facts, device=CPU)
+
+
 @pytest.mark.parametrize(("objects", "patch", "batch"), [(1.0, (256, 256), 2), (4.0, (128, 128), 8)])
 def test_of_few_objects_the_whole_image_is_seen(objects: float, patch: tuple[int, int], batch: int) -> None:
     training = plan(Config(), replace(FACTS, objects=objects), device=CPU).config.training

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from ulna.errors import UlnaError
 from ulna.image import Array
-from ulna.networks.geometry import Geometry
+from ulna.networks.geometry import AxisGeometry, Geometry
 
 Strategy = Literal["auto", "exact", "blended"]
 
@@ -146,25 +146,10 @@ def plan_tiles(
     """
     if strategy == "blended":
         return blended_tiles(shape, geometry, tile=tile, margin=margin)
-    sufficient = max(tile, least_tile(geometry)) if enlarge else tile
-    if strategy == "auto" and len(shape) == 3 and not _pays(shape, geometry, tile, sufficient, margin):
+    axes = _exact_axes(shape, geometry, tile, margin, enlarge=enlarge)
+    if strategy == "auto" and len(shape) == 3 and not _pays(axes, shape, geometry, tile, margin):
         return blended_tiles(shape, geometry, tile=tile, margin=margin)
-    return exact_tiles(shape, geometry, tile=sufficient, margin=margin)
-
-
-def _pays(shape: tuple[int, ...], geometry: Geometry, tile: int, sufficient: int, margin: int) -> bool:
-    """Whether exact tiles of a side that is `sufficient` take little more work than blended ones of `tile`."""
-    try:
-        exact = _work([_exact_axis(length, geometry, tile=sufficient, margin=margin) for length in shape])
-    except UlnaError:  # no exact tile is so small
-        return False
-    blended = _work([_blended_axis(length, geometry, tile=tile, margin=margin) for length in shape])
-    return exact <= MAX_WORK[len(shape)] * blended
-
-
-def _work(axes: list[_Axis]) -> int:
-    """How many pixels the network computes."""
-    return math.prod(size * len(parts) for size, parts in axes)
+    return _exact(axes, shape, geometry, tile)
 
 
 def exact_tiles(shape: tuple[int, ...], geometry: Geometry, *, tile: int, margin: int) -> Tiling:
@@ -198,7 +183,42 @@ def exact_tiles(shape: tuple[int, ...], geometry: Geometry, *, tile: int, margin
     ----------
     Ronneberger, Fischer, Brox 2015, U-Net, MICCAI, section 2: the overlap-tile strategy.
     """
-    return _product([_exact_axis(length, geometry, tile=tile, margin=margin) for length in shape])
+    return _exact(_exact_axes(shape, geometry, tile, margin), shape, geometry, tile)
+
+
+def _exact_axes(
+    shape: tuple[int, ...], geometry: Geometry, tile: int, margin: int, *, enlarge: bool = False
+) -> list[_Axis | None]:
+    """The exact tiles of each axis; None where no tile is so small."""
+    return [
+        _exact_axis(length, axis, tile=max(tile, least_tile(axis)) if enlarge else tile, margin=margin)
+        for length, axis in zip(shape, geometry.axes, strict=True)
+    ]
+
+
+def _exact(axes: list[_Axis | None], shape: tuple[int, ...], geometry: Geometry, tile: int) -> Tiling:
+    possible = [axis for axis in axes if axis is not None]
+    if len(possible) < len(shape):
+        least = max(least_tile(axis) for axis, tiles in zip(geometry.axes, axes, strict=True) if tiles is None)
+        raise UlnaError(
+            f"a tile of {tile} pixels is too small for this network: its receptive field needs at least {least}",
+            where="inference.tile",
+            hint="Tiles of any size can be averaged instead: inference.tiling=blended.",
+        )
+    return _product(possible)
+
+
+def _pays(axes: list[_Axis | None], shape: tuple[int, ...], geometry: Geometry, tile: int, margin: int) -> bool:
+    """Whether these exact tiles take little more work than blended ones of `tile`."""
+    exact = [axis for axis in axes if axis is not None]
+    return len(exact) == len(shape) and _work(exact) <= MAX_WORK[len(shape)] * _work(
+        _blended_axes(shape, geometry, tile, margin)
+    )
+
+
+def _work(axes: list[_Axis]) -> int:
+    """How many pixels the network computes."""
+    return math.prod(size * len(parts) for size, parts in axes)
 
 
 def blended_tiles(shape: tuple[int, ...], geometry: Geometry, *, tile: int, margin: int) -> Tiling:
@@ -228,7 +248,13 @@ def blended_tiles(shape: tuple[int, ...], geometry: Geometry, *, tile: int, marg
     ----------
     Isensee et al. 2021, nnU-Net, Nature Methods 18:203.
     """
-    return _product([_blended_axis(length, geometry, tile=tile, margin=margin) for length in shape])
+    return _product(_blended_axes(shape, geometry, tile, margin))
+
+
+def _blended_axes(shape: tuple[int, ...], geometry: Geometry, tile: int, margin: int) -> list[_Axis]:
+    return [
+        _blended_axis(length, axis, tile=tile, margin=margin) for length, axis in zip(shape, geometry.axes, strict=True)
+    ]
 
 
 def _product(axes: list[_Axis]) -> Tiling:
@@ -246,46 +272,42 @@ def _ones(part: _Part) -> npt.NDArray[np.float32]:
     return np.ones(part.target.stop - part.target.start, np.float32)
 
 
-def least_tile(geometry: Geometry) -> int:
+def least_tile(axis: AxisGeometry) -> int:
     """The smallest `tile` that keeps anything of a window when its halo is thrown away.
 
     Parameters
     ----------
-    geometry
-        Of the network.
+    axis
+        Of the network, along one axis.
 
     Returns
     -------
     int
         Pixels.
     """
-    return _fit(2 * (_halo(geometry) + geometry.shrink) + geometry.stride, geometry)
+    return _fit(2 * (_halo(axis) + axis.shrink) + axis.stride, axis)
 
 
-def _halo(geometry: Geometry) -> int:
-    """What is thrown away on each side: valid convolutions lose by themselves what they cannot know."""
-    return 0 if geometry.shrink else _up(geometry.halo, geometry.stride)
+def _halo(axis: AxisGeometry) -> int:
+    """What is thrown away on each side: valid convolutions lose by themselves most of what they cannot know."""
+    return _up(axis.clamped if axis.shrink else axis.halo, axis.stride)
 
 
-def _exact_axis(length: int, geometry: Geometry, *, tile: int, margin: int) -> _Axis:
-    shrink = geometry.shrink
+def _exact_axis(length: int, axis: AxisGeometry, *, tile: int, margin: int) -> _Axis | None:
+    """The exact tiles of an axis; None where a tile holds less than the receptive field."""
+    shrink = axis.shrink
     lead = shrink or margin  # the image begins so many pixels after the first window does
-    whole = _fit(length + 2 * lead, geometry)
+    whole = _fit(length + 2 * lead, axis)
     if whole <= tile:
         return whole, [_whole(length, shrink, lead)]
-    halo = _halo(geometry)
-    size = _fit(tile + 1 - geometry.stride, geometry)
-    step = (size - 2 * shrink - 2 * halo) // geometry.stride * geometry.stride
+    halo = _halo(axis)
+    size = _fit(tile + 1 - axis.stride, axis)
+    step = (size - 2 * shrink - 2 * halo) // axis.stride * axis.stride
     if step <= 0:
-        raise UlnaError(
-            f"a tile of {tile} pixels is too small for this network: its receptive field needs at least "
-            f"{least_tile(geometry)}",
-            where="inference.tile",
-            hint="Tiles of any size can be averaged instead: inference.tiling=blended.",
-        )
+        return None
     parts: list[_Part] = []
     done = lead  # kept so far, in positions of the mirrored image: the image itself is lead … lead + length
-    for start, at_end in _starts(whole, size, step, geometry):
+    for start, at_end in _starts(whole, size, step, axis):
         end = lead + length if at_end else min(start + size - shrink - halo, lead + length)
         source, target = slice(done - start - shrink, end - start - shrink), slice(done - lead, end - lead)
         parts.append(_Part(start - lead, source, target))
@@ -295,20 +317,20 @@ def _exact_axis(length: int, geometry: Geometry, *, tile: int, margin: int) -> _
     return size, parts
 
 
-def _blended_axis(length: int, geometry: Geometry, *, tile: int, margin: int) -> _Axis:
-    shrink = geometry.shrink
+def _blended_axis(length: int, axis: AxisGeometry, *, tile: int, margin: int) -> _Axis:
+    shrink = axis.shrink
     lead = shrink or margin
-    whole = _fit(length + 2 * lead, geometry)
-    size = _fit(max(tile + 1 - geometry.stride, 2 * shrink + 2 * geometry.stride), geometry)
+    whole = _fit(length + 2 * lead, axis)
+    size = _fit(max(tile + 1 - axis.stride, 2 * shrink + 2 * axis.stride), axis)
     if whole <= max(tile, size):
         return whole, [_whole(length, shrink, lead)]
     kept = size - 2 * shrink  # of the output, and it begins `shrink` after the input
-    step = max(kept // 2 // geometry.stride, 1) * geometry.stride
+    step = max(kept // 2 // axis.stride, 1) * axis.stride
     offsets = (np.arange(kept) - (kept - 1) / 2) / kept
     bell = np.exp(-0.5 * (SHARPNESS * offsets) ** 2)
     found: list[tuple[int, slice, slice]] = []
     total = np.zeros(length)
-    for start, _ in _starts(whole, size, step, geometry):
+    for start, _ in _starts(whole, size, step, axis):
         first = start + shrink - lead  # where the output begins, in positions of the image
         target = slice(max(first, 0), min(first + kept, length))
         if target.start < target.stop:
@@ -326,20 +348,20 @@ def _whole(length: int, shrink: int, lead: int) -> _Part:
     return _Part(-lead, slice(lead - shrink, lead - shrink + length), slice(0, length))
 
 
-def _starts(whole: int, size: int, step: int, geometry: Geometry) -> list[tuple[int, bool]]:
+def _starts(whole: int, size: int, step: int, axis: AxisGeometry) -> list[tuple[int, bool]]:
     """Where the windows of an axis start in the mirrored image, and whether each is the last.
 
     With same padding the last window ends where the mirrored image ends, for there zeros are padded in the untiled
     pass too.
     """
-    last = _up(max(whole - size, 0), geometry.stride) if geometry.shrink else whole - size
+    last = _up(max(whole - size, 0), axis.stride) if axis.shrink else whole - size
     starts = [*range(0, last, step), last]
     return [(start, start == last) for start in starts]
 
 
-def _fit(size: int, geometry: Geometry) -> int:
+def _fit(size: int, axis: AxisGeometry) -> int:
     """The least input size from `size` on; with same padding a multiple of the stride, so that tiles align."""
-    return geometry.next_size(size if geometry.shrink else _up(size, geometry.stride))
+    return axis.next_size(size if axis.shrink else _up(size, axis.stride))
 
 
 def _up(value: int, step: int) -> int:

@@ -7,12 +7,13 @@ from torch import nn
 from ulna.config import NetworkConfig
 from ulna.errors import UlnaError
 from ulna.networks.fcn import FCN8
-from ulna.networks.geometry import Geometry, geometry
+from ulna.networks.geometry import AxisGeometry, Geometry, geometry
 from ulna.networks.norm import InstanceNorm, Statistics, measure_statistics, with_statistics
 from ulna.networks.unet import UNet
 
 __all__ = [
     "FCN8",
+    "AxisGeometry",
     "Geometry",
     "InstanceNorm",
     "Statistics",
@@ -48,7 +49,14 @@ def build(config: NetworkConfig, channels: int, outputs: int) -> nn.Module:
     """
     if config.name == "unet":
         return UNet(channels, outputs, **config.model_dump(exclude={"name"}))
-    fixed = {"padding": "same", "upsampling": "transposed", "residual": False, "initialization": "he"}
+    fixed: dict[str, object] = {
+        "kernels": 3,
+        "strides": 2,
+        "padding": "same",
+        "upsampling": "transposed",
+        "residual": False,
+        "initialization": "he",
+    }
     if config.dropout:
         fixed["dropout_levels"] = "bottom"
     for key, value in fixed.items():

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ulna.errors import UlnaError
 from ulna.networks.geometry import (
+    AxisGeometry,
     Geometry,
     Interval,
     halo,
@@ -74,7 +75,7 @@ class FCN8(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits; shapes as said above."""
         size = x.shape[2:]
-        x = padded(x, 32)  # (N, channels, Y, X)
+        x = padded(x, (32,) * self.ndim)  # (N, channels, Y, X)
         pooled = []
         for stage in self.stages:
             x = self.pool(stage(x))  # (N, widths[stage], Y / 2^(stage + 1), X / 2^(stage + 1))
@@ -87,7 +88,7 @@ class FCN8(nn.Module):
 
     def geometry(self) -> Geometry:
         """How far the network looks and what it does to sizes."""
-        return Geometry(32, halo(_reach, 32))
+        return Geometry((AxisGeometry(32, halo(_reach, 32)),) * self.ndim)
 
 
 def _reach(out: Interval) -> Interval:
@@ -97,7 +98,7 @@ def _reach(out: Interval) -> Interval:
     pool5 = through_convolution(through_transposed(pool4, 4, 2, 1), 7, 3)
     out = pool5
     for count, score_too in zip(reversed(VGG16), (pool4, pool3, None, None, None), strict=True):
-        out = through_pooling(out)
+        out = through_pooling(out, 2)
         for _ in range(count):
             out = through_convolution(out, 3, 1)
         out = join(out, score_too) if score_too else out

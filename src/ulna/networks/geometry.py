@@ -1,12 +1,12 @@
 """How far a network looks, by interval arithmetic on its layers: what tiled prediction has to know.
 
 Walking backwards from an interval of output pixels, each layer says which of its inputs they depend on. All
-intervals are `(first, last)`, both inclusive, in indices of the layer's own grid; one axis stands for all.
+intervals are `(first, last)`, both inclusive, in indices of the layer's own grid, along one axis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -18,23 +18,25 @@ Interval = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """What a network does to the size of an image and how far it looks, in pixels of one side of one axis.
+class AxisGeometry:
+    """What a network does to the size of an image along one axis and how far it looks, in pixels of one side.
 
     `stride`: outputs whose positions differ by a multiple of it are computed alike, so tiles must start at
     multiples of it. `halo`: the output at a position depends on no input further away than this (with
     instance norm: once its statistics are frozen). `shrink`: how many pixels valid convolutions take off each
     side; 0 where the output has the input's size. `smallest` is the smallest input size; where `shrink` is
-    not 0, input sizes must be `smallest` plus a multiple of `stride`.
+    not 0, input sizes must be `smallest` plus a multiple of `stride`. `clamped`: so many outputs on each side
+    that valid convolutions leave depend on where the input ends, for linear upsampling repeats what is at its edge.
     """
 
     stride: int
     halo: int
     shrink: int = 0
     smallest: int = 1
+    clamped: int = 0
 
     def fits(self, size: int) -> bool:
-        """Whether the network takes an input of this size (along one axis)."""
+        """Whether the network takes an input of this size."""
         return size >= self.smallest and (self.shrink == 0 or (size - self.smallest) % self.stride == 0)
 
     def next_size(self, size: int) -> int:
@@ -42,6 +44,33 @@ class Geometry:
         if size <= self.smallest:
             return self.smallest
         return size if self.shrink == 0 else size + (self.smallest - size) % self.stride
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What a network does to the size of an image and how far it looks, for each spatial axis.
+
+    Examples
+    --------
+    >>> volume = Geometry((AxisGeometry(1, 2), AxisGeometry(4, 12), AxisGeometry(4, 12)))
+    >>> volume.strides
+    (1, 4, 4)
+    """
+
+    axes: tuple[AxisGeometry, ...]
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """The stride of each axis."""
+        return tuple(axis.stride for axis in self.axes)
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether the network takes an input of this spatial shape."""
+        return all(axis.fits(size) for axis, size in zip(self.axes, shape, strict=True))
+
+    def next_size(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The smallest spatial shape that fits and has no side below that of `shape`."""
+        return tuple(axis.next_size(int(size)) for axis, size in zip(self.axes, shape, strict=True))
 
 
 @runtime_checkable
@@ -82,7 +111,7 @@ def through_convolution(out: Interval, kernel: int, padding: int = 0) -> Interva
     return out[0] - padding, out[1] - padding + kernel - 1
 
 
-def through_pooling(out: Interval, factor: int = 2) -> Interval:
+def through_pooling(out: Interval, factor: int) -> Interval:
     """Inputs of a pooling of `factor` pixels with the same stride."""
     return out[0] * factor, out[1] * factor + factor - 1
 
@@ -95,6 +124,7 @@ def through_transposed(out: Interval, kernel: int, stride: int, padding: int = 0
     return -((kernel - 1 - out[0] - padding) // stride), (out[1] + padding) // stride
 
 
-def through_linear(out: Interval) -> Interval:
-    """Inputs of linear upsampling by 2: output o lies at input (o + ½)/2 − ½, between two pixels."""
-    return (out[0] - 1) // 2, (out[1] + 1) // 2
+def through_linear(out: Interval, factor: int) -> Interval:
+    """Inputs of linear upsampling: output o lies at input (o + ½)/factor − ½, mostly between two pixels."""
+    first, last = (2 * place + 1 - factor for place in out)  # in pixels of the input, times 2 · factor
+    return first // (2 * factor), -(-last // (2 * factor))

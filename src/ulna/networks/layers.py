@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from torch import Tensor, nn
@@ -13,8 +13,9 @@ from ulna.networks.norm import InstanceNorm
 
 Norm = Literal["none", "batch", "instance"]
 
-CONV: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
-TRANSPOSED: dict[int, type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {
+# Sizes are tuples of any length here, which the types of PyTorch's classes do not allow.
+CONV: dict[int, Callable[..., nn.Conv2d | nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED: dict[int, Callable[..., nn.ConvTranspose2d | nn.ConvTranspose3d]] = {
     2: nn.ConvTranspose2d,
     3: nn.ConvTranspose3d,
 }
@@ -70,9 +71,9 @@ def front(x: Tensor, size: Sequence[int]) -> Tensor:
     return x
 
 
-def padded(x: Tensor, multiple: int) -> Tensor:
+def padded(x: Tensor, multiples: Sequence[int]) -> Tensor:
     """Mirrored at each axis' far side to a multiple; where too small to mirror, the edge is repeated."""
-    pad = [-n % multiple for n in x.shape[2:]]
+    pad = [-n % multiple for n, multiple in zip(x.shape[2:], multiples, strict=True)]
     if not any(pad):
         return x
     mode = "reflect" if all(p < n for p, n in zip(pad, x.shape[2:], strict=True)) else "replicate"

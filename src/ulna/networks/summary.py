@@ -137,7 +137,7 @@ def summarize_network(
     if size is not None and (len(size) != ndim or min(size) < 1):
         raise UlnaError(f"this network needs {ndim} sizes of at least one pixel, not {tuple(size)}")
     empty = copy.deepcopy(network).to("meta").eval()
-    wanted = tuple(size or default or (geometry(network).next_size(SIDE),) * ndim)
+    wanted = tuple(size or default or geometry(network).next_size((SIDE,) * ndim))
     channels = next(network.parameters()).shape[1]
     layers = _trace(empty, (channels, *wanted))
     return NetworkSummary(title or type(network).__name__, (channels, *wanted), layers, _count(network))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
@@ -11,8 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ulna.config import Sides, by_level
 from ulna.errors import UlnaError
 from ulna.networks.geometry import (
+    AxisGeometry,
     Geometry,
     Interval,
     halo,
@@ -43,17 +47,20 @@ class UNet(nn.Module):
     """(N, channels, *spatial) → logits (N, outputs, *spatial), or fewer pixels where convolutions are valid.
 
     `widths` are the channels of each level from the top; their number is the depth. Each level has a block of
-    two 3×3 convolutions with ReLU (and a norm before it); 2×2 max-pooling leads down, `upsampling` leads up:
-    "transposed" is the paper's up-convolution, 2×2, that brings the channels to those of the level above;
-    "nearest" and "linear" have nothing to learn. What comes up is concatenated with the skip, cropped to its
+    two convolutions with ReLU (and a norm before it); max-pooling leads down, `upsampling` leads up:
+    "transposed" is the paper's up-convolution that brings the channels to those of the level above;
+    "nearest" and "linear" have nothing to learn. `kernels` are the sides of the convolutions, `strides` those of
+    pooling and upsampling: one number for all, or a list with one side per axis for each level, from the top
+    (strides: for each step between levels). A volume of thick slices may have `kernels` ((1, 3, 3), (3, 3, 3))
+    and `strides` ((1, 2, 2),). What comes up is concatenated with the skip, cropped to its
     size where convolutions are valid; a 1×1 convolution makes the logits. `residual` adds each block's input
     to its output. `dropout` is a probability, at the end of every block or (`dropout_levels` "bottom") of the
     two deepest, as in the authors' own network. `initialization` draws the weights as He et al. 2015, or as
     Glorot and Bengio 2010.
 
-    With `padding` "same" every input size works: it is mirrored at its far side to a multiple of 2^(depth−1)
-    and the output is cropped. With "valid" sizes must fit (see `geometry`), else an UlnaError names the next
-    that does.
+    With `padding` "same" every input size works: it is mirrored at its far side to a multiple of the product of
+    the strides and the output is cropped. With "valid" sizes must fit (see `geometry`), else an UlnaError names
+    the next that does; an axis along which all kernels are 1 loses nothing, and every size works.
     """
 
     def __init__(
@@ -63,6 +70,8 @@ class UNet(nn.Module):
         *,
         widths: Sequence[int] = (16, 32, 64, 128, 256),
         ndim: int = 2,
+        kernels: Sides = 3,
+        strides: Sides = 2,
         padding: Padding = "same",
         norm: Norm = "none",
         upsampling: Upsampling = "transposed",
@@ -74,32 +83,36 @@ class UNet(nn.Module):
         super().__init__()
         if ndim not in CONV or len(widths) < 2:
             raise UlnaError(f"a U-Net has 2 or 3 dimensions, not {ndim}, and at least two widths, not {len(widths)}")
-        self.depth, self.ndim, self.padding, self.upsampling = len(widths), ndim, padding, upsampling
-        block = partial(Block, ndim=ndim, padding=padding, norm=norm, residual=residual)
+        self.depth, self.ndim = len(widths), ndim
+        sides = by_level(kernels, self.depth, ndim, "network.kernels")
+        steps = by_level(strides, self.depth - 1, ndim, "network.strides")
+        how = partial(_axis_geometry, padding=padding, upsampling=upsampling)
+        self._geometry = Geometry(tuple(map(how, zip(*sides, strict=True), zip(*steps, strict=True))))
+        block = partial(Block, padding=padding, norm=norm, residual=residual)
         every = dropout if dropout_levels == "all" else 0.0
         drops = [dropout if level >= self.depth - 2 else every for level in range(self.depth)]
 
         self.down = nn.ModuleList(
-            block(before, width, dropout=drop)
-            for before, width, drop in zip((channels, *widths[:-1]), widths, drops, strict=True)
+            block(before, width, kernel=kernel, dropout=drop)
+            for before, width, kernel, drop in zip((channels, *widths[:-1]), widths, sides, drops, strict=True)
         )
-        self.pool = POOL[ndim](2)
+        self.pool = nn.ModuleList(POOL[ndim](stride) for stride in steps)
         self.up = nn.ModuleList()  # level by level from the top, as the blocks that follow
         self.join = nn.ModuleList()
-        for above, below in pairwise(widths):
+        for (above, below), kernel, stride in zip(pairwise(widths), sides[:-1], steps, strict=True):
             rising = above if upsampling == "transposed" else below  # channels of what comes up
-            self.up.append(up(below, above, ndim=ndim, how=upsampling))
-            self.join.append(block(rising + above, above, dropout=every))
+            self.up.append(up(below, above, stride=stride, how=upsampling))
+            self.join.append(block(rising + above, above, kernel=kernel, dropout=every))
         self.head = CONV[ndim](widths[0], outputs, 1)
         self.apply(INITIALIZATIONS[initialization])
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits; shapes as said above."""
-        size = x.shape[2:]
+        size = [n - 2 * axis.shrink for n, axis in zip(x.shape[2:], self._geometry.axes, strict=True)]
         x = self._fit(x)  # (N, channels, Y, X)
         skips = []
         for level, block in enumerate(self.down):
-            x = block(self.pool(x) if level else x)  # (N, widths[level], Y / 2^level, X / 2^level)
+            x = block(self.pool[level - 1](x) if level else x)  # (N, widths[level], Y / 2^level, X / 2^level)
             skips.append(x)
         skips.pop()  # the bottom has no skip
         for level in reversed(range(self.depth - 1)):
@@ -107,69 +120,86 @@ class UNet(nn.Module):
             skip = crop(skips[level], x.shape[2:])
             x = self.join[level](torch.cat((x, skip), dim=1))  # (N, widths[level], Y / 2^level, X / 2^level)
         x = self.head(x)  # (N, outputs, Y, X)
-        return x if self.padding == "valid" else front(x, size)
+        return front(x, size)
 
     def geometry(self) -> Geometry:
         """How far the network looks and what it does to sizes."""
-        stride = 2 ** (self.depth - 1)
-        if self.padding == "same":
-            return Geometry(stride, halo(self._reach, stride))
-        lost = crops(self.depth)[0] + 4  # per side: half of two blocks' 8 pixels and the top skip's crop
-        rest = 8 * stride - 4  # an input of stride·n + rest pixels comes out of the lowest block with n
-        smallest = rest + stride * ((2 * lost - rest) // stride + 1)
-        return Geometry(stride, halo(self._reach, stride, shrink=lost), lost, smallest)
-
-    def _reach(self, out: Interval) -> Interval:
-        """The input pixels that these output pixels depend on."""
-        pad = 1 if self.padding == "same" else 0
-        cut = crops(self.depth) if self.padding == "valid" else (0,) * self.depth
-
-        def block(out: Interval) -> Interval:
-            return through_convolution(through_convolution(out, 3, pad), 3, pad)
-
-        skips = []
-        for level in range(self.depth - 1):
-            both = block(out)  # of the concatenation
-            skips.append((both[0] + cut[level], both[1] + cut[level]))
-            out = through_linear(both) if self.upsampling == "linear" else through_transposed(both, 2, 2)
-        out = block(out)
-        for skip in reversed(skips):
-            out = block(join(through_pooling(out), skip))
-        return out
+        return self._geometry
 
     def _fit(self, x: Tensor) -> Tensor:
-        if self.padding == "same":
-            return padded(x, 2 ** (self.depth - 1))
-        fit = self.geometry()
-        wanted = tuple(fit.next_size(int(n)) for n in x.shape[2:])
-        if wanted != tuple(x.shape[2:]):
+        fit = self._geometry
+        lossless = [1 if axis.shrink else axis.stride for axis in fit.axes]
+        if not fit.fits(x.shape[2:]):
             raise UlnaError(
                 f"this network's valid convolutions do not fit an input of {times(x.shape[2:])} pixels",
-                hint=f"The next size that fits is {times(wanted)}; the smallest side is {fit.smallest}.",
+                hint=f"The next size that fits is {times(fit.next_size(x.shape[2:]))}; the smallest is "
+                f"{times([axis.smallest for axis in fit.axes])}.",
             )
-        return x
+        return padded(x, lossless)
+
+
+def _axis_geometry(
+    kernels: Sequence[int], strides: Sequence[int], *, padding: Padding, upsampling: Upsampling
+) -> AxisGeometry:
+    """Of a U-Net along one axis, by its kernel at each level and its stride at each step between levels."""
+    stride = math.prod(strides)
+    cuts = crops(kernels, strides)
+    reach = partial(_reach, kernels=kernels, strides=strides, padding=padding, upsampling=upsampling)
+    lost = cuts[0] + 2 * (kernels[0] - 1) if padding == "valid" else 0  # per side: two blocks, and the top skip's crop
+    if not lost:
+        return AxisGeometry(stride, halo(reach, stride))
+    rest = 2 * (kernels[-1] - 1)  # an input of stride·n + rest pixels comes out of the lowest block with n
+    for kernel, step in zip(reversed(kernels[:-1]), reversed(strides), strict=True):
+        rest = rest * step + 2 * (kernel - 1)
+    smallest = rest + stride * ((2 * lost - rest) // stride + 1)
+    clamped = next(out for out in itertools.count() if reach((out, out))[0] >= 0)
+    return AxisGeometry(stride, halo(reach, stride, shrink=lost), lost, smallest, clamped)
+
+
+def _reach(
+    out: Interval, *, kernels: Sequence[int], strides: Sequence[int], padding: Padding, upsampling: Upsampling
+) -> Interval:
+    """The input pixels that these output pixels depend on, along one axis."""
+    cuts = crops(kernels, strides) if padding == "valid" else (0,) * len(strides)
+
+    def block(out: Interval, kernel: int) -> Interval:
+        pad = kernel // 2 if padding == "same" else 0
+        return through_convolution(through_convolution(out, kernel, pad), kernel, pad)
+
+    skips = []
+    for kernel, stride, cut in zip(kernels[:-1], strides, cuts, strict=True):
+        both = block(out, kernel)  # of the concatenation
+        skips.append((both[0] + cut, both[1] + cut))
+        out = through_linear(both, stride) if upsampling == "linear" else through_transposed(both, stride, stride)
+    out = block(out, kernels[-1])
+    for kernel, stride, skip in zip(reversed(kernels[:-1]), reversed(strides), reversed(skips), strict=True):
+        out = block(join(through_pooling(out, stride), skip), kernel)
+    return out
 
 
 class Block(nn.Module):
-    """Twice 3×3 convolution, norm, ReLU: (N, before, *spatial) → (N, after, *spatial), 4 less if valid."""
+    """Twice convolution, norm, ReLU: (N, before, *spatial) → (N, after, *spatial), 2 · (kernel − 1) less if valid."""
 
     def __init__(
         self,
         before: int,
         after: int,
         *,
-        ndim: int,
+        kernel: tuple[int, ...],
         padding: Padding,
         norm: Norm,
         residual: bool,
         dropout: float,
     ) -> None:
         super().__init__()
-        pad = 1 if padding == "same" else 0
+        ndim = len(kernel)
+        conv = partial(
+            CONV[ndim], kernel_size=kernel, padding=tuple(k // 2 if padding == "same" else 0 for k in kernel)
+        )
         bias = norm == "none"  # a norm takes off every mean, and has a shift of its own
-        self.conv1 = CONV[ndim](before, after, 3, padding=pad, bias=bias)
+        self.conv1 = conv(before, after, bias=bias)
         self.act1 = activation(norm, after, ndim=ndim)
-        self.conv2 = CONV[ndim](after, after, 3, padding=pad, bias=bias)
+        self.conv2 = conv(after, after, bias=bias)
         self.act2 = activation(norm, after, ndim=ndim, relu=not residual)
         shortcut = CONV[ndim](before, after, 1) if before != after else nn.Identity()
         self.shortcut = shortcut if residual else None
@@ -184,17 +214,25 @@ class Block(nn.Module):
         return cast(Tensor, self.dropout(y))
 
 
-def up(below: int, above: int, *, ndim: int, how: Upsampling) -> nn.Module:
-    """Twice the size: a learned up-convolution to the channels of the level above, or plain interpolation."""
+def up(below: int, above: int, *, stride: tuple[int, ...], how: Upsampling) -> nn.Module:
+    """Larger by the stride: a learned up-convolution to the channels of the level above, or plain interpolation."""
+    ndim = len(stride)
     if how == "transposed":
-        return TRANSPOSED[ndim](below, above, 2, stride=2)
+        return TRANSPOSED[ndim](below, above, stride, stride=stride)
     mode = how if how == "nearest" else {2: "bilinear", 3: "trilinear"}[ndim]
-    return nn.Upsample(scale_factor=2, mode=mode)
+    return nn.Upsample(scale_factor=stride, mode=mode)
 
 
-def crops(depth: int) -> tuple[int, ...]:
-    """How many pixels a side of each level's skip are cropped in a valid network: (…, 88, 40, 16, 4)."""
-    cut = [4]
-    for _ in range(depth - 2):
-        cut.append(2 * cut[-1] + 8)
-    return tuple(reversed(cut))
+def crops(kernels: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:
+    """How many pixels a side of each level's skip are cropped in a valid network.
+
+    Examples
+    --------
+    >>> crops((3, 3, 3, 3, 3), (2, 2, 2, 2))
+    (88, 40, 16, 4)
+    """
+    cuts: list[int] = []
+    for kernel, stride in zip(reversed(kernels[1:]), reversed(strides), strict=True):
+        lost = kernel - 1 + (cuts[-1] + kernel - 1 if cuts else 0)  # the lowest level has one block, others two
+        cuts.append(stride * lost)
+    return tuple(reversed(cuts))

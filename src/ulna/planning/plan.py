@@ -164,10 +164,13 @@ def patch_size(config: Config, network: NetworkConfig, facts: Fingerprint, *, mo
     if config.data.resize:
         return config.data.resize
     takes = _geometry(network, facts.channels)
-    multiple = takes.stride
     median = np.median(np.array(facts.shapes), axis=0)
-    sides = (max(multiple, min(most, math.ceil(side / multiple) * multiple)) for side in median)
-    return tuple(takes.next_size(side) for side in sides)
+    return takes.next_size(
+        [
+            max(multiple, min(most, math.ceil(side / multiple) * multiple))
+            for side, multiple in zip(median, takes.strides, strict=True)
+        ]
+    )
 
 
 def _geometry(network: NetworkConfig, channels: int) -> Geometry:
@@ -179,18 +182,21 @@ def _check_sizes(config: Config, facts: Fingerprint) -> None:
     """Raise UlnaError where the network does not take patches or tiles of a size that was chosen, before it trains."""
     takes, training = _geometry(config.network, config.data.channels), config.training
     for name, size in (("training.patch", training.patch), ("training.final_patch", training.final_patch)):
-        if not all(takes.fits(side) for side in size):
-            nearest = [takes.next_size(side) for side in size]
+        if size and not takes.fits(size):
             raise UlnaError(
-                f"the network does not take patches of {list(size)} pixels", where=name, hint=f"Try {nearest}."
+                f"the network does not take patches of {list(size)} pixels",
+                where=name,
+                hint=f"Try {list(takes.next_size(size))}.",
             )
-    tile, least = config.inference.tile, least_tile(takes)
-    largest = max(max(shape) for shape in facts.shapes)
-    exact = config.inference.tiling == "exact" or (config.inference.tiling == "auto" and config.network.ndim == 2)
-    if (
-        exact and tile and tile < min(least, largest + 2 * config.inference.margin)
-    ):  # one tile that holds the image may be small
+    tile, margin, tiling = config.inference.tile, config.inference.margin, config.inference.tiling
+    exact = tiling == "exact" or (tiling == "auto" and config.network.ndim == 2)
+    largest = np.array(facts.shapes).max(axis=0)
+    least = max(  # along an axis, one tile that holds the image may be small
+        min(least_tile(axis), int(side) + 2 * margin) for axis, side in zip(takes.axes, largest, strict=True)
+    )
+    if exact and 0 < tile < least:
         what = f"a tile of {tile} pixels is smaller than what the network looks at around each pixel"
+        least = max(map(least_tile, takes.axes))
         raise UlnaError(what, where="inference.tile", hint=f"Set it to {least} or more, or to 0: as memory allows.")
 
 
