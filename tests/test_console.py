@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
@@ -9,18 +8,10 @@ from rich.text import Text
 
 import ulna
 from small_data import healthy
-from ulna.console import Printed, clock, say, track
+from ulna.console import Printed, say, track
 from ulna.jobs.demo import Demo
 
 SMALL = {"training.steps": 3, "network.widths": [4, 8], "training.patch": [32, 32], "training.batch_size": 2}
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0, "0:00"), (42.4, "0:42"), (59.6, "1:00"), (725, "12:05"), (3723, "1:02:03"), (math.inf, "–")],
-)
-def test_clock(seconds: float, said: str) -> None:
-    assert clock(seconds) == said
 
 
 def test_everything_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,14 @@ def test_no_name_is_lost(names: list[str], most: int) -> None:
 
 def test_lists_are_quoted_where_asked() -> None:
     assert listed(["a", "b"], quoted=True) == "'a', 'b'"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0:00"), (42.4, "0:42"), (59.6, "1:00"), (725, "12:05"), (3723, "1:02:03"), (math.inf, "–")],
+)
+def test_clock(seconds: float, said: str) -> None:
+    assert clock(seconds) == said
 
 
 @given(st.integers(0, 10**6))

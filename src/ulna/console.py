@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -53,15 +52,6 @@ def track(items: Sequence[T], description: str) -> Iterable[T]:
 def say(words: str) -> None:
     """One line to the reader; `[bold]…[/]` and the like are rich's markup."""
     screen.print(words)
-
-
-def clock(seconds: float) -> str:
-    """Seconds as people read them: "0:42", "12:05", "1:02:03"; "–" while they are not known."""
-    if not math.isfinite(seconds):
-        return "–"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 class Printed:

@@ -20,6 +20,7 @@ from ulna.errors import UlnaError
 from ulna.formats import atomic_write
 from ulna.metrics import label
 from ulna.metrics.intervals import MIN_GROUPS
+from ulna.text import duration
 
 T = TypeVar("T")
 
@@ -139,7 +140,7 @@ def _figures(metrics: dict[str, Any], record: dict[str, Any], lists: Sequence[tu
         shown.append({"value": str(len(training)), "label": "images trained on"})
     seconds = record.get("seconds")
     if isinstance(seconds, int | float):
-        shown.append({"value": _duration(seconds), "label": "from the command to the trained model"})
+        shown.append({"value": duration(seconds), "label": "from the command to the trained model"})
     return shown
 
 
@@ -335,14 +336,6 @@ def _float(cell: str) -> float:
         return float(cell)
     except ValueError:
         return math.nan
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    if whole < 120:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _text(data: bytes) -> str:

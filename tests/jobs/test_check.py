@@ -124,7 +124,7 @@ def test_masks_that_are_none_are_named(tmp_path: Path) -> None:
     tifffile.imwrite(data / "masks" / "deep.tif", deep, photometric="rgb")
     found = check(data)
     (problem,) = [problem for problem in found.problems if problem.severity == "fatal"]
-    assert problem.what.startswith("mask that cannot be used: 3 cases. Mend or remove them")
+    assert problem.what.startswith("mask that cannot be used: 3 cases. Fix or remove them")
     assert [where.partition(". ")[0] for where in sorted(problem.where)] == [
         "deep: the mask has colors of more than 8 bits",
         "half: the mask holds numbers that are not whole, like 0.5",

@@ -336,7 +336,7 @@ def test_what_lies_beside_a_data_set_is_said_to_be_left_out(tmp_path: Path) -> N
     found = read_dataset(tmp_path / "one")
     assert list(told(found)) == ["a"]
     assert [(p.what, p.where, p.severity) for p in found.problems] == [
-        ("1 zip beside the images was not looked into", ("more.zip",), "note")
+        ("1 zip beside the images was not opened", ("more.zip",), "note")
     ]
 
 

@@ -26,6 +26,7 @@ from ulna.figures.common import (
     words,
 )
 from ulna.image import Array, is_foreground
+from ulna.text import size
 
 COLUMNS = 4
 MOST = 1000  # cases that are compared by appearance at most
@@ -102,7 +103,7 @@ def samples_figure(samples: Sequence[Sample], classes: Sequence[str]) -> Figure:
         left, right = (figure.add_subplot(rows, 2 * columns, 2 * index + side) for side in (1, 2))
         plain, masked = _pair(sample)
         show(left, plain, words(_short(sample.name)), size=7)
-        show(right, masked, " × ".join(str(n) for n in sample.image.shape[1:]), size=7)
+        show(right, masked, size(sample.image.shape[1:]), size=7)
     if len(classes) > 2:
         patches = [
             Patch(color="#{:02x}{:02x}{:02x}".format(*color(index)), label=words(name))

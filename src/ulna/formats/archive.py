@@ -22,6 +22,7 @@ import psutil
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.base import SMALL
 from ulna.image import Source
+from ulna.text import amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -221,7 +222,7 @@ def _member(source: Source) -> bytes:
     except KeyError:
         raise ReadError("the archive has no such member", where=source) from None
     if info.file_size > SMALL and info.file_size > psutil.virtual_memory().available:
-        raise ReadError(f"needs {info.file_size / 2**30:.1f} GiB of memory, more than is free", where=source)
+        raise ReadError(f"needs {amount(info.file_size)} of memory, more than is free", where=source)
     try:
         with zipped.open(info) as member:
             # One byte more than declared, never "all": a header that lies must not fill the memory.
@@ -245,6 +246,6 @@ def _harmless(info: zipfile.ZipInfo, archive: Source) -> None:
     if info.file_size > BOMB_BYTES and info.file_size > BOMB_RATIO * max(1, info.compress_size):
         raise UlnaError(
             f"the archive holds '{info.filename}', which would unpack {info.compress_size:,} bytes to "
-            f"{info.file_size / 2**30:.1f} GiB: this is a bomb, not data",
+            f"{amount(info.file_size)}: this is a bomb, not data",
             where=archive,
         )

@@ -13,6 +13,7 @@ import psutil
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.atomic import atomic_write
 from ulna.image import Array, Channel, Grid, Image, Region, Source
+from ulna.text import amount, size
 
 # Below this many bytes the free memory is not asked for: the question costs more than the answer is worth.
 SMALL = 64 << 20
@@ -297,13 +298,13 @@ def begins(*magics: bytes) -> Callable[[bytes, str], bool]:
     return lambda head, _name: head.startswith(magics)
 
 
-def guard_memory(size: int, where: object, *, shape: tuple[int, ...]) -> None:
+def guard_memory(nbytes: int, where: object, *, shape: tuple[int, ...]) -> None:
     """Refuse an image that, decoded, does not fit in the free memory together with a copy of it.
 
     Parameters
     ----------
-    size
-        Bytes of the decoded image.
+    nbytes
+        Of the decoded image.
     where
         The file, for the error.
     shape
@@ -314,13 +315,12 @@ def guard_memory(size: int, where: object, *, shape: tuple[int, ...]) -> None:
     ReadError
         With the memory that is needed and the memory that is free.
     """
-    if size < SMALL:
+    if nbytes < SMALL:
         return
     free = int(psutil.virtual_memory().available)
-    if 2 * size > free:
-        sides = " × ".join(str(n) for n in shape)
+    if 2 * nbytes > free:
         raise ReadError(
-            f"an image of {sides} needs {2 * size / 2**30:.1f} GiB of memory, {free / 2**30:.1f} are free",
+            f"an image of {size(shape)} needs {amount(2 * nbytes)} of memory, {amount(free)} are free",
             where=where,
             hint="Cut the image into smaller ones, or use a machine with more memory.",
         )

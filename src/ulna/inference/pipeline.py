@@ -21,6 +21,7 @@ from ulna.inference.tiles import Tiling, plan_tiles, window
 from ulna.networks import Statistics, measure_statistics
 from ulna.networks.geometry import geometry
 from ulna.normalization import Floats, resize, scaling
+from ulna.text import amount
 
 Read = Callable[[tuple[int, ...], tuple[int, ...]], Floats]
 """From the start and the size of a window, which may lead out of the image, to (C, *size) normalized."""
@@ -258,6 +259,6 @@ def check_room(shape: tuple[int, ...]) -> None:
     needed, free = 4 * prod(shape), psutil.virtual_memory().available
     if needed > free:
         raise UlnaError(
-            f"this image needs {needed / 2**30:.1f} GiB of memory and {free / 2**30:.1f} GiB are free",
+            f"this image needs {amount(needed)} of memory, {amount(free)} are free",
             hint="Cut the image into parts, or close other programs.",
         )

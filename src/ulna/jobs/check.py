@@ -24,7 +24,7 @@ from ulna.formats import atomic_write
 from ulna.image import Array
 from ulna.jobs import inspection
 from ulna.jobs.grouping import joined_by, joined_picture, leak_problems, table_of_groups, with_groups
-from ulna.jobs.inspection import Failure, Inspection, inspect, numbered
+from ulna.jobs.inspection import Failure, Inspection, inspect
 from ulna.jobs.label_checks import TO_SET, class_pixels, doubts, shares
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference, interpret
@@ -34,7 +34,7 @@ from ulna.leaks import DUPLICATE, Fingerprint, Leaks, group
 from ulna.paths import expand_home
 from ulna.preset import settings
 from ulna.runfolder import WORDS
-from ulna.text import plural
+from ulna.text import listed, plural, size
 from ulna.truth import load_truth
 
 SAMPLES = 8
@@ -329,7 +329,7 @@ def _unlike_masks(inspections: Sequence[Inspection], leaks: Leaks) -> list[Probl
     ]
     if not unlike:
         return []
-    return [Problem(f"equal images have different masks: {numbered(len(unlike), 'pair')}", tuple(unlike))]
+    return [Problem(f"equal images have different masks: {plural(len(unlike), 'pair')}", tuple(unlike))]
 
 
 def _facts(inspections: Sequence[Inspection], cases: Sequence[Case], shown: dict[str, str], how: str) -> dict[str, str]:
@@ -339,9 +339,9 @@ def _facts(inspections: Sequence[Inspection], cases: Sequence[Case], shown: dict
     parts = Counter(case.part for case in cases if case.part)
     shapes = sorted({look.shape for look in inspections}, key=lambda shape: (np.prod(shape), shape))
     facts = {
-        "images": f"{len(inspections)} with masks, in {numbered(len({case.group for case in cases}), 'group')}",
+        "images": f"{len(inspections)} with masks, in {plural(len({case.group for case in cases}), 'group')}",
         "groups": how,
-        "size": " to ".join(" × ".join(str(n) for n in shape) for shape in dict.fromkeys((shapes[0], shapes[-1]))),
+        "size": " to ".join(size(shape) for shape in dict.fromkeys((shapes[0], shapes[-1]))),
         "channels": _counted([look.channels for look in inspections]),
         "values": _counted([look.dtype for look in inspections]),
     }
@@ -358,7 +358,7 @@ def _counted(values: Sequence[int | str]) -> str:
     counts = Counter(values).most_common()
     if len(counts) == 1:
         return str(counts[0][0])
-    return ", ".join(f"{value} ({count} images)" for value, count in counts)
+    return ", ".join(f"{value} ({plural(count, 'image')})" for value, count in counts)
 
 
 def _chosen(inspections: Sequence[Inspection], share: Array) -> tuple[str, ...]:
@@ -378,9 +378,7 @@ def _sample(case: Case, classes: Classes) -> Sample:
 
 
 def _shortened(where: Sequence[str]) -> str:
-    shown = [text if len(text) <= 160 else f"{text[:159]}…" for text in where[:NAMED]]
-    more = f" and {len(where) - NAMED} more" if len(where) > NAMED else ""
-    return ", ".join(shown) + more
+    return listed([text if len(text) <= 160 else f"{text[:159]}…" for text in where], NAMED)
 
 
 def _ended(sentence: str) -> str:

@@ -16,6 +16,7 @@ from ulna.labels.packed import distinct
 from ulna.leaks import Fingerprint, fingerprint
 from ulna.leaks.duplicates import digest
 from ulna.normalization import sample
+from ulna.text import listed, plural, size
 from ulna.truth import Overlap, merged_truth
 
 FEW = 10  # cases below which a warning is given
@@ -78,7 +79,7 @@ def _seen(case: Case) -> Seen:
     except UlnaError as error:
         return Failure(case, UNREADABLE, f"{case.name}: {error.what}")
     if mask.shape[1:] != image.array.shape[1:]:
-        sizes = f"image {_size(image.shape)}, mask {_size(mask.shape[1:])}"
+        sizes = f"image {size(image.shape)}, mask {size(mask.shape[1:])}"
         return Failure(case, MISMATCH, f"{case.name}: {sizes}")
     try:
         values, counts = distinct(mask)
@@ -147,7 +148,7 @@ def failures(failed: Sequence[Failure]) -> list[Problem]:
     kinds = Counter(failure.kind for failure in failed)
     return [
         Problem(
-            f"{kind}: {numbered(count, 'case')}. Mend or remove them, or name the others with --cases",
+            f"{kind}: {plural(count, 'case')}. Fix or remove them, or name the others with --cases",
             tuple(f.why for f in failed if f.kind == kind),
             "fatal",
         )
@@ -161,7 +162,7 @@ def warnings(inspections: Sequence[Inspection]) -> list[Problem]:
     found += _overlaps(inspections, nested=False)
     flat = tuple(look.case.name for look in inspections if not look.print.digest)
     if flat:
-        found.append(Problem(f"one value only is in {numbered(len(flat), 'image')}", flat))
+        found.append(Problem(f"one value only is in {plural(len(flat), 'image')}", flat))
     types = Counter(look.dtype for look in inspections)
     if len(types) > 1:
         usual = types.most_common(1)[0][0]
@@ -182,7 +183,7 @@ def _overlaps(inspections: Sequence[Inspection], *, nested: bool) -> list[Proble
                 found[overlap.first, overlap.second].append((look.case.name, overlap.pixels))
     problems = []
     for (first, second), places in found.items():
-        images, pixels = numbered(len(places), "image"), numbered(sum(count for _, count in places), "pixel")
+        images, pixels = plural(len(places), "image"), plural(sum(count for _, count in places), "pixel")
         if nested:
             what = f"'{second}' lies within '{first}' in {images} ({pixels} in all) and is painted on top of it"
         elif first:
@@ -191,7 +192,7 @@ def _overlaps(inspections: Sequence[Inspection], *, nested: bool) -> list[Proble
             what = f"objects overlap in {images} ({pixels} in all); the first file keeps them"
         else:
             what = f"masks that are united overlap in {images} ({pixels} in all)"
-        where = tuple(f"{name}: {numbered(count, 'pixel')}" for name, count in places)
+        where = tuple(f"{name}: {plural(count, 'pixel')}" for name, count in places)
         problems.append(Problem(what, where, "note" if nested else "warning"))
     return problems
 
@@ -202,15 +203,5 @@ def notes(inspections: Sequence[Inspection]) -> list[Problem]:
     sizes = Counter(look.shape for look in inspections)
     if len(sizes) < 2:
         return nested
-    told = ", ".join(f"{_size(size)} ({count})" for size, count in sizes.most_common(4))
-    more = f" and {len(sizes) - 4} more" if len(sizes) > 4 else ""
-    return [*nested, Problem(f"images have {len(sizes)} sizes: {told}{more}", (), "note")]
-
-
-def numbered(count: int, noun: str) -> str:
-    """A number with its noun: "1 case", "2,000 cases"."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def _size(shape: Sequence[int]) -> str:
-    return " × ".join(str(n) for n in shape)
+    named = listed([f"{size(shape)} ({count})" for shape, count in sizes.most_common()], 4)
+    return [*nested, Problem(f"images have {len(sizes)} sizes: {named}", (), "note")]

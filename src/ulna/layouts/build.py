@@ -191,7 +191,7 @@ def left_over(masks: Sequence[Entry]) -> tuple[Problem, ...]:
     """
     if not masks:
         return ()
-    what = "1 mask belongs to no image" if len(masks) == 1 else f"{len(masks)} masks belong to no image"
+    what = plural(len(masks), "mask belongs to no image", "masks belong to no image")
     return (Problem(what, tuple(entry.path for entry in masks)),)
 
 

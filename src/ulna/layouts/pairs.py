@@ -10,6 +10,7 @@ from ulna.dataset import Dataset, Problem
 from ulna.layouts.build import drafts, left_over, make_cases
 from ulna.layouts.listing import Entry, Listing, natural
 from ulna.layouts.matching import EITHER_WORD, FOLDER_ROLES, PART, Pairing, folder_role, pair, words
+from ulna.text import listed
 
 EXAMPLE = "a folder of images and one of masks:  images/a.png  masks/a.png  (or masks/a_mask.png)"
 MAX_NAMES = 3
@@ -93,8 +94,7 @@ def _left_over(pairing: Pairing) -> tuple[Problem, ...]:
 def _listed(names: Iterable[str]) -> str:
     """Names in quotes, in natural order, the first few of them."""
     found = sorted(set(names), key=natural)
-    more = f" and {len(found) - MAX_NAMES} more" if len(found) > MAX_NAMES else ""
-    return ", ".join(f"'{name}'" for name in found[:MAX_NAMES]) + more
+    return listed(found, MAX_NAMES, quoted=True)
 
 
 def _with_lone(pairing: Pairing, images: Sequence[Entry], masks: Sequence[Entry]) -> Pairing:

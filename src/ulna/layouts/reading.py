@@ -18,6 +18,7 @@ from ulna.layouts.matching import words
 from ulna.layouts.parts import with_parts
 from ulna.layouts.patterns import NO_PATTERNS, Patterns
 from ulna.layouts.unknown import left_out, passed_over, unknown_layout
+from ulna.text import plural
 
 STACKS = "multi-page TIFF stacks, as any of these:  train-volume.tif  train-labels.tif"
 
@@ -93,7 +94,7 @@ def read_dataset(place: str | Path, patterns: Patterns = NO_PATTERNS) -> Dataset
     without = tuple(case.name for case in found.cases if not case.truth)
     problems = found.problems
     if without:
-        have = "1 image has" if len(without) == 1 else f"{len(without)} images have"
+        have = plural(len(without), "image has", "images have")
         problems = (*problems, Problem(f"{have} no mask and {'is' if len(without) == 1 else 'are'} left out", without))
     return with_parts(replace(found, cases=with_truth, problems=problems))
 
@@ -159,16 +160,17 @@ def _with_notes(found: Dataset, listing: Listing) -> Dataset:
     if not listing.archives:
         return found
     names = tuple(source.name for source in listing.archives)
-    what = "1 zip beside the images was" if len(names) == 1 else f"{len(names)} zips beside the images were"
-    return replace(found, problems=(*found.problems, Problem(f"{what} not looked into", names, "note")))
+    what = plural(len(names), "zip beside the images was", "zips beside the images were")
+    return replace(found, problems=(*found.problems, Problem(f"{what} not opened", names, "note")))
 
 
 def _with_warning(found: Dataset, listing: Listing, archive: Source) -> Dataset:
     """The data set of an archive, and which images beside the archive are no part of it."""
     if not listing.images:
         return found
-    count = "1 image" if len(listing.images) == 1 else f"{len(listing.images)} images"
-    what = f"{count} beside '{archive.name}' left out: only what lies in the zip has masks"
+    what = (
+        f"{plural(len(listing.images), 'image')} beside '{archive.name}' left out: only what lies in the zip has masks"
+    )
     return replace(found, problems=(*found.problems, Problem(what, tuple(entry.path for entry in listing.images))))
 
 
@@ -177,5 +179,5 @@ def _paged(found: Dataset) -> Dataset:
     if not paged:
         return found
     stacks = len({(case.images[0].path, case.images[0].inside) for case in paged})
-    noun = "stack" if stacks == 1 else "stacks"
-    return replace(found, sentence=f"{found.sentence}; {len(paged)} pages of {stacks} {noun}, one group a stack")
+    sentence = f"{found.sentence}; {plural(len(paged), 'page')} of {plural(stacks, 'stack')}, one group per stack"
+    return replace(found, sentence=sentence)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ulna.errors import UlnaError
 from ulna.formats.atomic import cannot_write
+from ulna.text import listed
 
 
 def check_free(folder: Path, files: Sequence[str], *, overwrite: bool) -> None:
@@ -21,9 +22,8 @@ def check_free(folder: Path, files: Sequence[str], *, overwrite: bool) -> None:
     present = sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
     foreign = [name for name in present if name not in files]
     if foreign:
-        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise UlnaError(
-            f"this folder holds other things ({foreign[0]}{more}), nothing was written",
+            f"this folder holds other things ({listed(foreign, 1)}), nothing was written",
             where=folder,
             hint="Name another folder for the scores with --out.",
         )

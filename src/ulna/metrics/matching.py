@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from ulna.dataset import Case
 from ulna.errors import UlnaError
 from ulna.image import Source
+from ulna.text import listed
 
 #: What is often added to the name of an image to name its mask; it is ignored where names are compared.
 _ADDED = re.compile(r"(?i)([ ._-]+(cp|simple))?[ ._-]+(pred(icted|iction)?|masks?|segm?(entation)?|labels?|gt|truth)$")
@@ -33,12 +34,11 @@ def match(cases: Sequence[Case], masks: Sequence[Source], *, where: object) -> d
     found = {case.name: _only(case, known) for case in cases}
     missing = [name for name, mask in found.items() if mask is None]
     if missing:
-        shown = ", ".join(missing[:_AT_MOST]) + (", …" if len(missing) > _AT_MOST else "")
-        there = ", ".join(mask.name for mask in masks[:3])
+        there = listed([mask.name for mask in masks])
         raise UlnaError(
-            f"{len(missing)} of {len(cases)} cases have no mask here: {shown}",
+            f"{len(missing)} of {len(cases)} cases have no mask here: {listed(missing, _AT_MOST)}",
             where=where,
-            hint=f"A mask needs the file name of its image. The masks found are called: {there}, …",
+            hint=f"A mask needs the file name of its image. The masks found are called: {there}.",
         )
     made = {name: mask for name, mask in found.items() if mask is not None}
     owners: dict[Source, str] = {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ulna.config import Config, dotted
+from ulna.text import size
 
 OPEN: tuple[Any, ...] = (0, (), [], "", "auto")
 """Values of settings that leave the decision to the plan."""
@@ -50,4 +51,4 @@ def decide(config: Config, key: str, value: Any, reason: str) -> Decision:
 
 
 def _written(value: Any) -> str:
-    return "×".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
+    return size(value, "×") if isinstance(value, tuple) else f"{value}"

@@ -8,24 +8,25 @@ from ulna.config import Config, TrainingConfig
 from ulna.planning.decisions import Decision
 from ulna.planning.fingerprint import Fingerprint
 from ulna.planning.modality import STAINS, TITLES
+from ulna.text import plural, size
 
 
 def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision]) -> tuple[str, ...]:
     """What was decided, in sentences."""
     network, training = config.network, config.training
-    size = "×".join(str(side) for side in training.patch)
+    patch = size(training.patch, "×")
     minutes, epochs = training.minutes, training.epochs
-    length = f"{_count(minutes, 'minute')} in all" if minutes else _count(epochs or 0, "epoch")
+    length = f"{plural(minutes, 'minute')} in all" if minutes else plural(epochs or 0, "epoch")
     classes = ", ".join(facts.classes[1:])
     drawn = "every group of images" if training.sampling == "groups" else "every image"
     return (
         f"A {network.ndim}D {network.name} with {len(network.widths)} levels of {network.widths[0]} to "
         f"{network.widths[-1]} channels, {network.norm} norm, {network.padding} padding; "
-        f"{_count(facts.channels, 'channel')} in; it learns {classes}.",
+        f"{plural(facts.channels, 'channel')} in; it learns {classes}.",
         *_modality(decisions),
         f"Intensities: {config.data.normalization} of each image."
-        + (f" Images are resized to {size}." if config.data.resize else ""),
-        f"Batches of {training.batch_size} patches of {size} pixels, {drawn} drawn alike often"
+        + (f" Images are resized to {patch}." if config.data.resize else ""),
+        f"Batches of {training.batch_size} patches of {patch} pixels, {drawn} drawn equally often"
         + (", varied by augmentation." if config.augmentation else ", not augmented.")
         + (f" {_final_phase(training)}" if training.final_phase else ""),
         f"{training.optimizer} with a {training.schedule.replace('_', '-')} schedule up to a learning rate of "
@@ -47,9 +48,6 @@ def _modality(decisions: Sequence[Decision]) -> list[str]:
 
 
 def _final_phase(training: TrainingConfig) -> str:
-    size = "×".join(str(side) for side in training.final_patch)
-    return f"In the last {training.final_phase:.0%} of the training patches have {size} pixels."
-
-
-def _count(number: float, noun: str) -> str:
-    return f"{number:g} {noun}" + ("" if number == 1 else "s")
+    return (
+        f"In the last {training.final_phase:.0%} of the training patches have {size(training.final_patch, '×')} pixels."
+    )

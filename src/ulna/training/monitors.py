@@ -8,8 +8,9 @@ from typing import Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ulna.console import clock, say, screen
+from ulna.console import say, screen
 from ulna.errors import UlnaError
+from ulna.text import clock
 
 PATIENCE = 3
 """So many validations running in which nothing was found are worth a warning."""
