@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,11 @@ def test_names_are_printed_whatever_the_terminal_can_show(encoding: str, tmp_pat
         )
         assert (done.returncode, b"Traceback" in done.stderr) == (code, False), done.stderr
         assert words == ("--help",) or rb"\u0142" in done.stdout + done.stderr
+
+
+def test_it_is_a_module_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "ulna", "--version"], capture_output=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout.decode().strip()) == (0, version("ulna"))
 
 
 def test_a_place_that_may_not_be_looked_into_is_said(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

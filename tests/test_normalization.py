@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.transform import resize as skimage_resize
 
 from ulna.errors import UlnaError
 from ulna.image import Channel
-from ulna.normalization import NORMALIZATIONS, common_channels, normalize, resize, scaling, to_channels
+from ulna.normalization import (
+    NORMALIZATIONS,
+    common_channels,
+    has_range,
+    normalize,
+    resize,
+    scaling,
+    to_channels,
+)
 
 RNG = np.random.default_rng(2)
 IMAGES = hnp.arrays(
@@ -25,6 +33,7 @@ HOWS = ["percentile", "percentile_by_channel", "zscore", "range", "none"]
 @settings(max_examples=60, deadline=None)
 @given(array=IMAGES, how=st.sampled_from(HOWS))
 def test_every_image_gives_finite_float32_of_its_shape(array: np.ndarray, how: str) -> None:
+    assume(how != "range" or has_range(array))
     before = array.copy()
     result = normalize(array, how)
     assert result.dtype == np.float32
@@ -113,6 +122,14 @@ def test_range_divides_by_the_largest_number_of_the_type() -> None:
     assert normalize(np.full((1, 2, 2), 255, np.uint8), "range").max() == 1
     assert normalize(np.full((1, 2, 2), 65535, np.uint16), "range").max() == 1
     assert normalize(np.full((1, 2, 2), 0.3, np.float32), "range").max() == np.float32(0.3)
+    assert normalize(np.full((1, 2, 2), 65535, ">u2"), "range").max() == 1
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "u4", "i8", "u8", "f4", "f8"])
+def test_range_is_refused_where_the_type_does_not_say_what_white_is(dtype: str) -> None:
+    image = np.array([[[0, 100]]], dtype)  # an image of 8 bits as NumPy or PyTorch made it another type
+    with pytest.raises(UlnaError, match=f"'range' needs 8 or 16 bits .* {image.dtype} from 0 to 100"):
+        normalize(image, "range")
     np.testing.assert_array_equal(normalize(np.full((1, 2, 2), 7, np.uint8), "none"), 7)
 
 

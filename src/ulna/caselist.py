@@ -70,7 +70,10 @@ def case_names(cases: Names) -> tuple[str, ...]:
     A byte-order mark, as Windows' Notepad writes it, is no part of the first name.
     """
     if not isinstance(cases, str | Path):
-        return tuple(cases)
+        names = tuple(cases) if isinstance(cases, Iterable) else (cases,)
+        if not all(isinstance(name, str) for name in names):
+            raise UlnaError(f"names of cases are a list of str, not {cases!r}", where="cases")
+        return names
     try:
         text = Path(cases).read_text("utf-8-sig", "surrogateescape")
     except OSError as error:

@@ -146,7 +146,7 @@ class DataConfig(_Section):
         "percentile",
         description="`percentile`: the 1st percentile of each image becomes 0 and the 99.8th 1; "
         "`percentile_by_channel`: the same per channel; `zscore`: each channel to mean 0 and standard "
-        "deviation 1; `range`: divided by the type's largest number; `none`",
+        "deviation 1; `range`: divided by the largest number of 8 or 16 bits, floats from 0 to 1 as they are; `none`",
     )
     resize: tuple[Size, ...] | None = Field(
         None, description="resize all images to this size first; null: their own resolution"

@@ -418,6 +418,8 @@ def load(run: str | Path, *, device: str | None = None) -> Model:
     device(type='cpu')
     """
     place = choose_device(device)
+    if not isinstance(run, str | Path):
+        raise UlnaError(f"{type(run).__name__} is no path", where="run", hint="Give a run's folder or a model file.")
     saved = modelfile.load(run)
     try:
         model = Model(saved)

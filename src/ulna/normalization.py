@@ -21,6 +21,7 @@ CLIP = (-1.0, 3.0)  # what lies far outside is clipped: one hot pixel must not f
 MIN_SHARE = 0.1  # share of the range of an image of counts that a channel's own is at least taken for
 SAMPLE = 1_000_000
 COLORS = 3
+ROUNDING = 1e-3  # by which floats from 0 to 1 may lie outside, as resampling makes them
 NORMALIZATIONS = ("percentile", "percentile_by_channel", "zscore", "range", "none")
 
 
@@ -73,8 +74,8 @@ def normalize(array: Array, how: str) -> Floats:
           with less than a tenth of the whole image's range is stretched as if it had a tenth: noise in an empty
           channel must not look like an image. Signed and floating-point channels have no unit in common.
         - "zscore": each channel with mean 0 and standard deviation 1.
-        - "range": divided by the largest number of an integer type (255, 65535): the tutorial's recipe; floats
-          stay as they are.
+        - "range": divided by the largest number of the type, 255 or 65535: the tutorial's recipe; floats from 0 to 1
+          stay as they are, and all others are refused: their type does not say what white is.
         - "none": as it is.
 
     Returns
@@ -85,7 +86,7 @@ def normalize(array: Array, how: str) -> Floats:
     Raises
     ------
     UlnaError
-        For an unknown name.
+        For an unknown name, and for numbers that have no range.
     """
     return scaling(array, how).apply(array)
 
@@ -109,10 +110,28 @@ def scaling(array: Array, how: str) -> Scaling:
         means = [float(channel.mean(dtype=np.float64)) for channel in flat]
         return Scaling(tuple(means), tuple(float(channel.std(dtype=np.float64)) for channel in flat))
     if how == "range":
-        return Scaling((0.0,), (float(np.iinfo(array.dtype).max if array.dtype.kind in "iu" else 1),))
+        return Scaling((0.0,), (_white(array),))
     if how == "none":
         return Scaling((0.0,), (1.0,))
     raise UlnaError(f"there is no normalization '{how}'", hint=f"Known: {', '.join(NORMALIZATIONS)}.")
+
+
+def has_range(array: Array) -> bool:
+    """Whether the type of an image says what black and white are: counts of 8 or 16 bits, and floats from 0 to 1."""
+    if array.dtype.kind == "f":
+        return bool(array.min() >= -ROUNDING and array.max() <= 1 + ROUNDING)
+    return array.dtype.kind == "u" and array.dtype.itemsize <= 2
+
+
+def _white(array: Array) -> float:
+    if not has_range(array):
+        span = f" from {float(array.min()):g} to {float(array.max()):g}"
+        raise UlnaError(
+            f"the normalization 'range' needs 8 or 16 bits or floats from 0 to 1, this image holds {array.dtype}{span}",
+            hint="Convert it as the training images are, array.astype(np.uint8) for example, or train with another "
+            "data.normalization: 'percentile' takes all types.",
+        )
+    return 1.0 if array.dtype.kind == "f" else float(np.iinfo(array.dtype).max)
 
 
 def to_channels(array: Array, channels: int, declared: Sequence[Channel] = ()) -> Array:

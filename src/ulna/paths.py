@@ -1,13 +1,17 @@
-"""`~` in paths means the user's home, for every function that takes paths, however it is called."""
+"""`~` in paths means the user's home, and what is no path is refused, for every function that takes paths."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import os
 import re
 from collections.abc import Callable
+from numbers import Number
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+
+from ulna.errors import UlnaError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,7 +24,8 @@ def expand_home(function: Callable[P, R]) -> Callable[P, R]:
     """The function, with `~` and `~user` at the beginning of its paths expanded.
 
     Shells expand ``~/x`` and neither ``--out=~/x`` nor a string in Python. Paths are the arguments that are annotated
-    as such (`Path`, `Place`, `Names`); of several places each is expanded, names of cases in a list are not.
+    as such (`Path`, `Place`, `Names`); of several places each is expanded, names of cases in a list are not. An
+    UlnaError is raised for numbers, bytes and other things that no path is made of.
 
     Examples
     --------
@@ -39,15 +44,32 @@ def expand_home(function: Callable[P, R]) -> Callable[P, R]:
     def expanded(*args: P.args, **kwargs: P.kwargs) -> R:
         bound = signature.bind(*args, **kwargs)
         for name in paths & bound.arguments.keys():
+            _check(bound.arguments[name], name, annotated[name])
             bound.arguments[name] = _at_home(bound.arguments[name], several=name in several)
         return function(*bound.args, **bound.kwargs)
 
     return expanded
 
 
+def _check(value: Any, name: str, annotation: str) -> None:
+    """Raise UlnaError for an argument that is no path, where it may be nothing else."""
+    words = set(annotation.replace(" ", "").split("|"))
+    if value is None:
+        right = "None" in words
+    elif words <= {"str", "Path", "None"}:
+        right = isinstance(value, str | os.PathLike)
+    else:
+        right = not isinstance(value, bytes | bytearray | Number)
+    if not right:
+        what = f"{type(value).__name__} is no path" if value is not None else "a path is needed"
+        raise UlnaError(what, where=name, hint="Give the path as a str or a pathlib.Path.")
+
+
 def _at_home(value: Any, *, several: bool) -> Any:
     if several and isinstance(value, list | tuple):
         return [_at_home(one, several=False) for one in value]
+    if isinstance(value, os.PathLike):
+        value = Path(value)
     if not isinstance(value, str | Path) or not str(value).startswith("~"):
         return value
     try:

@@ -31,7 +31,7 @@ def preset_names() -> tuple[str, ...]:
 def load_preset(name: str) -> Config:
     """The configuration of a preset; where there is none of this name, UlnaError names the nearest."""
     if name not in preset_names():
-        raise UlnaError(f"there is no preset '{name}'.{nearest(name, preset_names())}")
+        raise UlnaError(f"there is no preset '{name}'.{nearest(str(name), preset_names())}")
     text = (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
     return Config.parse({"preset": name, **(yaml.safe_load(text) or {})}, where=f"preset {name}")
 
@@ -54,9 +54,12 @@ def settings(
     if isinstance(config, Config):
         chosen = config
     else:
-        own = {} if config is None else dotted(_yaml(Path(config)))
+        own = {} if config is None else dotted(_yaml(config))
         chosen = load_preset(_one_preset(preset, own.pop("preset", None), where=config))
         chosen = chosen.changed(_one_budget(own), where=config)
+    if changes is not None and not (isinstance(changes, dict) and all(isinstance(key, str) for key in changes)):
+        hint = 'Write changes={"training.batch_size": 8}'
+        raise UlnaError(f"settings are a dictionary, not {changes!r}", where="changes", hint=hint)
     if changes and "preset" in changes:
         raise UlnaError("a preset is a whole configuration, not a setting", where="--set", hint="Write --preset NAME.")
     chosen = chosen.changed(_one_budget(changes or {}), where="--set")
@@ -82,7 +85,11 @@ def _one_budget(changes: dict[str, Any]) -> dict[str, Any]:
     return changes | {key: None for key in budgets if given and key not in given}
 
 
-def _yaml(path: Path) -> dict[str, Any]:
+def _yaml(given: Any) -> dict[str, Any]:
+    if not isinstance(given, str | Path):
+        what = f"a configuration is a path or a Config, not a {type(given).__name__}"
+        raise UlnaError(what, where="config", hint='Settings alone: changes={"training.batch_size": 8}')
+    path = Path(given)
     try:
         words = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:

@@ -356,6 +356,25 @@ def test_planes_that_tifffile_takes_for_colors_are_named_and_can_be_said(tmp_pat
         assert {channel.role for channel in image.channels} == {"signal"}
 
 
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_channels_that_a_file_states_are_no_colors_whatever_tifffile_declares(
+    tmp_path: Path, count: int, dtype: type
+) -> None:
+    array = RNG.integers(0, 256, (2, count, 16, 24)).astype(dtype)
+    array[:, -1] = 7
+    path = tmp_path / "a.tif"
+    for axes, written, expected in (("CYX", array[0], array[0]), ("ZCYX", array, array.swapaxes(0, 1))):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            tifffile.imwrite(path, written, metadata={"axes": axes})
+        with formats.open_reader(Source(path)) as reader:
+            assert reader.assumed == ""
+        image = formats.read(Source(path))
+        np.testing.assert_array_equal(image.array, expected)
+        assert {channel.role for channel in image.channels} == {"signal"}
+
+
 def test_what_is_said_of_axes_wins_over_imagej_and_leaves_plain_and_color_files_alone(tmp_path: Path) -> None:
     image, _, array = axes_case(tmp_path, (5, 16, 24), "CYX", imagej=True, metadata={"axes": "ZYX"})
     np.testing.assert_array_equal(image.array, array)

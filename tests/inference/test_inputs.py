@@ -64,6 +64,8 @@ def test_axes_that_can_be_read_in_two_ways_are_not_guessed() -> None:
         given(np.zeros((3, 20, 3)), 3)
     with pytest.raises(UlnaError, match="can be its first or its last axis"):
         given(np.zeros((1, 20, 4)), 1)
+    with pytest.raises(UlnaError, match="can be its first or its last axis"):
+        given(np.zeros((3, 3, 3)), 3)
     assert given(np.zeros((1, 1, 1))).shape == (1, 1, 1)
 
 
@@ -94,6 +96,31 @@ def test_pil_images_are_as_their_files(suffix: str, tmp_path: Path) -> None:
 
 def test_an_opaque_pil_image_has_no_alpha() -> None:
     np.testing.assert_array_equal(given(Pillow.fromarray(RGB).convert("RGBA"), 3), np.moveaxis(RGB, -1, 0))
+
+
+@pytest.mark.parametrize("array", [GRAY, RGB], ids=["L", "RGB"])
+def test_a_color_that_is_declared_transparent_is_an_alpha_as_in_files(array: np.ndarray, tmp_path: Path) -> None:
+    clear = tuple(array[0, 0].tolist()) if array.ndim == 3 else int(array[0, 0])
+    Pillow.fromarray(array).save(tmp_path / "a.png", transparency=clear)
+    with Pillow.open(tmp_path / "a.png") as picture:
+        image = as_image(picture, ndim=2, channels=1)
+    expected = read(Source(tmp_path / "a.png"))
+    np.testing.assert_array_equal(image.array, expected.array)
+    assert image.channels == expected.channels
+    assert image.channels[-1].role == "alpha"
+
+
+def test_a_pil_image_of_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    Pillow.fromarray(RGB).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(data[: len(data) // 2])
+    with Pillow.open(tmp_path / "a.png") as picture, pytest.raises(UlnaError, match="PIL image cannot be read"):
+        given(picture)
+
+
+def test_tensors_of_8_bit_floats() -> None:
+    array = np.arange(16, dtype=np.float32).reshape(4, 4)
+    np.testing.assert_array_equal(given(torch.from_numpy(array).to(torch.float8_e4m3fn)), array[None])
 
 
 def test_a_pil_image_of_several_pictures_is_refused(tmp_path: Path) -> None:
@@ -135,8 +162,10 @@ def test_yes_and_no_are_0_and_1() -> None:
         ({"image": GRAY}, "a dict is no image"),
         (b"abc", "a bytes is no image"),
         (object(), "a object is no image"),
+        (torch.eye(4).to_sparse(), "cannot be read"),
+        (torch.zeros(4, 4, device="meta"), "cannot be read"),
     ],
-    ids=range(21),
+    ids=range(23),
 )
 def test_everything_else_is_refused(image: Any, message: str) -> None:
     assert not is_several(image)

@@ -508,3 +508,11 @@ def test_a_run_is_loaded_where_it_is_said(run: Path, cells: Path, tmp_path: Path
     with pytest.raises(UlnaError, match="only a run or a model file"):
         evaluate(cells / "masks", cells, out=tmp_path / "a", device="cpu")
     assert evaluate(run, cells, out=tmp_path / "b", device="cpu", cases=["cells_000"]).rows
+
+
+def test_masks_of_no_case_are_named(place):
+    _save(place / "predicted/other.png", _discs((40, 40)) * 255)
+    notes = evaluate(place / "predicted", place / "data", out=place / "scores").notes
+    assert "1 of 5 masks belong to no case with a true mask and are not scored: other.png" in notes
+    chosen = evaluate(place / "predicted", place / "data", out=place / "some", cases=["a"]).notes
+    assert not [note for note in chosen if "not scored" in note]

@@ -275,3 +275,21 @@ def test_what_was_assumed_of_a_file_is_said(untrained: Model, tmp_path: Path) ->
     (note,) = done.notes
     assert note.startswith("a.tif: ")
     assert " ".join(note.split()) in " ".join(str(done).split())
+
+
+def test_what_is_taken_for_masks_is_said(untrained: Model, tmp_path: Path) -> None:
+    gray(tmp_path / "data/x/a.png")
+    gray(tmp_path / "data/y/a.png")
+    made = predict(untrained, tmp_path / "data", out=tmp_path / "out")
+    assert len(made.masks) == 1
+    (note,) = made.notes
+    assert note.startswith("taken for masks of the images and not predicted: 1 file, ")
+    assert note.endswith("a.png for one")
+
+
+def test_links_in_a_circle_are_named(untrained: Model, tmp_path: Path) -> None:
+    gray(tmp_path / "images/a.png")
+    (tmp_path / "images/b.png").symlink_to("b.png")
+    made = predict(untrained, tmp_path / "images", out=tmp_path / "out")
+    assert [name for name, _ in made.failed] == ["b"]
+    assert len(made.masks) == 1

@@ -169,6 +169,16 @@ def test_every_normalization_is_a_view_of_the_same_files(
     assert len(filled) == 1
 
 
+def test_images_without_a_range_are_stored_unless_it_is_asked_for(tmp_path: Path) -> None:
+    image, mask = tmp_path / "image.tif", tmp_path / "mask.png"
+    formats.write(image, Image(np.arange(96, dtype=np.int32).reshape(1, 8, 12)))
+    formats.write(mask, Image(255 * np.eye(8, 12, dtype=np.uint8)[None]))
+    one = [Case("one", (Source(image),), (Source(mask),))]
+    assert build(tmp_path / "cache", one, config=CONFIG, classes=CLASSES).image(0).max() == pytest.approx(1, abs=0.02)
+    with pytest.raises(UlnaError, match="one: the normalization 'range' needs 8 or 16 bits"):
+        build(tmp_path / "other", one, config=DataConfig(normalization="range"), classes=CLASSES)
+
+
 def test_folds_share_a_store(tmp_path: Path, cases: list[Case], filled: list[Path]) -> None:
     store = build(tmp_path / "cache", cases, config=CONFIG, classes=CLASSES)
     fold = store.subset([3, 1])

@@ -72,8 +72,9 @@ class _Stack:
 
     def channels(self) -> tuple[Channel, ...]:
         """The channels of a plane, by the names that the file gives them."""
-        planar = "S" in self.series.axes and "S" not in self.axes  # the user says what its planes are
-        inner = GRAY if planar else channels_of(self.series.keyframe)
+        page = self.series.keyframe
+        planar = "S" in page.axes and "S" not in self.axes  # the user or the file says what its planes are
+        inner = GRAY if planar else channels_of(page)
         count = self.axis("C")
         if count == 1 and "C" not in self.axes:
             return inner

@@ -94,10 +94,10 @@ def _of_pillow(picture: Pillow.Image) -> Image:
         raise UlnaError(f"the PIL image is empty: its size is {picture.size}")
     palette = picture.mode in ("P", "PA")
     has_alpha = picture.mode in WITH_ALPHA or "transparency" in picture.info
-    if picture.mode not in PLAIN_MODES:
-        gray = picture.mode in ("1", "LA", "La")
-        picture = picture.convert(("LA" if has_alpha else "L") if gray else "RGBA" if has_alpha else "RGB")
-    array = np.asarray(picture)
+    try:
+        array = np.asarray(picture := _plain(picture, has_alpha=has_alpha))
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow decodes a file when its pixels are asked for
+        raise UlnaError(f"this PIL image cannot be read ({error})", hint="Copy or download its file again.") from None
     array = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
     if picture.mode in ("LA", "RGBA") and (array[-1] == array[-1].flat[0]).all():
         array = array[:-1]  # transparency that says nothing, as in files
@@ -106,10 +106,29 @@ def _of_pillow(picture: Pillow.Image) -> Image:
     return Image(array, channels=BY_SAMPLES.get(len(array), ()))
 
 
+def _plain(picture: Pillow.Image, *, has_alpha: bool) -> Pillow.Image:
+    """The picture in a mode whose array is what it shows; a color that is declared transparent becomes an alpha."""
+    declared = has_alpha and picture.mode in ("L", "RGB")
+    if picture.mode in PLAIN_MODES and not declared:
+        return picture
+    gray = picture.mode in ("1", "L", "LA", "La")
+    return picture.convert(("LA" if has_alpha else "L") if gray else "RGBA" if has_alpha else "RGB")
+
+
+def _of_tensor(given: torch.Tensor) -> Array:
+    try:
+        tensor = given.detach().cpu().resolve_conj().resolve_neg()
+        short = tensor.is_floating_point() and tensor.dtype not in (torch.float16, torch.float32, torch.float64)
+        array: Array = (tensor.float() if short else tensor).numpy()
+    except (TypeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UlnaError(f"this tensor cannot be read ({reason})", hint="Give a dense tensor of numbers.") from None
+    return array
+
+
 def _array(given: Any) -> Array:
     if isinstance(given, torch.Tensor):
-        tensor = given.detach().cpu().resolve_conj().resolve_neg()
-        given = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+        given = _of_tensor(given)
     if not hasattr(given, "__array__"):
         raise UlnaError(f"a {type(given).__name__} is no image", hint=f"Give {TAKEN}, or a list of these.")
     if isinstance(given, np.ma.MaskedArray):
@@ -126,7 +145,7 @@ def _channels_first(array: Array, *, ndim: int, channels: int) -> Array:
         return checked(array[None])
     if array.ndim == ndim + 1:
         first, last = array.shape[0] in (channels, 1), array.shape[-1] in (channels, 1, 3, 4)
-        if first and last and len(set(array.shape)) > 1:
+        if first and last and max(array.shape) > 1:
             raise UlnaError(
                 f"the channels of an array of shape {array.shape} can be its first or its last axis",
                 hint="Give ulna.Image(array), with its channels first.",

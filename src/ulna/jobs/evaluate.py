@@ -12,6 +12,7 @@ from ulna.caselist import Names
 from ulna.config import Config
 from ulna.dataset import Dataset, Progress, quiet, with_classes
 from ulna.figures.results import Comparison, results_picture
+from ulna.image import Source
 from ulna.jobs.evaluation import FILES, Evaluation
 from ulna.jobs.examples import comparison, examples
 from ulna.jobs.in_time import Until, evenly, in_time
@@ -30,6 +31,7 @@ from ulna.metrics.matching import match
 from ulna.metrics.table import write_table
 from ulna.paths import expand_home
 from ulna.preset import settings
+from ulna.text import listed
 
 
 @expand_home
@@ -113,10 +115,12 @@ def evaluate(
     inferred = Inference(stated) if stated else infer_truth(whole.cases, meant, chosen=dataset.cases)
     known = inferred.classes
     truth = of_truth(dataset.cases, known, meant) if stated and not isinstance(data, Dataset) else known
-    sides = sides_of(
-        model or match(dataset.cases, mask_files(str(masks_or_run)), where=masks_or_run), known, truth, meant
-    )
+    files = [] if model else mask_files(str(masks_or_run))
+    matched = model or match(dataset.cases, files, where=masks_or_run)
+    sides = sides_of(matched, known, truth, meant)
     notes = (*notes, *sides.notes, *map(str, inferred.doubts))
+    if isinstance(matched, dict) and cases is None and except_ is None:
+        notes = (*notes, *_of_no_case(files, matched))
     with kept_masks() as made:
         if until is None:
             scored = score_cases(dataset.cases, sides, kept=made, progress=progress)
@@ -129,6 +133,15 @@ def evaluate(
         rows = [comparison(by_name[name], title, made[name], truth) for title, name in pictured]
     _write(result, rows, overwrite=overwrite)
     return result
+
+
+def _of_no_case(files: Sequence[Source], matched: dict[str, Source]) -> tuple[str, ...]:
+    """That there are masks which are scored with no case."""
+    used = set(matched.values())
+    left = [file.name for file in files if file not in used]
+    if not left:
+        return ()
+    return (f"{len(left)} of {len(files)} masks belong to no case with a true mask and are not scored: {listed(left)}",)
 
 
 def _write(result: Evaluation, rows: Sequence[Comparison], *, overwrite: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -154,6 +155,8 @@ def predict(
     """
     if device is not None and isinstance(run, Model):
         raise UlnaError("this model is on a device already", where="device", hint="Name it when you load the model.")
+    if not isinstance(run, str | Path | Model):
+        raise UlnaError(f"{type(run).__name__} is no run", where="run", hint="Give a run's folder, or ulna.load(RUN).")
     model = run if isinstance(run, Model) else load(run, device=device)
     folder = Path(out)
     extras = _Extras(probabilities, overlay)
@@ -165,7 +168,7 @@ def predict(
     _make(folder, jobs)
     masks: list[Path] = []
     failed: list[tuple[str, str]] = []
-    notes: list[str] = []
+    notes = _masks_of_data(found.cases)
     several = len(jobs) > 1
     tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
     for job in track(jobs, "predicting") if several else jobs:
@@ -199,6 +202,14 @@ def _jobs(found: Sequence[Case], model: Model, cases: Names | None, except_: Nam
     return [job(_name(pages), pages) for pages in files.values()]
 
 
+def _masks_of_data(cases: Sequence[Case]) -> list[str]:
+    """That a data set holds masks, which are no images to predict: two folders of images may look like one."""
+    truth = [source for case in cases for source in case.truth]
+    if not truth:
+        return []
+    return [f"taken for masks of the images and not predicted: {plural(len(truth), 'file')}, {truth[0]} for one"]
+
+
 def _assumed(job: _Job) -> list[str]:
     """What the files of an image do not say and was assumed, with the other reading."""
     found = []
@@ -229,9 +240,13 @@ def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
             hint="Rename one of the images, or predict them in two calls with an --out for each.",
         )
     inputs = {
-        source.path.resolve() for job in jobs for page in job.pages for source in page.images if not source.inside
+        os.path.realpath(source.path)  # unlike Path.resolve it says nothing of links in a circle: reading them does
+        for job in jobs
+        for page in job.pages
+        for source in page.images
+        if not source.inside
     }
-    lost = [path for path in targets if path.resolve() in inputs]
+    lost = [path for path in targets if os.path.realpath(path) in inputs]
     if lost:
         raise UlnaError(
             "the masks would be written over the images themselves", where=lost[0], hint="Name another --out."

@@ -65,6 +65,9 @@ def predictor_of(
     if predict is not None and classes is not None:
         return _Passed(classes, predict)
     model = _load(given, device) if loaded else None if isinstance(given, str | Path) else given
+    if model is not None and predict is None and not hasattr(model, "predict"):
+        what = f"{type(given).__name__} holds no masks and predicts none"
+        raise UlnaError(what, where="masks_or_run", hint="Give a folder of masks, a run's folder or a model.")
     if predict is None:
         return model
     if model is None:

@@ -70,6 +70,8 @@ def as_read(meant: DataConfig, model: Predictor | None) -> DataConfig:
 
 def read_data(place: str | Path, meant: DataConfig, *, bare: bool) -> Dataset:
     """A data set of any layout; where none is recognized, and `bare`, a place that holds true masks alone."""
+    if not isinstance(place, str | Path):
+        raise UlnaError(f"{type(place).__name__} is no data set", where="data", hint="Give the path of a data set.")
     try:
         return read_dataset(place, Patterns(meant.images, meant.masks, meant.axes))
     except UlnaError:

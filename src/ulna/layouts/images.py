@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ulna import formats
 from ulna.dataset import Case
@@ -64,6 +65,7 @@ def find(place: Place, *, channels: int = 0, patterns: Patterns = NO_PATTERNS, o
         Where there is no image.
     """
     if not isinstance(place, str | Path):
+        place = _paths(place)
         if not place:
             raise UlnaError("there is no image here", hint=image_suffixes())
         if len(place) > 1:
@@ -178,6 +180,18 @@ def _single(path: Path) -> Entry:
     if not formats.recognizes(source):
         raise UlnaError("is no image of a kind that is known here", where=path, hint=image_suffixes())
     return Entry((), source)
+
+
+def _paths(places: Any) -> list[str | Path]:
+    """The paths in a list, or in another iterable. Raises UlnaError for what is none, or holds anything else."""
+    paths = list(places) if isinstance(places, Iterable) and not isinstance(places, Mapping | bytes) else [places]
+    for path in paths:
+        if not isinstance(path, str | Path):
+            raise UlnaError(
+                f"{type(path).__name__} is no path",
+                hint="Give the path of images or a list of paths; for arrays: ulna.load(RUN).predict(ARRAY).",
+            )
+    return paths
 
 
 def _several(places: Sequence[str | Path]) -> list[Entry]:

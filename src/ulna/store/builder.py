@@ -20,7 +20,7 @@ from ulna.formats.atomic import cannot_write
 from ulna.formats.base import guard_memory
 from ulna.image import Array, Grid, Labels
 from ulna.labels.classes import Classes
-from ulna.normalization import NORMALIZATIONS, Scaling, common_channels, resize, scaling
+from ulna.normalization import NORMALIZATIONS, Scaling, common_channels, has_range, resize, scaling
 from ulna.store.cases import Block, StoredCase
 from ulna.store.coordinates import Coordinates, foreground_coordinates
 from ulna.store.intensities import measure
@@ -206,13 +206,22 @@ def _load(case: Case, config: DataConfig, classes: Classes) -> _Loaded:
             truth=NOWHERE,
             coordinates={},
             counts=counts,
-            scalings={how: scaling(image.array, how) for how in NORMALIZATIONS},
+            scalings=_scalings(image.array, config.normalization, where=case.name),
             grid=image.grid,
             intensities=measure(image.array, places),
             suffix=case.images[0].suffix,
             files=len(case.images),
         )
         return _Loaded(record, image.array, truth, coordinates)
+
+
+def _scalings(array: Array, wanted: str, *, where: str) -> dict[str, Scaling]:
+    """How each normalization scales an image; "range" only where there is one, or it is wanted."""
+    names = [how for how in NORMALIZATIONS if how == wanted or how != "range" or has_range(array)]
+    try:
+        return {how: scaling(array, how) for how in names}
+    except UlnaError as error:
+        raise UlnaError(error.what, where=where, hint=error.hint) from None
 
 
 def _truth(case: Case, classes: Classes, grid: Grid) -> Labels:
