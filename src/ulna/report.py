@@ -18,9 +18,10 @@ from jinja2 import Environment, StrictUndefined
 
 from ulna.errors import UlnaError
 from ulna.formats import atomic_write
-from ulna.metrics import label
+from ulna.metrics import Primary, label
 from ulna.metrics.intervals import MIN_GROUPS
 from ulna.text import duration
+from ulna.training.log import validation_column
 
 T = TypeVar("T")
 
@@ -110,9 +111,9 @@ def _content(run: _Run) -> dict[str, Any]:
         "figures": _figures(metrics, record, lists),
         "check": _check(run.record("check.json")),
         "plan": [str(sentence) for sentence in _list(record.get("plan"))],
-        "curves_alt": _curves_in_words(curves),
+        "curves_alt": _curves_in_words(curves, _primary(metrics)),
         "scores": _scores(metrics, chose=record.get("weights") != "last"),
-        "cases": _cases(run.table("scores/scores.csv"), next(iter(_measures(metrics)), "dice")),
+        "cases": _cases(run.table("scores/scores.csv"), _primary(metrics)),
         "pictures": {name: data for name, data in pictures.items() if data},
         "command": _in_words(record.get("command", "")),
         "facts": _facts(record, leave=_APART),
@@ -171,6 +172,12 @@ def _check(record: dict[str, Any]) -> dict[str, Any] | None:
 def _measures(metrics: dict[str, Any]) -> list[str]:
     """The measures that were taken; cases are ranked by the first."""
     return [name for name, part in _inner(metrics, "overall").items() if isinstance(part, dict)]
+
+
+def _primary(metrics: dict[str, Any]) -> Primary:
+    """The measure that comes first, and which way is better."""
+    first = next(iter(_measures(metrics)), "dice")
+    return Primary(first, bool(_inner(metrics, "primary").get("higher_is_better", True)))
 
 
 def _scores(metrics: dict[str, Any], *, chose: bool) -> dict[str, Any] | None:
@@ -246,11 +253,12 @@ def _cells(part: dict[str, Any], measures: Sequence[str]) -> list[dict[str, str]
     return [*means, median, {"value": str(first.get("cases", "?")), "interval": ""}]
 
 
-def _cases(rows: list[dict[str, str]], measure: str) -> dict[str, Any] | None:
+def _cases(rows: list[dict[str, str]], primary: Primary) -> dict[str, Any] | None:
     """Every image's scores, worst first, and a strip of dots per class; None where nothing was scored."""
+    measure = primary.measure
     if not rows or not {"case", "class", measure} <= set(rows[0]):
         return None
-    ranked = sorted(rows, key=lambda row: (row[measure] == "", _float(row[measure])))
+    ranked = sorted(rows, key=lambda row: (row[measure] == "", primary.rank(_float(row[measure]))))
     names = [name for name in rows[0] if name not in ("tp", "fp", "fn", "tn")]
     strips: dict[str, list[dict[str, Any]]] = {}
     for place, row in enumerate(ranked):
@@ -270,12 +278,13 @@ def _cases(rows: list[dict[str, str]], measure: str) -> dict[str, Any] | None:
     }
 
 
-def _curves_in_words(rows: list[dict[str, str]]) -> str:
+def _curves_in_words(rows: list[dict[str, str]], primary: Primary) -> str:
     """What the curves show, for those who cannot see them."""
-    dice = [_float(row.get("val_dice") or "") for row in rows]
-    known = [value for value in dice if math.isfinite(value)]
-    text = f"Curves over {len(rows)} epochs: loss, validation Dice and learning rate"
-    return f"{text}; the best validation Dice is {max(known):.3f}" if known else text
+    name = f"validation {label(primary.measure)}"
+    scores = [_float(row.get(validation_column(primary)) or "") for row in rows]
+    known = [value for value in scores if math.isfinite(value)]
+    text = f"Curves over {len(rows)} epochs: loss, {name} and learning rate"
+    return f"{text}; the best {name} is {max(known, key=primary.rank):.3f}" if known else text
 
 
 def _facts(record: dict[str, Any], *, leave: Iterable[str]) -> list[tuple[str, str]]:

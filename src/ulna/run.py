@@ -30,7 +30,7 @@ from ulna.text import plural
 from ulna.training.budget import TimeBudget
 from ulna.training.fit import ending, fit
 from ulna.training.length import expected, time_step, too_short
-from ulna.training.log import read_rows
+from ulna.training.log import read_rows, validation_column
 from ulna.training.preview import picture_of_augmentation
 from ulna.training.timer import Timer
 
@@ -221,8 +221,10 @@ class Run:
             resume=resume,
         )
         modelfile.save(self.folder / modelfile.NAME, saved)
-        dice = [float(row["val_dice"]) for row in read_rows(self.folder) if row["val_dice"]]
-        short = too_short(config, data.train, state.losses, dice)
+        primary = prepared.task.primary
+        cells = [row[validation_column(primary)] for row in read_rows(self.folder)]
+        ranks = [primary.rank(float(cell)) for cell in cells if cell]
+        short = too_short(config, data.train, state.losses, ranks)
         runs.note(self.folder, state=runs.TRAINED, **({"length": short} if short else {}))
         return Model(saved)
 

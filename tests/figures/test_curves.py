@@ -24,7 +24,7 @@ def test_the_log_is_read_as_columns(tmp_path):
     found = read_curves(_log(tmp_path, "1,10,30,0.001,0.9,0.8,0.5", "2,20,90,0.0005,0.4,,"))
     assert found.minutes.tolist() == [0.5, 1.5]
     assert found.train_loss.tolist() == [0.9, 0.4]
-    assert np.isnan(found.val_dice).tolist() == [False, True]
+    assert np.isnan(found.score).tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_the_log_is_read_as_columns(tmp_path):
     ids=["long", "one epoch", "no validation", "nothing but NaN", "twice the same"],
 )
 def test_any_log_makes_a_picture(tmp_path, lines):
-    path = curves_picture(tmp_path / "curves.png", _log(tmp_path, *lines))
+    path = curves_picture(tmp_path / "curves.png", _log(tmp_path, *lines), score="Dice")
     with PIL.Image.open(path) as picture:
         assert picture.height > 200
     assert sorted(file.name for file in tmp_path.iterdir()) == ["curves.png", "metrics.csv"]
@@ -48,7 +48,7 @@ def test_any_log_makes_a_picture(tmp_path, lines):
 def test_missing_columns_are_missing_values(tmp_path):
     found = read_curves(_log(tmp_path, "1,0.5", head="epoch,train_loss\n"))
     assert np.isnan(found.minutes).all()
-    curves_picture(tmp_path / "curves.png", tmp_path / "metrics.csv")
+    curves_picture(tmp_path / "curves.png", tmp_path / "metrics.csv", score="Dice")
 
 
 def test_what_cannot_be_read_is_said(tmp_path):

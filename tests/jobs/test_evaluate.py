@@ -163,6 +163,48 @@ def test_masks_may_say_it_with_other_values(place):
     assert "Of the predicted masks: Masks hold 0 and 1" in found.notes[-1]
 
 
+def _touching(*, merged: bool) -> np.ndarray:
+    """Two squares that touch, numbered 1 and 2 or merged, and a third."""
+    numbers = np.zeros((40, 40), np.uint16)
+    numbers[5:15, 5:15], numbers[5:15, 15:25], numbers[25:35, 5:15] = 1, 1 if merged else 2, 3
+    return numbers
+
+
+def test_objects_are_scored_by_the_measures_of_their_task(tmp_path):
+    """Of merged squares (200 pixels) none matches a true one: its IoU is .5."""
+    rng = np.random.default_rng(0)
+    for name, merged in (("a", False), ("b", True)):
+        _save(tmp_path / f"data/images/{name}.png", rng.integers(0, 255, (40, 40), dtype=np.uint8))
+        _save(tmp_path / f"data/masks/{name}.png", _touching(merged=False))
+        _save(tmp_path / f"predicted/{name}.png", _touching(merged=merged))
+    changes = {"task.name": "instances", "data.values": [[0], ["other"]]}
+    found = evaluate(tmp_path / "predicted", tmp_path / "data", out=tmp_path / "scores", changes=changes)
+    assert found.summary.primary == "ap_50"
+    assert [case.score("ap_50") for case in found.cases] == [1, 1 / 4]
+    assert [case.dice for case in found.cases] == [1, 1]
+    with (tmp_path / "scores/scores.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["class"] == "objects"]
+    assert [(row["case"], row["ap_50"], row["dice"]) for row in rows] == [("a", "1.0", ""), ("b", "0.25", "")]
+    semantic = evaluate(
+        tmp_path / "predicted", tmp_path / "data", out=tmp_path / "s", changes={"data.values": [[0], ["other"]]}
+    )
+    assert semantic.summary.primary == "dice"
+    assert semantic.cases[1].row("objects", "ap_50") is None
+
+
+def test_class_indices_are_whole_numbers_of_the_classes(place):
+    classes = Classes(("background", "disc"), ((0,), (255,)), "binary", "Values: 255 is disc.")
+    for array, what in (
+        (256 * np.ones((1, 40, 52), np.int32), "values from 256"),
+        (np.full((1, 40, 52), 0.7), "whole"),
+    ):
+        with pytest.raises(UlnaError, match=what):
+            evaluate(
+                "run", place / "data", out=place / "s", classes=classes, cases=["a"],
+                predict=lambda image, array=array: image.with_array(array, ("background", "disc")),
+            )  # fmt: skip
+
+
 def test_stacks_are_matched_page_by_page(tmp_path):
     rng = np.random.default_rng(0)
     truth = np.stack([_discs((40, 40), shift=k) for k in range(5)]) * 255

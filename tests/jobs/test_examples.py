@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ulna.jobs.examples import examples
-from ulna.metrics import Row, Scored
+from ulna.metrics import Primary, Row, Scored
 
 
 def _pictured(dice: list[float]) -> list[str]:
@@ -14,7 +14,7 @@ def _pictured(dice: list[float]) -> list[str]:
         Scored.of([Row("cell", "dice", value, 0 if np.isnan(value) else 1)], name=f"{k}", group=f"{k}")
         for k, value in enumerate(dice)
     ]
-    return [f"{title.split(':')[0]}: {name}" for title, name in examples(scored, "dice")]
+    return [f"{title.split(':')[0]}: {name}" for title, name in examples(scored, Primary("dice"))]
 
 
 def test_which_cases_are_pictured():
@@ -32,6 +32,15 @@ def test_which_cases_are_pictured():
 def test_the_title_names_classes_that_are_missed():
     rows = [Row("cell", "dice", 1, 2), Row("nucleus", "dice", 0, 2, state="missed")]
     scored = Scored.of([*rows, Row("rim", "dice", 0, 1, state="false positive")], name="a", group="a")
-    assert examples([scored], "dice") == [
+    assert examples([scored], Primary("dice")) == [
         ("the only case: a — Dice 0.167 (nucleus: missed, rim: false positive)", "a"),
     ]
+
+
+def test_the_worst_is_the_highest_where_lower_is_better():
+    scored = [
+        Scored.of([Row("cell", "distance", value, unit="mm")], name=f"{value:.0f}", group="")
+        for value in (2.0, 9.0, 5.0)
+    ]
+    found = examples(scored, Primary("distance", higher_is_better=False))
+    assert [title.split(" —")[0] for title, _ in found] == ["worst: 9", "median: 5", "best: 2"]

@@ -65,4 +65,4 @@ def test_rows_are_given_their_case():
 
 
 def test_measures_are_called_by_their_usual_names():
-    assert [label(name) for name in ("dice", "pq", "precision", "ap_50")] == ["Dice", "PQ", "precision", "ap 50"]
+    assert [label(name) for name in ("dice", "pq", "precision", "ap_50")] == ["Dice", "PQ", "precision", "AP 50"]

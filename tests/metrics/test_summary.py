@@ -10,7 +10,18 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_f1_score
 
-from ulna.metrics import ALL_CLASSES, Row, Scored, locate, mean_interval, measure, median_interval, number, summarize
+from ulna.metrics import (
+    ALL_CLASSES,
+    Primary,
+    Row,
+    Scored,
+    locate,
+    mean_interval,
+    measure,
+    median_interval,
+    number,
+    summarize,
+)
 
 CLASSES = ("background", "cytoplasm", "nucleus")
 
@@ -225,11 +236,29 @@ def test_measures_of_objects_come_out_of_the_same_sums():
 
 def test_the_primary_measure_comes_first():
     cases = [_objects(f"{k}", 2.0, 3, k, 1) for k in range(6)]
-    found = summarize(cases, primary="ap_50")
+    found = summarize(cases, primary=Primary("ap_50"))
     assert found.measures == ("ap_50", "pq", "distance")
     assert list(found.overall.scores) == ["ap_50", "pq", "distance"]
     assert found.by_group.estimate == pytest.approx(np.mean([3 / (4 + k) for k in range(6)]))
-    assert summarize(cases, primary="none").measures == ("pq", "ap_50", "distance")
+    assert summarize(cases, primary=Primary("none")).measures == ("pq", "ap_50", "distance")
+
+
+def test_where_lower_is_better_nothing_counts_as_0():
+    cases = [
+        Scored.of([Row("cell", "distance", 3.0, 1, unit="mm")], name="a", group="a"),
+        Scored.of([Row("cell", "distance", 0.0, 0, unit="mm", state="missed")], name="b", group="b"),
+    ]
+    found = summarize(cases, Primary("distance", higher_is_better=False))
+    assert found.left_out()[0] == "1 mask not empty, but nothing was found (missed)"
+    assert found.as_json()["primary"] == {"measure": "distance", "higher_is_better": False}
+    assert summarize(cases).as_json()["primary"] == {"measure": "distance", "higher_is_better": True}
+
+
+def test_an_image_is_missed_once_however_many_subjects_say_so():
+    rows = [Row("cell", "dice", 0, 5, state="missed"), Row("objects", "ap_50", 0, 2, state="missed")]
+    found = summarize([Scored.of(rows, name="a", group="a")], Primary("ap_50"))
+    assert found.overall.states["missed"] == 1
+    assert found.left_out()[0] == "1 mask not empty, but nothing was found: AP 50 0 (missed)"
 
 
 def test_lengths_have_no_upper_bound_and_differences_none():

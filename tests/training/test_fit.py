@@ -18,6 +18,7 @@ from small_clock import TestClock
 from ulna import networks, tasks
 from ulna.config import Config
 from ulna.errors import UlnaError
+from ulna.metrics import Primary
 from ulna.store import Store
 from ulna.training import checkpoints, log
 from ulna.training.batches import Batch, Batches
@@ -79,9 +80,9 @@ def test_it_learns_and_leaves_a_table_and_checkpoints(optimizer: str, stores: St
     net, state = trained(stores, tmp_path, SMALL.changed({"training.optimizer": optimizer}))
     assert not equal(before, net)
     table = rows(tmp_path)
-    assert tuple(table[0]) == COLUMNS
+    assert tuple(table[0]) == (*COLUMNS, "val_dice")
     assert [(row["epoch"], row["step"]) for row in table] == [("0", "2"), ("1", "4")]
-    assert all(math.isfinite(float(row[name])) for row in table for name in COLUMNS)
+    assert all(math.isfinite(float(row[name])) for row in table for name in table[0])
     assert float(table[-1]["learning_rate"]) == pytest.approx(1e-4 * SMALL.training.learning_rate)
     assert float(table[1]["train_loss"]) == pytest.approx(sum(state.losses[2:]) / 2, abs=1e-5)
     assert kept(tmp_path, LAST, net)
@@ -259,11 +260,24 @@ def test_it_stops_early_when_nothing_is_gained(
 def test_a_lower_loss_is_better_where_no_foreground_is_validated(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ulna.training.fit._monitor", lambda store: ("val_loss", -1))
+    monkeypatch.setattr("ulna.training.fit._monitor", lambda store, primary: Primary("loss", higher_is_better=False))
     losses = iter([0.5, 0.5, 0.2, 0.2, 0.9, 0.9])
     monkeypatch.setattr(Learner, "validate", lambda *_: {"val_loss": next(losses), "val_dice": math.nan})
     trained(stores, tmp_path, CHOOSES)
     assert load_best(tmp_path)[0] == checkpoints.Best(1, 0.2)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("higher", "best"), [(True, 1), (False, 2)])
+def test_the_primary_measure_of_the_task_tells_the_best_epoch(
+    higher: bool, best: int, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs = iter([0.5, 0.8, 0.2])
+    monkeypatch.setattr(tasks.Semantic, "primary", Primary("distance", higher_is_better=higher))
+    monkeypatch.setattr(Learner, "validate", lambda *_: {"val_loss": 0.0, "val_distance": next(epochs)})
+    trained((stores[0], stores[1].subset([0])), tmp_path, CHOOSES)
+    assert load_best(tmp_path)[0].epoch == best  # type: ignore[index]
+    assert [row["val_distance"] for row in rows(tmp_path)] == ["0.50000", "0.80000", "0.20000"]
+    assert "val_dice" not in rows(tmp_path)[0]
 
 
 def test_without_validation_the_last_weights_stay(stores: Stores, tmp_path: Path) -> None:

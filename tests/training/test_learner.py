@@ -53,6 +53,17 @@ def test_a_validation_is_the_score_of_the_prediction(stores: tuple[Store, Store]
     assert 0 < measured["val_loss"] < 10
 
 
+def test_the_score_of_a_validation_is_the_primary_measure_of_the_task(stores: tuple[Store, Store]) -> None:
+    config = CONFIG.changed({"task.name": "instances"})
+    torch.manual_seed(0)
+    one = Learner(networks.build(config.network, 1, 2), tasks.build(config.task, ("background", "cell")), config).eval()
+    with torch.inference_mode():
+        one.network.head.bias += torch.tensor([100.0, 0.0])  # type: ignore[operator]
+        measured = one.validate(stores[1], 1)
+    assert measured["val_ap_50"] == 0  # all of the image is one object
+    assert "val_dice" not in measured
+
+
 def test_an_empty_image_says_nothing_of_what_is_found(
     stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:

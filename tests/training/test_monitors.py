@@ -35,7 +35,7 @@ def test_a_loss_that_is_no_number_ends_the_training(loss: float) -> None:
 
 
 def test_without_a_terminal_there_is_a_line_per_epoch(capsys: pytest.CaptureFixture[str]) -> None:
-    with ProgressBar() as bar:
+    with ProgressBar("Dice") as bar:
         bar.step(1.0, epoch=0, progress=0.1, left=90.0)
         bar.step(2.0, epoch=0, progress=0.2, left=80.0)
         bar.epoch(None, epoch=0, left=75.0)
@@ -49,7 +49,7 @@ def test_without_a_terminal_there_is_a_line_per_epoch(capsys: pytest.CaptureFixt
 def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()
     monkeypatch.setattr("ulna.training.monitors.screen", Console(file=shown, force_terminal=True, width=100))
-    with ProgressBar() as bar:
+    with ProgressBar("Dice") as bar:
         bar.epoch(0.5, epoch=0, left=10.0)
         bar.step(1.0, epoch=1, progress=0.25, left=42.0)
     for words in ("training", "25%", "epoch 2  loss 1.000  validation Dice 0.500", "left 0:42"):

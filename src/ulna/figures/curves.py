@@ -1,4 +1,4 @@
-"""The figure of the training curves: losses, validation Dice and learning rate over the epochs."""
+"""The figure of the training curves: losses, validation score and learning rate over the epochs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from ulna.errors import UlnaError
 from ulna.figures.common import COLORS, new_figure, save_figure
 
-_COLUMNS = ("epoch", "seconds", "learning_rate", "train_loss", "val_loss", "val_dice")
+_COLUMNS = ("epoch", "seconds", "learning_rate", "train_loss", "val_loss")
 Column = npt.NDArray[np.float64]
 
 
@@ -29,8 +29,10 @@ class Curves:
         Its number.
     minutes
         Since the start.
-    learning_rate, train_loss, val_loss, val_dice
+    learning_rate, train_loss, val_loss
         As the columns of `metrics.csv`.
+    score
+        The column of the task's primary measure, the one of the validation beside the loss: `val_dice`.
     """
 
     epoch: Column
@@ -38,7 +40,7 @@ class Curves:
     learning_rate: Column
     train_loss: Column
     val_loss: Column
-    val_dice: Column
+    score: Column
 
 
 def read_curves(metrics: Path) -> Curves:
@@ -61,24 +63,26 @@ def read_curves(metrics: Path) -> Curves:
     """
     try:
         with metrics.open(newline="", encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines))
+            reader = csv.DictReader(lines)
+            rows, names = list(reader), reader.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UlnaError(f"the log of the training cannot be read: {error}", where=metrics) from error
     if not rows:
         raise UlnaError("the log of the training is empty", where=metrics)
-    columns = {name: np.array([_number(row.get(name), metrics) for row in rows]) for name in _COLUMNS}
+    score = next((name for name in names if name.startswith("val_") and name != "val_loss"), "val_score")
+    columns = {name: np.array([_number(row.get(name), metrics) for row in rows]) for name in (*_COLUMNS, score)}
     return Curves(
         epoch=columns["epoch"],
         minutes=columns["seconds"] / 60,
         learning_rate=columns["learning_rate"],
         train_loss=columns["train_loss"],
         val_loss=columns["val_loss"],
-        val_dice=columns["val_dice"],
+        score=columns[score],
     )
 
 
-def curves_picture(path: Path, metrics: Path) -> Path:
-    """Draw loss, validation Dice and learning rate against the epochs.
+def curves_picture(path: Path, metrics: Path, *, score: str, higher_is_better: bool = True) -> Path:
+    """Draw loss, validation score and learning rate against the epochs.
 
     The minutes since the start are on a second axis. What was never measured is left out; the best epoch is marked.
 
@@ -88,6 +92,10 @@ def curves_picture(path: Path, metrics: Path) -> Path:
         Where to.
     metrics
         A run's `metrics.csv`.
+    score
+        What the title calls the score.
+    higher_is_better
+        Which epoch is marked as the best.
 
     Returns
     -------
@@ -100,12 +108,12 @@ def curves_picture(path: Path, metrics: Path) -> Path:
         As `read_curves` does, and where the picture cannot be written.
     """
     curves = read_curves(metrics)
-    validated = not np.isnan(curves.val_dice).all()
+    validated = not np.isnan(curves.score).all()
     figure = new_figure(10.5 if validated else 7.2, 3.0)
     cells = list(figure.subplots(1, 3 if validated else 2, squeeze=False)[0])
     _losses(cells[0], curves)
     if validated:
-        _dice(cells[1], curves)
+        _score(cells[1], curves, score, higher_is_better=higher_is_better)
     _line(cells[-1], curves.epoch, curves.learning_rate, shade=COLORS[2], name="learning rate")
     cells[-1].set_title("learning rate", fontsize=9)
     for axes in cells:
@@ -125,12 +133,12 @@ def _losses(axes: Axes, curves: Curves) -> None:
         axes.legend(fontsize=8, frameon=False)
 
 
-def _dice(axes: Axes, curves: Curves) -> None:
-    _line(axes, curves.epoch, curves.val_dice, shade=COLORS[5], name="validation")
-    best = int(np.nanargmax(curves.val_dice))
-    x, y = float(curves.epoch[best]), float(curves.val_dice[best])
+def _score(axes: Axes, curves: Curves, name: str, *, higher_is_better: bool) -> None:
+    _line(axes, curves.epoch, curves.score, shade=COLORS[5], name="validation")
+    best = int(np.nanargmax(curves.score if higher_is_better else -curves.score))
+    x, y = float(curves.epoch[best]), float(curves.score[best])
     axes.plot([x], [y], marker="o", markersize=5, color="black", linestyle="none")
-    axes.set_title(f"validation Dice, best {y:.3f} in epoch {x:.0f}", fontsize=9)
+    axes.set_title(f"validation {name}, best {y:.3f} in epoch {x:.0f}", fontsize=9)
 
 
 def _line(axes: Axes, x: Column, y: Column, *, shade: tuple[int, int, int], name: str) -> None:

@@ -21,7 +21,7 @@ from ulna.jobs.predictors import Predict, Predictor, predictor_of
 from ulna.jobs.scoring import in_order, score_cases, short_of_time
 from ulna.jobs.seen import seen_notes
 from ulna.jobs.sides import sides_of
-from ulna.jobs.truths import as_read, choose_cases, mask_files, read_data
+from ulna.jobs.truths import as_trained, choose_cases, mask_files, read_data
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference
 from ulna.metrics import summarize
@@ -74,7 +74,7 @@ def evaluate(
     classes : Classes, optional
         What mask values mean. By default the model says it, or all true masks together, whatever `cases` picks.
     config, changes : path or Config, dict, optional
-        Settings, as for training: `data.values`.
+        Settings, as for training: `data.values`. `task.name`, by default the model's, says what is measured.
     overwrite : bool
         Whether earlier scores in `out` may be replaced.
     device : str
@@ -105,9 +105,10 @@ def evaluate(
     """
     folder = Path(out)
     check_free(folder, FILES, overwrite=overwrite)
-    meant = settings(config=config, changes=changes).data
     model = predictor_of(masks_or_run, predict, classes, device=device)
-    whole = data if isinstance(data, Dataset) else read_data(data, as_read(meant, model), bare=model is None)
+    asked = as_trained(settings(config=config, changes=changes), model)
+    meant = asked.data
+    whole = data if isinstance(data, Dataset) else read_data(data, meant, bare=model is None)
     dataset, prints, notes = choose_cases(whole, data, meant, cases=cases, except_=except_, progress=progress)
     notes = (*notes, *seen_notes(masks_or_run, model, dataset.cases, prints))
     stated = classes or (model.classes if model else None)
@@ -117,7 +118,7 @@ def evaluate(
     truth = of_truth(dataset.cases, known, meant) if stated and not isinstance(data, Dataset) else known
     files = [] if model else mask_files(str(masks_or_run))
     matched = model or match(dataset.cases, files, where=masks_or_run)
-    sides = sides_of(matched, known, truth, meant)
+    sides = sides_of(matched, known, truth, asked)
     notes = (*notes, *sides.notes, *map(str, inferred.doubts))
     if isinstance(matched, dict) and cases is None and except_ is None:
         notes = (*notes, *_of_no_case(files, matched))
@@ -127,9 +128,9 @@ def evaluate(
         else:
             scored = score_cases(evenly(dataset.cases), sides, kept=made, progress=in_time(progress, until))
         scored, notes = in_order(scored, dataset.cases), (*notes, *short_of_time(scored, dataset.cases))
-        result = Evaluation(scored, summarize(scored, seed=seed), sides.names, notes, folder)
+        result = Evaluation(scored, summarize(scored, sides.task.primary, seed=seed), sides.names, notes, folder)
         by_name = {case.name: case for case in dataset.cases}
-        pictured = examples(scored, result.summary.primary)
+        pictured = examples(scored, sides.task.primary)
         rows = [comparison(by_name[name], title, made[name], truth) for title, name in pictured]
     _write(result, rows, overwrite=overwrite)
     return result

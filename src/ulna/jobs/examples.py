@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ulna.dataset import Case, load_image
 from ulna.figures.results import Comparison
 from ulna.image import Array
-from ulna.jobs.sides import true_indices
+from ulna.jobs.sides import true_labels
 from ulna.labels.classes import Classes
-from ulna.metrics import Scored, label
+from ulna.metrics import Primary, Scored, label
 
 
-def examples(scored: Sequence[Scored], measure: str) -> list[tuple[str, str]]:
+def examples(scored: Sequence[Scored], primary: Primary) -> list[tuple[str, str]]:
     """Titles and names of the worst, median and best cases by a measure; two of each where there are many."""
+    measure = primary.measure
     values = {one.name: one.score(measure) for one in scored}
-    ranked = sorted((one for one in scored if values[one.name] == values[one.name]), key=lambda one: values[one.name])
+    known = [one for one in scored if not math.isnan(values[one.name])]
+    ranked = sorted(known, key=lambda one: primary.rank(values[one.name]))
     if not ranked:
         return [(f"{one.name}: empty, predicted empty", one.name) for one in scored[:1]]
     last, middle = len(ranked) - 1, (len(ranked) - 1) // 2
@@ -37,4 +40,4 @@ def _title(case: Scored, measure: str, value: float) -> str:
 def comparison(case: Case, title: str, mask: Array, classes: Classes) -> Comparison:
     """A row of the picture; its image and its truth are read again."""
     image = load_image(case).array if case.images else None
-    return Comparison(title, image, true_indices(case, classes), mask)
+    return Comparison(title, image, true_labels(case, classes).classes[None], mask)

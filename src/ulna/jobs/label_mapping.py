@@ -8,7 +8,7 @@ from typing import Generic, TypeVar, overload
 from ulna.config import DataConfig
 from ulna.dataset import Case, stated_classes
 from ulna.errors import ReadError, UlnaError
-from ulna.image import Array
+from ulna.image import Array, Labels
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference, infer, interpret
 from ulna.truth import load_truth
@@ -93,9 +93,9 @@ def _fits(mask: Array, classes: Classes) -> bool:
     return int(mask.max(initial=0)) != 1 or bool(indices.any())
 
 
-def indices(mask: Array, classes: Classes, *, where: object) -> Array:
-    """The mask's class indices; what is wrong with its values is said with its place."""
+def labels_of(mask: Array, classes: Classes, *, where: object) -> Labels:
+    """Classes and objects of a mask; what is wrong with its values is said with its place."""
     try:
-        return classes.to_indices(mask)
+        return classes.to_labels(mask)
     except UlnaError as error:
         raise UlnaError(error.what, where=where, hint=error.hint) from error

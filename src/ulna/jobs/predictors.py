@@ -17,7 +17,7 @@ Predict = Callable[[Image], Image]
 
 
 class Mask(Protocol):
-    """A mask (1, *spatial): an `ulna.Prediction`, or an `Image`."""
+    """A mask (1, *spatial): an `ulna.Prediction`, whose `labels` are taken, or an `Image`."""
 
     @property
     def array(self) -> Array:

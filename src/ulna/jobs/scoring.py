@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from ulna.dataset import Case, Progress
 from ulna.errors import UlnaError
-from ulna.image import Array
-from ulna.jobs.sides import Sides, true_indices
+from ulna.image import Labels
+from ulna.jobs.sides import Sides, true_labels
 from ulna.metrics import Scored, locate
 from ulna.metrics.kept import KeptMasks
+from ulna.text import size
 
 _FAULTS = 20  # reported at once
 
@@ -20,18 +21,20 @@ def score_cases(cases: Sequence[Case], sides: Sides, *, kept: KeptMasks, progres
     faults: list[UlnaError] = []
     for case in progress(cases, "scoring"):
         try:
-            truth = true_indices(case, sides.truth)
-            mask = sides.predicted(case)
-            _check_shape(case, mask, truth)
-            rows = sides.measure(mask, truth)
+            truth = true_labels(case, sides.truth)
+            found = sides.predicted(case)
+            _check_shape(case, found, truth)
+            rows = sides.task.evaluate(found, truth)
         except UlnaError as fault:
             faults.append(fault)
             if len(faults) == _FAULTS:
                 break
             continue
         group = case.group or case.name
-        scored.append(Scored.of(rows, name=case.name, group=group, errors=locate(mask, truth)))
-        kept.keep(case.name, mask)
+        scored.append(
+            Scored.of(rows, name=case.name, group=group, errors=locate(found.classes[None], truth.classes[None]))
+        )
+        kept.keep(case.name, found.classes[None])
     if len(faults) == 1:
         raise faults[0]
     if faults:
@@ -55,9 +58,9 @@ def short_of_time(scored: Sequence[Scored], cases: Sequence[Case]) -> tuple[str,
     )
 
 
-def _check_shape(case: Case, mask: Array, truth: Array) -> None:
-    if mask.shape != truth.shape:
-        sizes = [" × ".join(str(n) for n in array.shape[1:]) for array in (mask, truth)]
+def _check_shape(case: Case, found: Labels, truth: Labels) -> None:
+    if found.classes.shape != truth.classes.shape:
+        sizes = [size(labels.classes.shape) for labels in (found, truth)]
         raise UlnaError(
             f"the mask is {sizes[0]} pixels, the truth {sizes[1]}",
             where=case.name,

@@ -28,6 +28,7 @@ from ulna.jobs.evaluate import evaluate
 from ulna.jobs.evaluation import Evaluation
 from ulna.jobs.in_memory import FOLDER, Pair, write_pairs
 from ulna.jobs.seen import write_seen
+from ulna.metrics import label
 from ulna.model import Model
 from ulna.modelfile import Saved
 from ulna.paths import expand_home
@@ -221,7 +222,9 @@ def _run(work: Run, asked: _Request, *, resume: bool, command: str | None) -> Tr
     if scores:
         model = Model(replace(model.saved, scores=scores.summary.as_json()))
         modelfile.save(run / modelfile.NAME, model.saved)
-    curves_picture(run / "curves.png", run / TABLE)
+    primary = prepared.task.primary
+    better = primary.higher_is_better
+    curves_picture(run / "curves.png", run / TABLE, score=label(primary.measure), higher_is_better=better)
     runs.note(run, seconds=round(timer.seconds, 1))
     report = write_report(run)
     prepared.close()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ulna.caselist import Names, choose
-from ulna.config import Config, DataConfig
+from ulna.config import Config, DataConfig, dotted
 from ulna.dataset import Case, Dataset, Progress
 from ulna.errors import UlnaError
 from ulna.formats import pages
@@ -17,6 +17,9 @@ from ulna.jobs.predictors import Predictor
 from ulna.layouts import Patterns, find_images, read_dataset
 from ulna.layouts.listing import list_place
 from ulna.leaks import Fingerprint, group
+
+AS_TRAINED = ("task.name", "data.axes")
+"""Settings that a model's own are taken for, unless others are stated."""
 
 
 def choose_cases(
@@ -61,11 +64,13 @@ def _with_truth(dataset: Dataset, place: str | Path | None) -> tuple[Dataset, tu
     return replace(dataset, cases=known), notes
 
 
-def as_read(meant: DataConfig, model: Predictor | None) -> DataConfig:
-    """The settings, with the axes of the files that a trained model learned from where none are stated."""
+def as_trained(asked: Config, model: Predictor | None) -> Config:
+    """The settings, with a trained model's task and axes of files where none are stated."""
     trained = getattr(model, "config", None)
-    axes = meant.axes or (trained.data.axes if isinstance(trained, Config) else "")
-    return meant.model_copy(update={"axes": axes})
+    if not isinstance(trained, Config):
+        return asked
+    theirs = dotted(trained.model_dump())
+    return asked.changed({key: theirs[key] for key in AS_TRAINED if key not in asked.given()})
 
 
 def read_data(place: str | Path, meant: DataConfig, *, bare: bool) -> Dataset:

@@ -3,7 +3,7 @@
 from ulna.metrics.errors import Errors, locate
 from ulna.metrics.intervals import Interval, Sums, mean_interval, median_interval
 from ulna.metrics.overlap import Overlap, confusion, measure, overlap, records
-from ulna.metrics.rows import ALL_CLASSES, Row, label, of_case
+from ulna.metrics.rows import ALL_CLASSES, Primary, Row, label, of_case
 from ulna.metrics.summary import Scored, Spread, Summary, number, summarize
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Errors",
     "Interval",
     "Overlap",
+    "Primary",
     "Row",
     "Scored",
     "Spread",

@@ -199,8 +199,8 @@ def confusion(mask: Array, truth: Array, classes: int) -> Counts:
     """
     if mask.shape != truth.shape:
         raise UlnaError(f"the mask's shape {mask.shape} is not that of the truth, {truth.shape}")
-    _check(mask, classes, "mask")
-    _check(truth, classes, "truth", ignore=True)
+    check_indices(mask, classes, "mask")
+    check_indices(truth, classes, "truth", ignore=True)
     matrix = np.zeros(classes * classes, dtype=np.int64)
     flat_truth, flat_mask = truth.reshape(-1), mask.reshape(-1)
     for start in range(0, truth.size, _AT_ONCE):
@@ -245,7 +245,8 @@ def measure(mask: Array, truth: Array, classes: Sequence[str]) -> list[Row]:
     return [*rows, Row(ALL_CLASSES, "accuracy", int(np.trace(matrix)), int(matrix.sum()))]
 
 
-def _check(array: Array, classes: int, what: str, *, ignore: bool = False) -> None:
+def check_indices(array: Array, classes: int, what: str, *, ignore: bool = False) -> None:
+    """Raise UlnaError unless an array, called `what`, holds indices of so many classes, or with `ignore` `IGNORE`."""
     if array.dtype.kind not in "iub":
         raise UlnaError(f"the {what} must hold whole numbers (class indices), not {array.dtype}")
     if ignore and array.size and int(array.max()) == IGNORE:

@@ -69,6 +69,31 @@ class Row:
         return self.unit in COUNTED
 
 
+@dataclass(frozen=True)
+class Primary:
+    """The measure that comes first: by it cases are ranked and the best of a training is told.
+
+    Parameters
+    ----------
+    measure : str
+        As rows name it.
+    higher_is_better : bool
+        Which way is better.
+
+    Examples
+    --------
+    >>> Primary("distance", higher_is_better=False).rank(3.0)
+    -3.0
+    """
+
+    measure: str
+    higher_is_better: bool = True
+
+    def rank(self, value: float) -> float:
+        """A number that is the larger the better the value is."""
+        return value if self.higher_is_better else -value
+
+
 def of_case(rows: Iterable[Row], *, case: str, group: str) -> tuple[Row, ...]:
     """The rows with the name of their case and its group.
 
@@ -124,7 +149,8 @@ def label(measure: str) -> str:
 
     Examples
     --------
-    >>> label("dice"), label("surface_distance")
-    ('Dice', 'surface distance')
+    >>> label("dice"), label("ap_50"), label("surface_distance")
+    ('Dice', 'AP 50', 'surface distance')
     """
-    return LABELS.get(measure, measure.replace("_", " "))
+    first, *rest = measure.split("_")
+    return " ".join((LABELS.get(first, first), *rest))

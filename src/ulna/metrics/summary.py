@@ -25,7 +25,7 @@ from ulna.metrics.intervals import (
     mean_ratio,
     median_interval,
 )
-from ulna.metrics.rows import ALL_CLASSES, Row, State, label, of_case
+from ulna.metrics.rows import ALL_CLASSES, Primary, Row, State, label, of_case
 
 
 @dataclass(frozen=True)
@@ -209,6 +209,7 @@ class Summary:
     cases: int
     groups: int
     errors: Errors = NONE_WRONG
+    higher_is_better: bool = True
 
     @property
     def primary(self) -> str:
@@ -229,12 +230,14 @@ class Summary:
             Sentences.
         """
         states = self.overall.states
+        zero = f": {label(self.primary)} 0" if self.primary and self.higher_is_better else ""
         messages: tuple[tuple[State, str], ...] = (
             ("empty, predicted empty", "empty and predicted empty: counted here, and no part of the means"),
-            ("false positive", "empty, but something was found: Dice 0 (a false positive)"),
-            ("missed", "not empty, but nothing was found: Dice 0 (missed)"),
+            ("false positive", f"empty, but something was found{zero} (a false positive)"),
+            ("missed", f"not empty, but nothing was found{zero} (missed)"),
         )
-        pair = "" if len(self.classes) == 1 else " (an image and class each)"
+        judged = [one for one in self.classes if self.primary in one.scores]
+        pair = "" if len(judged) == 1 else " (an image and class each)"
         lines = [
             f"{states[state]} {'mask' if states[state] == 1 else 'masks'}{pair} {words}"
             for state, words in messages
@@ -268,6 +271,7 @@ class Summary:
         return {
             "cases": self.cases,
             "groups": self.groups,
+            "primary": {"measure": self.primary, "higher_is_better": self.higher_is_better},
             "measures": {name: label(name) for name in self.measures},
             "overall": self.overall.as_json(),
             "per_class": {one.name: one.as_json() for one in self.classes},
@@ -277,7 +281,7 @@ class Summary:
         }
 
 
-def summarize(cases: Sequence[Scored], *, primary: str = "", seed: int = 0) -> Summary:
+def summarize(cases: Sequence[Scored], primary: Primary | None = None, *, seed: int = 0) -> Summary:
     """Means, medians and pooled scores with 95 % intervals over groups, of all measures that the cases have.
 
     The intervals are described at `Sums.interval` and `median_interval`.
@@ -287,7 +291,7 @@ def summarize(cases: Sequence[Scored], *, primary: str = "", seed: int = 0) -> S
     cases
         The cases, in any order.
     primary
-        The measure that comes first; by default the one that the cases have first.
+        The measure that comes first; by default the one that the cases have first, of which more is better.
     seed
         Of the bootstrap: the same seed gives the same intervals.
 
@@ -305,7 +309,9 @@ def summarize(cases: Sequence[Scored], *, primary: str = "", seed: int = 0) -> S
     """
     every = [row for case in cases for row in case.rows]
     units = {row.measure: row.unit for row in every if not row.counted}
-    measures = tuple(sorted(units, key=lambda name: name != primary))
+    if primary is None or primary.measure not in units:
+        primary = Primary(next(iter(units), ""))
+    measures = tuple(sorted(units, key=lambda name: name != primary.measure))
     subjects = tuple(dict.fromkeys(row.subject for row in every if row.subject != ALL_CLASSES))
     groups = [case.group for case in cases]
 
@@ -313,15 +319,17 @@ def summarize(cases: Sequence[Scored], *, primary: str = "", seed: int = 0) -> S
         parts = {name: _ratios(cases, own, name) or _ratios(cases, names, name) for name in measures}
         return {name: _spread(ratios, groups, unit=units[name], seed=seed) for name, ratios in parts.items() if ratios}
 
-    first = _ratios(cases, subjects, measures[0]) if measures else None
+    first = _ratios(cases, subjects, primary.measure)
+    judged = [name for name in subjects if _ratios(cases, [name], primary.measure)]
     return Summary(
-        overall=ClassSummary(ALL_CLASSES, scores(subjects, own=[ALL_CLASSES]), _count(cases, subjects)),
+        overall=ClassSummary(ALL_CLASSES, scores(subjects, own=[ALL_CLASSES]), _count(cases, judged)),
         classes=tuple(ClassSummary(name, scores([name]), _count(cases, [name])) for name in subjects),
         by_group=_by_group(first, groups, seed=seed),
         measures=measures,
         cases=len(cases),
         groups=len(set(groups)),
         errors=sum((case.errors for case in cases), NONE_WRONG),
+        higher_is_better=primary.higher_is_better,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ulna.config import TaskConfig
-from ulna.tasks.base import Maps, Primary, Task
+from ulna.metrics.rows import Primary
+from ulna.tasks.base import Maps, Task
 from ulna.tasks.instances import Instances
 from ulna.tasks.semantic import Semantic
 

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from ulna.image import Grid, Labels
-from ulna.metrics.rows import Row
+from ulna.metrics.rows import Primary, Row
+
+if TYPE_CHECKING:  # who scores masks that lie in files needs no torch
+    from torch import Tensor
 
 Maps = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Primary:
-    """The measure by which networks are compared.
-
-    Parameters
-    ----------
-    measure
-        As rows name it.
-    higher_is_better
-        Which way is better.
-    """
-
-    measure: str
-    higher_is_better: bool = True
 
 
 class Task(Protocol):

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import ndimage
 from scipy.special import expit
 from skimage.measure import label
 from skimage.segmentation import watershed
-from torch import Tensor
 
 from ulna.config import TaskConfig
 from ulna.image import IGNORE, Array, Grid, Labels
-from ulna.metrics.rows import Row, state
-from ulna.networks.losses import Loss
-from ulna.tasks.base import Maps, Primary
+from ulna.metrics.rows import Primary, Row, state
+from ulna.tasks.base import Maps
 from ulna.tasks.semantic import Semantic
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ulna.networks.losses import Loss
 
 SEED = 0.5
 """From this share of an object's largest distance on, a pixel is a seed of an object."""
@@ -57,13 +60,15 @@ class Instances:
 
         With L = 1, objects are the connected regions of each class.
         """
+        import torch  # who scores masks that lie in files needs none
+
         distances = [_distances(_objects(one), grid.spacing) for one in labels.cpu().numpy()]
         found = torch.from_numpy(np.stack(distances)).to(labels.device)
         return torch.cat([labels[:, :1].float(), found[:, None]], dim=1)
 
     def losses(self, outputs: Tensor, maps: Tensor) -> dict[str, Tensor]:
         """The loss of the classes, and the mean absolute error of the distance within the annotated foreground."""
-        classes = maps[:, :1].to(torch.uint8)
+        classes = maps[:, :1].byte()
         inside = (classes != 0) & (classes != IGNORE)
         error = (outputs[:, -1:].float().sigmoid() - maps[:, 1:]).abs() * inside
         distance = error.sum() / inside.sum().clamp(min=1)

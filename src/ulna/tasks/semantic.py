@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit, softmax
-from torch import Tensor
 
 from ulna.config import TaskConfig
 from ulna.image import Grid, Labels
 from ulna.metrics.overlap import measure
-from ulna.metrics.rows import Row
-from ulna.networks.losses import LOSSES, Loss
-from ulna.tasks.base import Maps, Primary
+from ulna.metrics.rows import Primary, Row
+from ulna.tasks.base import Maps
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ulna.networks.losses import Loss
 
 
 class Semantic:
@@ -34,8 +38,8 @@ class Semantic:
     def __init__(self, config: TaskConfig, classes: Sequence[str], loss: Loss | None = None) -> None:
         self.classes = tuple(classes)
         self.outputs = 1 if len(self.classes) == 2 else len(self.classes)
-        self._threshold = config.threshold
-        self._loss = loss or LOSSES[config.loss]
+        self._config = config
+        self._loss = loss
 
     def maps(self, labels: Tensor, grid: Grid) -> Tensor:
         """Labels (N, L, *spatial) → class indices (N, 1, *spatial)."""
@@ -43,7 +47,10 @@ class Semantic:
 
     def losses(self, outputs: Tensor, maps: Tensor) -> dict[str, Tensor]:
         """One term: the loss that the configuration names, or the function that was passed."""
-        return {"classes": self._loss(outputs, maps)}
+        from ulna.networks.losses import LOSSES  # who scores masks that lie in files needs no torch
+
+        loss = self._loss or LOSSES[self._config.loss]
+        return {"classes": loss(outputs, maps)}
 
     def activate(self, logits: Maps) -> Maps:
         """Logits (K, *spatial) → probabilities (classes, *spatial), the background first; they sum to 1."""
@@ -55,7 +62,7 @@ class Semantic:
     def decode(self, activated: Maps, grid: Grid) -> Labels:
         """Probabilities (classes, *spatial) → the likeliest class; a single one from its threshold on."""
         if self.outputs == 1:
-            return Labels(np.asarray(activated[1] > self._threshold, np.uint8), grid=grid, names=self.classes)
+            return Labels(np.asarray(activated[1] > self._config.threshold, np.uint8), grid=grid, names=self.classes)
         return Labels(np.asarray(activated.argmax(axis=0), np.uint8), grid=grid, names=self.classes)
 
     def evaluate(self, labels: Labels, truth: Labels) -> list[Row]:

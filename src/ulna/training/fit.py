@@ -18,13 +18,14 @@ from ulna.config import Config, TrainingConfig
 from ulna.errors import in_memory
 from ulna.formats.atomic import cannot_write
 from ulna.image import is_foreground
+from ulna.metrics import Primary, label
 from ulna.store import Store
 from ulna.tasks import Task
 from ulna.training.batches import Batches
 from ulna.training.budget import Budget, Ending, StepBudget, TimeBudget
 from ulna.training.checkpoints import Best, State, load_best, load_last, save_best, save_last
 from ulna.training.learner import Learner
-from ulna.training.log import write_row
+from ulna.training.log import validation_column, write_row
 from ulna.training.monitors import ProgressBar, check_loss, count_empty, warn_at_end
 from ulna.training.optimizers import OPTIMIZERS
 from ulna.training.schedule import SCHEDULES
@@ -52,8 +53,8 @@ def fit(
 ) -> State:
     """Train `network` in place and leave in it the weights that are kept: the last, or those of the best epoch.
 
-    The best epoch has the highest validation Dice, or the lowest loss where the images that are validated hold no
-    foreground; `training.chooses` says whether it is taken.
+    The best epoch is that of the best primary measure of the task, or of the lowest loss where the images that are
+    validated hold no foreground; `training.chooses` says whether it is taken.
 
     Parameters
     ----------
@@ -114,7 +115,8 @@ class Loop:
         self.timer = timer
         self.validation = stores[1]
         self.state = State()
-        self.bar = ProgressBar()
+        self._primary = learner.task.primary
+        self.bar = ProgressBar(label(self._primary.measure))
         self._training = training
         self._fabric = _fabric(learner, training)
         self._optimizer = OPTIMIZERS[training.optimizer](learner.parameters(), training)
@@ -122,7 +124,7 @@ class Loop:
         self._model, _ = self._fabric.setup(learner, self._optimizer)
         self.budget = _budget(learner, stores, self.state, timer=timer, afterwards=afterwards)
         self._batches = Batches(stores[0], training, phases=learner.phases, steps=lambda: (), final=self._final)
-        self._monitor, self._better = _monitor(self.validation)
+        self._monitor = _monitor(self.validation, self._primary)
 
     def _resume(self) -> Best | None:
         last = load_last(self.folder)
@@ -157,8 +159,10 @@ class Loop:
         state.empty = count_empty(state.empty, measured.get("val_foreground"))
         row = {"epoch": state.epoch, "step": state.step, "seconds": self.timer.seconds}
         row |= {"learning_rate": self._set_rate(state.step)}
-        write_row(self.folder, row | measured)
-        self.bar.epoch(measured.get("val_dice"), epoch=state.epoch, left=self.budget.left(state.step))
+        write_row(self.folder, row | measured, self._primary)
+        self.bar.epoch(
+            measured.get(validation_column(self._primary)), epoch=state.epoch, left=self.budget.left(state.step)
+        )
         self._keep_best(measured)
         state.epoch += 1
         save_last(self.folder, state, self.learner.weights(), self._optimizer.state_dict())
@@ -215,10 +219,11 @@ class Loop:
         return {name: float(np.mean(values)) for name, values in measured.items()}
 
     def _keep_best(self, measured: dict[str, float]) -> None:
-        value = measured.get(self._monitor)
+        monitor = self._monitor
+        value = measured.get(validation_column(monitor))
         if value is None or math.isnan(value):
             return
-        if self._best is None or self._better * (value - self._best.value) > 0:
+        if self._best is None or monitor.rank(value) > monitor.rank(self._best.value):
             self._best = Best(self.state.epoch, value)
             save_best(self.folder, self._best, self.learner.weights())
 
@@ -261,13 +266,13 @@ def ending(config: Config, validation: Store | None, afterwards: float) -> Endin
     )
 
 
-def _monitor(validation: Store | None) -> tuple[str, int]:
-    """What tells the best epoch, and which way is better."""
+def _monitor(validation: Store | None, primary: Primary) -> Primary:
+    """What tells the best epoch."""
     if validation is not None:
         cases = spread(len(validation), VALIDATE)
         if any(is_foreground(validation.truth(case)[0]).any() for case in cases):
-            return "val_dice", 1
-    return "val_loss", -1
+            return primary
+    return Primary("loss", higher_is_better=False)
 
 
 @contextmanager

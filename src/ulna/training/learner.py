@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from ulna.config import Config
 from ulna.image import IGNORE, Grid, Labels, is_foreground
 from ulna.inference.pipeline import Pipeline
+from ulna.metrics import Scored
 from ulna.networks.layers import crop
 from ulna.store import Store
 from ulna.tasks import Task
 from ulna.training.augmentation import apply, draw
 from ulna.training.batches import Batch
+from ulna.training.log import validation_column
 from ulna.training.phases import phases
 
 
@@ -69,8 +71,9 @@ class Learner(nn.Module):
     def validate(self, store: Store, case: int) -> dict[str, float]:
         """Predict one whole image as a user's would be.
 
-        Returns `val_loss`; `val_dice`, the mean over its classes, unless it is empty and predicted empty; and
-        `val_foreground`, the share of pixels that were found, where there is something to find.
+        Returns `val_loss`; the task's primary measure (`val_dice`), the mean over the classes, unless the image is
+        empty and predicted empty; and `val_foreground`, the share of pixels that were found, where there is something
+        to find.
         """
         image, truth = store.image(case), store.truth(case)
         pipeline = Pipeline(self.network, self._rough, self.task.outputs)
@@ -79,11 +82,10 @@ class Learner(nn.Module):
         maps = self.task.maps(torch.from_numpy(np.array(truth))[None], grid)
         measured = {"val_loss": float(total(self.task.losses(torch.from_numpy(logits)[None], maps)))}
         labels = self.task.decode(self.task.activate(logits), grid)
-        rows = self.task.evaluate(labels, Labels.from_array(truth, grid))
-        dice = [row.value for row in rows if row.measure == "dice"]
-        known = [value for value in dice if np.isfinite(value)]
-        if known:
-            measured["val_dice"] = float(np.mean(known))
+        name, rows = store.names[case], self.task.evaluate(labels, Labels.from_array(truth, grid))
+        score = Scored.of(rows, name=name, group=name).score(self.task.primary.measure)
+        if np.isfinite(score):
+            measured[validation_column(self.task.primary)] = score
         if is_foreground(truth[0]).any():
             measured["val_foreground"] = float((labels.classes > 0)[truth[0] != IGNORE].mean())
         return measured

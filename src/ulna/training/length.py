@@ -104,7 +104,7 @@ def time_step(network: nn.Module, task: Task, config: Config, *, store: Store, t
     return min(seconds)
 
 
-def too_short(config: Config, store: Store, losses: Sequence[float], dice: Sequence[float]) -> str:
+def too_short(config: Config, store: Store, losses: Sequence[float], scores: Sequence[float]) -> str:
     """What to say of a training that ended too early; empty if it did not.
 
     Parameters
@@ -113,8 +113,8 @@ def too_short(config: Config, store: Store, losses: Sequence[float], dice: Seque
         What was trained, and on what.
     losses
         The training loss of each step.
-    dice
-        The validation Dice of each epoch, without those in which it was not known.
+    scores
+        The validation score (Dice) of each epoch, without those in which it was not known; higher is better.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def too_short(config: Config, store: Store, losses: Sequence[float], dice: Seque
     -----
     The loss is still falling if it has a trend in the last half of the training (the test of Mann and Kendall on the
     means of ten parts, one-sided, p < .01) and fell by a tenth there. A learning rate that comes to rest makes the
-    training loss fall a little in any case; so the validation Dice must be rising as well, where eight epochs and more
+    training loss fall a little in any case; so the validation score must be rising as well, where eight epochs and more
     tell.
     """
     length = Length.of(config, store, len(losses))
@@ -134,7 +134,7 @@ def too_short(config: Config, store: Store, losses: Sequence[float], dice: Seque
         if length.passes >= FEW_PASSES:
             return ""
         why = "it had too few steps to learn much"
-    elif fall < FALLING or not rising(dice):
+    elif fall < FALLING or not rising(scores):
         return ""
     else:
         why = f"the loss was still falling, by {fall:.0%} in the last half"
@@ -161,12 +161,12 @@ def _theil_sen(values: npt.NDArray[np.float64]) -> float:
     return float(np.median((values[second] - values[first]) / (second - first)))
 
 
-def rising(dice: Sequence[float]) -> bool:
-    """Whether the best validation Dice of the last quarter is above all before; also where too few epochs tell."""
-    if len(dice) < 8:
+def rising(scores: Sequence[float]) -> bool:
+    """Whether the best validation score of the last quarter is above all before; also where too few epochs tell."""
+    if len(scores) < 8:
         return True
-    last = len(dice) * 3 // 4
-    return max(dice[last:]) - max(dice[:last]) > GAIN
+    last = len(scores) * 3 // 4
+    return max(scores[last:]) - max(scores[:last]) > GAIN
 
 
 def _advice(config: Config, factor: float) -> str:

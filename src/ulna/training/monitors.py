@@ -17,9 +17,13 @@ PATIENCE = 3
 
 
 class ProgressBar:
-    """A bar with the loss, the validation Dice and the time left; a line per epoch where there is no terminal."""
+    """A bar with the loss, the validation score and the time left; a line per epoch where there is no terminal.
 
-    def __init__(self) -> None:
+    `score` is what tables call the score.
+    """
+
+    def __init__(self, score: str) -> None:
+        self._name = score
         self._bar = Progress(
             TextColumn("training"),
             BarColumn(),
@@ -33,7 +37,7 @@ class ProgressBar:
         )
         self._task = self._bar.add_task("training", total=1.0, words="", left="–")
         self._loss = math.nan
-        self._dice: float | None = None
+        self._score: float | None = None
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -49,15 +53,15 @@ class ProgressBar:
         self._loss = loss if math.isnan(self._loss) else 0.95 * self._loss + 0.05 * loss
         self._bar.update(self._task, completed=progress, words=self._words(epoch), left=clock(left))
 
-    def epoch(self, dice: float | None, *, epoch: int, left: float) -> None:
+    def epoch(self, score: float | None, *, epoch: int, left: float) -> None:
         """Without a terminal, say how far it is."""
-        self._dice = dice
+        self._score = score
         if not screen.is_terminal:
             say(f"{self._words(epoch)}  left {clock(left)}")
 
     def _words(self, epoch: int) -> str:
-        dice = "" if self._dice is None else f"  validation Dice {self._dice:.3f}"
-        return f"epoch {epoch + 1}  loss {self._loss:.3f}{dice}"
+        score = "" if self._score is None else f"  validation {self._name} {self._score:.3f}"
+        return f"epoch {epoch + 1}  loss {self._loss:.3f}{score}"
 
 
 def check_loss(loss: float, *, step: int, learning_rate: float) -> None:
