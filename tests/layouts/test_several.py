@@ -14,7 +14,7 @@ from ulna.dataset import Dataset
 from ulna.errors import UlnaError
 from ulna.image import Array, Image
 from ulna.jobs.check import check
-from ulna.layouts import find_cases, read_dataset
+from ulna.layouts import Patterns, find_cases, read_dataset
 from ulna.truth import load_truth
 
 NOISE = np.random.default_rng(3).integers(0, 256, (1, 16, 16)).astype(np.uint8)
@@ -119,25 +119,62 @@ def test_classes_that_overlap_are_a_warning_with_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["", "benign/"])
-def test_second_lesions_are_united(tmp_path: Path, folder: str) -> None:
+def test_second_lesions_are_objects_of_their_own(tmp_path: Path, folder: str) -> None:
     names = [f"{folder}benign ({k})" for k in range(1, 4)]
     masks = {f"{name}_mask.png": LEFT for name in names} | {f"{names[0]}_mask_1.png": RIGHT}
     found = read_dataset(put(tmp_path, masks, *(f"{name}.png" for name in names)))
     assert told(found)["benign (1)"] == ["benign (1).png", "benign (1)_mask.png", "benign (1)_mask_1.png"]
-    np.testing.assert_array_equal(load_truth(found.cases[0]).array, LEFT | RIGHT)
-    np.testing.assert_array_equal(load_truth(found.cases[1]).array, LEFT)
+    np.testing.assert_array_equal(load_truth(found.cases[0]).array, np.where(LEFT, 1, 0) + np.where(RIGHT, 2, 0))
+    np.testing.assert_array_equal(load_truth(found.cases[1]).array, np.where(LEFT, 1, 0))
+    assert check(tmp_path).classes.kind == "instances"
     (problem,) = found.problems
     assert problem.what.startswith("1 image has several masks ('benign (1)_mask.png' and 'benign (1)_mask_1.png')")
     assert (problem.severity, problem.where) == ("note", (f"{names[0]}.png",))
     assert [case.name for case in find_cases(tmp_path)] == ["benign (1)", "benign (2)", "benign (3)"]
 
 
-def test_masks_with_numbers_alone_are_united_with_a_warning(tmp_path: Path) -> None:
-    found = read_dataset(put(tmp_path, {"masks/x_1.png": LEFT, "masks/x_2.png": RIGHT}, "images/x.png"))
-    np.testing.assert_array_equal(load_truth(found.cases[0]).array, LEFT | RIGHT)
+def test_masks_with_numbers_alone_are_objects_with_a_warning(tmp_path: Path) -> None:
+    """Touching ones too, which one mask of both would make one."""
+    beside = np.roll(LEFT, 4, axis=2)
+    found = read_dataset(put(tmp_path, {"masks/x_1.png": LEFT, "masks/x_2.png": beside}, "images/x.png"))
+    assert (found.cases[0].objects, found.sentence) == (True, "1 image with 2 masks, one file an object")
+    np.testing.assert_array_equal(load_truth(found.cases[0]).array, np.where(LEFT, 1, 0) + np.where(beside, 2, 0))
     (problem,) = found.problems
     assert problem.severity == "warning"
+    assert "each of which is taken for one object" in problem.what
     assert "data.masks" in problem.what
+
+
+def test_numbers_that_all_images_have_may_be_classes(tmp_path: Path) -> None:
+    masks = {f"{n}_mask_{k}.png": a for n in "abc" for k, a in ((1, LEFT), (2, RIGHT))}
+    (problem,) = read_dataset(put(tmp_path, masks, "a.png", "b.png", "c.png")).problems
+    assert (problem.severity, len(problem.where)) == ("warning", 3)
+    assert "although all images have the same numbers. For classes set data.masks" in problem.what
+
+
+@pytest.mark.parametrize("first", [LEFT | RIGHT, LEFT // 255 + RIGHT // 255 * 2, LEFT // 255 * 128 | RIGHT])
+def test_numbered_masks_of_several_things_are_united(tmp_path: Path, first: np.ndarray) -> None:
+    other = box(np.s_[12:15]) // 255 * first.max()
+    found = read_dataset(put(tmp_path, {"a_mask.png": first, "a_mask_1.png": other}, "a.png"))
+    assert not found.cases[0].objects
+    np.testing.assert_array_equal(load_truth(found.cases[0]).array, np.maximum(first, other))
+    assert "which are united to one" in found.problems[0].what
+
+
+def test_observers_are_known_by_their_agreement_also_where_they_are_numbers(tmp_path: Path) -> None:
+    """LIDC: four drawings of one nodule."""
+    moved = np.roll(ALL, 1, axis=2)
+    masks = {f"masks/{n}_mask_{k}.png": a for n in ("x", "y") for k, a in ((0, ALL), (1, moved), (2, ALL))}
+    found = read_dataset(put(tmp_path, masks, "images/x.png", "images/y.png"))
+    assert [source.name for case in found.cases for source in case.truth] == ["x_mask_0.png", "y_mask_0.png"]
+    assert "several observers, which are not merged: those of '0' are used" in found.problems[0].what
+
+
+def test_patterns_with_several_masks_per_case_give_objects(tmp_path: Path) -> None:
+    put(tmp_path, {f"drawn/x-{k}.png": a for k, a in (("one", LEFT), ("two", RIGHT))}, "scans/x.png")
+    found = read_dataset(tmp_path, Patterns(("scans/{case}.png",), ("drawn/{case}-*.png",)))
+    assert found.cases[0].objects
+    assert "each of which is taken for one object" in found.problems[0].what
 
 
 def test_masks_of_images_that_are_missing_are_not_united(tmp_path: Path) -> None:
@@ -243,7 +280,7 @@ def test_case_files_of_one_class_evaluate_by_name(tmp_path: Path) -> None:
 
 def test_files_of_one_case_that_do_not_fit(tmp_path: Path) -> None:
     for name, odd in (("size", np.zeros((1, 9, 16), np.uint8)), ("channels", np.zeros((3, 16, 16), np.uint8))):
-        masks = {"a_mask.png": LEFT, "a_mask_1.png": odd}
+        masks = {"a_mask.png": LEFT | RIGHT, "a_mask_1.png": odd}
         (case,) = read_dataset(put(tmp_path / name, masks, "a.png")).cases
         with pytest.raises(UlnaError, match=r"a_mask_1\.png: this mask (is 9 × 16|has 3 channels), the first"):
             load_truth(case)

@@ -268,15 +268,25 @@ def _bands(numbers: Array, count: int) -> npt.NDArray[np.int64]:
     return pixels
 
 
+def is_whole(inside: Array) -> bool:
+    """Whether a region, (*spatial) bool, is one connected component, but for crumbs; also an empty one."""
+    return _largest(_pooled(inside))[1]
+
+
+def _largest(inside: Array) -> tuple[Array, bool]:
+    """The largest connected component, and whether it counts as all of the region."""
+    pieces, count = ndimage.label(inside, np.ones((3,) * inside.ndim))
+    if not count:
+        return inside, True
+    sizes = np.bincount(pieces.ravel())[1:]
+    return pieces == 1 + sizes.argmax(), bool(sizes.max() >= DOMINANT * sizes.sum())
+
+
 def _pair(codes: Array, low: int, high: int) -> Pair:
-    whole, holes = [], []
-    for code in (low, high):
-        pieces, _ = ndimage.label(_pooled(codes == code), np.ones((3,) * codes.ndim))
-        sizes = np.bincount(pieces.ravel())[1:]
-        whole.append(bool(sizes.max() >= DOMINANT * sizes.sum()))
-        largest = pieces == 1 + sizes.argmax()
-        holes.append(all(np.take(largest, end, axis).any() for axis in range(codes.ndim) for end in (0, -1)))
-    return Pair(low, high, (whole[0], whole[1]), holes=whole[1] and holes[1] and not whole[0])
+    _, lower = _largest(_pooled(codes == low))
+    largest, upper = _largest(_pooled(codes == high))
+    around = all(np.take(largest, end, axis).any() for axis in range(codes.ndim) for end in (0, -1))
+    return Pair(low, high, (lower, upper), holes=upper and around and not lower)
 
 
 def _pooled(inside: Array) -> Array:

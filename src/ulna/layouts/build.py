@@ -252,7 +252,7 @@ def _stem(draft: CaseDraft) -> str:
 
 def _groups(found: Sequence[CaseDraft], names: Sequence[str]) -> list[str]:
     """The folder of each case if folders look like patients, else the case's own name."""
-    folders = [() if draft.objects else _patient(draft.images[0].folders) for draft in found]
+    folders = [() if draft.objects and draft.name else _patient(draft.images[0].folders) for draft in found]
     told = {folder for folder in folders if folder}
     numbered = all(any(character.isdigit() for character in folder[-1]) for folder in told)
     if len(told) < 2 or (len(told) < MIN_FOLDERS and not numbered):

@@ -13,7 +13,7 @@ from ulna.errors import UlnaError
 from ulna.layouts.build import CaseDraft, drafts, left_over, make_cases
 from ulna.layouts.listing import Entry, Listing
 from ulna.layouts.matching import pair
-from ulna.layouts.several import absent, class_draft, class_names
+from ulna.layouts.several import absent, class_draft, class_names, each_an_object
 from ulna.text import listed, plural
 
 _TOKENS = re.compile(r"\*\*/|\*|\?|\{case\}|\{class\}")
@@ -135,13 +135,14 @@ def _joined(images: Sequence[_Match], masks: Sequence[_Match], *, folders: bool)
     for mask in masks:
         by_key[mask.folders if alike else (), mask.case].append(mask)
     classes = class_names(mask.class_ for mask in masks if mask.class_)
+    objects = not classes and each_an_object([[mask.entry for mask in of_it] for of_it in by_key.values()])
     found = []
     for image in images:
         of_it = by_key.get((image.folders if alike else (), image.case), [])
         if classes:
             draft = class_draft((image.entry,), [(mask.class_, mask.entry) for mask in of_it], classes)
         else:
-            draft = CaseDraft((image.entry,), tuple(mask.entry for mask in of_it))
+            draft = CaseDraft((image.entry,), tuple(mask.entry for mask in of_it), objects)
         found.append(draft)
     return found
 
@@ -174,7 +175,8 @@ def _united(found: Sequence[CaseDraft]) -> tuple[Problem, ...]:
     several = [draft for draft in found if len(draft.truth) > 1 and not draft.truth_classes]
     if not several:
         return ()
-    what = f"{plural(len(several), 'image has several masks', 'images have several masks')}, which are united to one"
+    become = "each of which is taken for one object" if several[0].objects else "which are united to one"
+    what = f"{plural(len(several), 'image has several masks', 'images have several masks')}, {become}"
     return (Problem(what, tuple(draft.images[0].path for draft in several), "note"),)
 
 

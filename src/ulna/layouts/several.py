@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from statistics import median
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from ulna.dataset import Dataset, Problem
 from ulna.errors import UlnaError
 from ulna.image import Array
+from ulna.labels.statistics import is_whole
 from ulna.layouts.build import CaseDraft, left_over, make_cases
 from ulna.layouts.by_content import holds_masks
 from ulna.layouts.labeled import Labeled, by_extension, by_folders, by_names
@@ -30,6 +32,9 @@ AFFIXED = "masks whose names add the same to their images' names:  images/a.png 
 SAY_CLASSES = "For classes set data.masks, for example 'masks/{case}_{class}.png'"
 MAX_INSPECTED = 7
 MAX_SIDE = 256  # pixels of the thumbnails on which masks are compared
+MAX_COMPARED = 8  # masks of one image that are compared with each other
+MIN_WHOLE = 0.8  # share of the masks that must be one connected component for each to be an object
+MAX_VALUES = 5  # of a mask that may be classes
 MIN_AGREEMENT = 0.5  # Dice from which two masks of one image are drawings of the same
 NESTED = 0.98  # share of the smaller mask from which it lies within the other
 
@@ -160,12 +165,16 @@ def _reading(groups: Groups) -> Reading:
         best = min(names, key=lambda name: SAME.index(name.casefold()))
         return _without(groups, lambda one: one.name == best, f"they show the same as those named '{best}'")
     if len(names) == 1:
+        alike = _agreeing(groups, _label)
+        if alike:
+            first = min((_label(one) for of_one in groups.values() for one in of_one), key=natural)
+            return _without(groups, lambda one: _label(one) == first, f"{alike}. {_of_observers(first)}")
         return _united(groups)
     if "" in names:
         others = sorted((name for name in names if name), key=natural)
         why = f"their names add {listed(others, quoted=True)} to those of the masks that are used. {SAY_CLASSES}"
         return _without(groups, lambda one: not one.name, why)
-    alike = _agreeing(groups, sorted(names, key=natural))
+    alike = _agreeing(groups, lambda one: one.name)
     if alike:
         first = min(names, key=natural)
         return _without(groups, lambda one: one.name == first, f"{alike}. {_of_observers(first)}")
@@ -200,17 +209,44 @@ def _plain(groups: Groups) -> Reading:
 
 
 def _united(groups: Groups) -> Reading:
-    """The masks of an image are of several lesions or parts of one class: they become one mask."""
+    """The masks of an image are of several objects or lesions: each is one, or they become one mask."""
     several = {image: of_one for image, of_one in groups.items() if len(of_one) > 1}
-    drafts = tuple(CaseDraft((image,), tuple(one.mask for one in of_one)) for image, of_one in groups.items())
+    objects = each_an_object([[one.mask for one in of_one] for of_one in groups.values()])
+    drafts = tuple(CaseDraft((image,), tuple(one.mask for one in of_one), objects) for image, of_one in groups.items())
     count = plural(len(several), "image has several masks", "images have several masks")
     first = next(iter(several.values()))
     shown = " and ".join(f"'{one.mask.source.name}'" for one in first[:2])
-    sure = all(one.by_word or not one.number for of_one in several.values() for one in of_one)
-    what = f"{count} ({shown}), which are united to one. {SAY_CLASSES}"
+    become = "each of which is taken for one object" if objects else "which are united to one"
     where = tuple(image.path for image in several)
+    sure = all(one.by_word or not one.number for of_one in several.values() for one in of_one)
+    numbers = {tuple(sorted(_label(one) for one in of_one)) for of_one in groups.values()}
+    if len(numbers) == 1 < len(groups):
+        sure, become = False, f"{become}, although all images have the same numbers"
+    problem = Problem(f"{count} ({shown}), {become}. {SAY_CLASSES}", where, "note" if sure else "warning")
+    if objects:
+        masks = sum(len(draft.truth) for draft in drafts)
+        return Reading(drafts, f"{plural(len(groups), 'image')} with {masks:,} masks, one file an object", (problem,))
     sentence = f"{plural(len(groups), 'image')} with their masks; of {len(several)} several masks are united"
-    return Reading(drafts, sentence, (Problem(what, where, "note" if sure else "warning"),))
+    return Reading(drafts, sentence, (problem,))
+
+
+def each_an_object(cases: Sequence[Sequence[Entry]]) -> bool:
+    """Whether the masks of each case show one object each: one value, in one connected component."""
+    several = [masks for masks in cases if len(masks) > 1]
+    step = max(1, len(several) // MAX_INSPECTED)
+    single = []
+    for mask in (mask for masks in several[::step][:MAX_INSPECTED] for mask in masks):
+        try:
+            array = read_mask(mask.source)
+        except UlnaError:
+            continue  # said when the case is read
+        shown = inside(array)
+        values = np.unique(array.max(axis=0)[shown])
+        lossy = len(values) > MAX_VALUES and values[0] >= 128  # by JPEG
+        if array.ndim != 3 or (len(values) > 1 and not lossy):
+            return False  # a stack, or classes
+        single.append(is_whole(shown))
+    return bool(single) and sum(single) >= MIN_WHOLE * len(single)
 
 
 def _by_class(groups: Groups) -> Reading:
@@ -235,14 +271,15 @@ def _as_dataset(reading: Reading, images: Sequence[Entry], masks: Sequence[Entry
     return Dataset(made, reading.sentence, (*reading.problems, *problems, *left_over(list(dict.fromkeys(rest)))))
 
 
-def _agreeing(groups: Groups, names: Sequence[str]) -> str:
+def _agreeing(groups: Groups, key: Callable[[Labeled], str]) -> str:
     """What says that masks of different names show the same; "" where they do not, as classes should not."""
     scores: dict[tuple[str, str], list[float]] = defaultdict(list)
-    several = [of_one for of_one in groups.values() if len({one.name for one in of_one}) > 1]
+    several = [of_one for of_one in groups.values() if len({key(one) for one in of_one}) > 1]
     step = max(1, len(several) // MAX_INSPECTED)
     for of_one in several[::step][:MAX_INSPECTED]:
-        shown = {one.name: _thumbnail(one.mask) for one in of_one}
-        for first, second in ((a, b) for a in names for b in names if a < b and {a, b} <= shown.keys()):
+        shown = {key(one): _thumbnail(one.mask) for one in of_one[:MAX_COMPARED]}
+        names = sorted(shown, key=natural)
+        for first, second in combinations(names, 2):
             scores[first, second].append(_agreement(shown[first], shown[second]))
     for pair, found in scores.items():
         if median(found) >= MIN_AGREEMENT:
