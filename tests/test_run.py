@@ -16,13 +16,20 @@ import ulna
 from small_clock import TestClock
 from small_data import put
 from ulna import runfolder as runs
+from ulna.config import Config, DataConfig
+from ulna.dataset import Case, Dataset, quiet
 from ulna.errors import UlnaError
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.train import train
+from ulna.labels.inference import infer
+from ulna.layouts import read_dataset
 from ulna.model import Model
-from ulna.run import Run
+from ulna.run import Data, Run
+from ulna.store import builder
 from ulna.training.batches import Batch
 from ulna.training.learner import Learner
+from ulna.training.timer import Timer
+from ulna.truth import load_truth
 
 TINY = {"training.patch": [32, 32], "training.batch_size": 2}
 SMALL = TINY | {"training.steps": 2, "network.widths": [4, 8]}
@@ -172,6 +179,37 @@ def test_a_training_that_was_too_short_says_so(cells: Path, tmp_path: Path, caps
     assert runs.words(tmp_path / "run")["length"] == trained.short
     assert "The training was short" in (tmp_path / "run" / "report.html").read_text("utf-8")
     assert "Expected length: 2 steps" in capsys.readouterr().err
+
+
+def test_the_sides_of_a_split_are_views_of_one_store(
+    cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    load = builder.load_image
+
+    def noted(case: Case, **words: Any) -> Any:
+        read.append(case.name)
+        return load(case, **words)
+
+    monkeypatch.setattr(builder, "load_image", noted)
+    cases = read_dataset(cells).cases
+    classes = infer([load_truth(case).array for case in cases], DataConfig())
+    data = Data(Dataset(cases, ""), classes, (cases[2:], cases[:2]), cells)
+    run = Run(tmp_path, Timer(TestClock()), device=torch.device("cpu"), progress=quiet)
+    for resize in (None, [24, 24]):
+        config = Config().changed({"data.resize": resize} | SMALL | {"training.epochs": 1})
+        prepared = run.prepare(data, config, command="")
+        (fold,) = prepared.folds
+        assert fold.validation is not None
+        assert fold.train.folder == fold.validation.folder
+        assert (fold.train.names, fold.validation.names) == tuple(
+            tuple(case.name for case in side) for side in data.sides
+        )
+        assert resize is None or {shape[1:] for shape in fold.train.shapes} == {(24, 24)}
+    assert sorted(read) == sorted(case.name for case in cases)  # each once
+    words = runs.words(tmp_path)
+    assert words["data_hash"] != words["validation_hash"]
+    prepared.close()
 
 
 def test_scores_of_a_part_come_in_the_order_of_the_data(run: Path, cells: Path, tmp_path: Path) -> None:

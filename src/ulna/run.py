@@ -19,7 +19,6 @@ from ulna.errors import UlnaError
 from ulna.labels.classes import Classes
 from ulna.model import Model, load
 from ulna.modelfile import Saved
-from ulna.normalization import common_channels
 from ulna.planning import Fingerprint, plan
 from ulna.store import Store
 from ulna.store import build as build_store
@@ -165,25 +164,14 @@ class Run:
         return Prepared(config, data.classes, (fold.planned(config),))
 
     def _fold(self, data: Data, config: DataConfig) -> Fold:
-        """Decode once what is learned from and what is held out; both with the channels that suit all images."""
-        if not data.sides[0]:
+        """Decode all cases once, into one store with the channels that suit all; the sides are views of it."""
+        train, held_out = data.sides
+        if not train:
             raise UlnaError("no case is left to train on", where=self.folder)
-
-        def cached(config: DataConfig) -> list[Store]:
-            folders = (self.folder / "cache" / side for side in HASHES)
-            pairs = [(folder, cases) for folder, cases in zip(folders, data.sides, strict=True) if cases]
-            return [
-                build_store(folder, cases, config=config, classes=data.classes, progress=self._progress)
-                for folder, cases in pairs
-            ]
-
-        stores = cached(config)
-        channels = common_channels(shape[0] for store in stores for shape in store.shapes)
-        if any(store.shapes[0][0] != channels for store in stores):
-            for store in stores:
-                store.close()
-            stores = cached(config.model_copy(update={"channels": channels}))
-        return Fold(stores[0], stores[1] if len(stores) > 1 else None)
+        folder, cases = self.folder / "cache" / "cases", (*train, *held_out)
+        store = build_store(folder, cases, config=config, classes=data.classes, progress=self._progress)
+        sides = [store.subset(side) for side in (range(len(train)), range(len(train), len(cases)))]
+        return Fold(sides[0], sides[1] if held_out else None)
 
     def _expected(self, prepared: Prepared) -> str:
         """What the network will see in the time or the epochs given."""
