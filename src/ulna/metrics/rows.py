@@ -90,7 +90,18 @@ class Primary:
     higher_is_better: bool = True
 
     def rank(self, value: float) -> float:
-        """A number that is the larger the better the value is."""
+        """A number that is the larger the better the value is.
+
+        Parameters
+        ----------
+        value
+            Of the measure.
+
+        Returns
+        -------
+        float
+            To compare cases with.
+        """
         return value if self.higher_is_better else -value
 
 

@@ -200,6 +200,8 @@ class Summary:
         How many there are.
     errors
         The wrong pixels of all cases, by where they lie.
+    higher_is_better
+        Of the first measure.
     """
 
     overall: ClassSummary

@@ -24,15 +24,44 @@ VGG16 = (2, 2, 3, 3, 3)  # convolutions of each stage
 
 
 class FCN8(nn.Module):
-    """(N, channels, *spatial) → logits (N, outputs, *spatial), for any spatial size.
+    """FCN-8s, (N, channels, *spatial) → logits (N, outputs, *spatial), for any spatial size.
 
-    The backbone is that of VGG-16: five stages of 3×3 convolutions with ReLU, each ended by 2×2 max-pooling,
-    then its fully connected layers as convolutions, 7×7 and 1×1. `widths` are the channels of the stages and
-    of these two layers: (64, 128, 256, 512, 512, 4096) is the paper's network; with five numbers the last
-    is eight times the fifth, as in the paper. Scores are 1×1 convolutions, zero at first; the upsamplings are
-    learned and interpolate linearly at first. The paper starts from ImageNet's weights; here the backbone
-    starts from He's, and `norm` helps it on its way. The paper mirrors nothing but pads the image by 100
-    zeros and crops; here convolutions keep the size and the image is mirrored to a multiple of 32.
+    The backbone is that of VGG-16: five stages of 3×3 convolutions with ReLU, each ended by 2×2 max-pooling, then its
+    fully connected layers as convolutions, 7×7 and 1×1. Scores are 1×1 convolutions, zero at first; the upsamplings are
+    learned and interpolate linearly at first. The paper starts from ImageNet's weights; here the backbone starts from
+    He's, and `norm` helps it on its way. The paper mirrors nothing but pads the image by 100 zeros and crops; here
+    convolutions keep the size and the image is mirrored to a multiple of 32.
+
+    Parameters
+    ----------
+    channels
+        Of the images.
+    outputs
+        Channels of the logits.
+    widths
+        Channels of the five stages and of the two last layers: (64, 128, 256, 512, 512, 4096) is the paper's network;
+        with five numbers the last is eight times the fifth, as in the paper.
+    ndim
+        Spatial axes, 2 or 3.
+    norm
+        Before each ReLU: "instance", "batch" or "none".
+    dropout
+        A probability, after each of the two last layers.
+
+    Raises
+    ------
+    UlnaError
+        For another number of widths.
+
+    References
+    ----------
+    Long, Shelhamer, Darrell 2015, Fully convolutional networks for semantic segmentation, CVPR.
+
+    Examples
+    --------
+    >>> network = FCN8(3, 1, widths=(2, 2, 4, 4, 4))
+    >>> network(torch.zeros(1, 3, 31, 20)).shape
+    torch.Size([1, 1, 31, 20])
     """
 
     def __init__(
@@ -73,7 +102,18 @@ class FCN8(nn.Module):
         self.up3 = bilinear(outputs, 8, ndim=ndim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits; shapes as said above."""
+        """Logits of images.
+
+        Parameters
+        ----------
+        x
+            (N, channels, *spatial).
+
+        Returns
+        -------
+        Tensor
+            (N, outputs, *spatial).
+        """
         size = x.shape[2:]
         x = padded(x, (32,) * self.ndim)  # (N, channels, Y, X)
         pooled = []
@@ -87,7 +127,13 @@ class FCN8(nn.Module):
         return front(self.up3(x), size)  # (N, outputs, Y, X)
 
     def geometry(self) -> Geometry:
-        """How far the network looks and what it does to sizes."""
+        """How far the network looks and what it does to sizes.
+
+        Returns
+        -------
+        Geometry
+            Per spatial axis.
+        """
         return Geometry((AxisGeometry(32, halo(_reach, 32)),) * self.ndim)
 
 

@@ -21,12 +21,20 @@ Interval = tuple[int, int]
 class AxisGeometry:
     """What a network does to the size of an image along one axis and how far it looks, in pixels of one side.
 
-    `stride`: outputs whose positions differ by a multiple of it are computed alike, so tiles must start at
-    multiples of it. `halo`: the output at a position depends on no input further away than this (with
-    instance norm: once its statistics are frozen). `shrink`: how many pixels valid convolutions take off each
-    side; 0 where the output has the input's size. `smallest` is the smallest input size; where `shrink` is
-    not 0, input sizes must be `smallest` plus a multiple of `stride`. `clamped`: so many outputs on each side
-    that valid convolutions leave depend on where the input ends, for linear upsampling repeats what is at its edge.
+    Parameters
+    ----------
+    stride
+        Outputs whose positions differ by a multiple of it are computed alike, so tiles must start at multiples of it.
+    halo
+        The output at a position depends on no input further away than this (with instance norm: once its statistics are
+        fixed).
+    shrink
+        How many pixels valid convolutions take off each side; 0 where the output has the input's size.
+    smallest
+        The smallest input size; where `shrink` is not 0, input sizes must be `smallest` plus a multiple of `stride`.
+    clamped
+        So many outputs on each side that valid convolutions leave depend on where the input ends, for linear upsampling
+        repeats what is at its edge.
     """
 
     stride: int
@@ -36,11 +44,38 @@ class AxisGeometry:
     clamped: int = 0
 
     def fits(self, size: int) -> bool:
-        """Whether the network takes an input of this size."""
+        """Whether the network takes an input of this size.
+
+        Parameters
+        ----------
+        size
+            Pixels.
+
+        Returns
+        -------
+        bool
+            True for every size from `smallest` on where `shrink` is 0.
+        """
         return size >= self.smallest and (self.shrink == 0 or (size - self.smallest) % self.stride == 0)
 
     def next_size(self, size: int) -> int:
-        """The smallest size that fits and is not below `size`."""
+        """The smallest size that fits and is not below another.
+
+        Parameters
+        ----------
+        size
+            Pixels.
+
+        Returns
+        -------
+        int
+            Pixels.
+
+        Examples
+        --------
+        >>> AxisGeometry(stride=16, halo=92, shrink=92, smallest=188).next_size(190)
+        204
+        """
         if size <= self.smallest:
             return self.smallest
         return size if self.shrink == 0 else size + (self.smallest - size) % self.stride
@@ -49,6 +84,11 @@ class AxisGeometry:
 @dataclass(frozen=True)
 class Geometry:
     """What a network does to the size of an image and how far it looks, for each spatial axis.
+
+    Parameters
+    ----------
+    axes
+        One per spatial axis.
 
     Examples
     --------
@@ -65,11 +105,33 @@ class Geometry:
         return tuple(axis.stride for axis in self.axes)
 
     def fits(self, shape: Sequence[int]) -> bool:
-        """Whether the network takes an input of this spatial shape."""
+        """Whether the network takes an input of this spatial shape.
+
+        Parameters
+        ----------
+        shape
+            Of the input.
+
+        Returns
+        -------
+        bool
+            Whether every axis fits.
+        """
         return all(axis.fits(size) for axis, size in zip(self.axes, shape, strict=True))
 
     def next_size(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """The smallest spatial shape that fits and has no side below that of `shape`."""
+        """The smallest spatial shape that fits and has no side below that of another.
+
+        Parameters
+        ----------
+        shape
+            Of an input.
+
+        Returns
+        -------
+        tuple of int
+            A shape that fits.
+        """
         return tuple(axis.next_size(int(size)) for axis, size in zip(self.axes, shape, strict=True))
 
 
@@ -83,7 +145,23 @@ class HasGeometry(Protocol):
 
 
 def geometry(network: nn.Module) -> Geometry:
-    """The geometry of a network that was made by `build`; raises UlnaError for any other module."""
+    """The geometry of a network.
+
+    Parameters
+    ----------
+    network
+        One that `build` made, or any module with a method `geometry`.
+
+    Returns
+    -------
+    Geometry
+        Per spatial axis.
+
+    Raises
+    ------
+    UlnaError
+        For any other module.
+    """
     if isinstance(network, HasGeometry):
         return network.geometry()
     raise UlnaError(
@@ -93,38 +171,138 @@ def geometry(network: nn.Module) -> Geometry:
 
 
 def halo(reach: Callable[[Interval], Interval], stride: int, *, shrink: int = 0) -> int:
-    """How far, to either side, any output looks; `reach` gives the inputs that an interval of outputs needs.
+    """How far, to either side, any output looks along one axis.
 
     Output o lies at input o + `shrink`. How far it looks depends on its phase in the pooling grid.
+
+    Parameters
+    ----------
+    reach
+        Gives the inputs that an interval of outputs needs.
+    stride
+        Of the network.
+    shrink
+        How many pixels valid convolutions take off each side.
+
+    Returns
+    -------
+    int
+        Pixels.
     """
     needs = ((output + shrink, *reach((output, output))) for output in range(stride))
     return max(max(place - first, last - place) for place, first, last in needs)
 
 
 def join(a: Interval, b: Interval) -> Interval:
-    """The smallest interval that holds both."""
+    """The smallest interval that holds two.
+
+    Parameters
+    ----------
+    a, b
+        (first, last).
+
+    Returns
+    -------
+    Interval
+        (first, last).
+
+    Examples
+    --------
+    >>> join((0, 3), (2, 9))
+    (0, 9)
+    """
     return min(a[0], b[0]), max(a[1], b[1])
 
 
 def through_convolution(out: Interval, kernel: int, padding: int = 0) -> Interval:
-    """Inputs of a convolution with stride 1 that outputs `out` depend on."""
+    """The inputs of a convolution with stride 1 that outputs depend on.
+
+    Parameters
+    ----------
+    out
+        The outputs, (first, last).
+    kernel
+        The side of the kernel.
+    padding
+        On each side.
+
+    Returns
+    -------
+    Interval
+        (first, last).
+
+    Examples
+    --------
+    >>> through_convolution((0, 0), kernel=3, padding=1)
+    (-1, 1)
+    """
     return out[0] - padding, out[1] - padding + kernel - 1
 
 
 def through_pooling(out: Interval, factor: int) -> Interval:
-    """Inputs of a pooling of `factor` pixels with the same stride."""
+    """The inputs of a pooling that outputs depend on.
+
+    Parameters
+    ----------
+    out
+        The outputs, (first, last).
+    factor
+        The side of the window, and the stride.
+
+    Returns
+    -------
+    Interval
+        (first, last).
+
+    Examples
+    --------
+    >>> through_pooling((1, 2), 2)
+    (2, 5)
+    """
     return out[0] * factor, out[1] * factor + factor - 1
 
 
 def through_transposed(out: Interval, kernel: int, stride: int, padding: int = 0) -> Interval:
-    """Inputs of a transposed convolution; nearest upsampling is the one with `kernel` equal to `stride`.
+    """The inputs of a transposed convolution that outputs depend on.
 
-    Input i reaches outputs i·stride − padding + t for t in 0 … kernel − 1.
+    Input i reaches outputs i·stride − padding + t for t in 0 … kernel − 1. Nearest upsampling is the one with `kernel`
+    equal to `stride`.
+
+    Parameters
+    ----------
+    out
+        The outputs, (first, last).
+    kernel
+        The side of the kernel.
+    stride
+        By how much it enlarges.
+    padding
+        On each side.
+
+    Returns
+    -------
+    Interval
+        (first, last).
     """
     return -((kernel - 1 - out[0] - padding) // stride), (out[1] + padding) // stride
 
 
 def through_linear(out: Interval, factor: int) -> Interval:
-    """Inputs of linear upsampling: output o lies at input (o + ½)/factor − ½, mostly between two pixels."""
+    """The inputs of linear upsampling that outputs depend on.
+
+    Output o lies at input (o + ½)/factor − ½, mostly between two pixels.
+
+    Parameters
+    ----------
+    out
+        The outputs, (first, last).
+    factor
+        By how much it enlarges.
+
+    Returns
+    -------
+    Interval
+        (first, last).
+    """
     first, last = (2 * place + 1 - factor for place in out)  # in pixels of the input, times 2 · factor
     return first // (2 * factor), -(-last // (2 * factor))

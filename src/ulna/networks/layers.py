@@ -78,8 +78,3 @@ def padded(x: Tensor, multiples: Sequence[int]) -> Tensor:
         return x
     mode = "reflect" if all(p < n for p, n in zip(pad, x.shape[2:], strict=True)) else "replicate"
     return F.pad(x, [side for p in reversed(pad) for side in (0, p)], mode=mode)
-
-
-def times(size: Sequence[int]) -> str:
-    """A size in words: 572×572."""
-    return "×".join(str(int(n)) for n in size)

@@ -27,10 +27,23 @@ FEW = 2**16  # pixels up to which PyTorch's batch-norm kernels may add up number
 
 
 class InstanceNorm(nn.Module):
-    """Instance norm with learned scale and shift for images and volumes, (N, C, *spatial) → the same shape.
+    """Instance norm with learned scale and shift for images and volumes.
 
-    Statistics are taken in float32 whatever the precision of the input. An image of a single pixel has no
-    variance: the result is then the shift alone. `relu` applies max(0, ·) to the result in the same pass.
+    Statistics are taken in float32 whatever the precision of the input. An image of a single pixel has no variance: the
+    result is then the shift alone.
+
+    Parameters
+    ----------
+    channels
+        Of the feature maps.
+    eps
+        Added to the variance.
+    relu
+        Whether max(0, ·) is applied to the result in the same pass.
+
+    References
+    ----------
+    Ulyanov, Vedaldi, Lempitsky 2016, Instance normalization, arXiv:1607.08022.
     """
 
     def __init__(self, channels: int, *, eps: float = 1e-5, relu: bool = False) -> None:
@@ -42,7 +55,18 @@ class InstanceNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize every image by its own statistics."""
+        """Normalize every image by its own statistics.
+
+        Parameters
+        ----------
+        x
+            (N, C, *spatial).
+
+        Returns
+        -------
+        Tensor
+            Of the same shape.
+        """
         traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         if x.device.type == "cpu" and not (traced or torch.compiler.is_compiling()):
             return cast(Tensor, _Fused.apply(x, self.weight, self.bias, self.eps, self.relu))  # type: ignore[no-untyped-call]
@@ -50,7 +74,13 @@ class InstanceNorm(nn.Module):
         return y.relu() if self.relu else y
 
     def extra_repr(self) -> str:
-        """What stands in the brackets of the module's print."""
+        """What stands in the brackets of the module's print.
+
+        Returns
+        -------
+        str
+            The constructor's arguments.
+        """
         return f"{self.channels}, eps={self.eps}, relu={self.relu}"
 
 
@@ -181,6 +211,11 @@ def with_statistics(network: nn.Module, statistics: Statistics) -> nn.Module:
         The network that the statistics were measured of.
     statistics
         What `measure_statistics` returned; empty: every input is normalized by its own statistics.
+
+    Returns
+    -------
+    Module
+        In evaluation mode.
 
     Raises
     ------

@@ -15,6 +15,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ulna import text
 from ulna.console import Printed
 from ulna.errors import UlnaError
 from ulna.networks.geometry import geometry
@@ -85,7 +86,7 @@ class NetworkSummary(Printed):
 
     def __rich__(self) -> Group:
         """The table and its totals."""
-        table = Table(title=f"{self.title}, input {_shape(self.input)}", title_justify="left")
+        table = Table(title=f"{self.title}, input {text.size(self.input)}", title_justify="left")
         table.add_column("layer", overflow="fold")
         table.add_column("kind", overflow="fold")
         table.add_column("output shape", justify="right")
@@ -93,12 +94,12 @@ class NetworkSummary(Printed):
         table.add_column("connected to", overflow="fold")
         for layer in self.layers:
             connected = ", ".join(layer.connected_to)
-            table.add_row(layer.name, layer.kind, _shape(layer.shape), f"{layer.parameters:,}", connected)
+            table.add_row(layer.name, layer.kind, text.size(layer.shape), f"{layer.parameters:,}", connected)
         return Group(
             table,
-            f"parameters       {self.parameters:,} ({_bytes(4 * self.parameters)} in float32)",
+            f"parameters       {self.parameters:,} ({text.amount(4 * self.parameters)} in float32)",
             f"multiply-adds    {self.multiply_adds / 1e9:,.3g} billion for one image",
-            f"layers' outputs  {_bytes(self.memory)} for one image in float32",
+            f"layers' outputs  {text.amount(self.memory)} for one image in float32",
         )
 
     def __repr__(self) -> str:
@@ -220,11 +221,3 @@ def _multiply_adds(layer: nn.Module, given: Tensor, out: Tensor) -> int:
 
 def _count(module: nn.Module) -> int:
     return sum(weight.numel() for weight in module.parameters())
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return " × ".join(f"{n}" for n in shape)
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

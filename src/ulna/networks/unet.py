@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ulna import text
 from ulna.config import Sides, by_level
 from ulna.errors import UlnaError
 from ulna.networks.geometry import (
@@ -36,7 +37,6 @@ from ulna.networks.layers import (
     crop,
     front,
     padded,
-    times,
 )
 
 Padding = Literal["same", "valid"]
@@ -44,23 +44,62 @@ Upsampling = Literal["transposed", "nearest", "linear"]
 
 
 class UNet(nn.Module):
-    """(N, channels, *spatial) → logits (N, outputs, *spatial), or fewer pixels where convolutions are valid.
+    """The U-Net, (N, channels, *spatial) → logits (N, outputs, *spatial), or fewer pixels where convolutions are valid.
 
-    `widths` are the channels of each level from the top; their number is the depth. Each level has a block of
-    two convolutions with ReLU (and a norm before it); max-pooling leads down, `upsampling` leads up:
-    "transposed" is the paper's up-convolution that brings the channels to those of the level above;
-    "nearest" and "linear" have nothing to learn. `kernels` are the sides of the convolutions, `strides` those of
-    pooling and upsampling: one number for all, or a list with one side per axis for each level, from the top
-    (strides: for each step between levels). A volume of thick slices may have `kernels` ((1, 3, 3), (3, 3, 3))
-    and `strides` ((1, 2, 2),). What comes up is concatenated with the skip, cropped to its
-    size where convolutions are valid; a 1×1 convolution makes the logits. `residual` adds each block's input
-    to its output. `dropout` is a probability, at the end of every block or (`dropout_levels` "bottom") of the
-    two deepest, as in the authors' own network. `initialization` draws the weights as He et al. 2015, or as
-    Glorot and Bengio 2010.
+    Each level has a block of two convolutions with ReLU (and a norm before it); max-pooling leads down, `upsampling`
+    leads up. What comes up is concatenated with the skip, cropped to its size where convolutions are valid; a 1×1
+    convolution makes the logits.
 
-    With `padding` "same" every input size works: it is mirrored at its far side to a multiple of the product of
-    the strides and the output is cropped. With "valid" sizes must fit (see `geometry`), else an UlnaError names
-    the next that does; an axis along which all kernels are 1 loses nothing, and every size works.
+    With `padding` "same" every input size works: it is mirrored at its far side to a multiple of the product of the
+    strides and the output is cropped. With "valid" sizes must fit (see `geometry`); an axis along which all kernels are
+    1 loses nothing, and every size works.
+
+    Parameters
+    ----------
+    channels
+        Of the images.
+    outputs
+        Channels of the logits.
+    widths
+        Channels of each level from the top; their number is the depth.
+    ndim
+        Spatial axes, 2 or 3.
+    kernels, strides
+        Sides of the convolutions, and of pooling and upsampling: one number for all, or a list with one side per axis
+        for each level, from the top (strides: for each step between levels). A volume of thick slices may have
+        `kernels` ((1, 3, 3), (3, 3, 3)) and `strides` ((1, 2, 2),).
+    padding
+        "same", or "valid" as in the paper.
+    norm
+        Before each ReLU: "instance", "batch" or "none".
+    upsampling
+        "transposed" is the paper's up-convolution that brings the channels to those of the level above; "nearest" and
+        "linear" have nothing to learn.
+    residual
+        Whether each block's input is added to its output.
+    dropout
+        A probability, at the end of blocks.
+    dropout_levels
+        Of "all" blocks, or of the two deepest ("bottom"), as in the authors' own network.
+    initialization
+        "he" or "glorot".
+
+    Raises
+    ------
+    UlnaError
+        For settings that do not go together; by `forward` for a size that does not fit, with the next that does.
+
+    References
+    ----------
+    Ronneberger, Fischer, Brox 2015, U-Net: convolutional networks for biomedical image segmentation, MICCAI.
+    Çiçek et al. 2016, 3D U-Net, MICCAI. He et al. 2015, Delving deep into rectifiers, ICCV. Glorot, Bengio 2010,
+    Understanding the difficulty of training deep feedforward neural networks, AISTATS.
+
+    Examples
+    --------
+    >>> network = UNet(3, 1, widths=(4, 8))
+    >>> network(torch.zeros(1, 3, 31, 20)).shape
+    torch.Size([1, 1, 31, 20])
     """
 
     def __init__(
@@ -107,7 +146,23 @@ class UNet(nn.Module):
         self.apply(INITIALIZATIONS[initialization])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits; shapes as said above."""
+        """Logits of images.
+
+        Parameters
+        ----------
+        x
+            (N, channels, *spatial).
+
+        Returns
+        -------
+        Tensor
+            (N, outputs, *spatial), or fewer pixels where convolutions are valid.
+
+        Raises
+        ------
+        UlnaError
+            For a size that does not fit valid convolutions, with the next that does.
+        """
         size = [n - 2 * axis.shrink for n, axis in zip(x.shape[2:], self._geometry.axes, strict=True)]
         x = self._fit(x)  # (N, channels, Y, X)
         skips = []
@@ -123,7 +178,13 @@ class UNet(nn.Module):
         return front(x, size)
 
     def geometry(self) -> Geometry:
-        """How far the network looks and what it does to sizes."""
+        """How far the network looks and what it does to sizes.
+
+        Returns
+        -------
+        Geometry
+            Per spatial axis.
+        """
         return self._geometry
 
     def _fit(self, x: Tensor) -> Tensor:
@@ -131,9 +192,9 @@ class UNet(nn.Module):
         lossless = [1 if axis.shrink else axis.stride for axis in fit.axes]
         if not fit.fits(x.shape[2:]):
             raise UlnaError(
-                f"this network's valid convolutions do not fit an input of {times(x.shape[2:])} pixels",
-                hint=f"The next size that fits is {times(fit.next_size(x.shape[2:]))}; the smallest is "
-                f"{times([axis.smallest for axis in fit.axes])}.",
+                f"this network's valid convolutions do not fit an input of {text.size(x.shape[2:], '×')} pixels",
+                hint=f"The next size that fits is {text.size(fit.next_size(x.shape[2:]), '×')}; the smallest is "
+                f"{text.size([axis.smallest for axis in fit.axes], '×')}.",
             )
         return padded(x, lossless)
 
