@@ -99,7 +99,7 @@ def test_its_steps_are_those_of_a_loop_written_by_hand(
     net, state = trained((stores[0], None), tmp_path, config)
     wanted, task = fresh()
     learner = Learner(wanted, task, config)
-    batches = Batches(stores[0], config.training, phases=learner.phases, steps=lambda: ())
+    batches = Batches(stores[0], config.training, phases=learner.phases)
     make = OPTIMIZERS[optimizer](wanted.parameters(), config.training)
     losses = []
     for step in range(4):
@@ -485,7 +485,7 @@ def test_dropout_is_drawn_from_the_step(stores: Stores, tmp_path: Path) -> None:
         net, task = fresh(changed)
         torch.manual_seed(seed * 100 + 7)
         learner = Learner(net, task, changed.changed({"training.seed": seed}))
-        batch = Batches(stores[0], config.training, phases=learner.phases, steps=lambda: ()).batch(0)
+        batch = Batches(stores[0], config.training, phases=learner.phases).batch(0)
         batch = Learner(net, task, config).augmented(batch)
         losses.append(float(learner(batch).detach()))
     assert losses[0] == losses[1]

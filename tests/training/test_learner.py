@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from ulna import networks, tasks
 from ulna.config import Config
-from ulna.image import IGNORE
+from ulna.image import IGNORE, Grid
 from ulna.store import Store
 from ulna.training.batches import Batches
 from ulna.training.learner import Learner
@@ -26,12 +28,34 @@ def learner(**changes: Any) -> Learner:
 
 def test_augmentation_is_the_same_for_the_same_step(stores: tuple[Store, Store]) -> None:
     one = learner()
-    batch = Batches(stores[0], CONFIG.training, phases=one.phases, steps=lambda: ()).batch(3)
+    batch = Batches(stores[0], CONFIG.training, phases=one.phases).batch(3)
     first, second = one.augmented(batch), one.augmented(batch)
     assert first.images.shape == (2, 1, 32, 32)
     assert torch.equal(first.images, second.images)
     assert torch.equal(first.truth, second.truth)
     assert not torch.equal(first.images, one.augmented(batch._replace(step=4)).images)
+
+
+def test_what_is_learned_from_a_patch_depends_on_the_spacing_of_its_case(stores: tuple[Store, Store]) -> None:
+    spacings = [(0.5, 0.5), (2.0, 0.25)] * 3
+    cases = tuple(
+        replace(case, grid=replace(case.grid, spacing=spacing))
+        for case, spacing in zip(stores[0].cases, spacings, strict=True)
+    )
+    one = learner(**{"training.batch_size": 16})
+    batch = Batches(replace(stores[0], cases=cases), one.config.training, phases=one.phases).batch(0)
+    assert set(batch.spacings) == set(spacings)
+    drawn = one.augmented(batch)
+    assert drawn.spacings == batch.spacings
+    asked: list[Grid] = []
+
+    def maps(labels: Tensor, grid: Grid) -> Tensor:
+        asked.append(grid)
+        return labels[:, :1]
+
+    one.task.maps = maps  # type: ignore[method-assign]
+    one(drawn)
+    assert asked == [Grid((32, 32), spacing) for spacing in batch.spacings]
 
 
 def test_seeds_differ_by_run_step_and_purpose() -> None:

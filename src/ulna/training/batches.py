@@ -7,14 +7,13 @@ have drawn, and nothing has to be stored.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
 
 from ulna.config import TrainingConfig
 from ulna.inference.tiles import window
@@ -23,11 +22,25 @@ from ulna.training.phases import Phase
 
 
 class Batch(NamedTuple):
-    """Windows cut for one step: images (N, C, *window) float32, truth (N, L, *window) integer (class indices and, with
-    L = 2, numbers of objects), the step, and in which of the two phases of the training it lies."""
+    """Windows cut for one step.
+
+    Parameters
+    ----------
+    images
+        (N, C, *window) float32.
+    truth
+        (N, L, *window) integer: class indices and, with L = 2, numbers of objects.
+    spacings
+        For each window the distance of neighboring pixels per axis.
+    step
+        Its number.
+    final
+        In which of the two phases of the training it lies.
+    """
 
     images: Tensor
     truth: Tensor
+    spacings: tuple[tuple[float, ...], ...]
     step: int
     final: bool = False
 
@@ -43,13 +56,12 @@ def sampling_probabilities(groups: tuple[str, ...], sampling: str) -> npt.NDArra
     return np.array([1 / (sizes[group] * len(sizes)) for group in groups])
 
 
-class Batches(IterableDataset[Batch]):
-    """The batches of some steps, from a store.
+class Batches:
+    """The batches of a training, from a store.
 
-    `steps` is called at the start of each pass and gives the numbers of its steps, `final` says of a step in
-    which of the two `phases` it lies. A share `training.foreground` of the patches is centered on foreground: first a
-    class is drawn, evenly over those that the case has, then one of its pixels. The others lie anywhere, but their
-    centers are annotated (not `IGNORE`). What is cut is the window around each patch.
+    `final` says of a step in which of the two `phases` it lies. A share `training.foreground` of the patches is
+    centered on foreground: first a class is drawn, evenly over those that the case has, then one of its pixels. The
+    others lie anywhere, but their centers are annotated (not `IGNORE`). What is cut is the window around each patch.
     """
 
     def __init__(
@@ -58,32 +70,28 @@ class Batches(IterableDataset[Batch]):
         training: TrainingConfig,
         *,
         phases: tuple[Phase, Phase],
-        steps: Callable[[], Iterable[int]],
         final: Callable[[int], bool] = lambda step: False,
     ) -> None:
         self._store = store
         self._training = training
         self._phases = phases
-        self._steps = steps
         self._final_phase = final
         self._probabilities = sampling_probabilities(store.groups, training.sampling)
-
-    def __iter__(self) -> Iterator[Batch]:
-        for step in self._steps():
-            yield self.batch(step)
 
     def batch(self, step: int) -> Batch:
         """The batch of one step, the same whenever it is asked for."""
         generator = np.random.default_rng((self._training.seed, step))
         final = self._final_phase(step)
         phase = self._phases[final]
-        images, truths = [], []
+        images, truths, spacings = [], [], []
         for case in generator.choice(len(self._probabilities), phase.batch_size, p=self._probabilities).tolist():
             image, truth = self._store.raw(case), self._store.truth(case)
             start = self._start(case, truth.shape[1:], phase, generator)
             images.append(self._store.scale(case, window(image, start, phase.window)))
             truths.append(window(truth, start, phase.window))
-        return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(truths)), step, final)
+            spacings.append(self._store.cases[case].grid.spacing)
+        stacked = [torch.from_numpy(np.stack(arrays)) for arrays in (images, truths)]
+        return Batch(stacked[0], stacked[1], tuple(spacings), step, final)
 
     def _start(
         self, case: int, shape: tuple[int, ...], phase: Phase, generator: np.random.Generator

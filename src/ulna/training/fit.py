@@ -123,7 +123,7 @@ class Loop:
         self._best = self._resume() if resume else None
         self._model, _ = self._fabric.setup(learner, self._optimizer)
         self.budget = _budget(learner, stores, self.state, timer=timer, afterwards=afterwards)
-        self._batches = Batches(stores[0], training, phases=learner.phases, steps=lambda: (), final=self._final)
+        self._batches = Batches(stores[0], training, phases=learner.phases, final=self._final)
         self._monitor = _monitor(self.validation, self._primary)
 
     def _resume(self) -> Best | None:

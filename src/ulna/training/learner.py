@@ -40,8 +40,13 @@ class Learner(nn.Module):
         """The loss, a scalar, of the network's output for patches (N, C, *patch) against their truth."""
         torch.manual_seed(self.seed(batch.step, 1))  # of dropout, so that a resumed run draws the same
         outputs = self.network(batch.images.contiguous(memory_format=self._channels_last))
-        maps = self.task.maps(batch.truth, Grid(tuple(batch.truth.shape[2:])))
-        return total(self.task.losses(outputs, crop(maps, outputs.shape[2:])))
+        return total(self.task.losses(outputs, crop(self._maps(batch), outputs.shape[2:])))
+
+    def _maps(self, batch: Batch) -> Tensor:
+        """What is to be learned from each patch, on its own grid."""
+        shape = tuple(batch.truth.shape[2:])
+        pairs = zip(batch.truth, batch.spacings, strict=True)
+        return torch.cat([self.task.maps(truth[None], Grid(shape, spacing)) for truth, spacing in pairs])
 
     def augmented(self, batch: Batch) -> Batch:
         """Windows cut and varied to patches (N, C, *patch) and truth (N, L, *patch).

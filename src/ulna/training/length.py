@@ -86,7 +86,7 @@ def time_step(network: nn.Module, task: Task, config: Config, *, store: Store, t
     """
     with torch.random.fork_rng():
         learner = Learner(copy.deepcopy(network), task, config)
-        batches = Batches(store, config.training, phases=learner.phases, steps=lambda: ())
+        batches = Batches(store, config.training, phases=learner.phases)
         place = next(network.parameters()).device
         seconds: list[float] = []
         for step in range(3):

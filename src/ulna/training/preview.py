@@ -18,7 +18,7 @@ def picture_of_augmentation(path: Path, config: Config, store: Store, *, rows: i
     """Write a picture of some training patches beside what augmentation makes of them."""
     config = config.changed({"training.batch_size": rows, "training.foreground": 1.0})
     training = config.training
-    batch = Batches(store, training, phases=phases(config), steps=lambda: range(1)).batch(0)
+    batch = Batches(store, training, phases=phases(config)).batch(0)
     plain = apply(_draw(None, config, rows, seed=0), batch.images, batch.truth, size=training.patch)
     varied = [
         apply(
