@@ -293,3 +293,29 @@ def test_links_in_a_circle_are_named(untrained: Model, tmp_path: Path) -> None:
     made = predict(untrained, tmp_path / "images", out=tmp_path / "out")
     assert [name for name, _ in made.failed] == ["b"]
     assert len(made.masks) == 1
+
+
+def test_cases_are_named_by_the_groups_of_the_training(tmp_path: Path) -> None:
+    """Stated by an expression or a table, or found in names; a table that is gone is missed where it is needed."""
+    for name in ("P1_a", "P1_b", "P2_a", "P2_b"):
+        gray(tmp_path / "in" / f"{name}.png")
+    table = tmp_path / "groups.csv"
+    table.write_text("name,group\nP1_a,mouse\nP1_b,mouse\nP2_a,rat\nP2_b,rat\n")
+    for number, (groups, name, wanted) in enumerate(
+        [
+            ("", "P2", ["P2_a", "P2_b"]),
+            ("_(.)", "a", ["P1_a", "P2_a"]),
+            (str(table), "mouse", ["P1_a", "P1_b"]),
+        ]
+    ):
+        made = make_model(channels=1)
+        data = made.config.data.model_copy(update={"groups": groups})
+        model = Model(replace(made.saved, config=made.config.model_copy(update={"data": data})))
+        done = predict(model, tmp_path / "in", out=tmp_path / f"out{number}", cases=[name])
+        assert [path.stem for path in done.masks] == wanted
+        rest = predict(model, tmp_path / "in", out=tmp_path / f"rest{number}", except_=[name])
+        assert {path.stem for path in rest.masks} == {"P1_a", "P1_b", "P2_a", "P2_b"} - set(wanted)
+    table.unlink()
+    assert len(predict(model, tmp_path / "in", out=tmp_path / "alone", cases=["P2_b"]).masks) == 1
+    with pytest.raises(UlnaError, match="the table of groups cannot be read"):
+        predict(model, tmp_path / "in", out=tmp_path / "none", cases=["mouse"])

@@ -17,6 +17,7 @@ from ulna.dataset import Case, Dataset, Progress, load_image, quiet
 from ulna.errors import UlnaError, WriteError
 from ulna.formats import create, mask_suffix, open_reader, write
 from ulna.formats.atomic import cannot_write
+from ulna.groups import decide
 from ulna.image import Grid, Image
 from ulna.layouts import Patterns, Place, find
 from ulna.layouts.own import MARK, mark
@@ -195,7 +196,8 @@ def _jobs(found: Sequence[Case], model: Model, cases: Names | None, except_: Nam
         return _Job(name, tuple(pages), ".tif" if wide else mask_suffix(pages[0].images[0]))
 
     if cases is not None or except_ is not None:
-        return [job(case.name, [case]) for case in choose(Dataset(tuple(found), ""), cases, except_).cases]
+        stated = model.config.data.groups
+        return [job(case.name, [case]) for case in _chosen(found, stated, cases, except_)]
     files: dict[tuple[Path, tuple[str, ...]], list[Case]] = {}
     for case in found:
         files.setdefault((case.images[0].path, case.images[0].inside), []).append(case)
@@ -208,6 +210,23 @@ def _masks_of_data(cases: Sequence[Case]) -> list[str]:
     if not truth:
         return []
     return [f"taken for masks of the images and not predicted: {plural(len(truth), 'file')}, {truth[0]} for one"]
+
+
+def _chosen(found: Sequence[Case], stated: str, cases: Names | None, except_: Names | None) -> tuple[Case, ...]:
+    """The cases that are named, by their own names or by those of groups as in training: stated, or found in names.
+
+    A table of groups that is no longer there is missed where a name is not that of a case.
+    """
+    try:
+        groups = decide(found, stated, complete=False).groups
+    except UlnaError as error:
+        alone = Dataset(tuple(replace(case, group=case.name) for case in found), "")
+        try:
+            return choose(alone, cases, except_).cases
+        except UlnaError:
+            raise error from None
+    grouped = tuple(replace(case, group=group) for case, group in zip(found, groups, strict=True))
+    return choose(Dataset(grouped, ""), cases, except_).cases
 
 
 def _assumed(job: _Job) -> list[str]:

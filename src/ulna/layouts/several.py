@@ -232,10 +232,11 @@ def _united(groups: Groups) -> Reading:
 
 def each_an_object(cases: Sequence[Sequence[Entry]]) -> bool:
     """Whether the masks of each case show one object each: one value, in one connected component."""
-    several = [masks for masks in cases if len(masks) > 1]
-    step = max(1, len(several) // MAX_INSPECTED)
+    chosen: list[Entry] = []
+    for side in ([one for one in cases if len(one) > 1], [one for one in cases if len(one) == 1]):
+        chosen += (mask for masks in side[:: max(1, len(side) // MAX_INSPECTED)][:MAX_INSPECTED] for mask in masks)
     single = []
-    for mask in (mask for masks in several[::step][:MAX_INSPECTED] for mask in masks):
+    for mask in chosen:
         try:
             array = read_mask(mask.source)
         except UlnaError:
