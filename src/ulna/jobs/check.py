@@ -25,7 +25,7 @@ from ulna.image import Array
 from ulna.jobs import inspection
 from ulna.jobs.grouping import joined_by, joined_picture, leak_problems, table_of_groups, with_groups
 from ulna.jobs.inspection import Failure, Inspection, inspect
-from ulna.jobs.label_checks import TO_SET, class_pixels, doubts, shares
+from ulna.jobs.label_checks import TO_SET, class_pixels, doubts, missing_in_training, shares
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference, interpret
 from ulna.layouts import Patterns, read_dataset
@@ -280,6 +280,7 @@ def check(
         *inspection.fatal(inspections, alone=alone),
         *inspection.failures(failed),
         *strange,
+        *(missing_in_training(inspections, classes, pixels) if classes else ()),
         *doubts(inferred),
         *inspection.warnings(inspections),
     ]

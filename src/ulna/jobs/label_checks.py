@@ -59,6 +59,26 @@ def class_pixels(inspections: Sequence[Inspection], classes: Classes) -> tuple[n
     return pixels, problems
 
 
+def missing_in_training(
+    inspections: Sequence[Inspection], classes: Classes, pixels: npt.NDArray[np.float64]
+) -> list[Problem]:
+    """The problem that masks of the validation or test part show classes that none of the training part does."""
+    parts = np.array([case.case.part for case in inspections])
+    if "train" not in parts:
+        return []
+    shown = pixels[:, :-1] > 0
+    learned = shown[parts == "train"].any(axis=0)
+    found = []
+    for index, name in enumerate(classes.names):
+        where = tuple(case.case.name for case, has in zip(inspections, shown[:, index], strict=True) if has)
+        if index and where and not learned[index]:
+            what = (
+                f"no mask of the training part shows '{name}', which is in {plural(len(where), 'mask')} of the others"
+            )
+            found.append(Problem(f"{what}: it cannot be learned, and its scores will be 0", where))
+    return found
+
+
 def shares(classes: Classes, pixels: npt.NDArray[np.float64]) -> dict[str, str]:
     """Rows of the table of facts: each class's share of the annotated pixels, and what is not annotated."""
     total = pixels.sum(axis=0)

@@ -17,6 +17,7 @@ from ulna.layouts.listing import Listing, existing, list_place
 from ulna.layouts.matching import words
 from ulna.layouts.parts import with_parts
 from ulna.layouts.patterns import NO_PATTERNS, Patterns
+from ulna.layouts.split_lists import with_lists
 from ulna.layouts.unknown import left_out, passed_over, unknown_layout
 from ulna.text import plural
 
@@ -117,7 +118,7 @@ def understood(listing: Listing, *, depth: int) -> Dataset | None:
     for layout in LAYOUTS:
         dataset = layout.read(listing)
         if dataset is not None:
-            return _with_notes(_with_others(_paged(dataset), listing), listing)
+            return _finished(dataset, listing)
     if not depth:
         return None
     for archive in sorted(listing.archives, key=lambda source: "train" not in words(source.stem)):
@@ -133,10 +134,15 @@ def understood(listing: Listing, *, depth: int) -> Dataset | None:
 def _stated(listing: Listing, patterns: Patterns, *, depth: int) -> Dataset | None:
     """The data set as the patterns say, of the place itself or of a zip within it."""
     if listing.images or not listing.archives or not depth:
-        return _with_notes(_with_others(_paged(stated.read(listing, patterns)), listing), listing)
+        return _finished(stated.read(listing, patterns), listing)
     inner = sorted(listing.archives, key=lambda source: "train" not in words(source.stem))[0]
     found = _stated(list_place(inner), patterns, depth=depth - 1)
     return replace(found, sentence=f"{found.sentence}; read from '{inner.name}' within") if found else None
+
+
+def _finished(found: Dataset, listing: Listing) -> Dataset:
+    """The data set of a layout with what lies beside: other images, lists of a split, files that are no part."""
+    return _with_notes(with_lists(_with_others(_paged(found), listing), listing), listing)
 
 
 def _with_others(found: Dataset, listing: Listing) -> Dataset:
