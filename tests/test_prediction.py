@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,32 @@ def test_it_is_an_array_of_class_indices(prediction: Prediction, volume: Predict
     assert prediction.classes == CLASSES.names == prediction.labels.names
     assert np.asarray(volume).shape == (5, 12, 14)
     assert volume.array.shape == (1, 5, 12, 14)
+
+
+@pytest.fixture
+def objects() -> Prediction:
+    """Two nuclei that touch, numbered 4 and 5, and one of another class, numbered 9."""
+    numbers = np.zeros((30, 40), np.int32)
+    numbers[5:15, 5:10], numbers[5:15, 10:20], numbers[20:25, 10:30] = 4, 5, 9
+    return Prediction(Labels(INDICES, numbers, names=CLASSES.names), CLASSES)
+
+
+def test_where_there_are_objects_it_is_an_array_of_their_numbers(objects: Prediction, prediction: Prediction) -> None:
+    shown = np.asarray(objects)
+    assert shown.dtype == np.int32
+    assert np.unique(shown).tolist() == [0, 4, 5, 9]
+    assert objects[6, 12] == 5
+    np.testing.assert_array_equal(objects.array[0], INDICES)
+    assert objects.object_classes == {4: "nucleus", 5: "nucleus", 9: "<b>"}
+    assert repr(objects).endswith("<b> 8.3 %; 3 objects>")
+    assert (prediction.objects, prediction.object_classes) == (None, {})
+
+
+def test_numbers_of_objects_are_written_in_16_bits_where_these_do(objects: Prediction) -> None:
+    assert objects.to_image().array.dtype == np.uint16
+    assert objects.to_image(wide=True).array.dtype == np.int32
+    many = replace(objects, labels=objects.labels.numbered_after(70_000))
+    np.testing.assert_array_equal(np.unique(many.to_image().array), [0, 70_004, 70_005, 70_009])
 
 
 def test_matplotlib_shows_it(prediction: Prediction) -> None:

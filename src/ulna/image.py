@@ -474,6 +474,28 @@ class Labels:
         """Which pixels (*spatial) are annotated: all but those to ignore."""
         return np.asarray(self.classes != IGNORE)
 
+    def numbered_after(self, count: int) -> Labels:
+        """The same with `count` added to the number of each object.
+
+        Parameters
+        ----------
+        count
+            So many objects come before.
+
+        Returns
+        -------
+        Labels
+            Itself where objects are not known.
+
+        Examples
+        --------
+        >>> Labels(np.array([0, 1, 1], np.uint8), np.array([0, 1, 2], np.int32)).numbered_after(7).objects.tolist()
+        [0, 8, 9]
+        """
+        if self.objects is None:
+            return self
+        return replace(self, objects=np.where(self.objects > 0, self.objects + np.int32(count), self.objects))
+
     def to_array(self) -> Array:
         """As it is stored.
 

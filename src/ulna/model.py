@@ -38,6 +38,8 @@ Given = str | Path | Source | Image | Array | Tensor | PillowImage
 """What can be predicted: a file, an image that was read, a NumPy array, a PyTorch tensor or a PIL image."""
 
 Logits = npt.NDArray[np.float32]
+Decode = Callable[[Logits, Grid], Array]
+"""What is made of the logits of an image on its grid."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -251,7 +253,7 @@ class Model:
         >>> bool(np.allclose(per_class.array.sum(axis=0), 1))
         True
         """
-        return self._each(image, self._class_probabilities, progress)
+        return self._each(image, lambda logits, grid: self._class_probabilities(logits), progress)
 
     def mask_and_probabilities(self, image: Image, *, progress: Progress = quiet) -> tuple[Prediction, Image]:
         """Both at the price of one: what `predict` and `probabilities` return.
@@ -274,18 +276,30 @@ class Model:
             As `predict` does.
         """
         logits = self._logits(image, progress)
-        mask = image.with_array(self._decoded(logits))
+        mask = image.with_array(self._decoder()(logits, image.grid))
         return self._prediction(mask), image.with_array(self._class_probabilities(logits))
 
     def _predict(self, image: Any, progress: Progress) -> Prediction:
-        return self._prediction(self._each(image, self._decoded, progress))
+        return self._prediction(self._each(image, self._decoder(), progress))
 
     def _class_probabilities(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return self.task.activate(logits)[: len(self.classes.names)]
 
-    def _decoded(self, logits: npt.NDArray[np.float32]) -> Array:
-        """Labels (L, *spatial): class indices and, where the task finds objects, their numbers."""
-        return self.task.decode(self.task.activate(logits), Grid(logits.shape[1:])).to_array()
+    def _decoder(self) -> Decode:
+        """What gives labels (L, *spatial): class indices and, where the task finds objects, their numbers.
+
+        These go on from one call to the next, so that an object of a page has a number of its own in the stack.
+        """
+        count = 0
+
+        def decode(logits: Logits, grid: Grid) -> Array:
+            nonlocal count
+            labels = self.task.decode(self.task.activate(logits), grid).numbered_after(count)
+            if labels.objects is not None:
+                count = max(count, int(labels.objects.max(initial=0)))
+            return labels.to_array()
+
+        return decode
 
     def _prediction(self, labels: Image) -> Prediction:
         found = Labels.from_array(labels.array, labels.grid, self.classes.names)
@@ -330,7 +344,7 @@ class Model:
                 mark(folder, [path.name for path in written], [])
         return written
 
-    def _each(self, given: Any, decode: Callable[[Logits], Array], progress: Progress) -> Image:
+    def _each(self, given: Any, decode: Decode, progress: Progress) -> Image:
         """What `decode` makes of the logits of an image, or of every page of a stack, stacked behind the first axis."""
         if isinstance(given, str | Path):
             given = Source(Path(given).expanduser(), axes=self.config.data.axes)
@@ -342,15 +356,15 @@ class Model:
         if isinstance(given, Source) and given.page is None and planar and (count := pages(given)) > 1:
             return self._each_page(given, count, decode, progress)
         image = as_image(given, ndim=self.config.network.ndim, channels=self.channels)
-        return image.with_array(decode(self._logits(image, progress)))
+        return image.with_array(decode(self._logits(image, progress), image.grid))
 
-    def _each_page(self, source: Source, count: int, decode: Callable[[Logits], Array], progress: Progress) -> Image:
+    def _each_page(self, source: Source, count: int, decode: Decode, progress: Progress) -> Image:
         """One page at a time is in memory beside the result."""
         result: Array | None = None
         grids: list[Grid] = []
         for page in progress(range(count), "predicting"):
             image = read(replace(source, page=page))
-            array = decode(self._logits(image, quiet))
+            array = decode(self._logits(image, quiet), image.grid)
             if result is None:
                 result = np.empty((len(array), count, *array.shape[1:]), array.dtype)
             if array.shape[1:] != result.shape[2:]:

@@ -16,7 +16,7 @@ from ulna.errors import UlnaError
 from ulna.formats import write
 from ulna.image import Array, Grid, Image, Labels, Source
 from ulna.labels.classes import Classes
-from ulna.text import size
+from ulna.text import plural, size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,15 +27,15 @@ SHOWN = 480
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
-    """The class of each pixel of an image.
+    """The class of each pixel of an image and, where the model finds objects, the object.
 
-    It can be used as the array (Y, X), or (Z, Y, X), of class indices: `np.asarray(prediction)`,
-    `plt.imshow(prediction)`.
+    It can be used as the array (Y, X), or (Z, Y, X), of class indices, or of numbers of objects where there are
+    objects: `np.asarray(prediction)`, `plt.imshow(prediction)`.
 
     Parameters
     ----------
     labels
-        Class indices on the image's own grid, 0 the background.
+        Class indices and objects on the image's own grid, 0 the background.
     meaning
         The classes of the model, and how its training masks wrote them.
     source
@@ -90,19 +90,45 @@ class Prediction:
         """The unit of `spacing`."""
         return self.grid.unit
 
+    @property
+    def objects(self) -> npt.NDArray[np.int32] | None:
+        """Numbers of objects, (*spatial) int32, 0 the background; None where the model finds no objects.
+
+        In a stack of pages they go on from page to page.
+        """
+        return self.labels.objects
+
+    @property
+    def object_classes(self) -> dict[int, str]:
+        """The name of the class of each object, by its number; empty where the model finds no objects."""
+        if self.objects is None:
+            return {}
+        numbers, places = np.unique(self.objects, return_index=True)
+        indices = self.labels.classes.ravel()[places]
+        return {int(n): self.classes[k] for n, k in zip(numbers, indices, strict=True) if n}
+
+    @property
+    def _pixels(self) -> Array:
+        return self.labels.classes if self.objects is None else self.objects
+
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
-        """The class indices, (Y, X) or (Z, Y, X) uint8."""
-        return np.array(self.labels.classes, dtype, copy=copy)
+        """Class indices as uint8 or, where there are objects, their numbers as int32; (Y, X) or (Z, Y, X)."""
+        return np.array(self._pixels, dtype, copy=copy)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Any:
-        """As of the array of class indices: `prediction[10:20]`, `prediction[mask]`."""
-        return self.labels.classes[key]
+        """As of `np.asarray(prediction)`: `prediction[10:20]`, `prediction[mask]`."""
+        return self._pixels[key]
 
-    def to_image(self) -> Image:
+    def to_image(self, *, wide: bool = False) -> Image:
         """The mask as it is written, on the image's grid.
+
+        Parameters
+        ----------
+        wide
+            Whether numbers of objects have 32 bits even where 16 would do.
 
         Returns
         -------
@@ -111,7 +137,7 @@ class Prediction:
         """
         objects = self.labels.objects
         if objects is not None:
-            wide = int(objects.max(initial=0)) > np.iinfo(np.uint16).max
+            wide = wide or int(objects.max(initial=0)) > np.iinfo(np.uint16).max
             return Image(objects[None] if wide else objects[None].astype(np.uint16), self.grid, source=self.source)
         return Image(self.meaning.to_values(self.array), self.grid, source=self.source)
 
@@ -249,7 +275,10 @@ class Prediction:
 
     def __repr__(self) -> str:
         shares = ", ".join(f"{name} {share:.1%}".replace("%", " %") for name, share in self._shares())
-        return f"<Prediction {size(self.shape)}: {shares}>"
+        return f"<Prediction {size(self.shape)}: {shares}{self._counted()}>"
+
+    def _counted(self) -> str:
+        return "" if self.objects is None else f"; {plural(len(self.object_classes), 'object')}"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the classes in their colors, and how much of the image each takes."""
@@ -268,6 +297,6 @@ class Prediction:
         )
         png = base64.b64encode(data.getvalue()).decode()
         return (
-            f"<div>Prediction {size(self.shape)} {escape(str(self.source or ''))}<br>"
+            f"<div>Prediction {size(self.shape)}{self._counted()} {escape(str(self.source or ''))}<br>"
             f"<img src='data:image/png;base64,{png}'><table>{rows}</table></div>"
         )

@@ -6,17 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image as Pillow
 
 import ulna
 from command_line import CommandLine, all_files
-from ulna import networks
+from ulna import networks, tasks
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.formats import read
-from ulna.image import Source
+from ulna.image import Grid, Image, Labels, Source
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.predict import predict
+from ulna.labels.classes import Classes
 from ulna.labels.inference import infer
 from ulna.model import Model
 from ulna.modelfile import Saved
@@ -32,6 +34,16 @@ def make_model(*, channels: int) -> Model:
     config = Config.parse({"data": {"channels": channels}, "network": {"widths": [4, 8]}})
     classes = infer([np.array([[[0, 255]]])], config.data)
     return Model(Saved(networks.build(config.network, channels, 1).eval(), config, classes, outputs=1))
+
+
+def make_instances(classes: int = 2) -> Model:
+    """Finds objects in noise: none has been learned."""
+    config = Config.parse({"data": {"channels": 1}, "network": {"widths": [4, 8]}, "task": {"name": "instances"}})
+    names = ("background", "a", "b")[:classes]
+    known = Classes(names, tuple((k,) for k in range(classes)), "classes", "")
+    torch.manual_seed(0)
+    outputs = tasks.build(config.task, names).outputs
+    return Model(Saved(networks.build(config.network, 1, outputs).eval(), config, known, outputs=outputs))
 
 
 def gray(path: Path, *, pages: int = 1) -> None:
@@ -167,6 +179,46 @@ def test_overlays_have_outlines_and_a_legend(run: Path, cells: Path, tmp_path: P
     assert picture.shape[0] > 64
     probabilities = tifffile.imread(tmp_path / "out" / "probabilities" / "cells_002.tif")
     assert np.array_equal(probabilities, model.probabilities(image).array)
+
+
+def test_objects_are_numbered_through_a_stack(tmp_path: Path) -> None:
+    """Parted as page by page, with numbers of their own on each."""
+    model = make_instances()
+    stack = np.random.default_rng(0).integers(0, 255, (3, 20, 24), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    (path,) = predict(model, tmp_path / "a.tif", out=tmp_path / "out").masks
+    written = tifffile.imread(path)
+    assert written.dtype == np.int32
+    found = model.predict(tmp_path / "a.tif")
+    np.testing.assert_array_equal(np.asarray(found), written)
+    count = 0
+    for page, plane in zip(stack, written, strict=True):
+        alone = np.asarray(model.predict(page))
+        assert alone.max() > 1
+        np.testing.assert_array_equal(plane, np.where(alone > 0, alone + count, 0))
+        count += int(alone.max())
+    assert sorted(found.object_classes) == list(range(1, count + 1))
+
+
+def test_that_numbers_of_objects_say_no_class_is_said(tmp_path: Path) -> None:
+    gray(tmp_path / "in" / "a.png")
+    for classes, said in ((2, False), (3, True)):
+        done = predict(make_instances(classes), tmp_path / "in", out=tmp_path / f"out{classes}")
+        assert any("the masks number objects of all classes" in note for note in done.notes) == said
+
+
+def test_what_is_decoded_knows_the_spacing_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, grids = make_instances(), []
+    decode = tasks.Instances.decode
+
+    def noted(task: tasks.Instances, activated: np.ndarray, grid: Grid) -> Labels:
+        grids.append(grid)
+        return decode(task, activated, grid)
+
+    monkeypatch.setattr(tasks.Instances, "decode", noted)
+    grid = Grid((20, 24), spacing=(2.0, 0.5), unit="µm")
+    model.predict(Image(np.zeros((1, 20, 24), np.uint8), grid))
+    assert grids == [grid]
 
 
 def test_a_stack_keeps_its_place_in_space(untrained: Model, tmp_path: Path) -> None:

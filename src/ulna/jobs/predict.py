@@ -23,6 +23,7 @@ from ulna.layouts import Patterns, Place, find
 from ulna.layouts.own import MARK, mark
 from ulna.model import Model, load
 from ulna.paths import expand_home
+from ulna.prediction import Prediction
 from ulna.text import listed, plural
 
 OVERLAYS, PROBABILITIES = "overlays", "probabilities"
@@ -170,11 +171,14 @@ def predict(
     masks: list[Path] = []
     failed: list[tuple[str, str]] = []
     notes = _masks_of_data(found.cases)
+    numbered = False
     several = len(jobs) > 1
     tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
     for job in track(jobs, "predicting") if several else jobs:
         try:
-            masks.append(_predict(model, job, folder, extras=extras, progress=tiles))
+            path, with_objects = _predict(model, job, folder, extras=extras, progress=tiles)
+            masks.append(path)
+            numbered = numbered or with_objects
             notes += _assumed(job)
         except WriteError:
             raise  # the next one could not be written either
@@ -184,6 +188,10 @@ def predict(
             failed.append((job.name, "the memory of this machine does not hold it"))
     if not masks and not marked:
         (folder / MARK).unlink()
+    if numbered and len(model.classes.names) > 2:
+        notes.append(
+            "the masks number objects of all classes; from Python, Prediction.object_classes has their classes"
+        )
     return Predicted(folder, tuple(masks), tuple(failed), found.passed_over, found.own, tuple(notes))
 
 
@@ -296,23 +304,28 @@ def _make(folder: Path, jobs: Sequence[_Job]) -> None:
     )
 
 
-def _predict(model: Model, job: _Job, folder: Path, *, extras: _Extras, progress: Progress) -> Path:
-    """Predict a file; of its pages one at a time is in memory, beside the mask."""
+def _predict(model: Model, job: _Job, folder: Path, *, extras: _Extras, progress: Progress) -> tuple[Path, bool]:
+    """Predict a file, of whose pages one at a time is in memory; returns the mask and whether it numbers objects."""
     target = _target(folder, job)
     first, *others = job.pages
-    mask = _page(model, first, folder, extras=extras, progress=progress)
+    found = _page(model, first, folder, extras=extras, progress=progress)
     if not others:
-        write(target, mask)
-        return target
+        write(target, found.to_image())
+        return target, found.objects is not None
+    mask = found.to_image(wide=True)  # how many objects the stack has is known at its end
     grid = _stack_grid(first, len(job.pages), mask)
+    objects = 0
     with create(target, grid, dtype=mask.array.dtype, channels=mask.channels) as writer:
         for number, page in enumerate(job.pages):
             if number:
-                mask = _page(model, page, folder, extras=extras, progress=progress)
-            if mask.shape != grid.shape[1:]:
+                found = _page(model, page, folder, extras=extras, progress=progress)
+            if found.shape != grid.shape[1:]:
                 raise UlnaError("its pages differ in size, and one file holds pages of one size", where=page.name)
-            writer.write((slice(number, number + 1), *(slice(0, n) for n in mask.shape)), mask.array[:, None])
-    return target
+            found = replace(found, labels=found.labels.numbered_after(objects))
+            objects = max(objects, int(found.objects.max(initial=0)) if found.objects is not None else 0)
+            part = (slice(number, number + 1), *(slice(0, n) for n in found.shape))
+            writer.write(part, found.to_image(wide=True).array[:, None])
+    return target, found.objects is not None
 
 
 def _stack_grid(case: Case, count: int, mask: Image) -> Grid:
@@ -322,8 +335,8 @@ def _stack_grid(case: Case, count: int, mask: Image) -> Grid:
     return grid if grid.shape == (count, *mask.shape) else Grid((count, *mask.shape))
 
 
-def _page(model: Model, case: Case, folder: Path, *, extras: _Extras, progress: Progress) -> Image:
-    """The mask of an image or a page, as it is written; what else was asked for is written at once."""
+def _page(model: Model, case: Case, folder: Path, *, extras: _Extras, progress: Progress) -> Prediction:
+    """The mask of an image or a page; what else was asked for is written at once."""
     image = load_image(case, channels=model.channels)
     if extras.probabilities:
         mask, per_class = model.mask_and_probabilities(image, progress=progress)
@@ -333,4 +346,4 @@ def _page(model: Model, case: Case, folder: Path, *, extras: _Extras, progress: 
     if extras.overlay:
         picture = mask.overlay(image)
         write(folder / OVERLAYS / f"{case.name}.png", Image(np.moveaxis(picture, -1, 0)))
-    return mask.to_image()
+    return mask
