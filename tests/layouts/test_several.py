@@ -330,3 +330,15 @@ def test_several_folders_of_masks_in_a_folder_are_no_objects(tmp_path: Path) -> 
     one = {name: mask for name, mask in masks.items() if "h_1" in name}
     (case,) = read_dataset(put(tmp_path / "one", one, "liver/tissue images/h_1.png")).cases
     assert not case.objects
+
+
+def test_a_number_at_the_end_of_a_name_with_others_is_no_name(tmp_path: Path) -> None:
+    """Label Studio's `…-tag-cell-0` are no masks of `im0`; `liver_1` is one of `im1`."""
+    masks = {
+        f"masks/task-{n}-annotation-{n + 4}-tag-{c}-0.png": a for n in (1, 2) for c, a in (("a", LEFT), ("b", RIGHT))
+    }
+    with pytest.raises(UlnaError, match="The names of images and masks do not agree"):
+        read_dataset(put(tmp_path / "studio", masks, "images/im0.png", "images/im1.png"))
+    masks = {f"masks/{c}_{n}.png": a for n in (1, 2) for c, a in (("liver", LEFT), ("kidney", RIGHT))}
+    found = read_dataset(put(tmp_path / "plain", masks, "images/im1.png", "images/im2.png"))
+    assert shown(found)["im1"] == {"kidney": ["kidney_1.png"], "liver": ["liver_1.png"]}

@@ -25,7 +25,7 @@ from ulna.image import Array
 from ulna.jobs import inspection
 from ulna.jobs.grouping import joined_by, joined_picture, leak_problems, table_of_groups, with_groups
 from ulna.jobs.inspection import Failure, Inspection, inspect
-from ulna.jobs.label_checks import TO_SET, class_pixels, doubts, missing_in_training, shares
+from ulna.jobs.label_checks import TO_SET, class_pixels, doubts, lossy_files, missing_in_training, shares
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference, interpret
 from ulna.layouts import Patterns, read_dataset
@@ -282,6 +282,7 @@ def check(
         *strange,
         *(missing_in_training(inspections, classes, pixels) if classes else ()),
         *doubts(inferred),
+        *lossy_files(inspections, inferred),
         *inspection.warnings(inspections),
     ]
     problems += [

@@ -16,6 +16,7 @@ from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference
 from ulna.text import plural
 
+LOSSY = (".jpg", ".jpeg")
 TO_SET = "To name the classes or to say what their values are, put this into a file and add --config FILE:"
 
 
@@ -49,6 +50,9 @@ def class_pixels(inspections: Sequence[Inspection], classes: Classes) -> tuple[n
     blank = tuple(name for name, row in known if not row[:-1].any())
     if blank:
         problems.append(Problem(f"nothing is annotated in {plural(len(blank), 'mask')}", blank))
+    full = tuple(name for name, row in known if row[1:-1].any() and not row[0])
+    if full and 2 * len(full) < len(known):
+        problems.append(Problem(f"{plural(len(full), 'mask shows', 'masks show')} no background at all", full, "note"))
     empty = tuple(name for name, row in known if row[0] and not row[1:-1].any())
     if empty:
         what = f"{len(empty)} of {len(inspections)} masks are empty: nothing but background"
@@ -57,6 +61,19 @@ def class_pixels(inspections: Sequence[Inspection], classes: Classes) -> tuple[n
     if known and missing and len(empty) < len(known):
         problems.append(Problem(f"no mask shows {', '.join(map(repr, missing))}"))
     return pixels, problems
+
+
+def lossy_files(inspections: Sequence[Inspection], inference: Inference | None) -> list[Problem]:
+    """The problem that masks are JPEG files, where nothing else says so yet."""
+    names = tuple(look.case.name for look in inspections if any(one.suffix in LOSSY for one in look.case.truth))
+    if not names or inference is None or inference.classes.kind == "binary":
+        return []
+    if any("JPEG" in doubt.what for doubt in inference.doubts):
+        return []
+    what = (
+        f"{plural(len(names), 'mask is', 'masks are')} JPEG, which changes values, most of all along edges: numbers of "
+    )
+    return [Problem(f"{what}classes or objects are not to be trusted. Save masks without loss (PNG, TIFF)", names)]
 
 
 def missing_in_training(

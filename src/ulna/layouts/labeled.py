@@ -87,12 +87,17 @@ class _Index:
                     self._by_name[folders, name].append(image)
 
     def named(self, folders: Folders, spelled: Sequence[str]) -> tuple[Entry, list[str]] | None:
-        """The image whose name a mask's begins with, or else ends with; and the other words of the mask's name."""
+        """The image whose name a mask's begins with, or else ends with; and the other words of the mask's name.
+
+        A number at the end of a name that holds others says nothing: `task-1-annotation-5-tag-cell-0` of Label Studio.
+        """
         name = [word.casefold() for word in spelled]
         for length in range(len(name), 0, -1):
             for start in (0, len(name) - length):
-                image = self._only(folders, tuple(name[start : start + length]))
-                if image:
+                own = tuple(name[start : start + length])
+                image = self._only(folders, own)
+                counted = start and all(map(str.isdecimal, own)) and any(map(str.isdecimal, name[:start]))
+                if image and not counted:
                     return image, [*spelled[:start], *spelled[start + length :]]
         return None
 
