@@ -12,9 +12,11 @@ from PIL import Image as Pillow
 
 import ulna
 from small_data import cells, put
+from ulna.dataset import Dataset
 from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.jobs.seen import read_seen
+from ulna.layouts import read_dataset
 from ulna.leaks import fingerprint
 from ulna.leaks.seen import FILE, Seen
 
@@ -47,7 +49,7 @@ def images_of(run: Path, part: str) -> list[tuple[Array, Array]]:
     ]
 
 
-def notes(model: object, data: Path, out: Path) -> list[str]:
+def notes(model: object, data: Path | Dataset, out: Path) -> list[str]:
     found = ulna.evaluate(model, data, out=out, overwrite=True)  # type: ignore[arg-type]
     return [note for note in found.notes if "optimistically biased" in note]
 
@@ -67,6 +69,25 @@ def test_other_names_and_the_model_file_alone(run: Path, tmp_path: Path) -> None
         assert "test_0, test_1, test_2, test_3, test_4 and 1 more" in trained
         assert validated.startswith("2 of these 9 images are validation images")
         assert "held_0, held_1" in validated
+
+
+def test_a_data_set_from_python_and_a_function_in_place_of_the_model(run: Path, tmp_path: Path) -> None:
+    data = read_dataset(run.parent / "data")
+    model = ulna.load(run)
+    found = notes(model, data, tmp_path / "scores")
+    assert [note.split(" images ")[0] for note in found] == ["6 of these 8", "2 of these 8"]
+    result = ulna.evaluate(model, data, out=tmp_path / "other", predict=model.predict)
+    assert set(found) <= set(result.notes)
+
+
+def test_a_model_just_trained_knows_its_images_and_its_own_scores_do_not_say_so(tmp_path: Path) -> None:
+    for index in range(4):
+        put(tmp_path / "data", f"cell{index}", *cells((64, 64), index))
+    trained = ulna.train(tmp_path / "data", tmp_path / "run", epochs=1, changes=SMALL)
+    assert trained.scores is not None
+    assert not any("optimistically biased" in note for note in trained.scores.notes)
+    assert len(notes(trained.model, tmp_path / "data", tmp_path / "scores")) == 2
+    assert trained.model.saved.seen == ulna.load(tmp_path / "run").saved.seen
 
 
 def test_other_containers_flips_and_tiles(run: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.image import Array, Image
 from ulna.labels.classes import Classes
@@ -45,10 +46,14 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class _Passed:
-    """A function that was passed, with what its masks mean, as a `Predictor`."""
+    """A function that was passed, with what its masks mean, as a `Predictor`.
+
+    `config` is that of the model whose place it takes.
+    """
 
     classes: Classes
     function: Predict
+    config: Config | None = None
     channels: int = 0
 
     def predict(self, image: Image) -> Image:
@@ -72,7 +77,7 @@ def predictor_of(
         return model
     if model is None:
         raise UlnaError("the masks' classes are not known: pass 'classes' with 'predict', or name a run", where=given)
-    return _Passed(model.classes, predict)
+    return _Passed(model.classes, predict, getattr(model, "config", None))
 
 
 def _is_model(path: Path) -> bool:

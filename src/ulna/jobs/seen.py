@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ulna import runfolder as runs
-from ulna.dataset import Case, plain_name
+from ulna.dataset import Case, Progress, plain_name
 from ulna.errors import UlnaError
 from ulna.formats import atomic_write
 from ulna.jobs.check import Check
+from ulna.jobs.grouping import fingerprints
 from ulna.jobs.predictors import Predictor
 from ulna.leaks.fingerprints import Fingerprint
 from ulna.leaks.seen import FILE, TRAINING, VALIDATION, Recognized, Seen, seen_in
@@ -38,14 +39,22 @@ def read_seen(text: str) -> Seen | None:
 
 
 def seen_notes(
-    run: str | Path | Predictor, model: Predictor | None, cases: Sequence[Case], prints: Sequence[Fingerprint]
+    run: str | Path | Predictor,
+    model: Predictor | None,
+    cases: Sequence[Case],
+    prints: Sequence[Fingerprint],
+    *,
+    progress: Progress,
 ) -> tuple[str, ...]:
     """What is to be said of scores on images that a run or a model has seen.
 
-    By the pixels, where these were kept and the cases have fingerprints; else by the names alone.
+    By the pixels, where the model keeps fingerprints; else by the names alone. `prints` are those of the cases, taken
+    here where they are needed and none are given.
     """
     seen = _seen_by(run, model)
-    return _by_pixels(seen, cases, prints) if seen and prints else _by_name(run, cases)
+    if seen is None or not all(case.images for case in cases):
+        return _by_name(run, cases)
+    return _by_pixels(seen, cases, prints or fingerprints(cases, progress))
 
 
 def _by_pixels(seen: Seen, cases: Sequence[Case], prints: Sequence[Fingerprint]) -> tuple[str, ...]:
@@ -70,8 +79,8 @@ def _note(found: Sequence[Recognized], cases: Sequence[Case], what: str) -> str:
 
 def _seen_by(run: str | Path | Predictor, model: Predictor | None) -> Seen | None:
     """The fingerprints of the images that a run or a model has seen; None where none are kept."""
-    saved = getattr(model, "saved", None)
-    text = "" if saved is None else str(getattr(saved, "seen", ""))
+    kept = [str(getattr(getattr(one, "saved", None), "seen", "")) for one in (model, run)]
+    text = next(filter(None, kept), "")
     if not text and isinstance(run, str | Path):
         text = seen_in(Path(run).expanduser())
     return read_seen(text)

@@ -28,6 +28,7 @@ from ulna.jobs.evaluate import evaluate
 from ulna.jobs.evaluation import Evaluation
 from ulna.jobs.in_memory import FOLDER, Pair, write_pairs
 from ulna.jobs.seen import write_seen
+from ulna.leaks.seen import seen_in
 from ulna.metrics import label
 from ulna.model import Model
 from ulna.modelfile import Saved
@@ -219,9 +220,8 @@ def _run(work: Run, asked: _Request, *, resume: bool, command: str | None) -> Tr
 
     model = work.fit_one(prepared, resume=resume)
     scores = _scores(work, model, checked, data)
-    if scores:
-        model = Model(replace(model.saved, scores=scores.summary.as_json()))
-        modelfile.save(run / modelfile.NAME, model.saved)
+    model = Model(replace(model.saved, scores=scores.summary.as_json() if scores else {}, seen=seen_in(run)))
+    modelfile.save(run / modelfile.NAME, model.saved)
     primary = prepared.task.primary
     better = primary.higher_is_better
     curves_picture(run / "curves.png", run / TABLE, score=label(primary.measure), higher_is_better=better)
@@ -286,4 +286,5 @@ def _scores(work: Run, model: Model, checked: Check, data: Data) -> Evaluation |
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed here
     held_out = replace(checked.dataset, cases=data.sides[1])
     until = ScoringBudget(timer, work.afterwards) if timer.limit < math.inf else None
+    model = Model(replace(model.saved, seen=""))  # that these are its validation images is known
     return evaluate(model, held_out, out=folder, progress=timer.watching(track), until=until)

@@ -18,7 +18,7 @@ from ulna.layouts import Patterns, find_images, read_dataset
 from ulna.layouts.listing import list_place
 from ulna.leaks import Fingerprint, group
 
-AS_TRAINED = ("task.name", "data.axes")
+AS_TRAINED = ("task.name", "data.axes", "data.leaks")
 """Settings that a model's own are taken for, unless others are stated."""
 
 
@@ -27,15 +27,20 @@ def choose_cases(
     place: str | Path | Dataset,
     meant: DataConfig,
     *,
+    trained: str,
     cases: Names | None,
     except_: Names | None,
     progress: Progress,
 ) -> tuple[Dataset, list[Fingerprint], tuple[str, ...]]:
-    """The cases to score, each with truth and group, their fingerprints, and what is to be said about them."""
+    """The cases to score, each with truth and group, their fingerprints, and what is to be said about them.
+
+    Groups are those that `meant` states, or that a model was `trained` with (its `data.groups`); a `Dataset` has its
+    own, and of it no fingerprints are taken.
+    """
     if isinstance(place, Dataset):
         dataset, notes = _with_truth(choose(whole, cases, except_), None)
         return dataset, [], notes
-    chosen, how = with_groups(whole, meant.groups, cases, except_)
+    chosen, how, why_other = _grouped(whole, meant.groups, trained, cases, except_)
     dataset, notes = _with_truth(chosen, place)
     joined = dataset.cases
     prints: list[Fingerprint] = []
@@ -44,10 +49,24 @@ def choose_cases(
         prints = fingerprints(joined, progress)
         leaks = group(prints, names, only_equal=not meant.leaks)
         joined = joined_by(joined, leaks)
-    told: tuple[str, ...] = ()
     if len({case.group for case in joined}) < len(joined):
-        told = (f"groups: {how}" + (", and by equal or overlapping content" if joined != dataset.cases else ""),)
-    return replace(dataset, cases=joined), prints, (*notes, *told)
+        notes += (f"groups: {how}" + (", and by equal or overlapping content" if joined != dataset.cases else ""),)
+    return replace(dataset, cases=joined), prints, (*notes, *why_other)
+
+
+def _grouped(
+    whole: Dataset, stated: str, trained: str, cases: Names | None, except_: Names | None
+) -> tuple[Dataset, str, tuple[str, ...]]:
+    """The chosen cases in their groups, how these were decided, and why not as in the training."""
+    if stated or not trained:
+        return *with_groups(whole, stated, cases, except_), ()
+    found = with_groups(whole, "", cases, except_)
+    try:
+        chosen, how = with_groups(whole, trained, cases, except_)
+    except UlnaError as error:
+        why = f"the model was trained with data.groups='{trained}', which does not suit these data ({error.what})"
+        return *found, (f"{why}: groups were found without it. State others with data.groups.",)
+    return chosen, f"{how}, as in the training", ()
 
 
 def _with_truth(dataset: Dataset, place: str | Path | None) -> tuple[Dataset, tuple[str, ...]]:
@@ -64,8 +83,14 @@ def _with_truth(dataset: Dataset, place: str | Path | None) -> tuple[Dataset, tu
     return replace(dataset, cases=known), notes
 
 
+def groups_of(model: Predictor | None) -> str:
+    """The setting `data.groups` that a model was trained with."""
+    trained = getattr(model, "config", None)
+    return trained.data.groups if isinstance(trained, Config) else ""
+
+
 def as_trained(asked: Config, model: Predictor | None) -> Config:
-    """The settings, with a trained model's task and axes of files where none are stated."""
+    """The settings, with a trained model's own (`AS_TRAINED`) where none are stated."""
     trained = getattr(model, "config", None)
     if not isinstance(trained, Config):
         return asked
