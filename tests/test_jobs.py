@@ -66,7 +66,7 @@ def test_train_makes_a_whole_run_and_says_where_to_look(typed_run: tuple[Path, R
     listed = [(run / name).read_text("utf-8").splitlines() for name in ("train.txt", "validation.txt")]
     assert sorted(listed[0] + listed[1]) == [path.stem for path in sorted((cells / "images").iterdir())]
     with (run / "metrics.csv").open(newline="") as table:
-        assert [row["epoch"] for row in csv.DictReader(table)] == ["0", "1"]
+        assert [row["epoch"] for row in csv.DictReader(table)] == ["1", "2"]
 
 
 def test_the_run_is_all_that_predict_needs(typed_run: tuple[Path, Result], cells: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -221,4 +222,29 @@ def test_other_measures_than_dice_are_shown(run):
 def test_one_group_alone_is_said(run):
     words = json.loads((run / "scores/metrics.json").read_text())
     (run / "scores/metrics.json").write_text(json.dumps(words | {"groups": 1}))
-    assert "They are of one group" in _page(run).text
+    assert "12 images in 1 group were held out of the training" in _page(run).text
+    assert "For one group no interval can be given" in _page(run).text
+
+
+def test_one_image_is_no_plural(run):
+    words = json.loads((run / "scores/metrics.json").read_text())
+    (run / "scores/metrics.json").write_text(json.dumps(words | {"cases": 1, "groups": 1}))
+    text = _page(run).text
+    assert "1 image in 1 group was held out of the training" in text
+    assert "image scored, in 1 group" in text
+    assert "1 images" not in text
+
+
+def test_a_training_that_was_too_short_is_said_where_the_curves_are(run):
+    words = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(words | {"length": "The training was short.", "afterwards": 10.79}))
+    text = _page(run).text
+    assert text.index("The training was short.") < text.index("The scores")
+    assert text.count("The training was short.") == 1
+    assert "10.79" not in text  # the estimate of the scoring's time is for --resume
+
+
+def test_what_was_joined_is_pictured(run):
+    assert "joined to one group by their pixels" not in _page(run).text
+    shutil.copy(run / "samples.png", run / "joined.png")
+    assert "joined to one group by their pixels" in _page(run).text

@@ -20,15 +20,16 @@ from ulna.errors import UlnaError
 from ulna.formats import atomic_write
 from ulna.metrics import Primary, label
 from ulna.metrics.intervals import MIN_GROUPS
-from ulna.text import duration
+from ulna.text import duration, plural
 from ulna.training.log import validation_column
 
 T = TypeVar("T")
 
 NAME = "report.html"
-_PICTURES = ("samples.png", "augmented.png", "curves.png", "scores/cases.png")
+_PICTURES = ("samples.png", "joined.png", "augmented.png", "curves.png", "scores/cases.png")
 _ROWS = 500  # of the table of all images
-_APART = ("plan", "command", "asked", "state")  # what stands elsewhere on the page
+_APART = ("plan", "command", "asked", "state", "classes", "length", "seconds", "afterwards")
+"""What of the record stands in other places of the page, or is for `--resume` alone."""
 
 
 @dataclass
@@ -116,6 +117,7 @@ def _content(run: _Run) -> dict[str, Any]:
         "cases": _cases(run.table("scores/scores.csv"), _primary(metrics)),
         "pictures": {name: data for name, data in pictures.items() if data},
         "command": _in_words(record.get("command", "")),
+        "short": str(record.get("length") or ""),
         "facts": _facts(record, leave=_APART),
         "config": run.text("config.yaml").strip(),
         "lists": [(name, lines) for name, lines in lists if lines],
@@ -134,8 +136,8 @@ def _figures(metrics: dict[str, Any], record: dict[str, Any], lists: Sequence[tu
             few = "mean_of_groups" in score
             words += f", {'of each group' if few else '95 % confidence interval'} {_interval(score)}"
         shown.append({"value": _number(score.get("mean")), "label": words})
-        groups = metrics.get("groups", "?")
-        shown.append({"value": str(metrics.get("cases", "?")), "label": f"images scored, in {groups} groups"})
+        count, _, noun = _counted(metrics.get("cases"), "image").partition(" ")
+        shown.append({"value": count, "label": f"{noun} scored, in {_counted(metrics.get('groups'), 'group')}"})
     training = dict(lists)["train"]
     if training:
         shown.append({"value": str(len(training)), "label": "images trained on"})
@@ -192,7 +194,7 @@ def _scores(metrics: dict[str, Any], *, chose: bool) -> dict[str, Any] | None:
         notes.append(str(wrong))
     notes += _pooled(metrics, measures[0])
     return {
-        "how": _how(str(metrics.get("cases", "?")), metrics.get("groups"), chose=chose),
+        "how": _how(metrics.get("cases"), metrics.get("groups"), chose=chose),
         "what": "Means over the images"
         if len(per_class) == 1
         else "Means over the images, of each its mean over classes",
@@ -220,14 +222,17 @@ def _pooled(metrics: dict[str, Any], measure: str) -> list[str]:
     ]
 
 
-def _how(cases: str, groups: Any, *, chose: bool) -> str:
+def _how(cases: Any, groups: Any, *, chose: bool) -> str:
     """How the scores were obtained."""
     used = " These images also chose the best epoch, so images that were never used may score lower." if chose else ""
+    held = (
+        f"{_counted(cases, 'image')} in {_counted(groups, 'group')} {'was' if cases == 1 else 'were'} held out of the "
+        "training and scored at full resolution."
+    )
     if groups == 1:
         return (
-            f"{cases} images were held out of the training and scored at their own resolution. They are of one "
-            f"group, so that no interval can be given, and if the training saw others of it, they are "
-            f"optimistically biased.{used}"
+            f"{held} For one group no interval can be given, and if the training saw other images of it, the scores "
+            f"are optimistically biased.{used}"
         )
     few = isinstance(groups, int) and groups < MIN_GROUPS
     intervals = (
@@ -237,10 +242,14 @@ def _how(cases: str, groups: Any, *, chose: bool) -> str:
         else "The 95 % confidence intervals are over groups: they say what other groups of the same kind may give."
     )
     return (
-        f"{cases} images in {groups} groups were held out of the training and scored at their own resolution. "
-        "Images that belong together (a patient, a stack, tiles of one picture, duplicates) are one group and "
+        f"{held} Images that belong together (a patient, a stack, tiles of one picture, duplicates) are one group and "
         f"lie on one side of the split. {intervals}{used}"
     )
+
+
+def _counted(count: Any, noun: str, nouns: str = "") -> str:
+    """A number with its noun; the record may lack it."""
+    return plural(count, noun, nouns) if isinstance(count, int) else f"? {nouns or noun + 's'}"
 
 
 def _cells(part: dict[str, Any], measures: Sequence[str]) -> list[dict[str, str]]:

@@ -75,9 +75,9 @@ def test_errors_of_several_cases_add_up() -> None:
         (Errors(), ""),
         (
             Errors(outline=749, missed=249, false_positive=2),
-            "Of the wrong pixels 75% lie within 2 pixels of a true outline, 25% in missed regions.",
+            "Wrong pixels: 75% within 2 pixels of a true outline, 25% in missed regions.",
         ),
-        (Errors(other=1), "Of the wrong pixels 100% lie elsewhere."),
+        (Errors(other=1), "Wrong pixels: 100% other."),
     ],
 )
 def test_the_sentence_begins_with_the_largest_share(errors: Errors, sentence: str) -> None:

@@ -81,7 +81,7 @@ def test_it_learns_and_leaves_a_table_and_checkpoints(optimizer: str, stores: St
     assert not equal(before, net)
     table = rows(tmp_path)
     assert tuple(table[0]) == (*COLUMNS, "val_dice")
-    assert [(row["epoch"], row["step"]) for row in table] == [("0", "2"), ("1", "4")]
+    assert [(row["epoch"], row["step"]) for row in table] == [("1", "2"), ("2", "4")]
     assert all(math.isfinite(float(row[name])) for row in table for name in table[0])
     assert float(table[-1]["learning_rate"]) == pytest.approx(1e-4 * SMALL.training.learning_rate)
     assert float(table[1]["train_loss"]) == pytest.approx(sum(state.losses[2:]) / 2, abs=1e-5)

@@ -318,6 +318,46 @@ def show(axes: Axes, rgb: Rgb, title: str = "", *, size: float = 8) -> None:
         axes.set_title(title, fontsize=size)
 
 
+def elided(name: str, length: int = 22) -> str:
+    """A name that fits above a small image: of a long one the beginning and the end.
+
+    Parameters
+    ----------
+    name
+        Of a case.
+    length
+        So many characters fit.
+
+    Returns
+    -------
+    str
+        Fit for titles, as `words` makes it.
+
+    Examples
+    --------
+    >>> elided("patient_04_slide_region_12", 16)
+    'patient_…gion_12'
+    """
+    half = (length - 1) // 2
+    return words(name if len(name) <= length else f"{name[: length - 1 - half]}…{name[-half:]}")
+
+
+def flatness(shape: Sequence[int]) -> float:
+    """The height of a plane over its width, within what a grid of pictures can show.
+
+    Parameters
+    ----------
+    shape
+        (…, Y, X).
+
+    Returns
+    -------
+    float
+        From 0.3 to 1.6.
+    """
+    return min(max(shape[-2] / max(shape[-1], 1), 0.3), 1.6)
+
+
 def words(text: str) -> str:
     """A name from a file system as pictures can show it: one line, not too long, nothing that is taken for a formula.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ulna.errors import UlnaError
-from ulna.figures.common import new_figure, plane, save_figure, show, to_rgb
+from ulna.figures.common import elided, flatness, new_figure, plane, save_figure, show, to_rgb
 from ulna.image import Array
 
 
@@ -116,13 +116,15 @@ def couples_picture(path: Path, couples: Sequence[Couple], *, columns: int = 3) 
         raise UlnaError("there is no couple to show", where=path)
     columns = min(columns, len(couples))
     rows = ceil(len(couples) / columns)
-    figure = new_figure(4.2 * columns, 2.5 * rows, dpi=90)
+    tallest = max(flatness(image.shape) for couple in couples for image in couple.images)
+    figure = new_figure(4.6 * columns, (2.2 * tallest + 0.5) * rows)
     for index, couple in enumerate(couples):
         row, column = divmod(index, columns)
         for side in (0, 1):
             axes = figure.add_subplot(rows, 2 * columns, 2 * columns * row + 2 * column + side + 1)
-            reason = couple.why if side == 0 else ""
-            show(axes, to_rgb(couple.images[side]), f"{reason}\n{couple.names[side]}", size=6)
+            show(axes, to_rgb(couple.images[side]))
+            reason = couple.why if side == 0 else ""  # at the left, so that it has room above both images
+            axes.set_title(f"{reason}\n{elided(couple.names[side], 34)}", fontsize=7, loc="left")
     return save_figure(figure, path)
 
 

@@ -156,6 +156,8 @@ def _dress(axes: Axes, curves: Curves) -> None:
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    if len(curves.epoch) == 1:  # whole numbers beside it, where no range is to be seen
+        axes.set_xlim(curves.epoch[0] - 1, curves.epoch[0] + 1)
     known = np.isfinite(curves.minutes) & np.isfinite(curves.epoch)
     epochs, minutes = curves.epoch[known], curves.minutes[known]
     if epochs.size < 2 or not (np.diff(epochs) > 0).all() or not (np.diff(minutes) > 0).all():

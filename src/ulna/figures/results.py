@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ulna.errors import UlnaError
-from ulna.figures.common import Rgb, color, new_figure, plane, save_figure, show, to_rgb, words
+from ulna.figures.common import Rgb, color, flatness, new_figure, plane, save_figure, show, to_rgb, words
 from ulna.image import IGNORE, Array
 
 #: The kinds of pixels in the difference, in colors of Okabe and Ito, which people with any color blindness can
@@ -74,7 +74,7 @@ def results_picture(path: Path, rows: Sequence[Comparison], *, classes: Sequence
     images = any(row.image is not None for row in rows)
     heads = (["image"] if images else []) + ["ground truth", "prediction", "difference"]
     cell = _WIDTH / len(heads)
-    heights = [cell * min(max(_flatness(row), 0.3), 1.6) for row in rows]
+    heights = [cell * flatness(row.truth.shape) for row in rows]
     heights = [height + 0.28 for height in heights]
     heights[0] += 0.2  # the heads stand above the first row only
     figure = new_figure(_WIDTH, sum(heights) + 0.5)
@@ -161,10 +161,6 @@ def _fullest(row: Comparison) -> int | None:
     drawn = (row.truth[0] > 0) & (row.truth[0] != IGNORE)
     filled = np.count_nonzero(drawn, axis=(1, 2)) + np.count_nonzero(row.mask[0], axis=(1, 2))
     return int(np.argmax(filled)) if filled.any() else None
-
-
-def _flatness(row: Comparison) -> float:
-    return float(row.truth.shape[-2] / max(row.truth.shape[-1], 1))
 
 
 def _legend(figure: Figure, classes: Sequence[str], met: set[str]) -> None:

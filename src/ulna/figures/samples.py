@@ -14,11 +14,12 @@ from scipy.cluster import hierarchy
 
 from ulna.figures.common import (
     Rgb,
+    annotated,
     color,
     edges,
+    elided,
+    flatness,
     new_figure,
-    outline,
-    overlay,
     plane,
     save_figure,
     show,
@@ -98,11 +99,12 @@ def samples_figure(samples: Sequence[Sample], classes: Sequence[str]) -> Figure:
     """
     columns = min(COLUMNS, max(len(samples), 1))
     rows = max(ceil(len(samples) / columns), 1)
-    figure = new_figure(3.3 * columns, 1.85 * rows + (0.35 if len(classes) > 2 else 0.05))
+    tallest = max((flatness(sample.image.shape) for sample in samples), default=1.0)
+    figure = new_figure(3.3 * columns, (1.55 * tallest + 0.3) * rows + (0.35 if len(classes) > 2 else 0.05))
     for index, sample in enumerate(samples):
         left, right = (figure.add_subplot(rows, 2 * columns, 2 * index + side) for side in (1, 2))
         plain, masked = _pair(sample)
-        show(left, plain, words(_short(sample.name)), size=7)
+        show(left, plain, elided(sample.name), size=7)
         show(right, masked, size(sample.image.shape[1:]), size=7)
     if len(classes) > 2:
         patches = [
@@ -118,10 +120,9 @@ def _pair(sample: Sample) -> tuple[Rgb, Rgb]:
     at = _fullest(sample.mask)
     plain = to_rgb(plane(sample.image, at))
     mask = plane(sample.mask, at)[0]
-    width = max(1, round(max(mask.shape) / 256))
-    masked = outline(overlay(plain, mask, opacity=0.25), mask, width=width)
+    masked = annotated(plain, mask, opacity=0.4)
     if sample.objects is not None:
-        inner = edges(plane(sample.objects, at)[0], width=width)
+        inner = edges(plane(sample.objects, at)[0], width=max(1, round(max(mask.shape) / 256)))
         masked[inner & is_foreground(mask)] = color(1)
     return plain, masked
 
@@ -129,10 +130,6 @@ def _pair(sample: Sample) -> tuple[Rgb, Rgb]:
 def _fullest(mask: Array) -> int | None:
     """The plane of a volume with most of the mask; None in 2D."""
     return int(is_foreground(mask[0]).sum(axis=(1, 2)).argmax()) if mask.ndim == 4 else None
-
-
-def _short(name: str, length: int = 22) -> str:
-    return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
 def spread(features: Array, count: int) -> list[int]:

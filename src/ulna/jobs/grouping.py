@@ -14,12 +14,20 @@ from ulna.caselist import Names, choose
 from ulna.dataset import Case, Dataset, Problem, Progress, load_image
 from ulna.figures.contact import Couple, couples_picture
 from ulna.groups import HOW_TO_STATE, decide
-from ulna.leaks import Fingerprint, Leaks, fingerprint, unite
+from ulna.leaks import ADJACENT, DUPLICATE, NEAR_DUPLICATE, OVERLAP, Fingerprint, Leaks, fingerprint, unite
 from ulna.text import listed, plural
 
 SHOWN = 8
 """Groups in the table of the terminal; `check.json` has all."""
 
+
+STRENGTHS = {
+    DUPLICATE: "correlation",
+    NEAR_DUPLICATE: "correlation",
+    OVERLAP: "shared patches",
+    ADJACENT: "clearness",
+}
+"""What the strength of a pair of each kind is."""
 
 PICTURED = 24
 """Pairs at most in the picture of what was joined."""
@@ -122,7 +130,7 @@ def joined_picture(path: Path, cases: Sequence[Case], leaks: Leaks) -> None:
     share = PICTURED // len(by_kind)
     couples = [
         Couple(
-            f"{pair.kind} {pair.strength:.2f}",
+            f"{pair.kind} ({STRENGTHS[pair.kind]} {pair.strength:.3g})",
             (cases[pair.first].name, cases[pair.second].name),
             (load_image(cases[pair.first]).array, load_image(cases[pair.second]).array),
         )

@@ -57,20 +57,19 @@ class Errors:
         Examples
         --------
         >>> Errors(outline=75, missed=25).sentence()
-        'Of the wrong pixels 75% lie within 2 pixels of a true outline, 25% in missed regions.'
+        'Wrong pixels: 75% within 2 pixels of a true outline, 25% in missed regions.'
         """
         words = {
             "outline": f"within {NEAR} pixels of a true outline",
             "missed": "in missed regions",
             "false_positive": "in false-positive regions",
-            "other": "elsewhere",
+            "other": "other",
         }
         if not self.total:
             return ""
         ranked = sorted(asdict(self).items(), key=lambda one: -one[1])
         shares = [(f"{count / self.total:.0%}", words[place]) for place, count in ranked]
-        (most, place), *rest = [share for share in shares if share[0] != "0%"]
-        return ", ".join([f"Of the wrong pixels {most} lie {place}", *(" ".join(share) for share in rest)]) + "."
+        return f"Wrong pixels: {', '.join(' '.join(share) for share in shares if share[0] != '0%')}."
 
 
 NONE_WRONG = Errors()

@@ -157,7 +157,7 @@ class Loop:
         state = self.state
         state.progress = self.budget.progress(state.step)
         state.empty = count_empty(state.empty, measured.get("val_foreground"))
-        row = {"epoch": state.epoch, "step": state.step, "seconds": self.timer.seconds}
+        row = {"epoch": state.epoch + 1, "step": state.step, "seconds": self.timer.seconds}
         row |= {"learning_rate": self._set_rate(state.step)}
         write_row(self.folder, row | measured, self._primary)
         self.bar.epoch(
