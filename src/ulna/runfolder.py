@@ -24,6 +24,8 @@ from ulna.formats.atomic import atomic_write, cannot_write, is_partial
 CONFIG, WORDS, USED = "config.yaml", "run.json", "used.json"
 LISTS = ("train.txt", "validation.txt")
 LOCK = ".lock"
+PAIRS = "arrays"
+"""The folder for training data that came as arrays, until the run has finished."""
 
 WITHOUT_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP}
 """What network drives say that know no locks: then nobody watches that two trainings do not meet."""
@@ -53,7 +55,7 @@ def prepared(run: Path, *, resume: bool) -> Iterator[bool]:
         if alone and not resume and not (run / WORDS).exists():
             for left in [path for path in _content(run) if _before_plan(path)]:
                 _remove(left)
-            if new and run.exists():
+            if new and run.exists() and not _content(run):
                 run.rmdir()
         raise
 
@@ -109,7 +111,7 @@ def _alone(run: Path) -> Iterator[None]:
         lock.release()
 
 
-_BEFORE_PLAN = {"cache", "check.json", "fingerprints.npz", "joined.png", "samples.png", LOCK, *LISTS, CONFIG}
+_BEFORE_PLAN = {"cache", PAIRS, "check.json", "fingerprints.npz", "joined.png", "samples.png", LOCK, *LISTS, CONFIG}
 
 
 def _before_plan(path: Path) -> bool:

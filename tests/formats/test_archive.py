@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -231,3 +232,19 @@ def test_what_is_used_stays_and_what_is_not_goes() -> None:
     assert [get(name) for name in ("a", "a", "b", "a", "a")] == ["a", "a", "b", "a", "a"]
     assert made == ["a", "b", "a"]
     assert kept.nbytes == 200 << 40
+
+
+def test_a_member_that_was_replaced_is_there_once(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "a.zip", {"a.png": PNG, "b.png": PNG})
+    newer = imagecodecs.png_encode(np.full((5, 6), 9, np.uint8))
+    with zipfile.ZipFile(archive.path, "a") as opened, pytest.warns(UserWarning, match="Duplicate name"):
+        opened.writestr("a.png", newer)
+    assert members(archive) == ("a.png", "b.png")
+    assert formats.read(Source(archive.path, ("a.png",))).array.shape == (1, 5, 6)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ReadError, match="is a pipe"):
+        formats.read(Source(tmp_path / "a.png"))

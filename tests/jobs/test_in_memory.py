@@ -36,6 +36,7 @@ def written(folder: Path, number: int) -> tuple[np.ndarray[Any, Any], np.ndarray
         (COLOR, COLOR),
         (np.moveaxis(COLOR, 0, -1), COLOR),
         (torch.tensor(COLOR), COLOR),
+        (torch.tensor(COLOR).bfloat16(), COLOR.astype(np.float32)),
         (Image(COLOR), COLOR),
         (IMAGE.astype(np.float64) / 7, (IMAGE.astype(np.float64) / 7)[None]),
         (IMAGE.astype(np.float16), IMAGE.astype(np.float32)[None]),
@@ -103,7 +104,7 @@ def test_arrays_are_trained_on_by_group_and_resumed(tmp_path: Path, monkeypatch:
     assert len(train) + len(validation) == 8
     sides = [{(int(name[-6:]) - 1) // 2 for name in side} for side in (train, validation)]
     assert not sides[0] & sides[1]
-    assert not (tmp_path / "straight" / "data").exists()
+    assert not (tmp_path / "straight" / runs.PAIRS).exists()
 
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -117,3 +118,32 @@ def test_arrays_are_trained_on_by_group_and_resumed(tmp_path: Path, monkeypatch:
     ulna.train(pairs()(), tmp_path / "run", resume=True)
     first, again = (load_file(tmp_path / name / "model.safetensors") for name in ("straight", "run"))
     assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ([(IMAGE, 0 * MASK)] * 3, "cannot be trained on"),
+        ([(IMAGE * np.nan, MASK)] * 3, "cannot be trained on"),
+        ([(IMAGE, MASK), (5, MASK)], "item 2 of the data"),
+        (object(), "object is no data"),
+    ],
+    ids=["no foreground", "NaN", "no pair", "no data"],
+)
+def test_arrays_that_cannot_be_trained_on_leave_nothing_behind(pairs: Any, words: str, tmp_path: Path) -> None:
+    with pytest.raises(UlnaError, match=words):
+        ulna.train(pairs, tmp_path / "run", epochs=1, changes=SMALL)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_stopped_before_its_plan_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    pairs = [cells((64, 64), k) for k in range(4)]
+    with monkeypatch.context() as patched:
+        patched.setattr("ulna.jobs.train.check", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            ulna.train(pairs, tmp_path / "run", epochs=1, changes=SMALL)
+    assert (tmp_path / "run" / runs.PAIRS).is_dir()
+    assert ulna.train(pairs, tmp_path / "run", epochs=1, changes=SMALL, resume=True).run == tmp_path / "run"

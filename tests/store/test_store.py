@@ -323,6 +323,20 @@ def test_a_cache_that_a_kill_left_half_is_made_anew(tmp_path: Path, cases: list[
     assert [path.name for path in tmp_path.glob("cache*")] == ["cache"]
 
 
+@pytest.mark.parametrize("name", ["images.bin", "truths.bin"])
+def test_a_cache_that_a_power_failure_cut_off_is_made_anew(tmp_path: Path, cases: list[Case], name: str) -> None:
+    whole = [image.copy() for image in _images(build(tmp_path / "cache", cases, config=CONFIG, classes=CLASSES))]
+    file = tmp_path / "cache" / name
+    file.write_bytes(file.read_bytes()[:100])
+    again = build(tmp_path / "cache", cases, config=CONFIG, classes=CLASSES)
+    for image, before in zip(_images(again), whole, strict=True):
+        np.testing.assert_array_equal(image, before)
+
+
+def _images(store: Store) -> list[np.ndarray]:
+    return [store.image(k) for k in range(len(store))]
+
+
 def test_a_worker_gets_the_place_and_not_a_copy(tmp_path: Path, cases: list[Case]) -> None:
     store = build(tmp_path / "cache", cases, config=CONFIG, classes=CLASSES)
     data = pickle.dumps(store)

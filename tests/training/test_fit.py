@@ -209,6 +209,14 @@ def test_a_moved_run_goes_on(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_checkpoint_of_another_network_is_refused(stores: Stores, tmp_path: Path) -> None:
+    stop(stores, tmp_path, SMALL, before=("forward", 4))
+    other = SMALL.changed({"network.widths": [4, 12]})
+    net, task = fresh(other)
+    with pytest.raises(UlnaError, match=r"last\.ckpt: this checkpoint is not of the network"):
+        fit(net, task, other, stores=stores, run=tmp_path, timer=Timer(TestClock()), resume=True)
+
+
 def values(monkeypatch: pytest.MonkeyPatch, *dice: float) -> None:
     """Validation gives these values, one per epoch: `losses` tell the epoch."""
     epochs = iter(dice)

@@ -49,7 +49,8 @@ def members(archive: Source) -> tuple[str, ...]:
 
     Raises ReadError if it is damaged and UlnaError if it holds a bomb or names that lead out of it.
     """
-    return tuple(info.filename for info in _opened(archive).infolist() if not info.is_dir())
+    # A member that was replaced is listed twice; the later one counts, as for every program that unpacks.
+    return tuple(dict.fromkeys(info.filename for info in _opened(archive).infolist() if not info.is_dir()))
 
 
 @contextmanager
@@ -60,6 +61,8 @@ def opened(source: Source) -> Iterator[BinaryIO]:
             yield member
         return
     try:
+        if source.path.is_fifo():
+            raise ReadError("is a pipe, no file", where=source)  # opening it would wait for whoever writes into it
         stream = source.path.open("rb")
     except FileNotFoundError:
         raise ReadError("there is no such file", where=source) from None

@@ -115,7 +115,8 @@ def _plain(picture: Pillow.Image, *, has_alpha: bool) -> Pillow.Image:
     return picture.convert(("LA" if has_alpha else "L") if gray else "RGBA" if has_alpha else "RGB")
 
 
-def _of_tensor(given: torch.Tensor) -> Array:
+def of_tensor(given: torch.Tensor) -> Array:
+    """A tensor as an array; floats of 8 and 16 bits that NumPy lacks become float32. Raises UlnaError for others."""
     try:
         tensor = given.detach().cpu().resolve_conj().resolve_neg()
         short = tensor.is_floating_point() and tensor.dtype not in (torch.float16, torch.float32, torch.float64)
@@ -128,7 +129,7 @@ def _of_tensor(given: torch.Tensor) -> Array:
 
 def _array(given: Any) -> Array:
     if isinstance(given, torch.Tensor):
-        given = _of_tensor(given)
+        given = of_tensor(given)
     if not hasattr(given, "__array__"):
         raise UlnaError(f"a {type(given).__name__} is no image", hint=f"Give {TAKEN}, or a list of these.")
     if isinstance(given, np.ma.MaskedArray):

@@ -13,8 +13,9 @@ import numpy as np
 from ulna.errors import UlnaError
 from ulna.formats import write
 from ulna.image import Array, Image
+from ulna.inference.inputs import of_tensor
+from ulna.runfolder import PAIRS
 
-FOLDER = "data"
 GROUPS = "groups.csv"
 
 Pair = tuple[Any, Any] | tuple[Any, Any, str]
@@ -22,7 +23,7 @@ Pair = tuple[Any, Any] | tuple[Any, Any, str]
 
 
 def write_pairs(pairs: Iterable[Pair], run: Path) -> tuple[Path, Path | None]:
-    """Write images and masks into the folder `data` of a run.
+    """Write images and masks into the folder `arrays` of a run.
 
     Parameters
     ----------
@@ -42,11 +43,11 @@ def write_pairs(pairs: Iterable[Pair], run: Path) -> tuple[Path, Path | None]:
     UlnaError
         For an item that is no pair of an image and its mask, with its number.
     """
-    folder = run / FOLDER
+    folder = run / PAIRS
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped
     groups: list[tuple[str, str]] = []
     count = 0
-    for count, pair in enumerate(pairs, start=1):
+    for count, pair in enumerate(_iterable(pairs), start=1):
         name = f"image_{count:06d}"
         image, mask, group = _parts(pair, count)
         write(folder / "images" / f"{name}.tif", Image(image))
@@ -63,6 +64,13 @@ def write_pairs(pairs: Iterable[Pair], run: Path) -> tuple[Path, Path | None]:
     with (folder / GROUPS).open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("name", "group"), *groups])
     return folder, folder / GROUPS
+
+
+def _iterable(pairs: Any) -> Iterable[Pair]:
+    if not isinstance(pairs, Iterable):
+        what = f"{type(pairs).__name__} is no data: neither a path nor pairs of an image and its mask"
+        raise UlnaError(what, where="data")
+    return pairs
 
 
 def _parts(pair: Pair, number: int) -> tuple[Array, Array, str]:
@@ -93,9 +101,10 @@ def _array(value: Any, where: str) -> Array:
         return value.array
     if isinstance(value, np.ma.MaskedArray):
         raise UlnaError("this is a masked array", where=where, hint="Fill it first: array.filled(0)")
-    detached = value.detach().cpu() if hasattr(value, "detach") else value  # a tensor
     try:
-        array = np.asarray(detached)
+        array = of_tensor(value) if hasattr(value, "detach") else np.asarray(value)
+    except UlnaError as error:
+        raise UlnaError(error.what, where=where, hint=error.hint) from None
     except (TypeError, ValueError) as error:
         raise UlnaError(f"this is no array ({error})", where=where) from None
     if array.dtype.kind not in "buif" or not array.size:

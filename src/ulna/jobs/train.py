@@ -26,7 +26,7 @@ from ulna.inference.devices import choose_device
 from ulna.jobs.check import Check, check
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.evaluation import Evaluation
-from ulna.jobs.in_memory import FOLDER, Pair, write_pairs
+from ulna.jobs.in_memory import Pair, write_pairs
 from ulna.jobs.seen import write_seen
 from ulna.leaks.seen import seen_in
 from ulna.metrics import label
@@ -228,8 +228,9 @@ def _run(work: Run, asked: _Request, *, resume: bool, command: str | None) -> Tr
     runs.note(run, seconds=round(timer.seconds, 1))
     report = write_report(run)
     prepared.close()
-    for name in ("cache", FOLDER):
-        shutil.rmtree(run / name, ignore_errors=True)
+    shutil.rmtree(run / "cache", ignore_errors=True)
+    if place == run / runs.PAIRS:
+        shutil.rmtree(place, ignore_errors=True)
     runs.note(run, state=runs.FINISHED)
     (run / runs.USED).unlink(missing_ok=True)
     return Trained(run, model, scores, timer.seconds, report, runs.words(run).get("length", ""))

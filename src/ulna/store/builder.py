@@ -111,7 +111,8 @@ def _made_once(folder: Path, key: str, fill: Callable[[Path], dict[str, Any]]) -
     try:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-        (beside / INDEX).write_text(json.dumps(fill(beside) | {"key": key}), encoding="utf-8")
+        index = fill(beside) | {"key": key, "sizes": _sizes(beside)}
+        (beside / INDEX).write_text(json.dumps(index), encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         beside.replace(folder)
@@ -287,8 +288,14 @@ def _content(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _sizes(folder: Path) -> dict[str, int]:
+    return {name: (folder / name).stat().st_size for name in (IMAGES, TRUTHS, COORDINATES)}
+
+
 def _built_from(folder: Path) -> str:
+    """The key of the store in a folder; "" where there is none, or its files are cut off, as a power failure leaves."""
     try:
-        return str(json.loads((folder / INDEX).read_text(encoding="utf-8")).get("key", ""))
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        return str(index.get("key", "")) if index.get("sizes") == _sizes(folder) else ""
     except (OSError, ValueError):
         return ""

@@ -15,7 +15,7 @@ from lightning.fabric import Fabric
 from torch import nn
 
 from ulna.config import Config, TrainingConfig
-from ulna.errors import in_memory
+from ulna.errors import UlnaError, in_memory
 from ulna.formats.atomic import cannot_write
 from ulna.image import is_foreground
 from ulna.metrics import Primary, label
@@ -23,7 +23,7 @@ from ulna.store import Store
 from ulna.tasks import Task
 from ulna.training.batches import Batches
 from ulna.training.budget import Budget, Ending, StepBudget, TimeBudget
-from ulna.training.checkpoints import Best, State, load_best, load_last, save_best, save_last
+from ulna.training.checkpoints import HINT, LAST, Best, State, load_best, load_last, save_best, save_last
 from ulna.training.learner import Learner
 from ulna.training.log import validation_column, write_row
 from ulna.training.monitors import ProgressBar, check_loss, count_empty, warn_at_end
@@ -131,8 +131,12 @@ class Loop:
         if last is None:
             return None
         self.state, weights, optimizer = last
-        self.learner.network.load_state_dict(weights)
-        self._optimizer.load_state_dict(optimizer)
+        try:
+            self.learner.network.load_state_dict(weights)
+            self._optimizer.load_state_dict(optimizer)
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:  # as PyTorch says it
+            what = "this checkpoint is not of the network and the optimizer that the run's config.yaml names"
+            raise UlnaError(what, where=self.folder / LAST, hint=HINT) from error
         best = load_best(self.folder)
         return best[0] if best else None
 
