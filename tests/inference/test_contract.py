@@ -101,6 +101,26 @@ def test_a_network_in_training_mode_predicts_as_one_that_evaluates() -> None:
     np.testing.assert_allclose(pipeline.normalized(image(0)), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("tile", [96, 4000])
+def test_what_the_caller_has_set_in_pytorch_changes_nothing(tile: int) -> None:
+    pipeline = make(tile)
+    expected = pipeline.normalized(image(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        np.testing.assert_array_equal(pipeline.normalized(image(0)), expected)
+    with torch.inference_mode():
+        np.testing.assert_array_equal(pipeline.normalized(image(0)), expected)
+
+
+@pytest.mark.parametrize("tile", [96, 4000])
+def test_a_network_whose_weights_were_given_another_type_still_runs(tile: int) -> None:
+    pipeline = make(tile)
+    expected = pipeline.normalized(image(0))
+    pipeline.network.double()
+    outputs = pipeline.normalized(image(0))
+    assert outputs.dtype == np.float32
+    np.testing.assert_allclose(outputs, expected, atol=1e-3)
+
+
 @pytest.mark.parametrize("engine", ["torch", "copying"])
 def test_threads_give_what_one_after_the_other_gives(engine: str) -> None:
     pipeline = make(96, ENGINES[engine])

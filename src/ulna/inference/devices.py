@@ -64,6 +64,12 @@ def device_of(network: nn.Module) -> torch.device:
     return torch.device("cpu") if weight is None else weight.device
 
 
+def dtype_of(network: nn.Module) -> torch.dtype:
+    """The type of the weights of a network; float32 if it has none."""
+    weight = next(network.parameters(), None)
+    return torch.float32 if weight is None else weight.dtype
+
+
 def check_process(device: torch.device) -> None:
     """Make a forked process fit to run networks.
 

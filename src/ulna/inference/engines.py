@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ulna.errors import in_memory
-from ulna.inference.devices import check_process, device_of
+from ulna.inference.devices import check_process, device_of, dtype_of
 from ulna.networks import Statistics, with_statistics
 
 Windows = npt.NDArray[np.float32]
@@ -93,7 +93,7 @@ class _TorchRunner:
     def __call__(self, batch: Windows) -> Windows:
         check_process(self.device)
         layout = torch.channels_last if batch.ndim == 4 else torch.channels_last_3d
-        images = torch.from_numpy(batch).to(self.device).contiguous(memory_format=layout)
+        images = torch.from_numpy(batch).to(self.device, dtype_of(self.network)).contiguous(memory_format=layout)
         with (
             torch.inference_mode(),
             # Threads would share the cache of cast weights; each weight is used once per call, so it saves nothing.

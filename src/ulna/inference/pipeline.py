@@ -15,7 +15,7 @@ from ulna.config import Config
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
 from ulna.image import Array
-from ulna.inference.devices import check_process, device_of
+from ulna.inference.devices import check_process, device_of, dtype_of
 from ulna.inference.engines import Engine, TorchEngine, averaged, torch_precision
 from ulna.inference.tiles import Tiling, plan_tiles, window
 from ulna.networks import Statistics, measure_statistics
@@ -152,13 +152,13 @@ class Pipeline:
         if prod(tiling.size) > affordable:
             tiling = self._tiling(shape, 0, affordable)
         drawn = np.random.default_rng(0).permutation(len(tiling.tiles))[:SAMPLED]
-        device = device_of(network)
-        windows = (_tensor(read(tiling.tiles[k].start, tiling.size), device) for k in sorted(drawn))
-        return measure_statistics(network, windows)
+        windows = (_tensor(read(tiling.tiles[k].start, tiling.size), network) for k in sorted(drawn))
+        with torch.autocast(device_of(network).type, enabled=False):  # the caller may be within one
+            return measure_statistics(network, windows)
 
 
-def _tensor(image: Floats, device: torch.device) -> Tensor:
-    return torch.from_numpy(image)[None].to(device)
+def _tensor(image: Floats, network: nn.Module) -> Tensor:
+    return torch.from_numpy(image)[None].to(device_of(network), dtype_of(network))
 
 
 def largest_side(shape: tuple[int, ...]) -> int:
