@@ -187,6 +187,7 @@ def row(trial: Trial, result: Evaluation, *, recipe: str, seed: int, asked: str,
         "seed": seed,
         "asked": asked,
         "taken": round(taken / 60, 2),
+        "commit": commit(),
         "threads": torch.get_num_threads(),
         "train": len(trial.train),
         "test": result.summary.cases,
@@ -194,6 +195,12 @@ def row(trial: Trial, result: Evaluation, *, recipe: str, seed: int, asked: str,
         "scores": {**scores(result), **by_kind(result, trial.kinds)},
         "errors": asdict(result.summary.errors),
     }
+
+
+def commit() -> str:
+    """What is checked out, and whether files differ from it."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"]
+    return subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def scores(result: Evaluation) -> dict[str, list[float]]:
@@ -239,8 +246,8 @@ def add(row: dict[str, Any]) -> None:
         "the whole of `ulna train`; in Keras for training and prediction. Where these images had a say in a choice "
         "(FCN-8s, membranes, blood cells, brain tumours), the README or docs/architecture.md tells it.",
         "",
-        "| data | recipe | minutes | images: train / test (groups) | scores |",
-        "|---|---|---|---|---|",
+        "| data | recipe | commit | minutes | images: train / test (groups) | scores |",
+        "|---|---|---|---|---|---|",
     ]
     for one in rows:
         told = "; ".join(f"{name} {words(value)}" for name, value in one["scores"].items())
@@ -248,7 +255,7 @@ def add(row: dict[str, Any]) -> None:
             told += f". {Errors(**one['errors']).sentence()}"
         recipe = one["recipe"] + (f", seed {one['seed']}" if one["seed"] else "")
         lines.append(
-            f"| {one['data']} | {recipe} | {one['asked']} / {one['taken']:.2f} | "
+            f"| {one['data']} | {recipe} | {one['commit']} | {one['asked']} / {one['taken']:.2f} | "
             f"{one['train']} / {one['test']} ({one['groups']}) | {told} |"
         )
     text = "\n".join(lines) + "\n"
