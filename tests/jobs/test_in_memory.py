@@ -105,6 +105,10 @@ def test_arrays_are_trained_on_by_group_and_resumed(tmp_path: Path, monkeypatch:
     sides = [{(int(name[-6:]) - 1) // 2 for name in side} for side in (train, validation)]
     assert not sides[0] & sides[1]
     assert not (tmp_path / "straight" / runs.PAIRS).exists()
+    assert straight.model.config.data.groups == ""  # the table was of this training alone
+    said = runs.words(tmp_path / "straight")["command"]
+    assert said.startswith("From Python, with 8 pairs (image, mask) in memory: ulna.train(pairs, ")
+    assert "groups.csv" not in said
 
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shlex
 import shutil
 import time
 from collections.abc import Iterable
@@ -18,7 +16,7 @@ from rich.markup import escape
 from ulna import modelfile
 from ulna import runfolder as runs
 from ulna.caselist import Names
-from ulna.config import Config, dotted
+from ulna.config import Config
 from ulna.console import Printed, say, screen, track
 from ulna.errors import UlnaError
 from ulna.figures.curves import curves_picture
@@ -26,7 +24,8 @@ from ulna.inference.devices import choose_device
 from ulna.jobs.check import Check, check
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.evaluation import Evaluation
-from ulna.jobs.in_memory import Pair, write_pairs
+from ulna.jobs.in_memory import GROUPS, Pair, write_pairs
+from ulna.jobs.repetition import Request, repetition
 from ulna.jobs.seen import write_seen
 from ulna.leaks.seen import seen_in
 from ulna.metrics import label
@@ -40,9 +39,6 @@ from ulna.text import clock as as_clock
 from ulna.training.budget import ScoringBudget
 from ulna.training.log import TABLE
 from ulna.training.timer import Clock, SystemClock, Timer
-
-OPTIONS = {"training.minutes": "--minutes", "training.epochs": "--epochs", "training.seed": "--seed"}
-"""Settings that have an option of their own."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +80,6 @@ class Trained(Printed):
         link = self.report.resolve().as_uri()
         lines.append(f"Report: [link={link}]{link}[/link]")
         return Group(*lines)
-
-
-@dataclass(frozen=True)
-class _Request:
-    """What a command asks: data, lists of cases, settings, and where to start from."""
-
-    data: str | Path | Iterable[Pair]
-    config: Config
-    cases: Names | None
-    except_: Names | None
-    start: str | Path | None
 
 
 @expand_home
@@ -187,7 +172,7 @@ def train(
         elif resume:
             say(f"{escape(str(run))} had not got as far as its plan: it begins anew, with what this command says.")
         timer.limit = math.inf if wanted.training.minutes is None else 60 * wanted.training.minutes
-        asked = _Request(data, wanted, cases, except_, start_from)
+        asked = Request(data, wanted, cases, except_, start_from)
         return _run(work, asked, resume=going_on, command=command)
 
 
@@ -200,10 +185,10 @@ def _start(start_from: str | Path | None, *, resume: bool) -> Saved | None:
     return modelfile.load(Path(start_from))
 
 
-def _run(work: Run, asked: _Request, *, resume: bool, command: str | None) -> Trained:
+def _run(work: Run, asked: Request, *, resume: bool, command: str | None) -> Trained:
     """The run from its data to its report, in a folder that is its own."""
     run, timer = work.folder, work.timer
-    asked = _on_disk(asked, run)
+    typed, asked = asked, _on_disk(asked, run)
     place = Path(str(asked.data))
     checked = _checked(place, asked, run)
     dataset, wanted = checked.dataset, asked.config
@@ -213,14 +198,18 @@ def _run(work: Run, asked: _Request, *, resume: bool, command: str | None) -> Tr
     if resume:
         prepared = work.prepare_again(data, wanted)
     else:
-        prepared = work.prepare(data, wanted, command=command or _command(asked, run))
+        prepared = work.prepare(data, wanted, command=command or repetition(typed, run, len(dataset.cases)))
     timer.beat()
     for sentence in runs.words(run)["plan"]:
         say(escape(sentence))
 
     model = work.fit_one(prepared, resume=resume)
     scores = _scores(work, model, checked, data)
-    model = Model(replace(model.saved, scores=scores.summary.as_json() if scores else {}, seen=seen_in(run)))
+    config = model.config
+    if config.data.groups == str(run / runs.PAIRS / GROUPS):  # which goes with the pairs
+        config = config.changed({"data.groups": ""})
+    found = scores.summary.as_json() if scores else {}
+    model = Model(replace(model.saved, config=config, scores=found, seen=seen_in(run)))
     modelfile.save(run / modelfile.NAME, model.saved)
     primary = prepared.task.primary
     better = primary.higher_is_better
@@ -240,7 +229,7 @@ def _seed(config: Config) -> int:
     return config.training.seed
 
 
-def _on_disk(asked: _Request, run: Path) -> _Request:
+def _on_disk(asked: Request, run: Path) -> Request:
     """Pairs of arrays as files in the run, with a table of their groups."""
     if isinstance(asked.data, str | Path):
         return replace(asked, data=Path(asked.data))
@@ -249,25 +238,7 @@ def _on_disk(asked: _Request, run: Path) -> _Request:
     return replace(asked, data=folder, config=config)
 
 
-def _command(asked: _Request, run: Path) -> str:
-    """The command line that does the same as this call of the function."""
-    config = asked.config
-    words = ["ulna", "train", str(asked.data), "--out", str(run), "--preset", config.preset]
-    for option, names in {"--cases": asked.cases, "--except": asked.except_, "--start-from": asked.start}.items():
-        if names is not None:  # a list that lies in no file has no name
-            words += [option, str(names) if isinstance(names, str | Path) else option.strip("-").upper()]
-    plain, own = (dotted(one.model_dump(mode="json")) for one in (load_preset(config.preset), config))
-    given = config.given().keys() - load_preset(config.preset).given().keys()  # also where it is the default
-    changed = {key: value for key, value in own.items() if key in given or key not in plain or plain[key] != value}
-    for key, value in changed.items():
-        if key not in OPTIONS:
-            words += ["--set", f"{key}={json.dumps(value, ensure_ascii=False)}"]
-        elif value is not None:
-            words += [OPTIONS[key], str(value)]
-    return shlex.join(words)
-
-
-def _checked(data: Path, asked: _Request, run: Path) -> Check:
+def _checked(data: Path, asked: Request, run: Path) -> Check:
     """What `check` says of the data; it stops here when something is fatal."""
     checked = check(data, cases=asked.cases, except_=asked.except_, config=asked.config, progress=track)
     if not checked.fatal:
