@@ -74,3 +74,15 @@ def test_a_large_mask_is_counted_in_little_memory(channels: int) -> None:
 def test_an_empty_mask_has_no_values() -> None:
     values, counts = distinct(np.zeros((1, 0, 5), np.uint8))
     assert (values.shape, counts.shape) == ((1, 1, 0), (0,))
+
+
+def test_colors_that_look_gray_and_differ_are_colors() -> None:
+    """Three classes in colors whose mean is one gray; gray tinted by JPEG stays gray."""
+    table = np.array([(0, 0, 0), (100, 100, 103), (100, 103, 100), (103, 100, 100)], np.uint8)
+    numbers = np.repeat(np.arange(4), 16).reshape(8, 8)
+    codes, colored = codes_of(np.moveaxis(table[np.where(numbers % 4 == 0, 0, numbers)], -1, 0))
+    assert colored
+    assert len(np.unique(codes)) == 4
+    tinted = np.moveaxis(np.array([(0, 0, 0), (254, 255, 252)], np.uint8)[(numbers > 2).astype(int)], -1, 0)
+    codes, colored = codes_of(tinted)
+    assert (colored, np.unique(codes).tolist()) == (False, [0, 254])

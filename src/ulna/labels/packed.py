@@ -16,6 +16,8 @@ MAX_COLORS = 64
 MAX_CHANNELS = 4
 TINT = 6  # up to so far apart, the three channels of a color are gray that was saved as JPEG
 LOSSY_RANGE = 40  # how far JPEG or interpolation moves a value off 0 and 255
+MAX_CHOSEN = 16  # colors up to which none is noise of JPEG
+MIN_CHOSEN = 0.005  # share of the pixels that a color has which somebody chose
 STRIP = 1 << 20  # pixels that are counted or replaced at a time
 
 
@@ -166,11 +168,21 @@ def _colors(colors: Array, tint: int | None) -> tuple[Array, bool]:
         mostly_gray = 2 * int(np.count_nonzero(most == least)) >= most.size
         tint = TINT if mostly_gray and int(most.max()) > LOSSY_RANGE else 0
         tint = LOSSY_RANGE if spread > tint and len(counted(packed)[0]) > MAX_COLORS else tint
-    if spread <= tint:
+    if spread <= tint and not _merges(packed, as_gray(colors)):
         return as_gray(colors), False
     if int(most.max()) > 255:
         raise UlnaError("the mask has colors of more than 8 bits", hint="Save it with 8 bits a color.")
     return packed, True
+
+
+def _merges(packed: Array, gray: Codes) -> bool:
+    """Whether gray would make one value of two colors that are chosen: few in all, and each fills some area."""
+    found, counts = counted(packed)
+    if len(found) > MAX_CHOSEN:
+        return False
+    large = found[counts >= MIN_CHOSEN * packed.size]
+    grays = [gray.ravel()[np.argmax(packed.ravel() == code)] for code in large]
+    return len(set(grays)) < len(grays)
 
 
 def counted(codes: Array) -> tuple[Codes, Codes]:
