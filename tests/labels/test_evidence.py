@@ -207,3 +207,21 @@ def test_the_only_value_of_a_mask_counts() -> None:
     assert (found.classes.values, found.certainty > SURE) == (((0,), (1,), (2,)), True)
     large = [np.kron(mask[0], np.ones((8, 8), np.uint8))[None] for mask in pieces]
     assert interpret(large, NOTHING).classes == found.classes
+
+
+def test_numbers_that_say_class_and_object_are_asked_for() -> None:
+    """Cityscapes: 7 and 23 are classes without objects, 26000, 26001, … the cars."""
+    import yaml
+
+    masks = []
+    for mask in discs(0, (2, 6), side=96):
+        ground = np.where(np.arange(96)[:, None] < 30, 23, 7)
+        masks.append(np.where(mask > 0, 26_000 + mask.astype(np.int32) - 1, ground).astype(np.uint16))
+    found = interpret(masks, NOTHING)
+    (doubt,) = [doubt for doubt in found.doubts if "1000 times a class" in doubt.what]
+    assert found.certainty < SURE
+    settled = interpret(masks, DataConfig(**yaml.safe_load(doubt.yaml)["data"])).classes
+    assert settled.values == ((7,), (23,), ("26000..26999", 26))
+    np.testing.assert_array_equal(settled.to_indices(masks[0]) == 2, masks[0] >= 26_000)
+    numbers = [np.where(mask > 0, mask * 997, 0) for mask in masks]  # large, and no such codes
+    assert not [doubt for doubt in interpret(numbers, NOTHING).doubts if "1000 times" in doubt.what]

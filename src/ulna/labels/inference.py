@@ -79,7 +79,7 @@ def interpret(
     kind: Kind = "colors" if seen.colored else "classes"
     labeled = seen.without(codes)
     found = _named(_read(labeled, objects=objects), config)
-    unsure = background_doubts(labeled, found.classes, kind)
+    unsure = [*background_doubts(labeled, found.classes, kind), *_coded_doubts(labeled, found.classes)]
     certainty = min((found.certainty, *(doubt.sure for doubt in unsure)))
     found = replace(found, certainty=certainty, doubts=(*found.doubts, *unsure))
     if config.ignore or codes:
@@ -275,6 +275,15 @@ def _with_ignored(found: Inference, values: tuple[Value, ...], ignored: Ignored 
     doubt = Doubt(f"{what}{'the background' if much else 'a class'}, set:", other.yaml(), ignored.certainty)
     certainty = min(found.certainty, ignored.certainty)
     return replace(found, classes=classes, certainty=certainty, doubts=(*found.doubts, doubt))
+
+
+def _coded_doubts(seen: MaskStatistics, classes: Classes) -> list[Doubt]:
+    """The doubt that numbers say class and object both."""
+    other = None if seen.colored or seen.channels else readings.coded(sorted(seen.values), find_background(seen))
+    if other is None or classes.kind == "binary":
+        return []
+    what = "Values from 1000 on look like 1000 times a class plus the number of an object, as those of Cityscapes are. "
+    return [Doubt(f"{what}If so, for its classes set:", other.yaml(), 0.6)]
 
 
 def _outline_doubts(seen: MaskStatistics, ignored: set[int], classes: Classes, kind: Kind) -> list[Doubt]:

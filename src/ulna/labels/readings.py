@@ -15,6 +15,7 @@ from ulna.labels.statistics import MaskStatistics, ValueCounts
 from ulna.labels.values import OTHER, Kind, Value, check, kind_of, shown
 from ulna.text import listed
 
+CODED = 1000
 FOREGROUND = ("background", "foreground")
 
 
@@ -47,6 +48,28 @@ def instances(seen: MaskStatistics, background: int = 0) -> Classes:
         f"{background} is background."
     )
     return Classes(FOREGROUND, ((background,), (OTHER,)), "instances", sentence)
+
+
+def coded(codes: Sequence[int], background: int) -> Classes | None:
+    """Classes out of numbers that say class and object, 1000 times the one plus the other, as those of Cityscapes do.
+
+    None where numbers do not look so: all from 1000 on lie just above a thousand, and some of them in a row.
+    """
+    of_class: dict[int, list[int]] = {}
+    for code in codes:
+        if code >= CODED:
+            of_class.setdefault(code // CODED, []).append(code % CODED)
+    if not of_class or max(map(len, of_class.values())) < 2:
+        return None
+    if any(min(numbers) > 1 or max(numbers) > CODED // 5 for numbers in of_class.values()):
+        return None
+    plain: set[int] = {code for code in codes if code < CODED and code != background} | set(of_class)
+    groups: list[tuple[Value, ...]] = [(background,)]
+    for number in sorted(plain - {background}):
+        spread: tuple[Value, ...] = (f"{number * CODED}..{number * CODED + CODED - 1}",) if number in of_class else ()
+        groups.append((*spread, number))
+    names = ("background", *(f"class {index} ({group[-1]})" for index, group in enumerate(groups) if index))
+    return Classes(names, tuple(groups), "classes", "")
 
 
 def colored_instances(background: int = 0) -> Classes:
