@@ -43,7 +43,7 @@ def test_augmentation_can_be_switched_off_and_on() -> None:
         ("network.name", "vnet", "network.name must be 'unet' or 'fcn8', not vnet"),
         ("network.widths", [8], "network.widths needs at least 2 numbers"),
         ("network.widths", [0, 8], "network.widths must be greater than 0"),
-        ("training.patch", [32], "training.patch needs 2 numbers, one a spatial axis, not 1"),
+        ("training.patch", [32], "training.patch needs 2 numbers, one per spatial axis, not 1"),
         ("training.patch", [-1, 8], "training.patch must be greater than 0, not -1"),
         ("training.batch_size", "many", "training.batch_size must be a valid integer, not many"),
         ("training.minutes", math.nan, "training.minutes must be a finite number"),

@@ -42,6 +42,7 @@ PLUGINS = (
     "networks.losses",
     "tasks",
     "tasks.base",
+    "synthetic",
     "text",
     "truth",
 )

@@ -60,7 +60,7 @@ def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
     """
     wanted = _resolve(dataset.cases, names)
     if not wanted:
-        raise UlnaError("the list of cases is empty", hint="Write one case name a line.")
+        raise UlnaError("the list of cases is empty", hint="Write one case name per line.")
     return replace(dataset, cases=tuple(case for index, case in enumerate(dataset.cases) if index in wanted))
 
 

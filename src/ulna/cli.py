@@ -294,7 +294,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command that was typed; exit with 2 and plain words when something can be mended by the user."""
+    """Run the command that was typed; exit with 2 and plain words when something can be fixed by the user."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may hold what the terminal's encoding does not
             stream.reconfigure(errors="backslashreplace")

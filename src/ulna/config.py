@@ -166,7 +166,7 @@ class DataConfig(_Section):
 
 
 class TaskConfig(_Section):
-    """The question asked of an image, and how an answer is judged while training."""
+    """The question asked of an image, and how an answer is evaluated while training."""
 
     name: Annotated[Literal["semantic", "instances"], BeforeValidator(_present_task)] = Field(
         "semantic", description="`semantic`: the class of each pixel; `instances`: also its object"
@@ -366,7 +366,7 @@ class Config(_Section):
         }
         for name, size in sizes.items():
             if size and len(size) != self.network.ndim:
-                raise ValueError(f"{name} needs {self.network.ndim} numbers, one a spatial axis, not {len(size)}")
+                raise ValueError(f"{name} needs {self.network.ndim} numbers, one per spatial axis, not {len(size)}")
         return self
 
     @model_validator(mode="after")

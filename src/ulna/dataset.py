@@ -130,7 +130,7 @@ class Dataset:
     cases
         The cases, in natural order of their names.
     sentence
-        How the layout was understood.
+        Which layout was found.
     problems
         What was wrong with it.
     """

@@ -41,7 +41,7 @@ LIBRARIES = ("ulna", "torch", "lightning", "numpy", "scipy", "tifffile")
 def prepared(run: Path, *, resume: bool) -> Iterator[bool]:
     """Make the folder; give whether a run that had been planned there goes on.
 
-    What is raised before the run is planned (`begin`) leaves the place as it was: the command can be mended and
+    What is raised before the run is planned (`begin`) leaves the place as it was: the command can be fixed and
     typed again. Raises UlnaError for a folder that holds something else, or in which a training is at work.
     """
     new = not run.exists()

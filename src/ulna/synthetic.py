@@ -1,8 +1,8 @@
 """Simulated fluorescence microscopy of cell nuclei, with the truth: for the demonstration and for tests.
 
 Every image draws its own magnification, density, focus and light; nuclei vary in size, shape, brightness and
-texture, lie alone or in clumps that touch, some of them out of focus; the background is uneven and glows near
-bright nuclei; the camera counts photons (Poisson) and adds the noise of its electronics (Gaussian).
+texture, lie alone or touch in clumps, some out of focus; the background is uneven, with stray light near bright
+nuclei; the camera counts photons (Poisson) and adds the noise of its electronics (Gaussian).
 """
 
 from __future__ import annotations
@@ -28,8 +28,21 @@ SHARP = 0.8
 
 @dataclass(frozen=True)
 class Nucleus:
-    """One nucleus: where (pixels), how large (radius along each of its own axes, pixels), how it is turned (a
-    rotation matrix), how bright (share of the camera's range), and how far out of focus (pixels of blur)."""
+    """One nucleus.
+
+    Parameters
+    ----------
+    center
+        Pixels.
+    radii
+        Along each of its own axes, pixels.
+    turn
+        The rotation matrix of these axes.
+    brightness
+        Share of the camera's range.
+    blur
+        Standard deviation of its blur, pixels: how far it is out of focus.
+    """
 
     center: Array
     radii: Array
@@ -39,10 +52,32 @@ class Nucleus:
 
 
 def cells(count: int, size: Sequence[int] = (256, 256), *, seed: int = 0) -> list[tuple[Array, Array]]:
-    """Images of nuclei with their labels: `count` pairs of (1, *size) uint8 and (1, *size) int32.
+    """Simulate images of nuclei with their labels.
 
-    `size` has two numbers for images, three for volumes. Labels count the nuclei from 1; the background is 0.
-    Image n of a seed is the same however many are asked for.
+    Parameters
+    ----------
+    count
+        How many.
+    size
+        Two numbers for images, three for volumes.
+    seed
+        Image n of a seed is the same whatever `count` is.
+
+    Returns
+    -------
+    list of (image, labels)
+        (1, *size) uint8 and (1, *size) int32; labels count the nuclei from 1, the background is 0.
+
+    Raises
+    ------
+    UlnaError
+        For another number of axes, an empty size, and a negative seed.
+
+    Examples
+    --------
+    >>> ((image, labels),) = cells(1, (64, 64))
+    >>> image.shape, bool(labels.max() > 0)
+    ((1, 64, 64), True)
     """
     if len(size) not in (2, 3) or min(size) < 1:
         raise UlnaError(f"simulated images have two or three axes of at least one pixel, not {tuple(size)}")
@@ -59,9 +94,23 @@ def write_dataset(
     size: tuple[int, int] = (256, 256),
     objects: bool = False,
 ) -> None:
-    """Write `count` simulated images as `folder`/images/*.png with their masks as `folder`/masks/*.png.
+    """Write simulated images as `folder`/images/*.png with their masks as `folder`/masks/*.png.
 
-    Masks are 0 and 255; with `objects` they are 16-bit and give every nucleus its own number.
+    Parameters
+    ----------
+    folder
+        Where to.
+    count
+        How many.
+    seed, size
+        As for `cells`.
+    objects
+        Whether masks are 16-bit and number the nuclei; else they are 0 and 255.
+
+    Raises
+    ------
+    UlnaError
+        As `cells` does, and where the files cannot be written.
     """
     for name in ("images", "masks"):
         (Path(folder) / name).mkdir(parents=True, exist_ok=True)
@@ -132,7 +181,7 @@ def _shape(
     """Where a nucleus lies: a box, which of its pixels are inside, and how deep (0 at the rim, 1 within).
 
     An ellipsoid whose rim is moved by smooth `bumps`; pixels that another nucleus has `taken` stay its own,
-    and of what is left only the largest piece counts.
+    and of what is left only the largest connected component counts.
     """
     reach = 1.3 * nucleus.radii.max() + 1
     low = np.clip(np.floor(nucleus.center - reach), 0, size).astype(int)
@@ -155,7 +204,7 @@ def _smooth(size: tuple[int, ...], sigma: float, generator: np.random.Generator)
 
 
 def _background(signal: Array, size: tuple[int, ...], generator: np.random.Generator) -> Array:
-    """Uneven light: a floor, a slope, a broad spot, and the glow of what is far out of focus."""
+    """Uneven light: a floor, a slope, a broad spot, and stray light from what is far out of focus."""
     axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in size), indexing="ij")
     level = generator.uniform(0.02, 0.1)
     slope = sum(generator.normal(0, 0.3) * axis for axis in axes)

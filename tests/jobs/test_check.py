@@ -175,7 +175,7 @@ def test_only_empty_masks_are_fatal(tmp_path: Path) -> None:
     found = check(tmp_path)
     assert found.fatal
     assert "nothing to learn" in found.problems[0].what
-    with pytest.raises(UlnaError, match="not understood"):
+    with pytest.raises(UlnaError, match="could not be inferred"):
         _ = found.classes
 
 
@@ -206,7 +206,7 @@ def test_overlapping_object_files_and_selected_cases(tmp_path: Path) -> None:
     found = check(tmp_path / "bowl.zip")
     (overlap,) = [p for p in found.problems if "overlap" in p.what]
     assert overlap.where == ("c0: 1 pixel",)
-    assert found.facts["objects"] == "6 in all, 2 to 2 an image"
+    assert found.facts["objects"] == "6 in all, 2 to 2 per image"
     some = check(tmp_path / "bowl.zip", cases=["c1", "c2"], out=tmp_path / "out")
     assert [case.name for case in some.dataset.cases] == ["c1", "c2"]
     assert (tmp_path / "out" / "samples.png").is_file()

@@ -252,7 +252,7 @@ def test_one_file_an_object(tmp_path: Path, prefix: str, packed: bool) -> None:
     assert told(found) == {i: [f"{i}.png", "m1.png", "m2.png"] for i in ("id1", "id2")}
     assert all(case.objects for case in found.cases)
     assert [case.group for case in found.cases] == ["id1", "id2"]
-    assert "2 images with 4 masks, one file an object" in found.sentence
+    assert "2 images with 4 masks, one file per object" in found.sentence
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_masks_with_numbers_alone_are_objects_with_a_warning(tmp_path: Path) -> 
     """Touching ones too, which one mask of both would make one."""
     beside = np.roll(LEFT, 4, axis=2)
     found = read_dataset(put(tmp_path, {"masks/x_1.png": LEFT, "masks/x_2.png": beside}, "images/x.png"))
-    assert (found.cases[0].objects, found.sentence) == (True, "1 image with 2 masks, one file an object")
+    assert (found.cases[0].objects, found.sentence) == (True, "1 image with 2 masks, one file per object")
     np.testing.assert_array_equal(load_truth(found.cases[0]).array, np.where(LEFT, 1, 0) + np.where(beside, 2, 0))
     (problem,) = found.problems
     assert problem.severity == "warning"

@@ -30,7 +30,7 @@ from ulna.image import Array, is_foreground
 from ulna.text import size
 
 COLUMNS = 4
-MOST = 1000  # cases that are compared by appearance at most
+MOST = 1000  # cases that are compared at most
 
 
 @dataclass(frozen=True)

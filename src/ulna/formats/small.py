@@ -1,4 +1,4 @@
-"""JPEG, BMP, GIF and WebP, through Pillow: 8 bits, one picture a file."""
+"""JPEG, BMP, GIF and WebP, through Pillow: 8 bits, one picture per file."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class _Stack:
         return np.moveaxis(upright(np.moveaxis(array, 0, -1), self.orientation), -1, 0)
 
     def _frames(self, number: int) -> list[Any]:
-        """The parts of the file that hold a plane, one a channel; none where they are not stored apart."""
+        """The parts of the file that hold a plane, one per channel; none where they are not stored apart."""
         series, inner = self.series, self.series.keyframe.axes
         outer = self.axes[: -len(inner)]
         shape = series.shape[: len(outer)]
@@ -115,7 +115,7 @@ class _Stack:
         return [] if None in frames else frames
 
     def _cut(self, number: int) -> list[Array]:
-        """One plane out of a series that can only be decoded as a whole: (Y, X[, S]), one a channel."""
+        """One plane out of a series that can only be decoded as a whole: (Y, X[, S]), one per channel."""
         series, axes = self.series, self.axes
         guard_memory(prod(series.shape) * series.dtype.itemsize, self.source, shape=series.shape)
         array = series.asarray()

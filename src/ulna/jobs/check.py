@@ -91,7 +91,9 @@ class Check(Printed):
     def classes(self) -> Classes:
         """What the values of the masks mean. Raises UlnaError where that could not be found out."""
         if self.inferred is None:
-            raise UlnaError("the masks were not understood", hint=self.problems[0].what if self.problems else "")
+            raise UlnaError(
+                "what the mask values mean could not be inferred", hint=self.problems[0].what if self.problems else ""
+            )
         return self.inferred
 
     @property
@@ -265,9 +267,9 @@ def check(
         inferred = interpret(masks, stated_classes(wanted.data, found.cases), objects=objects)
     except UlnaError as error:
         problems.append(Problem(error.what, (error.hint,) if error.hint else (), "fatal"))
-    for _ in masks:  # what understanding did not need to see is checked too
+    for _ in masks:  # what inference did not need to see is checked too
         continue
-    if not inspections:  # then it is no wonder that nothing was understood
+    if not inspections:  # then it is no wonder that nothing could be inferred
         problems = list(found.problems)
     classes = inferred.classes if inferred else None
     pixels, strange = class_pixels(inspections, classes) if classes else (np.zeros((0, 1)), [])
@@ -352,7 +354,7 @@ def _facts(inspections: Sequence[Inspection], cases: Sequence[Case], shown: dict
     facts |= shown
     numbers = [look.objects for look in inspections if look.objects]
     if numbers:
-        facts["objects"] = f"{sum(numbers):,} in all, {min(numbers)} to {max(numbers)} an image"
+        facts["objects"] = f"{sum(numbers):,} in all, {min(numbers)} to {max(numbers)} per image"
     return facts
 
 

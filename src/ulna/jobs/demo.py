@@ -19,7 +19,7 @@ from ulna.preset import settings
 from ulna.synthetic import write_dataset
 
 TRAINING, UNSEEN = 60, 12
-"""How many images are simulated to learn from, and to be judged on."""
+"""How many images are simulated to learn from, and to be evaluated on."""
 
 
 @dataclass(frozen=True)

@@ -139,8 +139,8 @@ def _mixed_channels(inspections: Sequence[Inspection]) -> list[Problem]:
     what = f"images have different numbers of channels: {shown}"
     if set(counts) == {1, 3} and all(look.color for look in inspections if look.channels == 3):
         return [Problem(f"{what}; the gray ones are repeated to red, green and blue", odd)]
-    mend = "Convert them to the same channels, or name those of one kind with --cases"
-    return [Problem(f"{what}, which do not go together. {mend}", odd, "fatal")]
+    fix = "Convert them to the same channels, or name those of one kind with --cases"
+    return [Problem(f"{what}, which do not go together. {fix}", odd, "fatal")]
 
 
 def failures(failed: Sequence[Failure]) -> list[Problem]:

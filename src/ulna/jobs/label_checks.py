@@ -21,7 +21,7 @@ TO_SET = "To name the classes or to say what their values are, put this into a f
 
 
 def doubts(inference: Inference | None) -> list[Problem]:
-    """What is not certain in the reading of the masks, each as a warning with the YAML that settles it."""
+    """What is not certain in the reading of the masks, each as a warning with the YAML that decides it."""
     return [Problem(str(doubt)) for doubt in inference.doubts] if inference else []
 
 

@@ -62,7 +62,7 @@ def infer_truth(cases: Sequence[Case], config: DataConfig, *, chosen: Sequence[C
 
 
 def of_truth(cases: Sequence[Case], classes: Classes, config: DataConfig) -> Classes:
-    """How true masks are written that the classes were not learned from: as was told, or as is found out."""
+    """How true masks are written that the classes were not learned from: as was stated, or as is inferred."""
     if not config.values:
         return own_values(_truths(cases), classes, config)
     told = infer((), config)

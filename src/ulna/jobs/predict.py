@@ -91,7 +91,7 @@ class _Extras:
 
 @dataclass(frozen=True)
 class _Job:
-    """One mask to make: its name and suffix, and its cases: one, or one a page of a stack."""
+    """One mask to make: its name and suffix, and its cases: one, or one per page of a stack."""
 
     name: str
     pages: tuple[Case, ...]

@@ -73,7 +73,7 @@ def _labels_of(mask: Mask, classes: Classes, *, where: str) -> Labels:
 
 
 def _filed(masks: dict[str, Source], classes: Classes) -> Maker:
-    """Labels from files, one a case's name; `classes` says how they are written."""
+    """Labels from files, by the name of the case; `classes` says how they are written."""
 
     def make(case: Case) -> Labels:
         return labels_of(read(masks[case.name]).array, classes, where=masks[case.name])

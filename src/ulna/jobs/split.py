@@ -60,7 +60,7 @@ class Split(Printed):
         return f"<Split: {plural(len(self.train), 'case')} to train, {len(self.test)} to test; {self.folder}>"
 
     def __rich__(self) -> Group:
-        """A table with a row a side, and where the lists are."""
+        """A table with a row per side, and where the lists are."""
         table = Table(box=None, pad_edge=False)
         for heading in ("", "cases", "groups"):
             table.add_column(heading, justify="right" if heading else "left")
@@ -83,7 +83,7 @@ def split(
     changes: dict[str, Any] | None = None,
     progress: Progress = quiet,
 ) -> Split:
-    """Write `train.txt` and `test.txt`, one case name a line; groups stay together.
+    """Write `train.txt` and `test.txt`, one case name per line; groups stay together.
 
     Patients, stacks, duplicates and tiles of one picture are groups (see `check`).
 

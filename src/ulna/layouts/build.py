@@ -47,7 +47,7 @@ class CaseDraft:
 
 
 def drafts(pairing: Pairing) -> list[CaseDraft]:
-    """One draft a pair, and one for each image that has no mask.
+    """One draft per pair, and one for each image that has no mask.
 
     Where images with masks have several files, the modalities, those without have them too.
 
@@ -67,7 +67,7 @@ def drafts(pairing: Pairing) -> list[CaseDraft]:
 
 
 def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Problem, ...]]:
-    """Cases with unique names and groups; a stack becomes one case a page, in one group.
+    """Cases with unique names and groups; a stack becomes one case per page, in one group.
 
     Names are the image's stem, or its path without suffix where stems repeat. The group is the stack, else the folder
     (where folders look like patients), else the case by itself.

@@ -48,7 +48,7 @@ def read(listing: Listing) -> Dataset | None:
     else:
         objects = sum(len(draft.truth) for draft in found)
         sentence = (
-            f"{count} images with {objects:,} masks, one file an object (the layout of the 2018 Data Science Bowl)"
+            f"{count} images with {objects:,} masks, one file per object (the layout of the 2018 Data Science Bowl)"
         )
         said = ()
     made, problems = make_cases(found)

@@ -225,7 +225,7 @@ def _united(groups: Groups) -> Reading:
     problem = Problem(f"{count} ({shown}), {become}. {SAY_CLASSES}", where, "note" if sure else "warning")
     if objects:
         masks = sum(len(draft.truth) for draft in drafts)
-        return Reading(drafts, f"{plural(len(groups), 'image')} with {masks:,} masks, one file an object", (problem,))
+        return Reading(drafts, f"{plural(len(groups), 'image')} with {masks:,} masks, one file per object", (problem,))
     sentence = f"{plural(len(groups), 'image')} with their masks; of {len(several)} several masks are united"
     return Reading(drafts, sentence, (problem,))
 

@@ -54,7 +54,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Leaks:
-    """Which images belong together: `groups` has one number an image, `pairs` the reasons.
+    """Which images belong together: `groups` has one number per image, `pairs` the reasons.
 
     Groups are numbered in the order of their first images.
     """

@@ -15,7 +15,7 @@ from ulna.text import listed
 
 #: What is often added to the name of an image to name its mask; it is ignored where names are compared.
 _ADDED = re.compile(r"(?i)([ ._-]+(cp|simple))?[ ._-]+(pred(icted|iction)?|masks?|segm?(entation)?|labels?|gt|truth)$")
-_AT_MOST = 20  # names told at once
+_AT_MOST = 20  # names shown at once
 
 
 def match(cases: Sequence[Case], masks: Sequence[Source], *, where: object) -> dict[str, Source]:
@@ -67,7 +67,7 @@ def _only(case: Case, known: dict[str, list[Source]]) -> Source | None:
     if baselines:
         raise UlnaError(
             f"several masks could belong to the case {case.name}: {', '.join(str(mask) for mask in baselines)}",
-            hint="Name the masks as their images, one mask an image.",
+            hint="Name the masks as their images, one mask per image.",
         )
     return None
 

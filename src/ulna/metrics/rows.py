@@ -71,7 +71,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Primary:
-    """The measure that comes first: by it cases are ranked and the best of a training is told.
+    """The measure that comes first: by it cases are ranked and the best epoch of a training is chosen.
 
     Parameters
     ----------

@@ -152,7 +152,7 @@ def _reach(out: Interval) -> Interval:
 
 
 def convolutions(before: int, after: int, kernels: Sequence[int], *, ndim: int, norm: Norm) -> nn.Sequential:
-    """Convolutions that keep the size, one a kernel, each with its norm and ReLU."""
+    """Convolutions that keep the size, one per kernel, each with its norm and ReLU."""
     steps: list[nn.Module] = []
     for kernel in kernels:
         steps.append(CONV[ndim](before, after, kernel, padding=kernel // 2, bias=norm == "none"))

@@ -1,9 +1,9 @@
 """Losses. A loss is a function of the network's outputs and the truth; a new one is a function and a line below.
 
 Shapes everywhere: `outputs` are logits (N, K, *spatial); `truth` holds class indices (N, 1, *spatial), 0 the
-background. K = 1 means one foreground class, judged by a sigmoid; K > 1 means one channel a class including
-the background, judged by a softmax. Pixels whose truth is `IGNORE` (not annotated) are in no sum and no mean; where all
-are ignored, the loss is that of an empty batch and its gradient zero.
+background. K = 1 means one foreground class, predicted by a sigmoid; K > 1 means one channel per class including the
+background, predicted by a softmax. Pixels whose truth is `IGNORE` (not annotated) are in no sum and no mean; where
+all are ignored, the loss is that of an empty batch and its gradient zero.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ along where it tells what a thing is."""
 
 MAX_FEW_OBJECTS = 3
 """Up to so many objects an image, where they lie and what is around them tells what they are: organs, tumours.
-Cells are told by their looks: for them, more small patches were better than fewer large ones."""
+Cells are recognized by texture: for them, more small patches were better than fewer large ones."""
 
 MAX_STEPS = 250
 """An epoch of a training by epochs has so many steps at most where the plan decides."""
@@ -140,7 +140,7 @@ def _sizes(config: Config, facts: Fingerprint) -> list[Decision]:
     network = config.network.model_copy(update={"widths": SHORT_WIDTHS}) if _short(config) else config.network
     few = facts.objects <= MAX_FEW_OBJECTS
     most = (WHOLE if few else PATCH)[ndim]
-    seen = "where an object lies tells what it is" if few else "objects are told by their looks"
+    seen = "where an object lies shows what it is" if few else "objects are recognized by their texture"
     why = f"{facts.objects:g} objects per image: {seen}; at most {most} pixels per side"
     patch = decide(config, "training.patch", patch_size(config, network, facts, most=most), why)
     batch = max(2, round(BATCH_PIXELS[ndim] / prod(patch.value)))

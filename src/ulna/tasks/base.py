@@ -29,7 +29,7 @@ class Task(Protocol):
 
     @property
     def primary(self) -> Primary:
-        """By what it is judged."""
+        """By what it is evaluated."""
         ...
 
     def maps(self, labels: Tensor, grid: Grid) -> Tensor:

@@ -65,7 +65,7 @@ class ProgressBar:
 
 
 def check_loss(loss: float, *, step: int, learning_rate: float) -> None:
-    """Raise UlnaError when the loss of a step is not a number: no later step can mend the weights."""
+    """Raise UlnaError when the loss of a step is not a number: no later step can repair the weights."""
     if not math.isfinite(loss):
         raise UlnaError(
             f"the training has collapsed: the loss of step {step} is not a number",

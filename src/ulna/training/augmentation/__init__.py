@@ -41,7 +41,7 @@ of nuclei (blue, as haematoxylin, to purple and brown) and of what lies around t
 
 @dataclass(frozen=True)
 class Draw:
-    """What was drawn for a batch of N images with C channels and n spatial axes; one row an image.
+    """What was drawn for a batch of N images with C channels and n spatial axes; one row per image.
 
     A row of neutral values (identity, zeros, ones) leaves its image as it is, bit for bit. `vars(draw)` is a
     dictionary of tensors for `torch.save`, and `Draw(**saved)` is the draw again.
