@@ -130,8 +130,14 @@ def test_masks_of_several_images_go_into_files(model: Model, cells: Path, tmp_pa
     assert model.predict(paths[0], out=tmp_path / "masks", overwrite=True) == written[:1]
     with pytest.raises(UlnaError, match=r"in cells_000\.png"):
         model.predict([paths[0], paths[0]], out=tmp_path / "other")
-    with pytest.raises(UlnaError, match="over the image itself"):
+    with pytest.raises(UlnaError, match="over an image"):
         model.predict(paths[0], out=paths[0].parent, overwrite=True)
+    (tmp_path / "there").mkdir()
+    other = tmp_path / "there" / paths[0].name
+    other.write_bytes(paths[1].read_bytes())
+    with pytest.raises(UlnaError, match="over an image"):  # of another image in the list
+        model.predict([paths[0], str(other)], out=tmp_path / "there", overwrite=True)
+    assert other.read_bytes() == paths[1].read_bytes()
 
 
 def test_what_a_reader_had_to_assume_is_said(model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -222,3 +222,14 @@ def test_a_small_object_on_a_flat_ground_is_seen(how: str) -> None:
     normalized = normalize(image, how)
     assert normalized[0, 22, 32] > 0.9
     assert normalized[0, 0, 0] == 0
+
+
+@pytest.mark.parametrize("counts", [True, False])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.int64, np.float16, np.float32, np.float64])
+def test_an_image_of_another_type_is_normalized_as_the_model_says(dtype: type, counts: bool) -> None:
+    image = RNG.integers(0, 200, (2, 50, 60)).astype(np.uint8)
+    image[1] //= 80  # noise
+    expected = normalize(image, "percentile_by_channel", counts)
+    assert (expected[1].std() < 0.2) == counts
+    np.testing.assert_allclose(normalize(image.astype(dtype), "percentile_by_channel", counts), expected, atol=1e-5)
+    np.testing.assert_allclose(normalize(image / 255, "percentile_by_channel", counts), expected, atol=1e-5)

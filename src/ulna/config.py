@@ -148,6 +148,12 @@ class DataConfig(_Section):
         "`percentile_by_channel`: the same per channel; `zscore`: each channel to mean 0 and standard "
         "deviation 1; `range`: divided by the largest number of 8 or 16 bits, floats from 0 to 1 as they are; `none`",
     )
+    counts: bool | None = Field(
+        None,
+        description="`percentile_by_channel`: whether the channels count in one unit (photons, gray levels), so that "
+        "the noise of an empty channel is not stretched to an image; null: whether the types of the training images "
+        "are unsigned",
+    )
     resize: tuple[Size, ...] | None = Field(
         None, description="resize all images to this size first; null: their own resolution"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -321,6 +322,7 @@ class Model:
     def _write(self, images: Iterable[Any], folder: Path, *, overwrite: bool, progress: Progress) -> list[Path]:
         """Write masks one by one, and list them as written by ulna, so that no later call takes them for images."""
         written: list[Path] = []
+        inputs = _files(images) if isinstance(images, Sequence) else set()
         # values beyond 16 bits, or below 0, are no pixels of a PNG
         wide = self.classes.to_values(np.zeros((1, 1, 1), np.uint8)).dtype.itemsize > 2
         try:
@@ -330,10 +332,8 @@ class Model:
                 path = folder / f"{source.stem if source else f'{number:04d}'}{suffix}"
                 if path in written:
                     raise UlnaError(f"two images would have their masks in {path.name}", where=folder)
-                if source and not source.inside and path.resolve() == source.path.resolve():
-                    raise UlnaError(
-                        "the mask would be written over the image itself", where=path, hint="Name another out."
-                    )
+                if os.path.realpath(path) in inputs | _files([source]):
+                    raise UlnaError("the mask would be written over an image", where=path, hint="Name another out.")
                 if path.exists() and not overwrite:
                     raise UlnaError(
                         "this mask is there already", where=path, hint="Name another out, or set overwrite."
@@ -399,6 +399,12 @@ class Model:
     def _repr_html_(self) -> str:
         note = f"<br>{escape(self.saved.note)}" if self.saved.note else ""
         return f"<div>{escape(repr(self))}{note}</div>"
+
+
+def _files(images: Sequence[Any]) -> set[str]:
+    """The real paths of those images that are files."""
+    paths = [one.path if isinstance(one, Source) and not one.inside else one for one in images]
+    return {os.path.realpath(Path(path).expanduser()) for path in paths if isinstance(path, str | Path)}
 
 
 def load(run: str | Path, *, device: str | None = None) -> Model:

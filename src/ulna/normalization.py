@@ -58,7 +58,7 @@ class Scaling:
         return scaled if self.clip is None else np.clip(scaled, *self.clip)
 
 
-def normalize(array: Array, how: str) -> Floats:
+def normalize(array: Array, how: str, counts: bool | None = None) -> Floats:
     """An image (C, *spatial) as float32, normalized as `how` names it.
 
     Parameters
@@ -70,13 +70,16 @@ def normalize(array: Array, how: str) -> Floats:
           that colors keep their proportions; clipped to -1..3. Taken from at most a million even samples. Where both
           are one value, the smallest and the largest take their place.
         - "percentile_by_channel": the same for each channel, so that another stain, lamp or white balance changes
-          little, and modalities with gray scales of their own count alike. A channel of counts (unsigned integers)
-          with less than a tenth of the whole image's range is stretched as if it had a tenth: noise in an empty
-          channel must not look like an image. Signed and floating-point channels have no unit in common.
+          little, and modalities with gray scales of their own count alike. A channel of counts with less than a tenth
+          of the whole image's range is stretched as if it had a tenth: noise in an empty channel must not look like an
+          image. Other channels have no unit in common.
         - "zscore": each channel with mean 0 and standard deviation 1.
         - "range": divided by the largest number of the type, 255 or 65535: the tutorial's recipe; floats from 0 to 1
           stay as they are, and all others are refused: their type does not say what white is.
         - "none": as it is.
+    counts
+        Whether the channels are counts in one unit; None: if their type is unsigned. A trained model says it, so that
+        an image that is given as another type is normalized in the same way.
 
     Returns
     -------
@@ -88,10 +91,10 @@ def normalize(array: Array, how: str) -> Floats:
     UlnaError
         For an unknown name, and for numbers that have no range.
     """
-    return scaling(array, how).apply(array)
+    return scaling(array, how, counts).apply(array)
 
 
-def scaling(array: Array, how: str) -> Scaling:
+def scaling(array: Array, how: str, counts: bool | None = None) -> Scaling:
     """The `Scaling` with which `normalize` normalizes this image; parameters and errors as there."""
     if how in ("percentile", "percentile_by_channel"):
         some = sample(array)
@@ -103,7 +106,8 @@ def scaling(array: Array, how: str) -> Scaling:
         lows, highs = np.percentile(some, (LOW, HIGH), axis=1)
         for index in np.flatnonzero(highs <= lows):
             lows[index], highs[index] = array[index].min(), array[index].max()
-        floor = MIN_SHARE * (high - low) if array.dtype.kind == "u" else 0.0
+        one_unit = array.dtype.kind == "u" if counts is None else counts
+        floor = MIN_SHARE * (high - low) if one_unit else 0.0
         return Scaling(tuple(lows.tolist()), tuple(np.maximum(highs - lows, floor).tolist()), CLIP)
     if how == "zscore":
         flat = array.reshape(len(array), -1)

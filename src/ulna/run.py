@@ -244,7 +244,7 @@ def _split_sentence(sides: Sequence[tuple[Case, ...]], *, chooses: bool) -> str:
 def _as_started(wanted: Config, start: Saved) -> Config:
     """The settings with the network and the normalization of the model that it starts from."""
     theirs = dotted(start.config.model_dump())
-    keys = [key for key in theirs if key.startswith("network.") or key == "data.normalization"]
+    keys = [key for key in theirs if key.startswith("network.") or key in ("data.normalization", "data.counts")]
     for key in keys:
         mine = dotted(wanted.model_dump())[key]
         if key in wanted.given() and mine != theirs[key]:

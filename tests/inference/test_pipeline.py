@@ -173,3 +173,16 @@ def test_the_normalized_image_is_never_in_memory_as_a_whole() -> None:
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 4 * image[0].size + 8 * 4 * 400 * 400 * 4  # the logits, and a few tiles; not 31 MB of floats
+
+
+@pytest.mark.parametrize("tile", [0, 48])
+def test_the_type_of_an_image_changes_nothing(tile: int) -> None:
+    changes = {"network.widths": (4, 8), "data.normalization": "percentile_by_channel", "data.counts": True}
+    config = Config().changed({**changes, "inference.tile": tile})
+    torch.manual_seed(0)
+    made = Pipeline(UNet(2, 1, widths=(4, 8)).eval(), config, 1)
+    image = np.random.default_rng(0).integers(0, 200, (2, 70, 80)).astype(np.uint8)
+    image[1] //= 80  # noise
+    expected = made.raw(image)
+    for other in (image.astype(np.int64), image.astype(np.float32), image / 255):
+        np.testing.assert_allclose(made.raw(other), expected, atol=1e-4)

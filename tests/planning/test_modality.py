@@ -116,6 +116,18 @@ def test_what_a_user_sets_is_kept_and_marked() -> None:
     assert as_mr.data.normalization == "percentile_by_channel"
 
 
+@pytest.mark.parametrize(("dtype", "counts"), [("uint8", True), ("uint16", True), ("int16", False), ("float32", False)])
+def test_whether_channels_are_counts_is_decided_once(dtype: str, counts: bool) -> None:
+    planned = plan(Config(), facts(cells(4, dtype), unit="µm"), device=CPU)
+    assert decisions(planned)["data.counts"] == (counts, False)
+    assert planned.config.data.counts is counts
+    told = plan(Config().changed({"data.counts": not counts}), facts(cells(4, dtype), unit="µm"), device=CPU)
+    assert decisions(told)["data.counts"] == (not counts, True)
+    mixed = plan(Config(), facts(cells(4, dtype), cells(4, "float32" if counts else "uint8"), unit="µm"), device=CPU)
+    assert mixed.config.data.counts is None
+    assert plan(Config(), facts(tissue()), device=CPU).config.data.counts is None
+
+
 def test_without_augmentation_nothing_is_said_of_stains() -> None:
     planned = plan(Config().changed({"augmentation": None}), facts(mr(3)), device=CPU)
     assert planned.config.augmentation is None
@@ -146,6 +158,6 @@ def test_real_sets(name: str, expected: str, data: Path, tmp_path: Path) -> None
     decided = {one.key: one.value for one in planned.decisions}
     assert decided.pop("data.modality") == expected
     others = {key for key in decided if key not in (*sizes, "training.steps", "training.precision")}
-    assert others == ({"data.normalization", *STAINS} if expected == "mr" else set())
+    assert others == ({"data.normalization", "data.counts", *STAINS} if expected == "mr" else set())
     if name == "isbi2012":
         assert [decided[key] for key in sizes] == [1, 60, (128, 128), 8, (256, 256)]

@@ -77,7 +77,7 @@ class Pipeline:
             Where the memory does not hold the logits, and for a tile that is set too small for the network.
         """
         check_room((self.outputs, *image.shape[1:]))
-        scale = scaling(image, self.config.data.normalization)
+        scale = scaling(image, self.config.data.normalization, self.config.data.counts)
         if self.config.data.resize is not None:
             return self.normalized(scale.apply(image), progress=progress)
         return self._tiled(lambda start, size: scale.apply(window(image, start, size)), image.shape, progress)

@@ -107,7 +107,8 @@ def plan(config: Config, facts: Fingerprint, *, device: torch.device) -> Plan:
     """
     decisions = [
         Decision("data.channels", facts.channels, "as the images have it"),
-        *modality_decisions(config, facts),
+        *(found := modality_decisions(config, facts)),
+        *_counts(config.changed({one.key: one.value for one in found}), facts),
         *_length(config),
         *_sizes(config, facts),
     ]
@@ -116,6 +117,18 @@ def plan(config: Config, facts: Fingerprint, *, device: torch.device) -> Plan:
     planned = config.changed({one.key: one.value for one in decisions})
     _check_sizes(planned, facts)
     return Plan(planned, tuple(decisions), facts)
+
+
+def _counts(config: Config, facts: Fingerprint) -> list[Decision]:
+    """Whether channels count in one unit: once for all images, whatever type one is given as later.
+
+    Left open where the types of the training images are mixed.
+    """
+    unsigned = {one.dtype.startswith("uint") for one in facts.intensities}
+    if config.data.normalization != "percentile_by_channel" or len(unsigned) != 1:
+        return []
+    types = ", ".join(sorted({one.dtype for one in facts.intensities}))
+    return [decide(config, "data.counts", unsigned.pop(), f"the training images hold {types}")]
 
 
 def _length(config: Config) -> list[Decision]:

@@ -207,7 +207,7 @@ def _load(case: Case, config: DataConfig, classes: Classes) -> _Loaded:
             truth=NOWHERE,
             coordinates={},
             counts=counts,
-            scalings=_scalings(image.array, config.normalization, where=case.name),
+            scalings=_scalings(image.array, config, where=case.name),
             grid=image.grid,
             intensities=measure(image.array, places),
             suffix=case.images[0].suffix,
@@ -216,11 +216,11 @@ def _load(case: Case, config: DataConfig, classes: Classes) -> _Loaded:
         return _Loaded(record, image.array, truth, coordinates)
 
 
-def _scalings(array: Array, wanted: str, *, where: str) -> dict[str, Scaling]:
+def _scalings(array: Array, config: DataConfig, *, where: str) -> dict[str, Scaling]:
     """How each normalization scales an image; "range" only where there is one, or it is wanted."""
-    names = [how for how in NORMALIZATIONS if how == wanted or how != "range" or has_range(array)]
+    names = [how for how in NORMALIZATIONS if how == config.normalization or how != "range" or has_range(array)]
     try:
-        return {how: scaling(array, how) for how in names}
+        return {how: scaling(array, how, config.counts) for how in names}
     except UlnaError as error:
         raise UlnaError(error.what, where=where, hint=error.hint) from None
 
