@@ -342,3 +342,14 @@ def test_a_number_at_the_end_of_a_name_with_others_is_no_name(tmp_path: Path) ->
     masks = {f"masks/{c}_{n}.png": a for n in (1, 2) for c, a in (("liver", LEFT), ("kidney", RIGHT))}
     found = read_dataset(put(tmp_path / "plain", masks, "images/im1.png", "images/im2.png"))
     assert shown(found)["im1"] == {"kidney": ["kidney_1.png"], "liver": ["liver_1.png"]}
+
+
+def test_pictures_drawn_on_the_images_are_no_class(tmp_path: Path) -> None:
+    """Supervisely's `masks_human` beside `masks_machine`."""
+    picture = np.random.default_rng(0).integers(0, 256, (3, 16, 16)).astype(np.uint8)
+    masks = {f"ds/masks_{k}/{n}.png": a for n in "ab" for k, a in (("machine", LEFT), ("human", picture))}
+    found = read_dataset(put(tmp_path, masks, "ds/img/a.png", "ds/img/b.png"))
+    np.testing.assert_array_equal(load_truth(found.cases[0]).array, LEFT)
+    (problem,) = found.problems
+    assert problem.where == ("ds/masks_human/a.png", "ds/masks_human/b.png")
+    assert "those named 'human' hold colors as photographs do" in problem.what

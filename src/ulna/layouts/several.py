@@ -13,7 +13,9 @@ import numpy as np
 
 from ulna.dataset import Dataset, Problem
 from ulna.errors import UlnaError
+from ulna.formats.base import equal_channels
 from ulna.image import Array
+from ulna.labels.packed import MAX_COLORS
 from ulna.labels.statistics import is_whole
 from ulna.layouts.build import CaseDraft, left_over, make_cases
 from ulna.layouts.by_content import holds_masks
@@ -158,6 +160,11 @@ def _reading(groups: Groups) -> Reading:
     if pictures and pictures != names:
         why = "they are named as pictures of masks"
         return _without(groups, lambda one: one.name not in pictures, why)
+    shots = {name for name in names if len(names) > 1 and _are_pictures(groups, name)}
+    if shots and shots != names:
+        photographs = listed(sorted(shots), quoted=True)
+        why = f"those named {photographs} hold colors as photographs do"
+        return _without(groups, lambda one: one.name not in shots, why)
     if any(OBSERVER.fullmatch(word) for name in names for word in words(name)):
         first = min((_label(one) for of_one in groups.values() for one in of_one), key=natural)
         return _without(groups, lambda one: _label(one) == first, _of_observers(first))
@@ -286,6 +293,23 @@ def _agreeing(groups: Groups, key: Callable[[Labeled], str]) -> str:
         if median(found) >= MIN_AGREEMENT:
             return f"'{pair[0]}' and '{pair[1]}' overlap with a Dice of {median(found):.2f}"
     return ""
+
+
+def _are_pictures(groups: Groups, name: str) -> bool:
+    """Whether masks of a name are pictures drawn on the images (Supervisely's `masks_human`)."""
+    entries = [one.mask for of_one in groups.values() for one in of_one if one.name == name]
+    return all(_is_picture(entry) for entry in entries[:: max(1, len(entries) // MAX_INSPECTED)][:MAX_INSPECTED])
+
+
+def _is_picture(entry: Entry) -> bool:
+    try:
+        array = read_mask(entry.source)
+    except UlnaError:
+        return False  # said when the case is read
+    if len(array) != 3 or equal_channels(array):
+        return False
+    step = tuple(slice(None, None, max(1, size // MAX_SIDE)) for size in array.shape[1:])
+    return len(np.unique(array[(slice(None), *step)].reshape(3, -1), axis=1).T) > MAX_COLORS
 
 
 def _thumbnail(entry: Entry) -> Array | None:
