@@ -177,9 +177,9 @@ def _measures(metrics: dict[str, Any]) -> list[str]:
 
 
 def _primary(metrics: dict[str, Any]) -> Primary:
-    """The measure that comes first, and which way is better."""
-    first = next(iter(_measures(metrics)), "dice")
-    return Primary(first, bool(_inner(metrics, "primary").get("higher_is_better", True)))
+    """The measure that comes first, which way is better, and what it counts."""
+    first, known = next(iter(_measures(metrics)), "dice"), _inner(metrics, "primary")
+    return Primary(first, bool(known.get("higher_is_better", True)), str(known.get("counts", "pixels")))
 
 
 def _scores(metrics: dict[str, Any], *, chose: bool) -> dict[str, Any] | None:
@@ -192,7 +192,7 @@ def _scores(metrics: dict[str, Any], *, chose: bool) -> dict[str, Any] | None:
     notes += [str(note) for note in _list(metrics.get("left_out"))]
     if wrong := _inner(metrics, "wrong_pixels").get("sentence"):
         notes.append(str(wrong))
-    notes += _pooled(metrics, measures[0])
+    notes += _pooled(metrics, _primary(metrics))
     return {
         "how": _how(metrics.get("cases"), metrics.get("groups"), chose=chose),
         "what": "Means over the images"
@@ -204,13 +204,14 @@ def _scores(metrics: dict[str, Any], *, chose: bool) -> dict[str, Any] | None:
     }
 
 
-def _pooled(metrics: dict[str, Any], measure: str) -> list[str]:
-    """The first score with the pixels of all images, and of each group, taken together."""
+def _pooled(metrics: dict[str, Any], primary: Primary) -> list[str]:
+    """The first score with the pixels (or objects) of all images, and of each group, taken together."""
+    measure, counts = primary.measure, primary.counts
     score, by_group = _inner(metrics, "overall", measure), _inner(metrics, "by_group", measure)
     found = (
-        ("With the pixels of all images taken together (pooled)", score.get("pooled"), _interval(score, "pooled")),
+        (f"With the {counts} of all images taken together (pooled)", score.get("pooled"), _interval(score, "pooled")),
         (
-            "With all pixels of a group taken together, so that each group counts once",
+            f"With all {counts} of a group taken together, so that each group counts once",
             by_group.get("mean"),
             _interval(by_group),
         ),
@@ -271,9 +272,9 @@ def _cases(rows: list[dict[str, str]], primary: Primary) -> dict[str, Any] | Non
     names = [name for name in rows[0] if name not in ("tp", "fp", "fn", "tn")]
     strips: dict[str, list[dict[str, Any]]] = {}
     for place, row in enumerate(ranked):
-        dots = strips.setdefault(row["class"], [])
         score = _float(row[measure])
         if math.isfinite(score):
+            dots = strips.setdefault(row["class"], [])
             # neighbors in rank stand at different heights, so that dots do not hide each other
             dots.append(
                 {"x": round(150 + 470 * score, 1), "y": 18 + 11 * (place % 3), "name": f"{row['case']}: {score:.3f}"}

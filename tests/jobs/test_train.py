@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Pillow
+from rich.console import Console
 from safetensors.torch import load_file
 from torch import equal
 
@@ -84,6 +85,36 @@ def test_a_call_from_python_says_the_command_that_does_the_same(cells: Path, tmp
     assert cli(*words[1:], "--out", tmp_path / "again").code == 0
     first, again = (load_file(place / "model.safetensors") for place in (trained.run, tmp_path / "again"))
     assert all(equal(first[name], again[name]) for name in first)
+
+
+def test_objects_are_learned_scored_and_predicted(tmp_path: Path) -> None:
+    """The primary measure of the task is in the log, the scores and the report; files and model agree."""
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        numbers = np.kron(np.arange(16, dtype=np.uint16).reshape(4, 4), np.pad(np.ones((12, 12), np.uint16), 2))
+        image = np.where(numbers > 0, 180, 60) + rng.integers(-20, 20, numbers.shape)
+        put(tmp_path / "data", f"cells{index}", image.astype(np.uint8), numbers)
+    changes = SMALL | {"task.name": "instances", "data.values": [[0], ["other"]], "data.validation": 0.5}
+    trained = train(tmp_path / "data", tmp_path / "run", epochs=1, changes=changes)
+    assert (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0].endswith("val_loss,val_ap_50")
+    assert trained.scores is not None
+    assert trained.scores.summary.primary == "ap_50"
+    assert "with the objects of all images together (pooled)" in (said := shown(trained.scores))
+    assert "pixels of all images" not in said
+    assert "AP 50" in (tmp_path / "run" / "report.html").read_text("utf-8")
+    ulna.predict(tmp_path / "run", tmp_path / "data" / "images", out=tmp_path / "masks")
+    model = ulna.evaluate(trained.model, tmp_path / "data", out=tmp_path / "a")
+    meant = {"task.name": "instances", "data.values": [[0], ["other"]]}
+    files = ulna.evaluate(tmp_path / "masks", tmp_path / "data", out=tmp_path / "b", changes=meant)
+    assert model.summary.overall.scores == files.summary.overall.scores
+    assert [case.rows for case in model.cases] == [case.rows for case in files.cases]
+
+
+def shown(what: object) -> str:
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(what)
+    return captured.get()
 
 
 @pytest.mark.parametrize(

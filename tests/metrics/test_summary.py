@@ -250,8 +250,8 @@ def test_where_lower_is_better_nothing_counts_as_0():
     ]
     found = summarize(cases, Primary("distance", higher_is_better=False))
     assert found.left_out()[0] == "1 mask not empty, but nothing was found (missed)"
-    assert found.as_json()["primary"] == {"measure": "distance", "higher_is_better": False}
-    assert summarize(cases).as_json()["primary"] == {"measure": "distance", "higher_is_better": True}
+    assert found.as_json()["primary"] == {"measure": "distance", "higher_is_better": False, "counts": "pixels"}
+    assert summarize(cases).as_json()["primary"]["higher_is_better"]
 
 
 def test_an_image_is_missed_once_however_many_subjects_say_so():

@@ -135,10 +135,10 @@ def _pooled(summary: Summary) -> list[str]:
     spread = summary.overall.scores.get(summary.primary)
     if spread is None or spread.mean.cases < 2:
         return []
-    name = label(summary.primary)
-    lines = [f"{name} with the pixels of all images together (pooled): {spread.pooled}"]
+    name, counts = label(summary.primary), summary.judged_by.counts
+    lines = [f"{name} with the {counts} of all images together (pooled): {spread.pooled}"]
     if summary.joined:
-        lines.append(f"{name} with all pixels of a group together, mean over groups: {summary.by_group}")
+        lines.append(f"{name} with all {counts} of a group together, mean over groups: {summary.by_group}")
     return lines
 
 

@@ -79,6 +79,8 @@ class Primary:
         As rows name it.
     higher_is_better : bool
         Which way is better.
+    counts : str
+        What it counts, in words: "pixels" or "objects".
 
     Examples
     --------
@@ -88,6 +90,7 @@ class Primary:
 
     measure: str
     higher_is_better: bool = True
+    counts: str = "pixels"
 
     def rank(self, value: float) -> float:
         """A number that is the larger the better the value is.

@@ -196,22 +196,22 @@ class Summary:
         picture's tiles together), so that each group counts once.
     measures
         The keys of all measures, the one that ranks cases first.
+    judged_by
+        That one, which way it is better, and what it counts.
     cases, groups
         How many there are.
     errors
         The wrong pixels of all cases, by where they lie.
-    higher_is_better
-        Of the first measure.
     """
 
     overall: ClassSummary
     classes: tuple[ClassSummary, ...]
     by_group: Interval
     measures: tuple[str, ...]
+    judged_by: Primary
     cases: int
     groups: int
     errors: Errors = NONE_WRONG
-    higher_is_better: bool = True
 
     @property
     def primary(self) -> str:
@@ -232,7 +232,7 @@ class Summary:
             Sentences.
         """
         states = self.overall.states
-        zero = f": {label(self.primary)} 0" if self.primary and self.higher_is_better else ""
+        zero = f": {label(self.primary)} 0" if self.primary and self.judged_by.higher_is_better else ""
         messages: tuple[tuple[State, str], ...] = (
             ("empty, predicted empty", "empty and predicted empty: counted here, and no part of the means"),
             ("false positive", f"empty, but something was found{zero} (a false positive)"),
@@ -273,7 +273,7 @@ class Summary:
         return {
             "cases": self.cases,
             "groups": self.groups,
-            "primary": {"measure": self.primary, "higher_is_better": self.higher_is_better},
+            "primary": asdict(self.judged_by),
             "measures": {name: label(name) for name in self.measures},
             "overall": self.overall.as_json(),
             "per_class": {one.name: one.as_json() for one in self.classes},
@@ -331,7 +331,7 @@ def summarize(cases: Sequence[Scored], primary: Primary | None = None, *, seed: 
         cases=len(cases),
         groups=len(set(groups)),
         errors=sum((case.errors for case in cases), NONE_WRONG),
-        higher_is_better=primary.higher_is_better,
+        judged_by=primary,
     )
 
 

@@ -48,7 +48,7 @@ class Instances:
     IEEE TMI 38(2), 2019.
     """
 
-    primary = Primary("ap_50")
+    primary = Primary("ap_50", counts="objects")
 
     def __init__(self, config: TaskConfig, classes: Sequence[str], loss: Loss | None = None) -> None:
         self.classes = tuple(classes)
