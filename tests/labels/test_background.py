@@ -139,3 +139,13 @@ def test_255_beside_numbers_of_classes_with_gaps_is_not_annotated() -> None:
     assert "If it is a class, set:" in found.doubts[-1].what
     spread = [np.array([0, 50, 100, 150, 200, 255])[np.searchsorted(codes, mask)] for mask in masks]
     assert interpret(spread, NOTHING).classes.ignore == ()
+
+
+@pytest.mark.parametrize("ground", [(0, 0, 0), (255, 255, 255)])
+def test_one_color_is_one_class_for_certain(ground: tuple[int, int, int]) -> None:
+    masks = [
+        np.moveaxis(np.array([ground, (255, 0, 0)], np.uint8)[(mask[0] > 0) * 1], -1, 0) for mask in discs(0, (2, 5))
+    ]
+    found = interpret(masks, NOTHING)
+    assert found.classes.values == ((",".join(map(str, ground)),), ("255,0,0",))
+    assert [doubt.what[:23] for doubt in found.doubts] == ["0,0,0 (black) is in no "] * (ground[0] > 0)

@@ -141,6 +141,8 @@ def _numbers(seen: MaskStatistics, background: int, foreground: list[int]) -> li
 
 
 def _colors(seen: MaskStatistics, background: int, foreground: list[int]) -> list[Inference]:
+    if len(foreground) == 1:
+        return [Inference(readings.several((background, *foreground), "colors"))]
     found = evidence(seen.with_background(background))
     probability = found.probability if surrounds(seen, background) or not background else 0.0
     objects = readings.colored_instances(background)
