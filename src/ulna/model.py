@@ -24,7 +24,7 @@ from ulna.errors import UlnaError
 from ulna.formats import mask_suffix, open_reader, pages, read
 from ulna.image import Array, Grid, Image, Labels, Source
 from ulna.inference.devices import choose_device, device_of
-from ulna.inference.inputs import as_image, is_several
+from ulna.inference.inputs import as_image, is_several, repeated
 from ulna.inference.pipeline import Pipeline
 from ulna.labels.classes import Classes
 from ulna.layouts.own import mark
@@ -385,6 +385,8 @@ class Model:
                 where=image.source,
                 hint="Give it the planes one by one." if len(image.shape) > axes else "",
             )
+        if note := repeated(len(image.array), self.config.data):
+            say(f"{image.source or 'the image'}: {note}")
         try:
             array = to_channels(image.array, self.channels, image.channels)
         except UlnaError as error:

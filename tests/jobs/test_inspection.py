@@ -65,3 +65,20 @@ def test_an_alpha_that_varies_is_fatal_and_named(tmp_path: Path) -> None:
     assert found.fatal
     (problem,) = [p for p in found.problems if "cannot be read" in p.what]
     assert "c3: the image has a declared alpha channel" in problem.where[0]
+
+
+@pytest.mark.parametrize("other", [("GFP", "DAPI"), ("DAPI", "Cy5")])
+def test_channels_in_another_order_are_named(tmp_path: Path, other: tuple[str, str]) -> None:
+    data = mixed(tmp_path / "data", 2, 2)
+    for k in range(12):
+        path = data / "images" / f"c{k}.tif"
+        planes, names = tifffile.imread(path), other if k == 3 else ("DAPI", "GFP")
+        tifffile.imwrite(path, planes, ome=True, metadata={"axes": "CYX", "Channel": {"Name": list(names)}})
+    (problem,) = [p for p in check(data).problems if "named differently" in p.what]
+    assert (problem.severity, problem.where) == ("warning", ("c3",))
+    assert f"DAPI, GFP in 11 images; {', '.join(other)} in 1 image" in problem.what
+
+
+def test_channels_of_the_same_names_are_nothing_to_say(tmp_path: Path) -> None:
+    for kind in ("stains", "color"):
+        assert not [p for p in check(mixed(tmp_path / kind, 3, 3, kind=kind)).problems if "named" in p.what]

@@ -371,3 +371,15 @@ def test_cases_are_named_by_the_groups_of_the_training(tmp_path: Path) -> None:
     assert len(predict(model, tmp_path / "in", out=tmp_path / "alone", cases=["P2_b"]).masks) == 1
     with pytest.raises(UlnaError, match="the table of groups cannot be read"):
         predict(model, tmp_path / "in", out=tmp_path / "none", cases=["mouse"])
+
+
+def test_one_channel_for_three_that_are_no_colors_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gray(tmp_path / "a.png")
+    for normalization, said in (("percentile_by_channel", True), ("percentile", False)):
+        model = make_model(channels=3)
+        model = Model(replace(model.saved, config=model.config.changed({"data.normalization": normalization})))
+        made = predict(model, tmp_path / "a.png", out=tmp_path / normalization)
+        assert ("a: its one channel is taken for each" in " ".join(made.notes)) == said
+        capsys.readouterr()
+        model.predict(tmp_path / "a.png")
+        assert ("its one channel" in "".join(capsys.readouterr())) == said

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from PIL import Image as Pillow
 
+from ulna.config import DataConfig
 from ulna.errors import UlnaError
 from ulna.formats import check_finite, read
 from ulna.formats.base import BY_SAMPLES, equal_channels
 from ulna.image import Array, Image, Source, checked
+from ulna.normalization import COLORS
 
 PLAIN_MODES = {"L", "RGB", "I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
 """Of Pillow: their arrays are what they show. All others are converted as image files are."""
@@ -80,6 +82,16 @@ def as_image(given: Any, *, ndim: int, channels: int) -> Image:
         image = Image(_channels_first(_array(given), ndim=ndim, channels=channels))
     check_finite(image.array, image.source or "the image")
     return image
+
+
+def repeated(channels: int, data: DataConfig) -> str:
+    """What must be said of an image of so many channels whose one channel stands for three; empty for all others.
+
+    Gray beside color is nothing to wonder at; gray where the training images had three stains or sequences is.
+    """
+    if channels != 1 or data.channels != COLORS or data.normalization != "percentile_by_channel":
+        return ""
+    return "its one channel is taken for each of the model's three, which are no colors; the mask may mean nothing"
 
 
 def _of_pillow(picture: Pillow.Image) -> Image:

@@ -32,7 +32,7 @@ class Inspection:
     case: Case
     shape: tuple[int, ...]
     channels: int
-    color: bool
+    names: tuple[str, ...]
     dtype: str
     values: Array
     counts: Array
@@ -41,6 +41,11 @@ class Inspection:
     print: Fingerprint
     truth: bytes
     intensity_statistics: tuple[float, ...]
+
+    @property
+    def color(self) -> bool:
+        """Whether its channels are red, green and blue."""
+        return self.names == tuple(channel.name for channel in RGB)
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def _seen(case: Case) -> Seen:
         case,
         image.shape,
         len(image.channels),
-        [channel.name for channel in image.channels] == [channel.name for channel in RGB],
+        tuple(channel.name for channel in image.channels),
         str(image.array.dtype),
         values,
         counts,
@@ -125,7 +130,19 @@ def fatal(inspections: Sequence[Inspection], *, alone: bool = False) -> list[Pro
     if len(axes) > 1:
         names = tuple(look.case.name for look in inspections if len(look.shape) != axes.most_common(1)[0][0])
         found.append(Problem("2D images and volumes are mixed", names, "fatal"))
-    return found + _mixed_channels(inspections)
+    return found + _mixed_channels(inspections) + _named_channels(inspections)
+
+
+def _named_channels(inspections: Sequence[Inspection]) -> list[Problem]:
+    """That the channels of images have different names, or the same in another order: they are taken as they lie."""
+    names = Counter(look.names for look in inspections if look.channels > 1)
+    if len(names) < 2 or len({len(one) for one in names}) > 1:  # the latter is an error of its own
+        return []
+    usual = names.most_common(1)[0][0]
+    odd = tuple(look.case.name for look in inspections if look.channels > 1 and look.names != usual)
+    shown = "; ".join(f"{', '.join(one)} in {plural(count, 'image')}" for one, count in names.most_common(3))
+    what = f"channels are named differently, and are taken in the order in which they lie: {shown}"
+    return [Problem(what, odd)]
 
 
 def _mixed_channels(inspections: Sequence[Inspection]) -> list[Problem]:

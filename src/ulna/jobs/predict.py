@@ -12,6 +12,7 @@ from rich.console import Group
 from rich.markup import escape
 
 from ulna.caselist import Names, choose
+from ulna.config import DataConfig
 from ulna.console import Printed, track
 from ulna.dataset import Case, Dataset, Progress, load_image, quiet
 from ulna.errors import UlnaError, WriteError
@@ -19,6 +20,7 @@ from ulna.formats import create, mask_suffix, open_reader, write
 from ulna.formats.atomic import cannot_write
 from ulna.groups import decide
 from ulna.image import Grid, Image
+from ulna.inference.inputs import repeated
 from ulna.layouts import Patterns, Place, find
 from ulna.layouts.own import MARK, mark
 from ulna.model import Model, load
@@ -179,7 +181,7 @@ def predict(
             path, with_objects = _predict(model, job, folder, extras=extras, progress=tiles)
             masks.append(path)
             numbered = numbered or with_objects
-            notes += _assumed(job)
+            notes += _assumed(job, model.config.data)
         except WriteError:
             raise  # the next one could not be written either
         except UlnaError as error:
@@ -237,14 +239,16 @@ def _chosen(found: Sequence[Case], stated: str, cases: Names | None, except_: Na
     return choose(Dataset(grouped, ""), cases, except_).cases
 
 
-def _assumed(job: _Job) -> list[str]:
+def _assumed(job: _Job, data: DataConfig) -> list[str]:
     """What the files of an image do not say and was assumed, with the other reading."""
-    found = []
+    found, channels = [], 0
     for source in job.pages[0].images:
         with open_reader(replace(source, page=None)) as reader:
+            channels += sum(channel.role == "signal" for channel in reader.channels)
             if reader.assumed:
                 found.append(f"{source.name}: {reader.assumed}")
-    return found
+    note = repeated(channels, data)
+    return [*found, f"{job.name}: {note}"] if note else found
 
 
 def _name(pages: Sequence[Case]) -> str:
