@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.transform import resize as skimage_resize
 
+from ulna import normalization
 from ulna.errors import UlnaError
 from ulna.image import Channel
 from ulna.normalization import (
@@ -18,6 +19,7 @@ from ulna.normalization import (
     normalize,
     resize,
     scaling,
+    scaling_of_parts,
     to_channels,
 )
 
@@ -233,3 +235,30 @@ def test_an_image_of_another_type_is_normalized_as_the_model_says(dtype: type, c
     assert (expected[1].std() < 0.2) == counts
     np.testing.assert_allclose(normalize(image.astype(dtype), "percentile_by_channel", counts), expected, atol=1e-5)
     np.testing.assert_allclose(normalize(image / 255, "percentile_by_channel", counts), expected, atol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    array=hnp.arrays(st.sampled_from([np.uint8, np.int16, np.float32]), (2, 7, 5), elements=st.integers(0, 100)),
+    step=st.integers(1, 7),
+    how=st.sampled_from(NORMALIZATIONS),
+)
+def test_parts_are_normalized_as_the_whole(array: np.ndarray, step: int, how: str) -> None:
+    assume(how != "range" or has_range(array))
+    parts = [array[:, k : k + step] for k in range(0, 7, step)]
+    found = scaling_of_parts(lambda: iter(parts), array.size, array.dtype, how)
+    whole = scaling(array, how)
+    if how == "zscore":
+        np.testing.assert_allclose(found.scales, whole.scales, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(found.offsets, whole.offsets, rtol=1e-12)
+    else:
+        assert found == whole
+
+
+def test_parts_of_a_large_image_give_the_same_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(normalization, "SAMPLE", 40)
+    array = np.random.default_rng(0).integers(0, 999, (3, 37, 11))
+    for step in (1, 4, 10):
+        parts = [array[:, k : k + step] for k in range(0, 37, step)]
+        found = scaling_of_parts(lambda parts=parts: iter(parts), array.size, array.dtype, "percentile_by_channel")
+        assert found == scaling(array, "percentile_by_channel")

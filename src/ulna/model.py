@@ -21,8 +21,8 @@ from ulna.config import Config
 from ulna.console import say
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
-from ulna.formats import mask_suffix, open_reader, pages, read
-from ulna.image import Array, Grid, Image, Labels, Source
+from ulna.formats import Reader, mask_suffix, open_reader, pages, read
+from ulna.image import Array, Grid, Image, Labels, Region, Source
 from ulna.inference.devices import choose_device, device_of
 from ulna.inference.inputs import as_image, is_several, repeated
 from ulna.inference.pipeline import Pipeline
@@ -30,7 +30,7 @@ from ulna.labels.classes import Classes
 from ulna.layouts.own import mark
 from ulna.modelfile import Saved
 from ulna.networks.summary import NetworkSummary, summarize_network
-from ulna.normalization import to_channels
+from ulna.normalization import COLORS, to_channels
 from ulna.prediction import Prediction
 from ulna.tasks import Task, build
 from ulna.text import listed, size
@@ -279,6 +279,38 @@ class Model:
         logits = self._logits(image, progress)
         mask = image.with_array(self._decoder()(logits, image.grid))
         return self._prediction(mask), image.with_array(self._class_probabilities(logits))
+
+    def runs(self, reader: Reader) -> bool:
+        """Whether `run` can predict this image: its channels fit as they are, and no pixel's label needs others."""
+        channels = len(reader.channels)
+        plain = not reader.palette and all(channel.role == "signal" for channel in reader.channels)
+        fits = channels == self.channels or (channels == 1 and self.channels == COLORS)
+        own_size = self.config.data.resize is None and reader.grid.ndim == self.config.network.ndim
+        return plain and fits and own_size and self.task.pixelwise
+
+    def run(self, reader: Reader, write: Callable[[Region, Array], None], *, progress: Progress = quiet) -> None:
+        """Predict an image region by region, so that it need not be in memory as a whole.
+
+        Parameters
+        ----------
+        reader
+            An image for which `runs` holds.
+        write
+            Takes a region and its mask with the values of the training masks, as `ulna.formats.Writer.write` does.
+        progress
+            What shows how far it is.
+
+        Raises
+        ------
+        UlnaError
+            As `predict` does.
+        """
+        decoded = self._decoder()
+
+        def decode(logits: Logits) -> Array:
+            return self.classes.to_values(decoded(logits, Grid(logits.shape[1:])))
+
+        self._pipeline.run(reader, write, decode, progress=progress)
 
     def _predict(self, image: Any, progress: Progress) -> Prediction:
         return self._prediction(self._each(image, self._decoder(), progress))

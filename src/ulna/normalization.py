@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -15,6 +15,7 @@ from ulna.image import Array, Channel
 from ulna.text import plural
 
 Floats = npt.NDArray[np.float32]
+Parts = Callable[[], Iterator[Array]]
 
 LOW, HIGH = 1.0, 99.8  # percentiles that become 0 and 1, as in CSBDeep and StarDist
 CLIP = (-1.0, 3.0)  # what lies far outside is clipped: one hot pixel must not fill the range of bf16
@@ -96,25 +97,53 @@ def normalize(array: Array, how: str, counts: bool | None = None) -> Floats:
 
 def scaling(array: Array, how: str, counts: bool | None = None) -> Scaling:
     """The `Scaling` with which `normalize` normalizes this image; parameters and errors as there."""
+    return scaling_of_parts(lambda: iter((array,)), array.size, array.dtype, how, counts)
+
+
+def scaling_of_parts(parts: Parts, size: int, dtype: np.dtype, how: str, counts: bool | None = None) -> Scaling:
+    """As `scaling`, of an image that is not in memory as a whole.
+
+    Parameters
+    ----------
+    parts
+        Gives the image (C, *spatial) part by part along its first spatial axis, each time it is called.
+    size
+        The number of its values.
+    dtype
+        Their type.
+    how, counts
+        As of `normalize`.
+
+    Returns
+    -------
+    Scaling
+        That of the image as a whole; with "zscore" to rounding.
+
+    Raises
+    ------
+    UlnaError
+        For an unknown name.
+    """
     if how in ("percentile", "percentile_by_channel"):
-        some = sample(array)
+        some = _sample(parts(), size)
         low, high = (float(value) for value in np.percentile(some, (LOW, HIGH)))
-        if not high > low:  # a few bright specks on a flat ground
-            low, high = float(array.min()), float(array.max())
+        lows, highs = np.percentile(some, (LOW, HIGH), axis=1)
+        flat = highs <= lows
+        extremes = _extremes(parts()) if not high > low or (flat.any() and how != "percentile") else None
+        if not high > low and extremes is not None:  # a few bright specks on a flat ground
+            low, high = float(extremes[0].min()), float(extremes[1].max())
         if how == "percentile":
             return Scaling((low,), (max(high - low, 0.0),), CLIP)
-        lows, highs = np.percentile(some, (LOW, HIGH), axis=1)
-        for index in np.flatnonzero(highs <= lows):
-            lows[index], highs[index] = array[index].min(), array[index].max()
-        one_unit = array.dtype.kind == "u" if counts is None else counts
+        if extremes is not None:
+            lows[flat], highs[flat] = extremes[0][flat], extremes[1][flat]
+        one_unit = dtype.kind == "u" if counts is None else counts
         floor = MIN_SHARE * (high - low) if one_unit else 0.0
         return Scaling(tuple(lows.tolist()), tuple(np.maximum(highs - lows, floor).tolist()), CLIP)
     if how == "zscore":
-        flat = array.reshape(len(array), -1)
-        means = [float(channel.mean(dtype=np.float64)) for channel in flat]
-        return Scaling(tuple(means), tuple(float(channel.std(dtype=np.float64)) for channel in flat))
+        means, variances = _moments(parts())
+        return Scaling(tuple(means.tolist()), tuple(np.sqrt(variances).tolist()))
     if how == "range":
-        return Scaling((0.0,), (_white(array),))
+        return Scaling((0.0,), (_white(parts, dtype),))
     if how == "none":
         return Scaling((0.0,), (1.0,))
     raise UlnaError(f"there is no normalization '{how}'", hint=f"Known: {', '.join(NORMALIZATIONS)}.")
@@ -127,15 +156,19 @@ def has_range(array: Array) -> bool:
     return array.dtype.kind == "u" and array.dtype.itemsize <= 2
 
 
-def _white(array: Array) -> float:
-    if not has_range(array):
-        span = f" from {float(array.min()):g} to {float(array.max()):g}"
+def _white(parts: Parts, dtype: np.dtype) -> float:
+    if dtype.kind == "u" and dtype.itemsize <= 2:
+        return float(np.iinfo(dtype).max)
+    lows, highs = _extremes(parts())
+    extremes = np.array([lows.min(), highs.max()])
+    if not has_range(extremes):
+        span = f" from {float(extremes[0]):g} to {float(extremes[1]):g}"
         raise UlnaError(
-            f"the normalization 'range' needs 8 or 16 bits or floats from 0 to 1, this image holds {array.dtype}{span}",
+            f"the normalization 'range' needs 8 or 16 bits or floats from 0 to 1, this image holds {dtype}{span}",
             hint="Convert it as the training images are, array.astype(np.uint8) for example, or train with another "
             "data.normalization: 'percentile' takes all types.",
         )
-    return 1.0 if array.dtype.kind == "f" else float(np.iinfo(array.dtype).max)
+    return 1.0
 
 
 def to_channels(array: Array, channels: int, declared: Sequence[Channel] = ()) -> Array:
@@ -244,8 +277,40 @@ def _scaled(array: Array, offset: float, scale: float) -> Floats:
 
 def sample(array: Array) -> Array:
     """At most a million values, every k-th pixel with all of its channels."""
-    flat = array.reshape(len(array), -1)
-    return flat[:, :: max(1, ceil(flat.size / SAMPLE))]
+    return _sample(iter((array,)), array.size)
+
+
+def _sample(parts: Iterator[Array], size: int) -> Array:
+    step, place, found = max(1, ceil(size / SAMPLE)), 0, []
+    for part in parts:
+        flat = part.reshape(len(part), -1)
+        found.append(flat[:, -place % step :: step])
+        place += flat.shape[1]
+    return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+
+
+def _extremes(parts: Iterator[Array]) -> tuple[Array, Array]:
+    """The smallest and the largest value of each channel."""
+    found = [(flat.min(axis=1), flat.max(axis=1)) for part in parts for flat in (part.reshape(len(part), -1),)]
+    lows, highs = zip(*found, strict=True)
+    return np.min(lows, axis=0), np.max(highs, axis=0)
+
+
+def _moments(parts: Iterator[Array]) -> tuple[Array, Array]:
+    """Mean and variance of each channel (Chan, Golub, LeVeque 1983, equation 2.1)."""
+    count, means, variances = 0, np.zeros(0), np.zeros(0)
+    for part in parts:
+        flat = part.reshape(len(part), -1)
+        more = flat.shape[1]
+        own = np.array([channel.mean(dtype=np.float64) for channel in flat])
+        spread = np.array([channel.var(dtype=np.float64) for channel in flat])
+        if not count:
+            count, means, variances = more, own, spread
+            continue
+        share, apart = more / (count + more), own - means
+        variances = (1 - share) * variances + share * spread + share * (1 - share) * apart**2
+        count, means = count + more, means + share * apart
+    return means, variances
 
 
 def _nearest(old: int, new: int) -> npt.NDArray[np.intp]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,9 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from ulna import formats
-from ulna.errors import ReadError, UlnaError
+from ulna.errors import ReadError, UlnaError, WriteError
+from ulna.formats import tiff, tiff_writer
+from ulna.formats.writer import uncovered
 from ulna.image import Channel, Grid, Image, Source
 
 RNG = np.random.default_rng(5)
@@ -228,3 +233,94 @@ def test_names_of_channels_are_kept(tmp_path: Path) -> None:
         image = Image(VOLUME[:1, 0].repeat(len(names), 0), channels=tuple(map(Channel, names)))
         formats.write(tmp_path / "a.tif", image)
         assert tuple(c.name for c in formats.read(Source(tmp_path / "a.tif")).channels) == names
+
+
+@settings(deadline=None)
+@given(
+    shape=st.lists(st.integers(1, 9), min_size=2, max_size=3),
+    boxes=st.lists(st.lists(st.tuples(st.integers(0, 8), st.integers(1, 9)), min_size=3, max_size=3), max_size=6),
+)
+def test_what_was_not_written_is_counted(shape: list[int], boxes: list[list[tuple[int, int]]]) -> None:
+    regions = [
+        tuple(
+            slice(start % n, start % n + 1 + length % (n - start % n))
+            for (start, length), n in zip(box, shape, strict=False)
+        )
+        for box in boxes
+    ]
+    marks = np.zeros(shape, bool)
+    for region in regions:
+        marks[region] = True
+    assert uncovered(tuple(shape), regions) == int((~marks).sum())
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+@pytest.mark.parametrize(
+    ("count", "shape"), [(1, (40, 30)), (2, (40, 30)), (3, (40, 30)), (3, (4, 20, 30)), (5, (4, 20, 30))]
+)
+def test_a_tiff_written_by_regions_is_the_one_written_as_a_whole(
+    tmp_path: Path, count: int, shape: tuple[int, ...], dtype: str
+) -> None:
+    image = Image(RNG.integers(0, 255, (count, *shape)).astype(dtype), Grid(shape, (2.0,) * len(shape), "µm"))
+    formats.write(tmp_path / "whole.tif", image)
+    with formats.create(tmp_path / "parts.tif", image.grid, dtype=image.array.dtype, channels=image.channels) as writer:
+        for start in range(0, shape[-1], 7):
+            region = (*(slice(0, n) for n in shape[:-1]), slice(start, min(start + 7, shape[-1])))
+            writer.write(region, image.array[(slice(None), *region)])
+    whole, parts = (formats.read(Source(tmp_path / name)) for name in ("whole.tif", "parts.tif"))
+    np.testing.assert_array_equal(parts.array, whole.array)
+    assert (parts.grid, parts.channels) == (whole.grid, whole.channels)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_tiff_that_is_written_by_regions_is_not_in_memory(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"dtype": np.dtype(np.uint8), "channels": (Channel("channel 0"),)}
+    row = np.ones((1, 100, 4000), np.uint8)
+    tracemalloc.start()
+    with formats.create(tmp_path / "a.tif", Grid((4000, 4000)), **options) as writer:
+        for start in range(0, 4000, 100):
+            writer.write((slice(start, start + 100), slice(0, 4000)), row)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4_000_000  # of 16 million pixels
+
+
+def test_a_disk_without_room_is_said_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tiff_writer, "_reserve", full)
+    with pytest.raises(WriteError, match="disk is full"):
+        formats.create(tmp_path / "a.tif", Grid((4, 5)), dtype=np.dtype(np.uint8), channels=(Channel("a"),))
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_call_of_posix_room_is_made_by_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    monkeypatch.setattr(tiff_writer, "CHUNK", 7)
+    channels = (Channel("channel 0"),)
+    with formats.create(tmp_path / "a.tif", Grid((4, 5)), dtype=np.dtype(np.uint8), channels=channels) as writer:
+        writer.write(None, np.full((1, 4, 5), 9, np.uint8))
+    assert (formats.read(Source(tmp_path / "a.tif")).array == 9).all()
+
+
+def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    writer = formats.create(tmp_path / "a.tif", Grid((4, 5)), dtype=np.dtype(np.uint8), channels=(Channel("a"),))
+    with pytest.raises(UlnaError, match="int64 do not fit into uint8"):
+        writer.write(None, np.full((1, 4, 5), 300))
+
+
+def test_planes_are_decoded_once_while_parts_of_them_are_read(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+    real = tiff._Stack.plane
+    monkeypatch.setattr(tiff._Stack, "plane", lambda stack, number: decoded.append(number) or real(stack, number))
+    with formats.open_reader(Source(files["stack.tif"])) as reader:
+        first = reader.read((slice(0, 2), slice(0, 5), slice(0, 5)))
+        first[:] = 0  # a caller's own copy
+        again = reader.read((slice(0, 2), slice(0, 5), slice(0, 5)))
+        np.testing.assert_array_equal(again, VOLUME[:, :2, :5, :5])
+    assert decoded == [0, 1]

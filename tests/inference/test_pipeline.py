@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,10 @@ import torch
 
 from ulna.config import Config
 from ulna.errors import UlnaError
+from ulna.formats import open_reader, tiff, write
+from ulna.image import Image, Region, Source
 from ulna.inference import pipeline
+from ulna.inference.engines import Runner
 from ulna.inference.pipeline import SAMPLED, Pipeline, affordable_pixels, empty_output, largest_tile
 from ulna.networks import UNet
 from ulna.normalization import normalize
@@ -186,3 +190,74 @@ def test_the_type_of_an_image_changes_nothing(tile: int) -> None:
     expected = made.raw(image)
     for other in (image.astype(np.int64), image.astype(np.float32), image / 255):
         np.testing.assert_allclose(made.raw(other), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("how", ["percentile", "percentile_by_channel", "zscore", "range", "none"])
+@pytest.mark.parametrize(
+    ("tile", "tiling", "dtype", "counts"),
+    [(80, "exact", np.uint16, False), (80, "blended", np.int32, True), (4000, "auto", np.uint8, False)],
+)
+def test_by_region_gives_what_the_whole_image_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, tile: int, tiling: str, dtype: type, counts: bool
+) -> None:
+    monkeypatch.setattr(pipeline, "BAND", 2 * 130 * 20)
+    network, _ = make((8, 8), norm="instance", padding="same", upsampling="transposed")
+    array = np.random.default_rng(0).integers(0, 4000, (2, 150, 130)).astype(dtype)
+    array[1] //= 80  # noise, if the channels are counts in one unit
+    image = Image(array)
+    write(tmp_path / "a.tif", image)
+    changes = {"network.widths": WIDTHS, "inference.tile": tile, "inference.tiling": tiling, "data.channels": 2}
+    changes |= {"data.counts": counts, "data.normalization": "none" if dtype is np.int32 and how == "range" else how}
+    whole = Pipeline(network, Config().changed(changes), 3)
+    expected, found = whole.raw(image.array), np.full((3, 150, 130), np.nan, np.float32)
+
+    def put(region: Region, logits: np.ndarray) -> None:
+        assert np.isnan(found[(slice(None), *region)]).all()  # each pixel once
+        found[(slice(None), *region)] = logits
+
+    with open_reader(Source(tmp_path / "a.tif")) as reader:
+        whole.run(reader, put, lambda logits: logits)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 if how == "zscore" else 0)
+
+
+def test_by_region_neither_image_nor_outputs_are_in_memory_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "BAND", 100_000)
+    monkeypatch.setattr(tiff, "KEPT", 0)  # but one plane
+    volume = np.random.default_rng(0).integers(0, 255, (120, 256, 256), np.uint8)
+    write(tmp_path / "a.tif", Image(volume[None]))
+    changes = {"network.widths": (2, 2), "network.ndim": 3, "network.norm": "none", "data.channels": 1}
+    tiles = {"inference.tile": 40, "inference.tiling": "exact", "inference.margin": 0, "data.normalization": "range"}
+    config, total = Config().changed(changes | tiles), 0
+
+    def put(region: Region, logits: np.ndarray) -> None:
+        nonlocal total
+        total += logits.size
+
+    shallow = Pipeline(UNet(1, 1, widths=(2, 2), ndim=3), config, 1, Nothing())
+    with open_reader(Source(tmp_path / "a.tif")) as reader:
+        tracemalloc.start()
+        shallow.run(reader, put, lambda logits: logits)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert total == volume.size
+    assert most < volume.size / 2
+
+
+class Nothing:
+    """An engine that computes nothing."""
+
+    def compile(self, *_: object) -> Runner:
+        return lambda windows: windows
+
+
+def test_values_that_are_no_numbers_are_refused_by_region(tmp_path: Path) -> None:
+    network, _ = make((8, 8), norm="none", padding="same", upsampling="transposed")
+    array = np.ones((2, 30, 30), np.float32)
+    array[1, 20, 20] = np.nan
+    write(tmp_path / "a.tif", Image(array))
+    config = Config().changed({"network.widths": WIDTHS, "data.channels": 2})
+    for how in ("none", "percentile"):
+        with open_reader(Source(tmp_path / "a.tif")) as reader, pytest.raises(UlnaError, match=r"a\.tif.*NaN"):
+            Pipeline(network, config.changed({"data.normalization": how}), 3).run(reader, print, np.asarray)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulna.errors import UlnaError
-from ulna.inference.tiles import blended_tiles, exact_tiles, least_tile, mirrored, plan_tiles, window
+from ulna.inference.tiles import blended_tiles, exact_tiles, least_tile, plan_tiles
 from ulna.networks.geometry import AxisGeometry, Geometry
 
 AXES = [AxisGeometry(4, 12), AxisGeometry(1, 0), AxisGeometry(8, 30, 28, 60)]
@@ -67,23 +67,6 @@ def test_a_tile_below_the_receptive_field_is_refused_with_the_least_that_works()
     with pytest.raises(UlnaError, match="at least 200"):
         exact_tiles((1000, 1000), even(2, 8, 92), tile=128, margin=0)
     exact_tiles((1000, 1000), even(2, 8, 92), tile=207, margin=0)
-
-
-@given(st.integers(-300, 300), st.integers(1, 200), st.integers(2, 40))
-@settings(max_examples=50, deadline=None)
-def test_mirrored_as_numpy_pads(start: int, length: int, size: int) -> None:
-    axis = np.pad(np.arange(size), 700, mode="reflect")
-    np.testing.assert_array_equal(mirrored(start, length, size), axis[700 + start : 700 + start + length])
-
-
-def test_window_inside_and_outside() -> None:
-    image = np.arange(2 * 5 * 6).reshape(2, 5, 6)
-    np.testing.assert_array_equal(window(image, (1, 2), (3, 3)), image[:, 1:4, 2:5])
-    padded = np.pad(image, ((0, 0), (3, 3), (3, 3)), mode="reflect")
-    np.testing.assert_array_equal(window(image, (-3, -3), (11, 12)), padded)
-    one = np.array([[[7]]])
-    np.testing.assert_array_equal(window(one, (-2, -2), (4, 4)), np.full((1, 4, 4), 7))
-    assert prod(window(one, (0, 0), (1, 1)).shape) == 1
 
 
 @given(

@@ -8,13 +8,14 @@ import pytest
 import tifffile
 import torch
 from PIL import Image as Pillow
+from torch import nn
 
 import ulna
 from command_line import CommandLine, all_files
 from ulna import networks, tasks
 from ulna.config import Config
 from ulna.errors import UlnaError
-from ulna.formats import read
+from ulna.formats import read, write
 from ulna.image import Grid, Image, Labels, Source
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.predict import predict
@@ -53,6 +54,33 @@ def gray(path: Path, *, pages: int = 1) -> None:
         tifffile.imwrite(path, array, photometric="minisblack")
     else:
         Pillow.fromarray(array[0]).save(path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "stack.tif", "color.png"])
+def test_by_region_the_masks_are_those_of_the_whole(
+    untrained: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Of tiles, of a stack with its place in space, and of an image whose colors are equal, which is read whole."""
+    draw, shape = np.random.default_rng(0), (3, 150, 130) if name == "stack.tif" else (150, 130)
+    array = draw.integers(0, 256, (1, *shape), np.uint8).repeat(3 if name == "color.png" else 1, axis=0)
+    write(tmp_path / name, Image(array, Grid(shape, (0.5,) * len(shape), "µm")))
+    config = untrained.config.changed({"inference.tile": 128})
+    network = untrained.saved.network
+    torch.manual_seed(0)
+    for weight in network.parameters():
+        nn.init.normal_(weight, std=0.3)
+    model = Model(replace(untrained.saved, config=config, network=network))
+    by_region: list[bool] = []
+    run = Model.run
+    monkeypatch.setattr(Model, "run", lambda *args, **kwargs: by_region.append(True) or run(*args, **kwargs))
+    predict(model, tmp_path / name, out=tmp_path / "regions")
+    assert len(by_region) == {"stack.tif": 3, "color.png": 0}.get(name, 1)
+    monkeypatch.setattr(Model, "runs", lambda *_: False)
+    predict(model, tmp_path / name, out=tmp_path / "whole")
+    found, expected = (read(Source(tmp_path / folder / name)) for folder in ("regions", "whole"))
+    np.testing.assert_array_equal(found.array, expected.array)
+    assert 0 < expected.array.mean() < 255
+    assert (found.grid, found.channels) == (expected.grid, expected.channels)
 
 
 def test_masks_suit_their_images(run: Path, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from ulna.errors import ReadError, UlnaError
 from ulna.formats import png, small, tiff
 from ulna.formats.archive import opened
 from ulna.formats.atomic import atomic_write
-from ulna.formats.base import Format, Reader, Writer
+from ulna.formats.base import Format, Reader
+from ulna.formats.writer import Writer
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 
 __all__ = [

@@ -1,17 +1,17 @@
-"""The contract of a file format (`Format`, `Reader`, `Writer`), and the small steps that all of them share."""
+"""The contract of a file format (`Format`, `Reader`), and the small steps that all of them share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import numpy as np
 import psutil
 
 from ulna.errors import ReadError, UlnaError
-from ulna.formats.atomic import atomic_write
+from ulna.formats.writer import Allocate, Writer, in_memory
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 from ulna.text import amount, size
 
@@ -126,81 +126,6 @@ class Reader:
         return Image(np.ascontiguousarray(array), self.grid, channels, self.source)
 
 
-class Writer:
-    """A file that is written region by region, and appears whole or not at all when the writer is closed.
-
-    Parameters
-    ----------
-    path
-        Where the file appears.
-    grid
-        Where the pixels of the image lie.
-    dtype
-        The type of the samples.
-    channels
-        The channels of the image.
-    save
-        Writes the whole image to a path.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        grid: Grid,
-        *,
-        dtype: np.dtype,
-        channels: tuple[Channel, ...],
-        save: Callable[[Path, Image], None],
-    ) -> None:
-        self.path = path
-        self._image = Image(np.zeros((len(channels), *grid.shape), dtype), grid, channels)
-        self._written = np.zeros(grid.shape, np.bool_)
-        self._save = save
-
-    def write(self, region: Region | None, array: Array) -> None:
-        """Set the pixels of a region.
-
-        Parameters
-        ----------
-        region
-            One slice per spatial axis; None is the whole image.
-        array
-            (C, *spatial) of that region.
-
-        Raises
-        ------
-        UlnaError
-            For an array of another shape.
-        """
-        region = region or tuple(slice(0, n) for n in self._image.shape)
-        shape = (len(self._image.channels), *self._image.grid.crop(region).shape)
-        if array.shape != shape:
-            raise UlnaError(f"an array of {array.shape} does not fill a region of {shape}", where=self.path)
-        self._image.array[(slice(None), *region)] = array
-        self._written[region] = True
-
-    def close(self) -> None:
-        """Write the file.
-
-        Raises
-        ------
-        UlnaError
-            If a part of the image was never written, and where the file cannot be written.
-        """
-        if not self._written.all():
-            missing = int(np.count_nonzero(~self._written))
-            raise UlnaError(f"{missing:,} of {self._written.size:,} pixels were not written", where=self.path)
-        with atomic_write(self.path) as beside:
-            self._save(beside, self._image)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.close()
-
-
 @dataclass(frozen=True)
 class Format:
     """One family of image files.
@@ -219,6 +144,8 @@ class Format:
         What the underlying library raises for files that are damaged.
     save
         Writes an image to a path, and raises UlnaError for what the format cannot hold; None if it is not written.
+    allocate
+        Where an image lies until it is whole: in memory, or in a file.
     """
 
     name: str
@@ -227,6 +154,7 @@ class Format:
     open: Callable[[BinaryIO, Source], Reader]
     errors: tuple[type[Exception], ...]
     save: Callable[[Path, Image], None] | None = None
+    allocate: Allocate = in_memory
 
     def create(self, path: Path, grid: Grid, *, dtype: np.dtype, channels: tuple[Channel, ...]) -> Writer:
         """A writer of a new file of this format.
@@ -252,7 +180,8 @@ class Format:
         UlnaError
             If the format is not written.
         """
-        return Writer(path, grid, dtype=dtype, channels=channels, save=self.saver(path))
+        save = self.saver(path)
+        return Writer(path, grid, dtype=dtype, channels=channels, save=save, allocate=self.allocate)
 
     def saver(self, path: Path) -> Callable[[Path, Image], None]:
         """`save`, where there is one.

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any, BinaryIO
 
@@ -26,11 +27,13 @@ from ulna.formats.tiff_color import (
     converted,
     dtype_of,
 )
-from ulna.formats.tiff_writer import save
+from ulna.formats.tiff_writer import on_disk, save
 from ulna.image import Array, Channel, Grid, Region, Source
 from ulna.text import plural, size
 
 ORIENTATION = 274
+KEPT = 256 << 20
+"""Bytes of decoded planes that a reader keeps while parts of them are read; one plane is always kept."""
 
 
 @dataclass(frozen=True)
@@ -148,9 +151,15 @@ def open_tiff(stream: BinaryIO, source: Source) -> Reader:
     grid = _grid(tiff, stacks[0], len(planes), source)
     channels, picked = _channels(tiff, stacks[0], source)
 
+    plane_bytes = max(1, len(channels) * prod(grid.shape[-2:]) * dtype_of(page).itemsize)
+    kept = lru_cache(max(1, KEPT // plane_bytes))(lambda level, number: stacks[level].plane(number))
+
     def decode(region: Region, level: int) -> Array:
         numbers = wanted[region[0]] if len(region) == 3 else wanted
-        parts = [stacks[level].plane(number)[(picked, *region[-2:])] for number in numbers]
+        if [part.stop - part.start for part in region[-2:]] == list(stacks[level].plane_shape):
+            parts = [stacks[level].plane(number)[picked] for number in numbers]
+        else:  # another part of the same planes will be asked for
+            parts = [kept(level, number)[(picked, *region[-2:])].copy() for number in numbers]
         return parts[0] if len(region) == 2 else np.stack(parts, axis=1)
 
     return Reader(
@@ -272,6 +281,7 @@ FORMAT = Format(
     recognizes=begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     open=open_tiff,
     save=save,
+    allocate=on_disk,
     errors=(
         tifffile.TiffFileError,
         RuntimeError,  # every error of imagecodecs

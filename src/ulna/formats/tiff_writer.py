@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import tifffile
 
 from ulna.errors import UlnaError
+from ulna.formats.atomic import cannot_write
 from ulna.formats.base import GRAY, RGB
 from ulna.formats.spacing import TO_CENTIMETERS
 from ulna.image import Array, Channel, Grid, Image
 
 KINDS = {np.dtype(kind) for kind in ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")}
+CHUNK = 1 << 20
 BIG = 3 << 30  # bytes from which a TIFF needs 64-bit offsets
 
 
@@ -28,6 +32,35 @@ def save(path: Path, image: Image) -> None:
     image = replace(image, array=_held(image.array, path))
     with tifffile.TiffWriter(path, bigtiff=image.array.nbytes > BIG, ome=True) as tiff:
         tiff.write(compression="zlib", **_samples(image, path))
+
+
+def on_disk(path: Path, shape: tuple[int, ...], dtype: np.dtype, channels: tuple[Channel, ...]) -> Array:
+    """An array (C, *spatial) in a nameless file beside `path`, whose values lie as in the TIFF, so that none is copied.
+
+    Raises WriteError where the disk does not hold it.
+    """
+    spatial = shape[1:]
+    axis = -1 if _interleaved(channels, dtype) else -3
+    stored = (*spatial, shape[0]) if axis == -1 else (*spatial[:-2], shape[0], *spatial[-2:])
+    size = int(np.prod(stored, dtype=np.int64)) * dtype.itemsize
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            _reserve(file, size)
+            mapped = np.memmap(file, dtype, "r+", shape=stored)
+    except OSError as error:
+        raise cannot_write(error, path) from error
+    return np.moveaxis(mapped, axis, 0)
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Zeros that are really there: to write into a mapped file on a full disk ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for start in range(0, size, CHUNK):
+        file.write(bytes(min(CHUNK, size - start)))
+    file.flush()
 
 
 def _held(array: Array, path: Path) -> Array:
@@ -49,11 +82,11 @@ def _samples(image: Image, path: Path) -> dict[str, Any]:
     """The array as it lies in the file, and the words that describe it."""
     roles, depth = [channel.role for channel in image.channels], "Z" * (image.ndim - 2)
     alpha = roles[-1] == "alpha"
-    colored = _is_color(image)
+    colored = _is_color(image.channels, image.array.dtype)
     if "alpha" in roles[:-1] or (alpha and not (colored or len(roles) == 2)):
         raise UlnaError("TIFF holds an alpha behind one gray or three color channels only", where=path)
     words: dict[str, Any] = {"axes": f"{depth}CYX"}
-    if colored or alpha:
+    if _interleaved(image.channels, image.array.dtype):
         words["axes"] = f"{depth}YXS"
         options: dict[str, Any] = {"data": np.moveaxis(image.array, 0, -1), "planarconfig": "contig"}
     elif len(roles) > 1:
@@ -78,9 +111,14 @@ def _samples(image: Image, path: Path) -> dict[str, Any]:
     return options
 
 
-def _is_color(image: Image) -> bool:
-    signals = tuple(channel for channel in image.channels if channel.role == "signal")
-    return signals in (RGB, _numbered(3)) and image.array.dtype in (np.uint8, np.uint16)
+def _is_color(channels: tuple[Channel, ...], dtype: np.dtype) -> bool:
+    signals = tuple(channel for channel in channels if channel.role == "signal")
+    return signals in (RGB, _numbered(3)) and dtype in (np.uint8, np.uint16)
+
+
+def _interleaved(channels: tuple[Channel, ...], dtype: np.dtype) -> bool:
+    """Whether the channels of a pixel lie side by side, and not in planes of their own."""
+    return _is_color(channels, dtype) or channels[-1].role == "alpha"
 
 
 def _numbered(count: int) -> tuple[Channel, ...]:

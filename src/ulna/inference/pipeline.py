@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import prod
 
@@ -14,17 +14,22 @@ from torch import Tensor, nn
 from ulna.config import Config
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
-from ulna.image import Array
+from ulna.formats import Reader, check_finite
+from ulna.image import Array, Region
 from ulna.inference.devices import check_process, device_of, dtype_of
 from ulna.inference.engines import Engine, TorchEngine, averaged, torch_precision
-from ulna.inference.tiles import Tiling, plan_tiles, window
+from ulna.inference.tiles import Tiling, plan_tiles
+from ulna.inference.windows import bands, read_window, window
 from ulna.networks import Statistics, measure_statistics
 from ulna.networks.geometry import geometry
-from ulna.normalization import Floats, resize, scaling
+from ulna.normalization import Floats, resize, scaling, scaling_of_parts, to_channels
 from ulna.text import amount
 
 Read = Callable[[tuple[int, ...], tuple[int, ...]], Floats]
 """From the start and the size of a window, which may lead out of the image, to (C, *size) normalized."""
+
+BAND = 1 << 24
+"""So many values of an image are looked at together where it is read region by region."""
 
 SAMPLED = 16
 """From so many windows the statistics of an image are taken that is too large to be normalized whole."""
@@ -109,8 +114,66 @@ class Pipeline:
         logits = self._tiled(lambda start, size: window(image, start, size), image.shape, progress)
         return logits if logits.shape[1:] == own else np.asarray(resize(logits, own, smooth=True), np.float32)
 
+    def run(
+        self,
+        reader: Reader,
+        write: Callable[[Region, Array], None],
+        decode: Callable[[Floats], Array],
+        *,
+        progress: Progress = quiet,
+    ) -> None:
+        """Predict an image that is read and written region by region; neither it nor its logits are held as a whole.
+
+        Only tiles that are blended are put together first, for they overlap.
+
+        Parameters
+        ----------
+        reader
+            Of an image whose channels are those of the network, or one gray channel for three of color.
+        write
+            Takes a region and what `decode` gave for it; all regions together are the image, each pixel once.
+        decode
+            From the logits (K, *region) of a region to an array (…, *region). It must not matter where it was cut.
+        progress
+            Goes through the tiles and shows how far it is.
+
+        Raises
+        ------
+        UlnaError
+            For other channels, values that are no numbers, and as `raw` does.
+        """
+        channels, shape = self.config.data.channels, reader.grid.shape
+
+        def part(region: Region) -> Array:
+            array = reader.read(region)
+            check_finite(array, reader.source)
+            return to_channels(array, channels, reader.channels)
+
+        def parts() -> Iterator[Array]:
+            return map(part, bands(shape, BAND // channels))
+
+        data = self.config.data
+        scale = scaling_of_parts(parts, channels * prod(shape), reader.dtype, data.normalization, data.counts)
+
+        def read(start: tuple[int, ...], size: tuple[int, ...]) -> Floats:
+            return scale.apply(read_window(part, shape, start, size))
+
+        for region, logits in self._regions(read, (channels, *shape), progress):
+            write(region, decode(logits))
+
     def _tiled(self, read: Read, image_shape: tuple[int, ...], progress: Progress) -> Floats:
         """Logits (K, *spatial) of an image (C, *spatial) that is read window by window."""
+        out: Floats | None = None
+        for region, logits in self._regions(read, image_shape, progress):
+            if logits.shape[1:] == image_shape[1:]:
+                return logits
+            out = empty_output((self.outputs, *image_shape[1:])) if out is None else out
+            out[(slice(None), *region)] = logits
+        assert out is not None  # an image has at least one tile
+        return out
+
+    def _regions(self, read: Read, image_shape: tuple[int, ...], progress: Progress) -> Iterator[tuple[Region, Floats]]:
+        """The logits of an image region by region, each pixel once; those of blended tiles all together."""
         device = device_of(self.network)
         check_process(device)
         channels, *shape = image_shape
@@ -122,14 +185,16 @@ class Pipeline:
             precision = torch_precision(self.config.inference.precision, device_of(network))
             runners.append(self.engine.compile(network, statistics, (1, channels, *tiling.size), precision))
         run = averaged(runners)
-        if len(tiling.tiles) == 1:
-            (tile,) = tiling.tiles
+        blended = any(tile.weights for tile in tiling.tiles)
+        out = empty_output((self.outputs, *shape)) if blended else None
+        for tile in progress(tiling.tiles, "predicting") if len(tiling.tiles) > 1 else tiling.tiles:
             logits: Floats = run(read(tile.start, tiling.size)[None])[0]
-            return logits[(slice(None), *tile.source)]
-        out = empty_output((self.outputs, *shape))
-        for tile in progress(tiling.tiles, "predicting"):
-            tile.add(run(read(tile.start, tiling.size)[None])[0], out)
-        return out
+            if out is None:
+                yield tile.target, logits[(slice(None), *tile.source)]
+            else:
+                tile.add(logits, out)
+        if out is not None:
+            yield tuple(slice(0, n) for n in shape), out
 
     def _tiling(self, shape: tuple[int, ...], tile: int, affordable: int) -> Tiling:
         """Tiles of the side that is set, or as memory allows, but not smaller than the receptive field needs."""

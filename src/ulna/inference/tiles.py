@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ulna.errors import UlnaError
-from ulna.image import Array
 from ulna.networks.geometry import AxisGeometry, Geometry
 
 Strategy = Literal["auto", "exact", "blended"]
@@ -366,56 +365,3 @@ def _fit(size: int, axis: AxisGeometry) -> int:
 
 def _up(value: int, step: int) -> int:
     return -(-value // step) * step
-
-
-def mirrored(start: int, length: int, size: int) -> npt.NDArray[np.intp]:
-    """Indices start … start + length - 1 into an axis of `size`, mirrored at both ends as often as needed.
-
-    The edge itself is not repeated, as in `numpy.pad(mode="reflect")`.
-
-    Parameters
-    ----------
-    start
-        The first index, negative or beyond the end where it is mirrored.
-    length
-        How many indices.
-    size
-        The length of the axis.
-
-    Returns
-    -------
-    ndarray of int
-        Indices from 0 to `size` - 1.
-
-    Examples
-    --------
-    >>> mirrored(-2, 6, 3).tolist()
-    [2, 1, 0, 1, 2, 1]
-    """
-    period = max(2 * size - 2, 1)
-    index = np.abs(np.arange(start, start + length)) % period
-    return np.minimum(index, period - index) if size > 1 else np.zeros(length, np.intp)
-
-
-def window(array: Array, start: tuple[int, ...], size: tuple[int, ...]) -> Array:
-    """Cut a window out of an array, mirrored where it leaves the array.
-
-    Parameters
-    ----------
-    array
-        (C, *spatial).
-    start
-        Where it begins, per spatial axis; may be negative.
-    size
-        Its size, per spatial axis.
-
-    Returns
-    -------
-    Array
-        (C, *size), a copy.
-    """
-    inside = all(s >= 0 and s + n <= m for s, n, m in zip(start, size, array.shape[1:], strict=True))
-    if inside:
-        return np.array(array[(slice(None), *(slice(s, s + n) for s, n in zip(start, size, strict=True)))])
-    axes = [mirrored(s, n, m) for s, n, m in zip(start, size, array.shape[1:], strict=True)]
-    return np.asarray(array[np.ix_(np.arange(array.shape[0]), *axes)])

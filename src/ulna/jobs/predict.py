@@ -19,7 +19,7 @@ from ulna.errors import UlnaError, WriteError
 from ulna.formats import create, mask_suffix, open_reader, write
 from ulna.formats.atomic import cannot_write
 from ulna.groups import decide
-from ulna.image import Grid, Image
+from ulna.image import Array, Grid, Image, Region
 from ulna.inference.inputs import repeated
 from ulna.layouts import Patterns, Place, find
 from ulna.layouts.own import MARK, mark
@@ -309,15 +309,18 @@ def _make(folder: Path, jobs: Sequence[_Job]) -> None:
 
 
 def _predict(model: Model, job: _Job, folder: Path, *, extras: _Extras, progress: Progress) -> tuple[Path, bool]:
-    """Predict a file, of whose pages one at a time is in memory; returns the mask and whether it numbers objects."""
+    """Predict a file, by region where that gives the same, else by page; returns the mask and if it numbers objects."""
     target = _target(folder, job)
+    if not (extras.probabilities or extras.overlay) and all(_runs(model, page) for page in job.pages):
+        _by_region(model, job, target, progress)
+        return target, False
     first, *others = job.pages
     found = _page(model, first, folder, extras=extras, progress=progress)
     if not others:
         write(target, found.to_image())
         return target, found.objects is not None
     mask = found.to_image(wide=True)  # how many objects the stack has is known at its end
-    grid = _stack_grid(first, len(job.pages), mask)
+    grid = _stack_grid(first, len(job.pages), mask.shape)
     objects = 0
     with create(target, grid, dtype=mask.array.dtype, channels=mask.channels) as writer:
         for number, page in enumerate(job.pages):
@@ -332,11 +335,40 @@ def _predict(model: Model, job: _Job, folder: Path, *, extras: _Extras, progress
     return target, found.objects is not None
 
 
-def _stack_grid(case: Case, count: int, mask: Image) -> Grid:
+def _runs(model: Model, case: Case) -> bool:
+    if len(case.images) > 1:
+        return False
+    with open_reader(case.images[0]) as reader:
+        return model.runs(reader)
+
+
+def _by_region(model: Model, job: _Job, target: Path, progress: Progress) -> None:
+    with open_reader(job.pages[0].images[0]) as reader:
+        page = reader.grid
+    stack = len(job.pages) > 1
+    grid = _stack_grid(job.pages[0], len(job.pages), page.shape) if stack else page
+    values = Image(model.classes.to_values(np.zeros((1, 1, 1), np.uint8)))
+    with create(target, grid, dtype=values.array.dtype, channels=values.channels) as writer:
+        for number, case in enumerate(job.pages):
+            plane = (slice(number, number + 1),) if stack else ()
+
+            def write_region(region: Region, mask: Array, plane: Region = plane) -> None:
+                writer.write((*plane, *region), mask.reshape(len(mask), *(1,) * len(plane), *mask.shape[1:]))
+
+            with open_reader(case.images[0]) as reader:
+                if reader.grid.shape != page.shape:
+                    raise UlnaError("its pages differ in size, and one file holds pages of one size", where=case.name)
+                try:
+                    model.run(reader, write_region, progress=progress)
+                except UlnaError as error:
+                    raise UlnaError(error.what, where=error.where or case.images[0], hint=error.hint) from None
+
+
+def _stack_grid(case: Case, count: int, shape: tuple[int, ...]) -> Grid:
     """The place of a whole stack: that of its file, if it has as many planes as were predicted."""
     with open_reader(replace(case.images[0], page=None)) as reader:
         grid = reader.grid
-    return grid if grid.shape == (count, *mask.shape) else Grid((count, *mask.shape))
+    return grid if grid.shape == (count, *shape) else Grid((count, *shape))
 
 
 def _page(model: Model, case: Case, folder: Path, *, extras: _Extras, progress: Progress) -> Prediction:

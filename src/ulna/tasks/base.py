@@ -32,6 +32,11 @@ class Task(Protocol):
         """By what it is evaluated."""
         ...
 
+    @property
+    def pixelwise(self) -> bool:
+        """Whether the label of a pixel depends on the outputs at this pixel alone, so that regions may be decoded."""
+        ...
+
     def maps(self, labels: Tensor, grid: Grid) -> Tensor:
         """What is learned from labels.
 

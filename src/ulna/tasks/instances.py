@@ -49,6 +49,7 @@ class Instances:
     """
 
     primary = Primary("ap_50", counts="objects")
+    pixelwise = False
 
     def __init__(self, config: TaskConfig, classes: Sequence[str], loss: Loss | None = None) -> None:
         self.classes = tuple(classes)

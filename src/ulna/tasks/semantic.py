@@ -34,6 +34,7 @@ class Semantic:
     """
 
     primary = Primary("dice")
+    pixelwise = True
 
     def __init__(self, config: TaskConfig, classes: Sequence[str], loss: Loss | None = None) -> None:
         self.classes = tuple(classes)

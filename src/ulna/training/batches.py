@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ulna.config import TrainingConfig
-from ulna.inference.tiles import window
+from ulna.inference.windows import window
 from ulna.store import Store
 from ulna.training.phases import Phase
 
