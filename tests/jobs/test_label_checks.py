@@ -39,3 +39,22 @@ def test_masks_without_background_are_named(tmp_path: Path) -> None:
     (problem,) = [one for one in check(put(tmp_path, masks)).problems if "background" in one.what]
     assert (problem.severity, problem.where) == ("note", ("c3",))
     assert problem.what == "1 mask shows no background at all"
+
+
+def test_files_of_objects_that_show_none_are_named(tmp_path: Path) -> None:
+    """An empty one, and one that another covers; the others are counted."""
+    for number in range(4):
+        image, mask = cells((64, 64), number)
+        folder = tmp_path / f"c{number}"
+        for part in ("images", "masks"):
+            (folder / part).mkdir(parents=True)
+        Pillow.fromarray(image).save(folder / "images" / f"c{number}.png")
+        whole, half = mask, np.where(np.arange(64) < 32, mask, 0).astype(np.uint8)
+        files = [whole, half, mask * 0] if number == 2 else [half, mask - half]
+        for index, one in enumerate(files):
+            Pillow.fromarray(one).save(folder / "masks" / f"{index}f3{index}.png")
+    found = check(tmp_path)
+    (problem,) = [one for one in found.problems if "show" in one.what]
+    assert problem.where == ("c2: 2 files",)
+    assert problem.what == "2 files of one object show nothing: empty, or covered by other objects"
+    assert found.facts["objects"].startswith("7 in all, 1 to 2 ")

@@ -98,7 +98,7 @@ def _seen(case: Case) -> Seen:
         str(image.array.dtype),
         values,
         counts,
-        len(case.truth) if case.objects else 0,
+        int(np.count_nonzero(values)) if case.objects else 0,
         overlaps,
         fingerprint(image.array),
         digest(mask),
@@ -177,6 +177,7 @@ def warnings(inspections: Sequence[Inspection]) -> list[Problem]:
     """What deserves a look: objects that overlap, images without contrast, mixed types."""
     found = []
     found += _overlaps(inspections, nested=False)
+    found += _lost_objects(inspections)
     flat = tuple(look.case.name for look in inspections if not look.print.digest)
     if flat:
         found.append(Problem(f"one value only is in {plural(len(flat), 'image')}", flat))
@@ -189,6 +190,16 @@ def warnings(inspections: Sequence[Inspection]) -> list[Problem]:
     if 1 < len(inspections) < FEW:
         found.append(Problem(f"{len(inspections)} cases are few: scores will hardly say anything"))
     return found
+
+
+def _lost_objects(inspections: Sequence[Inspection]) -> list[Problem]:
+    """The problem that files of one object each show none, if there are any."""
+    lost = [(look.case.name, len(look.case.truth) - look.objects) for look in inspections if look.case.objects]
+    where = tuple(f"{name}: {plural(count, 'file')}" for name, count in lost if count)
+    if not where:
+        return []
+    total = plural(sum(count for _, count in lost), "file of one object shows", "files of one object show")
+    return [Problem(f"{total} nothing: empty, or covered by other objects", where)]
 
 
 def _overlaps(inspections: Sequence[Inspection], *, nested: bool) -> list[Problem]:
