@@ -149,3 +149,13 @@ def test_one_color_is_one_class_for_certain(ground: tuple[int, int, int]) -> Non
     found = interpret(masks, NOTHING)
     assert found.classes.values == ((",".join(map(str, ground)),), ("255,0,0",))
     assert [doubt.what[:23] for doubt in found.doubts] == ["0,0,0 (black) is in no "] * (ground[0] > 0)
+
+
+def test_objects_from_0_on_a_negative_background_are_asked_for() -> None:
+    plain = discs(0, (3, 8), side=96, apart=True)
+    masks = [np.where(mask == 0, -1, mask.astype(np.int32) - 1) for mask in plain]
+    found = interpret(masks, NOTHING)
+    assert found.certainty < 0.8
+    other = interpret(masks, settled(found, -1)).classes
+    assert (other.kind, other.values) == ("instances", ((-1,), ("other",)))
+    np.testing.assert_array_equal(other.to_indices(masks[0]), plain[0] > 0)

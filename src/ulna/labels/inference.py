@@ -269,9 +269,11 @@ def _with_ignored(found: Inference, values: tuple[Value, ...], ignored: Ignored 
     )
     if ignored is None:
         return replace(found, classes=classes)
-    groups = (values, *found.classes.values) if much else (*found.classes.values, values)
+    rest = found.classes.values[1:] if found.classes.numbers_objects else found.classes.values
+    groups = (values, *rest) if much else (*found.classes.values, values)
     added = [f"class {index} ({group[-1]})" for index, group in enumerate(groups) if index]
     names = ("background", *added) if much else (*found.classes.names, added[-1])
+    names = found.classes.names if len(names) == len(found.classes.names) else names
     other = replace(found.classes, names=names, values=groups)
     what = f"{words} is taken for 'not annotated'{sure}: it is in no loss and no score. If it is "
     doubt = Doubt(f"{what}{'the background' if much else 'a class'}, set:", other.yaml(), ignored.certainty)
