@@ -67,6 +67,29 @@ def test_near_duplicates_are_joined_as_in_the_training(data: Path) -> None:
     assert len(set(groups(Fake(groups="^(..)", leaks=False), data, changes={"data.leaks": True})[0].values())) == 5
 
 
+def test_files_are_found_as_in_the_training(data: Path) -> None:
+    """Second masks lie beside the first, which a model was trained on."""
+    (data / "masks").rename(data / "drawn")
+    for path in list((data / "drawn").iterdir()):
+        path.rename(data / "drawn" / f"{path.stem}_roi.png")
+        if path.stem[0] == "x":
+            put(data, path.stem, np.zeros((48, 48), np.uint8), np.zeros((48, 48), np.uint8))
+    model = Fake(images=["images/{case}.png"], masks=["drawn/{case}_roi.png"], leaks=False)
+    found = evaluate(model, data, out=data.parent / "scores")
+    assert [case.states["disc"] for case in found.cases] == ["missed"] * 6
+    other = evaluate(
+        model, data, out=data.parent / "other",
+        changes={"data.images": ["images/{case}.png"], "data.masks": ["masks/{case}.png"]},
+    )  # fmt: skip
+    assert [case.states["disc"] for case in other.cases] == ["empty, predicted empty"] * 3
+
+
+def test_files_that_a_training_would_not_find_are_found_otherwise_and_it_is_said(data: Path) -> None:
+    found, notes = groups(Fake(images=["scans/{case}.png"], masks=["scans/{case}_m.png"]), data)
+    assert set(found) == set(NAMES)
+    assert "data.images and data.masks of the model's training do not suit these data" in notes[0]
+
+
 @pytest.mark.parametrize("stated", ["patient(.)", "gone.csv"])
 def test_groups_of_a_training_that_do_not_suit_are_left_and_it_is_said(stated: str, data: Path) -> None:
     found, notes = groups(Fake(groups=stated, leaks=False), data)

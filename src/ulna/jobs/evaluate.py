@@ -21,7 +21,7 @@ from ulna.jobs.predictors import Predict, Predictor, predictor_of
 from ulna.jobs.scoring import in_order, score_cases, short_of_time
 from ulna.jobs.seen import seen_notes
 from ulna.jobs.sides import sides_of
-from ulna.jobs.truths import as_trained, choose_cases, groups_of, mask_files, read_data
+from ulna.jobs.truths import as_trained, choose_cases, mask_files, read_data, trained_data
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference
 from ulna.metrics import summarize
@@ -75,7 +75,8 @@ def evaluate(
         What mask values mean. By default the model says it, or all true masks together, whatever `cases` picks.
     config, changes : path or Config, dict, optional
         Settings, as for training: `data.values`. By default those of the model say what is measured (`task.name`),
-        how axes are read (`data.axes`) and what belongs together (`data.groups`, `data.leaks`).
+        how files are read (`data.axes`, `data.images`, `data.masks`) and what belongs together (`data.groups`,
+        `data.leaks`).
     overwrite : bool
         Whether earlier scores in `out` may be replaced.
     device : str
@@ -109,11 +110,12 @@ def evaluate(
     model = predictor_of(masks_or_run, predict, classes, device=device)
     asked = as_trained(settings(config=config, changes=changes), model)
     meant = asked.data
-    whole = data if isinstance(data, Dataset) else read_data(data, meant, bare=model is None)
+    trained = trained_data(model)
+    whole, read = read_data(data, meant, trained=trained, bare=model is None)
     dataset, prints, notes = choose_cases(
-        whole, data, meant, trained=groups_of(model), cases=cases, except_=except_, progress=progress
+        whole, data, meant, trained=trained, cases=cases, except_=except_, progress=progress
     )
-    notes = (*notes, *seen_notes(masks_or_run, model, dataset.cases, prints, progress=progress))
+    notes = (*read, *notes, *seen_notes(masks_or_run, model, dataset.cases, prints, progress=progress))
     stated = classes or (model.classes if model else None)
     dataset = replace(dataset, cases=with_classes(dataset.cases, stated.names)) if stated else dataset
     inferred = Inference(stated) if stated else infer_truth(whole.cases, meant, chosen=dataset.cases)

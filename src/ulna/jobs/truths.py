@@ -27,20 +27,20 @@ def choose_cases(
     place: str | Path | Dataset,
     meant: DataConfig,
     *,
-    trained: str,
+    trained: DataConfig,
     cases: Names | None,
     except_: Names | None,
     progress: Progress,
 ) -> tuple[Dataset, list[Fingerprint], tuple[str, ...]]:
     """The cases to score, each with truth and group, their fingerprints, and what is to be said about them.
 
-    Groups are those that `meant` states, or that a model was `trained` with (its `data.groups`); a `Dataset` has its
-    own, and of it no fingerprints are taken.
+    Groups are those that `meant` states, or that a model was `trained` with; a `Dataset` has its own, and of it no
+    fingerprints are taken.
     """
     if isinstance(place, Dataset):
         dataset, notes = _with_truth(choose(whole, cases, except_), None)
         return dataset, [], notes
-    chosen, how, why_other = _grouped(whole, meant.groups, trained, cases, except_)
+    chosen, how, why_other = _grouped(whole, meant.groups, trained.groups, cases, except_)
     dataset, notes = _with_truth(chosen, place)
     joined = dataset.cases
     prints: list[Fingerprint] = []
@@ -83,10 +83,10 @@ def _with_truth(dataset: Dataset, place: str | Path | None) -> tuple[Dataset, tu
     return replace(dataset, cases=known), notes
 
 
-def groups_of(model: Predictor | None) -> str:
-    """The setting `data.groups` that a model was trained with."""
+def trained_data(model: Predictor | None) -> DataConfig:
+    """The settings of the data that a model was trained with; the defaults where these are not known."""
     trained = getattr(model, "config", None)
-    return trained.data.groups if isinstance(trained, Config) else ""
+    return trained.data if isinstance(trained, Config) else DataConfig()
 
 
 def as_trained(asked: Config, model: Predictor | None) -> Config:
@@ -98,12 +98,28 @@ def as_trained(asked: Config, model: Predictor | None) -> Config:
     return asked.changed({key: theirs[key] for key in AS_TRAINED if key not in asked.given()})
 
 
-def read_data(place: str | Path, meant: DataConfig, *, bare: bool) -> Dataset:
-    """A data set of any layout; where none is recognized, and `bare`, a place that holds true masks alone."""
+def read_data(
+    place: str | Path | Dataset, meant: DataConfig, *, trained: DataConfig, bare: bool
+) -> tuple[Dataset, tuple[str, ...]]:
+    """A data set of any layout, and what is to be said of how it was read; a `Dataset` is taken as it is.
+
+    The patterns of files are those that `meant` states, or that a model was `trained` with. Where no layout is
+    recognized, and `bare`, it is a place that holds true masks alone.
+    """
+    if isinstance(place, Dataset):
+        return place, ()
     if not isinstance(place, str | Path):
         raise UlnaError(f"{type(place).__name__} is no data set", where="data", hint="Give the path of a data set.")
+    stated, theirs = (Patterns(one.images, one.masks, meant.axes) for one in (meant, trained))
+    notes: tuple[str, ...] = ()
+    if theirs and not stated:
+        try:
+            return read_dataset(place, theirs), ()
+        except UlnaError as error:
+            why = f"data.images and data.masks of the model's training do not suit these data ({error.what})"
+            notes = (f"{why}: files were found without them. State others with data.images and data.masks.",)
     try:
-        return read_dataset(place, Patterns(meant.images, meant.masks, meant.axes))
+        return read_dataset(place, stated), notes
     except UlnaError:
         masks = mask_files(place) if bare and Path(place).exists() else []
         if not masks:
@@ -113,7 +129,7 @@ def read_data(place: str | Path, meant: DataConfig, *, bare: bool) -> Dataset:
         Case(mask.stem if unique else str(mask), (), (mask,), "" if mask.page is None else str(mask.path))
         for mask in masks
     )
-    return Dataset(cases, f"{len(masks)} true masks without images")
+    return Dataset(cases, f"{len(masks)} true masks without images"), notes
 
 
 def mask_files(place: str | Path) -> list[Source]:
