@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 from typer.main import get_command
 
 import ulna
-from ulna.cli import app
+from ulna.cli import _changes, app
 from ulna.config import RENAMED, Config
 from ulna.preset import preset_names
 
@@ -67,6 +68,8 @@ def test_commands_on_the_page_can_be_typed(page: Path):
             known[verb].make_context(verb, words)
         except REFUSED as error:
             pytest.fail(f"{command}: {error}")
+        said = [value for option, value in pairwise(words) if option == "--set" and "=" in value]
+        Config().changed({key: value for key, value in _changes(said).items() if key not in RENAMED})
 
 
 def test_commands_were_found():

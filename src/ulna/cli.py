@@ -262,7 +262,8 @@ def _changes(settings: list[str] | None) -> dict[str, Any]:
         if not equals:
             raise UlnaError(f"'{setting}' is no setting", where="--set", hint="Write --set training.batch_size=8")
         try:
-            changes[key.strip()] = yaml.safe_load(value)
+            # `{case}` begins a pattern, which YAML would take for a mapping
+            changes[key.strip()] = value if value.startswith(("{case}", "{class}")) else yaml.safe_load(value)
         except yaml.YAMLError:
             raise UlnaError(f"the value of '{setting}' cannot be read", where="--set") from None
     return changes

@@ -15,6 +15,7 @@ from PIL import ImageOps
 
 from ulna import formats
 from ulna.errors import ReadError
+from ulna.formats import png
 from ulna.image import Source
 
 A = np.arange(20, dtype=np.uint8).reshape(4, 5) * 12
@@ -85,3 +86,39 @@ def test_a_header_of_a_strange_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(ReadError, match="unknown kind of color"):
         formats.read(Source(tmp_path / "a.png"))
+
+
+def encoded(picture: Pillow.Image, **options: object) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("length", "said"), [(32, "ends within its header"), (33, "damaged or truncated")])
+def test_a_file_that_ends_early_is_refused_for_what_it_lacks(tmp_path: Path, length: int, said: str) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(Pillow.fromarray(A))[:length])
+    with pytest.raises(ReadError, match=said):
+        formats.read(Source(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize(
+    ("picture", "options", "nbytes"),
+    [
+        (Pillow.fromarray(A), {}, 20),
+        (Pillow.fromarray(A.astype(np.uint16)), {}, 40),
+        (Pillow.fromarray(A > 100), {}, 20),  # one bit becomes a byte
+        (Pillow.fromarray(np.stack([A] * 3, axis=-1)), {}, 60),
+        (Pillow.fromarray(np.stack([A] * 3, axis=-1)), {"transparency": (0, 0, 0)}, 80),  # becomes an alpha
+        (Pillow.fromarray(np.stack([A] * 4, axis=-1)), {}, 80),
+    ],
+)
+def test_the_memory_is_asked_for_what_is_decoded(
+    picture: Pillow.Image, options: dict[str, object], nbytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, tuple[int, ...]]] = []
+    monkeypatch.setattr(png, "guard_memory", lambda size, _where, *, shape: asked.append((size, shape)))
+    (tmp_path / "a.png").write_bytes(encoded(picture, **options))
+    with formats.open_reader(Source(tmp_path / "a.png")) as reader:
+        array = reader.read()
+    assert asked == [(nbytes, (4, 5))]
+    assert array.nbytes == nbytes

@@ -20,6 +20,7 @@ from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.networks import UNet
 from ulna.planning import FALLBACK_EPOCHS, SHORT_WIDTHS, Fingerprint, plan
+from ulna.planning.summary import sentences
 from ulna.preset import load_preset
 from ulna.store import build
 from ulna.synthetic import write_dataset
@@ -182,3 +183,29 @@ def test_the_fingerprint_of_labels(tmp_path: Path) -> None:
     assert facts.intensities[0].largest == 27
     assert facts.memory > 0
     assert facts.cores >= 1
+
+
+def test_an_epoch_has_at_most_250_steps() -> None:
+    many = replace(FACTS, shapes=tuple((512, 512) for _ in range(400)))
+    planned = plan(Config(), many, device=CPU)
+    assert planned.config.training.steps == 250
+    (why,) = [one.reason for one in planned.decisions if one.key == "training.steps"]
+    assert why == "about one pass over all pixels, at most 250"
+
+
+def test_the_plan_in_sentences() -> None:
+    planned = plan(Config().changed({"training.epochs": 1}), FACTS, device=CPU)
+    said = sentences(planned.config, FACTS, ())
+    assert said[0] == (
+        "A 2D unet with 5 levels of 16 to 256 channels, instance norm, same padding; 3 channels in; it learns cell."
+    )
+    assert said[1] == "Intensities: percentile of each image."
+    assert "Batches of 8 patches of 128×128 pixels" in said[2]
+    assert "In the last 30% of the training patches have 256×256 pixels." in said[2]
+    assert said[3].endswith("1 epoch.")
+    assert len(said) == 4
+    resized = planned.config.changed({"data.resize": [64, 96], "training.minutes": 2, "training.final_phase": 0})
+    said = sentences(resized, FACTS, ())
+    assert said[1].endswith("Images are resized to 64×96.")
+    assert "In the last" not in said[2]
+    assert said[3].endswith("2 minutes in all.")

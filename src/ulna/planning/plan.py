@@ -33,7 +33,7 @@ WHOLE = {2: 256, 3: 64}
 along where it tells what a thing is."""
 
 MAX_FEW_OBJECTS = 3
-"""Up to so many objects an image, where they lie and what is around them tells what they are: organs, tumours.
+"""Up to so many objects per image, where they lie and what is around them shows what they are: organs, tumors.
 Cells are recognized by texture: for them, more small patches were better than fewer large ones."""
 
 MAX_STEPS = 250
@@ -44,7 +44,7 @@ FALLBACK_EPOCHS = 60
 
 SHORT_WIDTHS = (16, 32, 64, 128)
 SHORT = 3.0
-"""Minutes under which the network has a level less, for it would not learn to use it."""
+"""Minutes under which the network has one level less: it would not be trained enough to use it."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         f"{plural(facts.channels, 'channel')} in; it learns {classes}.",
         *_modality(decisions),
         f"Intensities: {config.data.normalization} of each image."
-        + (f" Images are resized to {patch}." if config.data.resize else ""),
+        + (f" Images are resized to {size(config.data.resize, '×')}." if config.data.resize else ""),
         f"Batches of {training.batch_size} patches of {patch} pixels, {drawn} drawn equally often"
         + (", varied by augmentation." if config.augmentation else ", not augmented.")
         + (f" {_final_phase(training)}" if training.final_phase else ""),
