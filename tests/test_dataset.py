@@ -15,7 +15,7 @@ from ulna import formats
 from ulna.caselist import case_names, select, write_names
 from ulna.dataset import Case, Dataset, case_bytes, in_parallel, load_image, quiet, split_by_group
 from ulna.errors import ReadError, UlnaError
-from ulna.image import Image, Source
+from ulna.image import Grid, Image, Source
 from ulna.truth import load_truth
 
 
@@ -208,3 +208,17 @@ def test_in_parallel_raises_what_work_raises() -> None:
 
 def test_quiet_passes_on() -> None:
     assert list(quiet([1, 2], "work")) == [1, 2]
+
+
+def test_modalities_of_different_places_are_not_stacked(tmp_path: Path) -> None:
+    array = np.zeros((1, 20, 30), np.uint8)
+    for name, spacing in (("a", 0.5), ("b", 0.5), ("c", 0.4)):
+        formats.write(tmp_path / f"{name}.tif", Image(array, Grid((20, 30), (spacing, spacing), "µm")))
+    formats.write(tmp_path / "d.tif", Image(array))  # says nothing
+
+    def case(*names: str) -> Case:
+        return Case("x", tuple(Source(tmp_path / f"{name}.tif") for name in names))
+
+    assert load_image(case("a", "b", "d")).array.shape == (3, 20, 30)
+    with pytest.raises(UlnaError, match=r"x: .*a\.tif .*0\.5 × 0\.5 µm.*c\.tif .*0\.4 × 0\.4 µm"):
+        load_image(case("a", "c"))

@@ -16,6 +16,7 @@ import psutil
 from ulna import formats
 from ulna.config import DataConfig
 from ulna.errors import UlnaError
+from ulna.grid import check_same_place
 from ulna.image import Image, Source
 from ulna.normalization import to_channels
 from ulna.text import size
@@ -230,7 +231,7 @@ def load_image(case: Case, *, channels: int = 0) -> Image:
     ReadError
         For a file that cannot be read.
     UlnaError
-        Where modalities differ in size, have other channels, or an alpha that varies.
+        Where modalities differ in size or place, have other channels, or an alpha that varies.
     """
     image = _stacked(case)
     try:
@@ -250,6 +251,7 @@ def _stacked(case: Case) -> Image:
                 f"its images differ in size: {size(images[0].shape)} and {size(other.shape)}",
                 where=case.name,
             )
+    check_same_place(case.name, [(source, image.grid) for source, image in zip(case.images, images, strict=True)])
     channels = tuple(channel for image in images for channel in image.channels)
     return replace(images[0], array=np.concatenate([image.array for image in images]), channels=channels)
 

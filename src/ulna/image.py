@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -13,11 +11,24 @@ import numpy as np
 import numpy.typing as npt
 
 from ulna.errors import UlnaError
+from ulna.grid import UNPLACED, Floats, Grid, Region
+
+__all__ = [
+    "IGNORE",
+    "MAX_CLASSES",
+    "Array",
+    "Channel",
+    "Floats",
+    "Grid",
+    "Image",
+    "Labels",
+    "Region",
+    "Source",
+    "checked",
+    "is_foreground",
+]
 
 Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
-Region = tuple[slice, ...]
-"""A box of an image: one slice per spatial axis, without a step."""
 
 IGNORE = 255
 """The class index of pixels that are not annotated: they enter no loss and no score."""
@@ -80,205 +91,6 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Where the pixels of an image lie in the world.
-
-    The center of the pixel at `index` lies at `origin + direction @ (spacing * index)`. A plane cut out of a volume
-    keeps its place: its `origin` and the columns of its `direction` then have three numbers for two axes.
-
-    Parameters
-    ----------
-    shape
-        The number of pixels per spatial axis: (Y, X) or (Z, Y, X).
-    spacing
-        The distance of neighboring pixels per spatial axis, in `unit`; ones by default.
-    unit
-        "pixel" where the file says nothing; "nm", "µm", "mm", …
-    origin
-        World coordinates of the center of the first pixel, in `unit`; zeros by default.
-    direction
-        The rows of a matrix whose columns are the directions of the spatial axes; the identity by default.
-
-    Raises
-    ------
-    UlnaError
-        If the numbers do not suit the axes, or a spacing is not above 0.
-
-    Examples
-    --------
-    >>> grid = Grid((40, 60), spacing=(2.0, 0.5), unit="µm", origin=(10.0, 0.0))
-    >>> grid.crop((slice(5, 20), slice(10, 30)))
-    Grid(shape=(15, 20), spacing=(2.0, 0.5), unit='µm', origin=(20.0, 5.0), direction=((1.0, 0.0), (0.0, 1.0)))
-    >>> grid.resampled(spacing=1.0).shape
-    (80, 30)
-    """
-
-    shape: tuple[int, ...]
-    spacing: tuple[float, ...] = ()
-    unit: str = "pixel"
-    origin: tuple[float, ...] = ()
-    direction: tuple[tuple[float, ...], ...] = ()
-
-    def __post_init__(self) -> None:
-        n = len(self.shape)
-        set_field = object.__setattr__
-        set_field(self, "shape", tuple(int(side) for side in self.shape))
-        set_field(self, "spacing", tuple(float(s) for s in self.spacing) or (1.0,) * n)
-        set_field(self, "origin", tuple(float(o) for o in self.origin) or (0.0,) * (len(self.direction) or n))
-        rows = tuple(tuple(float(number) for number in row) for row in self.direction)
-        set_field(self, "direction", rows or tuple(tuple(float(i == k) for k in range(n)) for i in range(n)))
-        world = len(self.origin)
-        if len(self.spacing) != n or world < n or [len(row) for row in self.direction] != [n] * world:
-            raise UlnaError(f"spacing, origin and direction must suit {n} spatial axes")
-        place = (*self.origin, *sum(rows, ()))
-        if not all(0 < s < math.inf for s in self.spacing) or not all(map(math.isfinite, place)):
-            raise UlnaError(f"a spacing of {self.spacing} with the origin {self.origin} is no place in space")
-
-    @property
-    def ndim(self) -> int:
-        """How many spatial axes: 2 or 3."""
-        return len(self.shape)
-
-    @property
-    def matrix(self) -> Floats:
-        """`direction` as an array: one column per spatial axis."""
-        return np.array(self.direction, np.float64).reshape(len(self.origin), self.ndim)
-
-    def to_world(self, index: npt.ArrayLike) -> Floats:
-        """World coordinates of indices.
-
-        Parameters
-        ----------
-        index
-            (…, spatial axes); may be fractions.
-
-        Returns
-        -------
-        Floats
-            (…, world axes), in `unit`.
-        """
-        return np.asarray(index, np.float64) * self.spacing @ self.matrix.T + self.origin
-
-    def to_index(self, world: npt.ArrayLike) -> Floats:
-        """Indices of world coordinates; the inverse of `to_world`.
-
-        Parameters
-        ----------
-        world
-            (…, world axes), in `unit`.
-
-        Returns
-        -------
-        Floats
-            (…, spatial axes), as fractions.
-        """
-        return (np.asarray(world, np.float64) - self.origin) @ np.linalg.pinv(self.matrix).T / self.spacing
-
-    def crop(self, region: Region) -> Grid:
-        """The grid of `array[region]`.
-
-        Parameters
-        ----------
-        region
-            One slice per spatial axis, without a step.
-
-        Returns
-        -------
-        Grid
-            It keeps its place in the world.
-
-        Raises
-        ------
-        UlnaError
-            For a region that is empty or leads out of the grid.
-        """
-        if len(region) != self.ndim:
-            raise UlnaError(f"a region of {len(region)} axes cannot be cut from {self.ndim} axes")
-        spans = [
-            (part.start or 0, n if part.stop is None else part.stop) for part, n in zip(region, self.shape, strict=True)
-        ]
-        inside = all(0 <= start < stop <= n for (start, stop), n in zip(spans, self.shape, strict=True))
-        if not inside or {part.step for part in region} - {None, 1}:
-            raise UlnaError(f"the region {spans} does not lie within {self.shape}")
-        origin = tuple(self.to_world([start for start, _ in spans]).tolist())
-        return replace(self, shape=tuple(stop - start for start, stop in spans), origin=origin)
-
-    def resampled(
-        self, *, shape: tuple[int, ...] | None = None, spacing: float | tuple[float, ...] | None = None
-    ) -> Grid:
-        """The grid of the same extent with another number of pixels.
-
-        Parameters
-        ----------
-        shape
-            The new shape.
-        spacing
-            Instead of a shape: the shape that comes closest to this spacing is taken, and the spacing is adapted, so
-            that both grids reach from the same outer edge to the same outer edge.
-
-        Returns
-        -------
-        Grid
-            Of the same extent.
-        """
-        if shape is None:
-            wanted = spacing if isinstance(spacing, tuple) else (spacing or 1.0,) * self.ndim
-            shape = tuple(
-                max(1, round(n * old / new)) for n, old, new in zip(self.shape, self.spacing, wanted, strict=True)
-            )
-        step = [old / new for old, new in zip(self.shape, shape, strict=True)]
-        first = tuple(self.to_world([(factor - 1) / 2 for factor in step]).tolist())
-        adapted = tuple(s * factor for s, factor in zip(self.spacing, step, strict=True))
-        return replace(self, shape=shape, spacing=adapted, origin=first)
-
-    def slices(self, axis: int = 0) -> tuple[Grid, ...]:
-        """The grids of the planes along an axis of a volume.
-
-        Parameters
-        ----------
-        axis
-            The axis that is taken apart.
-
-        Returns
-        -------
-        tuple of Grid
-            In order; each keeps its place in the world.
-        """
-        keep = [k for k in range(self.ndim) if k != axis]
-        first = replace(
-            self,
-            shape=tuple(self.shape[k] for k in keep),
-            spacing=tuple(self.spacing[k] for k in keep),
-            direction=tuple(tuple(row[k] for k in keep) for row in self.direction),
-        )
-        places = np.zeros((self.shape[axis], self.ndim))
-        places[:, axis] = np.arange(self.shape[axis])
-        return tuple(replace(first, origin=tuple(place)) for place in self.to_world(places).tolist())
-
-    @staticmethod
-    def stacked(planes: Sequence[Grid]) -> Grid:
-        """The volume whose `slices` are some planes.
-
-        Planes that do not say where they lie in a volume get a distance of 1.
-
-        Parameters
-        ----------
-        planes
-            Grids (Y, X) in their order.
-
-        Returns
-        -------
-        Grid
-            (Z, Y, X).
-        """
-        first, last = planes[0], planes[-1]
-        depth, corner = 1.0, (0.0, *first.origin[-2:])
-        if len(first.origin) == len(last.origin) == 3 and last.origin[0] > first.origin[0]:
-            depth, corner = (last.origin[0] - first.origin[0]) / (len(planes) - 1), first.origin
-        return Grid((len(planes), *first.shape), (depth, *first.spacing), first.unit, corner)
-
-
-@dataclass(frozen=True)
 class Channel:
     """One channel of an image.
 
@@ -324,7 +136,7 @@ class Image:
     """
 
     array: Array
-    grid: Grid = Grid(())
+    grid: Grid = UNPLACED
     channels: tuple[Channel, ...] = ()
     source: Source | None = None
     classes: tuple[str, ...] = ()
@@ -449,7 +261,7 @@ class Labels:
 
     classes: npt.NDArray[np.uint8]
     objects: npt.NDArray[np.int32] | None = None
-    grid: Grid = Grid(())
+    grid: Grid = UNPLACED
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -509,7 +321,7 @@ class Labels:
         return np.stack([self.classes.astype(np.int32), self.objects])
 
     @classmethod
-    def from_array(cls, array: Array, grid: Grid = Grid(()), names: tuple[str, ...] = ()) -> Labels:
+    def from_array(cls, array: Array, grid: Grid = UNPLACED, names: tuple[str, ...] = ()) -> Labels:
         """The inverse of `to_array`.
 
         Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -324,3 +325,21 @@ def test_planes_are_decoded_once_while_parts_of_them_are_read(
         again = reader.read((slice(0, 2), slice(0, 5), slice(0, 5)))
         np.testing.assert_array_equal(again, VOLUME[:, :2, :5, :5])
     assert decoded == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ("TYX", r"its 3 time points are read as pages.*data\.axes: TYX.*if they are planes, set data\.axes: ZYX"),
+        ("TZYX", r"its 3 time points of 4 planes each are read as pages.*data\.axes: TZYX"),
+    ],
+)
+def test_time_points_that_are_read_as_planes_are_said(tmp_path: Path, axes: str, message: str) -> None:
+    path = tmp_path / "a.tif"
+    array = RNG.integers(0, 999, (3, 4, 8, 9) if "Z" in axes else (3, 8, 9)).astype(np.uint16)
+    tifffile.imwrite(path, array, imagej=True, metadata={"axes": axes})
+    with formats.open_reader(Source(path)) as reader:
+        assert re.search(message, reader.assumed)
+    for said in (Source(path, axes=axes), Source(path, time=1)):
+        with formats.open_reader(said) as reader:
+            assert reader.assumed == ""

@@ -22,10 +22,12 @@ from ulna.caselist import case_names
 from ulna.config import Config
 from ulna.dataset import Case, load_image
 from ulna.errors import UlnaError
-from ulna.image import Image
+from ulna.formats import write
+from ulna.image import Grid, Image
 from ulna.jobs import inspection
 from ulna.jobs.check import Check, check
 from ulna.jobs.split import FILES, split
+from ulna.jobs.train import train
 
 
 def told(found: Check) -> str:
@@ -352,3 +354,20 @@ def test_one_image_of_which_most_are_copies_is_a_warning(tmp_path: Path) -> None
     problem = next(p for p in check(tmp_path / "data").problems if "near-duplicates or" in p.what)
     assert problem.severity == "warning"
     assert "4 of 6 cases" in problem.what
+
+
+def test_a_mask_of_another_pixel_size_cannot_be_used(tmp_path: Path) -> None:
+    for k in range(12):
+        draw = np.random.default_rng(k)
+        for folder, array, spacing in (
+            ("images", draw.integers(0, 255, (1, 40, 40), np.uint8), 0.5),
+            ("masks", 255 * (draw.random((1, 40, 40)) > 0.7).astype(np.uint8), 0.25 if k == 3 else 0.5),
+        ):
+            write(tmp_path / folder / f"case{k:02d}.tif", Image(array, Grid((40, 40), (spacing, spacing), "µm")))
+    found = check(tmp_path)
+    (problem,) = [one for one in found.problems if "another place or pixel size" in one.what]
+    assert problem.severity == "fatal"
+    assert problem.where[0].startswith("case03: ")
+    assert "0.25 × 0.25 µm" in problem.where[0]
+    with pytest.raises(UlnaError, match="cannot be trained on"):
+        train(tmp_path, tmp_path / "run", epochs=1)

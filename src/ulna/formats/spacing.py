@@ -8,10 +8,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ulna.errors import UlnaError
-from ulna.image import Grid
+from ulna.grid import CENTIMETERS, Grid
 
-# How many centimeters one unit is: TIFF's own resolution unit.
-TO_CENTIMETERS = {"nm": 1e-7, "µm": 1e-4, "mm": 0.1, "cm": 1.0, "m": 100.0}
 SPELLINGS = {
     **dict.fromkeys(("um", "micron", "microns", "micrometer", "micrometers", "\\u00b5m", "μm"), "µm"),
     **dict.fromkeys(("pixels", ""), "pixel"),
@@ -113,8 +111,8 @@ def _length(words: Mapping[str, str], name: str, unit: str, default: str) -> flo
     value, own = float(words[name]), spelled(words.get(f"{name}Unit", default))
     if own == unit:
         return value
-    if own in TO_CENTIMETERS and unit in TO_CENTIMETERS:
-        return value * TO_CENTIMETERS[own] / TO_CENTIMETERS[unit]
+    if own in CENTIMETERS and unit in CENTIMETERS:
+        return value * CENTIMETERS[own] / CENTIMETERS[unit]
     if name.startswith("Position"):
         return None
     raise ValueError(f"{name} is in {own}, the width of a pixel in {unit}")
@@ -124,7 +122,7 @@ def _imagej(tiff: Any) -> Found | None:
     words = tiff.imagej_metadata or {}
     unit = spelled(str(words.get("unit", "")))
     plane = _pixels(tiff)
-    if unit not in TO_CENTIMETERS or plane is None:
+    if unit not in CENTIMETERS or plane is None:
         return None
     spacing = words.get("spacing")
     dz = abs(float(spacing)) if spacing else None

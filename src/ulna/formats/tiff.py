@@ -171,7 +171,15 @@ def open_tiff(stream: BinaryIO, source: Source) -> Reader:
         levels=tuple(grid.resampled(shape=(*grid.shape[:-2], *stack.plane_shape)) for stack in stacks),
         planes=len(planes),
         assumed="; ".join(
-            filter(None, (assumed, conversion(page), _guessed_colors(page, axes), _others(tiff, source)))
+            filter(
+                None,
+                (
+                    assumed or _time_as_planes(stacks[0]),
+                    conversion(page),
+                    _guessed_colors(page, axes),
+                    _others(tiff, source),
+                ),
+            )
         ),
         palette=page.photometric == PALETTE,
     )
@@ -200,6 +208,20 @@ def _guessed_colors(page: Any, axes: str) -> str:
     return (
         f"its {page.samplesperpixel} planes are declared to be {colors}, as tifffile does with any such array; "
         "if they are other channels, set data.axes: CYX, if they are planes, set data.axes: ZYX"
+    )
+
+
+def _time_as_planes(stack: _Stack) -> str:
+    """That the time points of a series are read as planes of a stack, where nobody said so."""
+    count, source = stack.axis("T"), stack.source
+    if count == 1 or source.axes or source.time is not None:
+        return ""
+    depth = stack.axis("Z")
+    planes = f" of {plural(depth, 'plane')} each" if depth > 1 else ""
+    other = "" if depth > 1 else f"; if they are planes, set data.axes: {stack.axes.replace('T', 'Z')}"
+    return (
+        f"its {plural(count, 'time point')}{planes} are read as pages one after the other (axes {stack.axes}; to keep "
+        f"it so without this note, set data.axes: {stack.axes}){other}"
     )
 
 

@@ -14,7 +14,7 @@ import tifffile
 from ulna.errors import UlnaError
 from ulna.formats.atomic import cannot_write
 from ulna.formats.base import GRAY, RGB
-from ulna.formats.spacing import TO_CENTIMETERS
+from ulna.grid import CENTIMETERS
 from ulna.image import Array, Channel, Grid, Image
 
 KINDS = {np.dtype(kind) for kind in ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")}
@@ -101,7 +101,7 @@ def _samples(image: Image, path: Path) -> dict[str, Any]:
     options |= {"photometric": "rgb" if colored else "minisblack", "metadata": words | _place(image.grid, planes, path)}
     if alpha:
         options["extrasamples"] = ["unassalpha"]
-    centimeters = TO_CENTIMETERS.get(image.unit)
+    centimeters = CENTIMETERS.get(image.unit)
     if centimeters is not None:
         y, x = image.spacing[-2:]
         options |= {

@@ -11,6 +11,7 @@ import numpy as np
 from ulna.dataset import Case, Problem, case_bytes, in_parallel, load_image
 from ulna.errors import UlnaError
 from ulna.formats.base import RGB
+from ulna.grid import check_same_place
 from ulna.image import Array
 from ulna.labels.packed import distinct
 from ulna.leaks import Fingerprint, fingerprint
@@ -60,6 +61,7 @@ class Failure:
 UNREADABLE = "cannot be read"
 NO_MASK = "mask that cannot be used"
 MISMATCH = "mask of another size than the image"
+ELSEWHERE = "mask of another place or pixel size than the image"
 
 Seen = tuple[Inspection, Array] | Failure
 
@@ -86,6 +88,10 @@ def _seen(case: Case) -> Seen:
     if mask.shape[1:] != image.array.shape[1:]:
         sizes = f"image {size(image.shape)}, mask {size(mask.shape[1:])}"
         return Failure(case, MISMATCH, f"{case.name}: {sizes}")
+    try:
+        check_same_place(case.name, [("the image", image.grid), ("the mask", truth.grid)])
+    except UlnaError as error:
+        return Failure(case, ELSEWHERE, f"{case.name}: {error.what}")
     try:
         values, counts = distinct(mask)
     except UlnaError as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ulna.dataset import Case, Progress
 from ulna.errors import UlnaError
+from ulna.grid import check_same_place
 from ulna.image import Labels
 from ulna.jobs.sides import Sides, true_labels
 from ulna.metrics import Scored, locate
@@ -66,3 +67,4 @@ def _check_shape(case: Case, found: Labels, truth: Labels) -> None:
             where=case.name,
             hint="Scores are taken at the image's own resolution: scale the masks back to its size.",
         )
+    check_same_place(case.name, [("the mask", found.grid), ("the truth", truth.grid)])

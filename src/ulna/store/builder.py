@@ -18,6 +18,7 @@ from ulna.dataset import Case, Progress, case_bytes, in_parallel, load_image, qu
 from ulna.errors import UlnaError, in_memory
 from ulna.formats.atomic import cannot_write
 from ulna.formats.base import guard_memory
+from ulna.grid import check_same_place
 from ulna.image import Array, Grid, Labels
 from ulna.labels.classes import Classes
 from ulna.normalization import NORMALIZATIONS, Scaling, common_channels, has_range, resize, scaling
@@ -227,10 +228,12 @@ def _scalings(array: Array, config: DataConfig, *, where: str) -> dict[str, Scal
 
 def _truth(case: Case, classes: Classes, grid: Grid) -> Labels:
     """The labels of a case; faults are named with their place."""
-    mask = load_truth(case).array
+    truth = load_truth(case)
+    mask = truth.array
     if grid.shape != mask.shape[1:]:
         sizes = " and ".join(size(shape, "×") for shape in (grid.shape, mask.shape[1:]))
         raise UlnaError(f"image and mask differ in size: {sizes}", where=case.name)
+    check_same_place(case.name, [("the image", grid), ("the mask", truth.grid)])
     try:
         return replace(classes.to_labels(mask), grid=grid)
     except UlnaError as error:

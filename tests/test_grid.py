@@ -1,0 +1,53 @@
+"""Whether files that belong together say that they lie in the same place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ulna.errors import UlnaError
+from ulna.grid import Grid, apart, check_same_place
+
+
+@given(
+    spacing=st.lists(st.floats(0.1, 10), min_size=2, max_size=2),
+    factor=st.floats(0.8, 1.2),
+    corner=st.lists(st.floats(1, 50), min_size=2, max_size=2),
+)
+def test_apart_is_the_largest_distance_of_two_pixels(spacing: list[float], factor: float, corner: list[float]) -> None:
+    """Where the origin is the same, that is at the far corner: by the world coordinates of all pixels."""
+    one = Grid((7, 9), tuple(spacing), "µm", tuple(corner))
+    other = Grid((7, 9), (spacing[0] * factor, spacing[1]), "µm", tuple(corner))
+    index = np.stack(np.meshgrid(range(7), range(9), indexing="ij"), axis=-1)
+    expected = np.abs(one.to_index(other.to_world(index)) - index).max()
+    assert apart(one, other) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (Grid((10, 10), (500, 500), "nm", (4000, 4000)), 0),
+        (Grid((10, 10), (0.5, 0.5), "µm"), 0),  # it does not say where it begins
+        (Grid((10, 10)), 0),
+        (Grid((10, 10), (0.5, 0.5), "µm", (4, 6)), 4),
+        (Grid((10, 10), (0.5, 1), "µm", (4, 4)), 9),
+        (Grid((10, 10), (0.5, 0.5), "inch", (4, 4)), np.inf),
+    ],
+)
+def test_units_and_origins(other: Grid, expected: float) -> None:
+    assert apart(Grid((10, 10), (0.5, 0.5), "µm", (4, 4)), other) == pytest.approx(expected)
+
+
+def test_what_a_volume_does_not_say_of_its_planes_is_not_compared() -> None:
+    volume = Grid((5, 10, 10), (3, 0.5, 0.5), "µm")
+    assert apart(volume, Grid((5, 10, 10), (1, 0.5, 0.5), "µm")) == 0
+    assert apart(volume, Grid((5, 10, 10), (2, 0.5, 0.5), "µm")) == pytest.approx(4 / 3, abs=1e-5)
+
+
+def test_rounding_is_the_same_place_and_more_is_refused_with_both_files() -> None:
+    one = Grid((1000, 1000), (0.5, 0.5), "µm")
+    check_same_place("a", [("a.tif", one), ("b.tif", Grid((1000, 1000), (0.5002, 0.5), "µm"))])
+    with pytest.raises(UlnaError, match=r"a: .*a\.tif 1000 × 1000 pixels of 0\.5 × 0\.5 µm.*b\.tif .* 0\.51 × 0\.5 µm"):
+        check_same_place("a", [("a.tif", one), ("b.tif", Grid((1000, 1000), (0.51, 0.5), "µm"))])
