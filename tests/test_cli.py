@@ -3,14 +3,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
+import psutil
 import pytest
 
 from command_line import CommandLine, command
 from small_data import healthy
-from ulna.cli import _changes
+from ulna.cli import _began, _changes
 
 COMMANDS = ("check", "split", "train", "predict", "evaluate", "summary", "settings", "demo")
 
@@ -107,3 +109,12 @@ def test_a_pattern_is_no_mapping() -> None:
         "data.values": [[0], [7]],
         "data.classes": {},
     }
+
+
+@pytest.mark.parametrize(("age", "known"), [(2.0, 2.0), (-3600.0, 0.0), (1e6, 0.0)])
+def test_a_clock_that_was_set_costs_and_gains_no_time(
+    age: float, known: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda _: 1e9 - age)
+    assert 1e9 - _began() == pytest.approx(known)

@@ -14,6 +14,9 @@ from ulna.errors import UlnaError
 STOPPED = 130
 """The exit code that typer gives a command that was stopped with Ctrl-C."""
 
+LONGEST_START = 600.0
+"""Seconds from the start of the process to the command, at most; network drives are slow."""
+
 GOES_ON = " The training goes on when the command is typed again with --resume."
 
 app = typer.Typer(
@@ -124,8 +127,6 @@ def train(
     """Train a U-Net."""
     import shlex
 
-    import psutil
-
     from ulna.jobs.train import train as job
 
     result = job(
@@ -142,7 +143,7 @@ def train(
         start_from=start_from,
         device=device,
         resume=resume,
-        started=psutil.Process().create_time(),
+        started=_began(),
         command=shlex.join(["ulna", *sys.argv[1:]]),
     )
     _print(result)
@@ -250,6 +251,16 @@ def demo(
     from ulna.jobs.demo import demo as job
 
     _print(job(out, minutes=minutes, seed=seed))
+
+
+def _began() -> float:
+    """When this process began; now where the clock cannot say it, for it was set or the machine slept meanwhile."""
+    import time
+
+    import psutil
+
+    now, began = time.time(), psutil.Process().create_time()
+    return began if 0 <= now - began <= LONGEST_START else now
 
 
 def _changes(settings: list[str] | None) -> dict[str, Any]:

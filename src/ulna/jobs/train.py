@@ -161,7 +161,7 @@ def train(
     wanted = settings(preset, config, changes, minutes=minutes, epochs=epochs, seed=seed)
     place = choose_device(device)
     start = _start(start_from, resume=resume)
-    before = 0.0 if started is None else time.time() - started
+    before = 0.0 if started is None else max(time.time() - started, 0.0)  # a clock may be set back
     timer = Timer(clock or SystemClock(), used=before, record=lambda seconds: runs.record_used(run, seconds))
     work = Run(run, timer, device=place, progress=timer.watching(track), start=start)
     with runs.prepared(run, resume=resume) as going_on:

@@ -173,4 +173,5 @@ def _advice(config: Config, factor: float) -> str:
     training = config.training
     if training.epochs is not None:
         return f"A longer one is likely to do better: --epochs {int(np.ceil(training.epochs * factor))}"
-    return f"A longer one is likely to do better: --minutes {float(f'{(training.minutes or 0) * factor:.2g}'):g}"
+    minutes = max((training.minutes or 0) * factor, 1.0)  # less is spent before and after the training
+    return f"A longer one is likely to do better: --minutes {float(f'{minutes:.2g}'):g}"
