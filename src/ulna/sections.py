@@ -1,0 +1,328 @@
+"""The sections of the configuration: every setting with its type, its bounds, its default and its description."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+
+from ulna.errors import UlnaError
+from ulna.text import plural
+
+
+def _rising(span: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < span[0] <= span[1]:
+        raise ValueError("must be a range (low, high) above 0")
+    return span
+
+
+def _present_task(name: object) -> object:
+    """`masks` is what the task `semantic` was called before."""
+    return "semantic" if name == "masks" else name
+
+
+def _as_text(value: object) -> object:
+    """A path as text; all else as it is, for pydantic to judge."""
+    return str(value) if isinstance(value, PurePath) else value
+
+
+def _axes(axes: str) -> str:
+    letters = axes.upper()
+    if letters and (set(letters) - set("TZCYX") or len(set(letters)) < len(letters) or not {"Y", "X"} <= set(letters)):
+        raise ValueError('must have one letter per axis, as in "CYX", "YXC", "ZYX" or "TZCYX"; rows are Y, columns X')
+    return letters
+
+
+def _several(patterns: object) -> object:
+    """One pattern may be written without a list."""
+    return [patterns] if isinstance(patterns, str) else patterns or ()
+
+
+Sides = int | Sequence[Sequence[int]]
+"""Sides of something at several levels: one number for all, or for each level a list with one side per axis."""
+
+
+def by_level(sides: Sides, levels: int, ndim: int, name: str) -> tuple[tuple[int, ...], ...]:
+    """One side per level and axis.
+
+    Raises
+    ------
+    UlnaError
+        For another number of levels or axes, for sides below 1 and, where `name` is that of kernels, for even ones:
+        they have no middle.
+
+    Examples
+    --------
+    >>> by_level(2, 2, 3, "network.strides")
+    ((2, 2, 2), (2, 2, 2))
+    >>> by_level([[1, 3, 3], [3, 3, 3]], 2, 3, "network.kernels")
+    ((1, 3, 3), (3, 3, 3))
+    """
+    found = ((sides,) * ndim,) * levels if isinstance(sides, int) else tuple(map(tuple, sides))
+    if len(found) != levels or {len(level) for level in found} != {ndim}:
+        raise UlnaError(
+            f"needs {plural(levels, 'list')} of {ndim} numbers, or one number for all, not {shown(sides)}", where=name
+        )
+    odd = name.endswith("kernels")
+    if any(side < 1 or (odd and side % 2 == 0) for level in found for side in level):
+        raise UlnaError(f"needs {'odd numbers' if odd else 'numbers'} from 1 on, not {shown(sides)}", where=name)
+    return found
+
+
+def _sides(value: object) -> object:
+    """One number, or lists of numbers, by levels; how many is checked where the other settings are known."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, list | tuple) and all(
+        isinstance(level, list | tuple) and all(type(side) is int for side in level) for level in value
+    ):
+        return tuple(map(tuple, value))
+    raise ValueError("must be one number, or per level a list with one number per axis, as in [[1, 3, 3], [3, 3, 3]]")
+
+
+Size = Annotated[int, Field(gt=0)]
+FilePatterns = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Modality = Literal["stained", "fluorescence", "mr", "ct", "em"]
+Span = Annotated[tuple[float, float], AfterValidator(_rising)]
+
+
+class Section(BaseModel):
+    """Settings that belong together: none is unknown, none is changed later, and no number is infinite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    """What the images and masks mean.
+
+    `channels` is 0 until the plan has looked. `classes` are the names of the classes with the background
+    first and `values` the mask values of each (a color is written "r,g,b"); empty means: found out by
+    looking. `resize` brings every image to one size before the network (the tutorial's way); None keeps the
+    images' own resolution.
+    """
+
+    channels: int = Field(0, ge=0, description="number of channels of the images; 0: as the images have it")
+    classes: tuple[str, ...] = Field(
+        (), description="names of the classes, the background first; empty: inferred from the masks"
+    )
+    values: tuple[tuple[int | str, ...], ...] = Field(
+        (),
+        description="mask values of each class (numbers, ranges `128..255`, colors `r,g,b`, `other`, `channel 1`); "
+        "empty: inferred",
+    )
+    ignore: tuple[int | str, ...] = Field(
+        (), description="mask values of pixels that are not annotated (in no loss and no score); empty: inferred"
+    )
+    images: FilePatterns = Field(
+        (), description="patterns of the image files, relative to the data, `scans/{case}.png`; empty: found by names"
+    )
+    masks: FilePatterns = Field(
+        (),
+        description="patterns of the files of masks, `drawn/{case}_roi.png`, or one per class, "
+        "`{case}/{class}.png`; empty: found by names",
+    )
+    axes: Annotated[str, AfterValidator(_axes)] = Field(
+        "",
+        description="what the axes of TIFF files mean that do not state them, a letter each: `CYX` (channels, rows, "
+        "columns), `YXC`, `ZYX`, …; empty: as the file says, or by a rule that `check` names",
+    )
+    modality: Modality | Literal["auto"] = Field(
+        "auto",
+        description="kind of the images: `stained` (tissue in transmitted light, color photographs), `fluorescence`, "
+        "`mr`, `ct`, `em` (and other gray images); `auto`: inferred. All but `stained` have percentiles by channel and "
+        "no variation of stains where nothing else is set",
+    )
+    normalization: Literal["percentile", "percentile_by_channel", "zscore", "range", "none"] = Field(
+        "percentile",
+        description="`percentile`: the 1st percentile of each image becomes 0 and the 99.8th 1; "
+        "`percentile_by_channel`: the same per channel; `zscore`: each channel to mean 0 and standard "
+        "deviation 1; `range`: divided by the largest number of 8 or 16 bits, floats from 0 to 1 as they are; `none`",
+    )
+    counts: bool | None = Field(
+        None,
+        description="`percentile_by_channel`: whether the channels count in one unit (photons, gray levels), so that "
+        "the noise of an empty channel is not stretched to an image; null: whether the types of the training images "
+        "are unsigned",
+    )
+    resize: tuple[Size, ...] | None = Field(
+        None, description="resize all images to this size first; null: their own resolution"
+    )
+    groups: Annotated[str, BeforeValidator(_as_text)] = Field(
+        "",
+        description="what belongs together (one patient, sample, series): a regular expression with one capture, "
+        "searched for in the names of the cases, or a CSV file of name and group; empty: found from folders, stacks "
+        "and names",
+    )
+    leaks: bool = Field(
+        True, description="join near-duplicates and tiles of one picture to one group; false: only equal pixels"
+    )
+    validation: float = Field(
+        0.1, ge=0, lt=1, description="share of the cases held out for validation, by group; 0: none"
+    )
+
+
+class TaskConfig(Section):
+    """The question asked of an image, and how an answer is evaluated while training."""
+
+    name: Annotated[Literal["semantic", "instances"], BeforeValidator(_present_task)] = Field(
+        "semantic", description="`semantic`: the class of each pixel; `instances`: also its object"
+    )
+    loss: Literal["dice_cross_entropy", "cross_entropy", "dice"] = Field(
+        "dice_cross_entropy", description="`dice_cross_entropy` (the sum), `cross_entropy`, `dice`"
+    )
+    threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a single class is foreground")
+
+
+class NetworkConfig(Section):
+    """The shape of the network. `widths` are the channels of each level, from the top; its length is the depth."""
+
+    name: Literal["unet", "fcn8"] = Field("unet", description="`unet`, `fcn8`")
+    ndim: Literal[2, 3] = Field(2, description="number of spatial dimensions")
+    widths: tuple[Size, ...] = Field(
+        (16, 32, 64, 128, 256),
+        min_length=2,
+        description="channels of each level from the top; their number is the depth",
+    )
+    kernels: Annotated[Sides, PlainValidator(_sides)] = Field(
+        3,
+        description="sides of the convolutions, odd: one number, or per level a list with one number per axis, "
+        "`[[1, 3, 3], [3, 3, 3]]`",
+    )
+    strides: Annotated[Sides, PlainValidator(_sides)] = Field(
+        2,
+        description="by how much pooling makes an image smaller: one number, or per step between levels a list with "
+        "one number per axis, `[[1, 2, 2]]`",
+    )
+    padding: Literal["same", "valid"] = Field("same", description="`same`, or `valid` as in the paper")
+    norm: Literal["none", "batch", "instance"] = Field("instance", description="`instance`, `batch`, `none`")
+    upsampling: Literal["transposed", "nearest", "linear"] = Field(
+        "transposed", description="`transposed`, `nearest`, `linear`"
+    )
+    residual: bool = Field(False, description="add each block's input to its output")
+    dropout: float = Field(0.0, ge=0, lt=1, description="probability of dropping a channel's value")
+    initialization: Literal["he", "glorot"] = Field(
+        "he", description="initial weights: `he`, or `glorot` as Keras draws them"
+    )
+    dropout_levels: Literal["all", "bottom"] = Field(
+        "all", description="`all`, or `bottom`: the end of the contracting path"
+    )
+
+
+class AugmentationConfig(Section):
+    """How training images are varied. Each pair is a range that is drawn from evenly; each probability is per image.
+
+    Angles in degrees, shifts as a share of the patch, elastic displacement in pixels (standard deviation of
+    the vectors on the coarse grid), brightness, contrast and noise in units of the normalized image.
+    """
+
+    flip: bool = Field(True, description="flip along every axis")
+    rotation: float = Field(180.0, ge=0, le=180, description="largest angle to either side, degrees")
+    tilt: float = Field(
+        0.0, ge=0, le=180, description="in 3D, largest angle out of the plane of the last two axes, degrees"
+    )
+    scale: Span = Field((0.7, 1.4), description="range of the magnification")
+    shift: float = Field(0.0, ge=0, le=1, description="largest shift, as a share of the patch")
+    elastic: float = Field(
+        6.0, ge=0, description="standard deviation of the displacement vectors, pixels; less on small patches"
+    )
+    elastic_grid: int = Field(3, ge=2, description="points of the coarse displacement grid per axis")
+    spatial_probability: float = Field(
+        0.8, ge=0, le=1, description="probability per image of all of the above together"
+    )
+    brightness: float = Field(0.1, ge=0, description="largest offset, in units of the normalized image")
+    contrast: Span = Field((0.75, 1.25), description="range of the factor around the mean")
+    gamma: Span = Field((0.7, 1.5), description="range of the exponent")
+    stain: float = Field(0.4, ge=0, description="how far colors may move, for three channels and more")
+    counterstain: float = Field(
+        0.5, ge=0, le=1, description="probability that a second, unevenly spread stain is laid over a color image"
+    )
+    fluorescence_to_brightfield: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="probability that a gray image among color ones (fluorescence) is redrawn as stained tissue, "
+        "dark on bright",
+    )
+    noise: float = Field(0.05, ge=0, description="largest standard deviation of the noise")
+    blur: float = Field(1.0, ge=0, description="largest standard deviation of the Gaussian, pixels")
+    intensity_probability: float = Field(
+        0.5, ge=0, le=1, description="probability per image of each change of intensity"
+    )
+
+
+class TrainingConfig(Section):
+    """How the network learns. Either `minutes` or `epochs` bounds the training; both None means the plan decides.
+
+    A size of 0 means: the plan decides (patch, batch, steps of an epoch).
+    """
+
+    minutes: float | None = Field(None, gt=0, description="time budget for everything; set by `--minutes`")
+    epochs: int | None = Field(None, gt=0, description="number of epochs; set by `--epochs`")
+    steps: int = Field(
+        0,
+        ge=0,
+        description="steps per epoch; 0: about one pass over all pixels, at most 250. With `--minutes` an epoch has "
+        "as many as its share of the time allows",
+    )
+    batch_size: int = Field(0, ge=0, description="patches per batch; 0: about 131,000 pixels in 2D")
+    patch: tuple[Size, ...] = Field(
+        (),
+        description="size of a patch; empty: at most 128 pixels per side in 2D, 256 where images hold three objects "
+        "or fewer",
+    )
+    final_phase: float = Field(
+        0.3, ge=0, le=1, description="share of the training, at its end, on larger patches; 0: none"
+    )
+    final_patch: tuple[Size, ...] = Field(
+        (), description="size of the larger patches; empty: that of the images, at most 256 pixels per side in 2D"
+    )
+    sampling: Literal["images", "groups"] = Field(
+        "groups", description="`groups`: every group is drawn equally often; `images`: every image"
+    )
+    foreground: float = Field(0.33, ge=0, le=1, description="share of the patches centered on foreground")
+    optimizer: Literal["muon", "adamw", "adam", "sgd"] = Field(
+        "muon", description="`muon` for the kernels of convolutions, with `adamw` for all else; `adamw`, `adam`, `sgd`"
+    )
+    learning_rate: float = Field(2e-3, gt=0, description="largest value of the schedule")
+    momentum: float = Field(0.95, ge=0, lt=1, description="of `muon` and `sgd`")
+    weight_decay: float = Field(1e-2, ge=0, description="of all optimizers")
+    schedule: Literal["one_cycle", "constant"] = Field(
+        "one_cycle", description="`one_cycle`: up for a fifth, then down along a cosine; `constant`"
+    )
+    precision: Literal["auto", "bf16", "float32"] = Field(
+        "auto", description="`auto`: bf16 where the hardware multiplies it; `bf16`, `float32`"
+    )
+    clip: float | None = Field(
+        1.0, gt=0, description="largest norm of the gradient over all weights; null: no clipping"
+    )
+    patience: int | None = Field(None, gt=0, description="stop after so many epochs without improvement; null: never")
+    seed: int = Field(0, ge=0, description="seed of everything that is drawn; set by `--seed`")
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the best epoch on the validation cases is kept, and not the last.
+
+        A one-cycle schedule ends where the learning rate has come to rest: what comes before is unfinished, and a
+        few validation cases would choose among it by chance.
+        """
+        return self.schedule == "constant" or self.patience is not None
+
+
+class InferenceConfig(Section):
+    """How masks are predicted. `tile` is the largest side of a tile in pixels, 0 means: as memory allows."""
+
+    tile: int = Field(0, ge=0, description="largest side of a tile, pixels; 0: as memory allows")
+    margin: int = Field(16, ge=0, description="mirrored border around the whole image, pixels")
+    tiling: Literal["auto", "exact", "blended"] = Field(
+        "auto",
+        description="`exact` (tiles equal the whole), `blended` (averaged), `auto`: exact but where volumes forbid",
+    )
+    precision: Literal["auto", "bf16", "float32"] = Field("float32", description="`auto`, `bf16`, `float32`")
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: lists as lists, and not too long."""
+    text = str(list(value)) if isinstance(value, tuple | list) else str(value)
+    return text if len(text) < 60 else f"{text[:59]}…"
