@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,19 @@ from ulna.dataset import load_image
 from ulna.image import Array
 from ulna.layouts import read_dataset
 from ulna.leaks import ADJACENT, find_groups
-from ulna.leaks.edges import CLEAR, DECAY, FALSE_SEAMS, _bar, _Least, border_edges, find_seams
+from ulna.leaks.edges import (
+    CLEAR,
+    DECAY,
+    FALSE_SEAMS,
+    MANY,
+    MIN_CLEAR,
+    STEP,
+    _bar,
+    _Least,
+    _Lines,
+    border_edges,
+    find_seams,
+)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 2), (2, 3), (3, 3)])
@@ -91,7 +104,44 @@ def test_seams_name_axis_and_direction() -> None:
     assert seam.likeness > 2
     assert seam.lead > 2
     assert 0.5 < seam.step < 1.5
-    assert seam.strength == pytest.approx(seam.likeness + seam.lead - 3 * seam.surplus - 2 * max(np.log(seam.step), 0))
+    assert 0.5 < seam.local_step < 2
+    assert seam.slope > 0.3
+    steps = max(np.log(seam.step), 0) + 3 * np.log(seam.local_step)
+    assert seam.strength == pytest.approx(seam.lead + 0.3 * seam.likeness - steps + seam.slope - 2 * seam.surplus)
+
+
+def crossed(rim: int) -> Array:
+    """A picture whose middle column cuts through nuclei, with noise: (1, 128, 256) uint8."""
+    y, x = np.mgrid[:128, :256]
+    picture = np.full((128, 256), 20.0)
+    for center, radius in ((25, 9), (60, 12), (100, 8)):
+        picture += 120 / (1 + np.exp((np.hypot(y - center - rim * (x >= 128), x - 127.5) - radius) / 1.5))
+    return (picture + np.random.default_rng(3).normal(0, 1.5, picture.shape)).clip(0, 255).astype(np.uint8)[None]
+
+
+def test_rims_that_are_moved_are_a_step_in_their_places() -> None:
+    """Nuclei that go on across the seam, and others that cross it a pixel beside."""
+    same, moved = (find_seams([border_edges(part) for part in np.split(crossed(rim), 2, axis=2)])[0] for rim in (0, 1))
+    assert 3 * same.local_step < moved.local_step
+    assert moved.step < STEP  # small by the measure of the rims
+    assert moved.strength < same.strength - 1
+
+
+def test_slopes_go_on_across_a_seam_and_turn_back_at_a_mirror() -> None:
+    image = cells((128, 256), 4)
+    left, right = (border_edges(part) for part in np.split(image, 2, axis=2))
+    far, near = (
+        next(e for e in edges if (e.axis, e.high) == (1, high)) for edges, high in ((left, True), (right, False))
+    )
+    lines = _Lines.of([far, far], [near, replace(far, high=False)])
+    assert lines.slope(0, 0) > 0.15
+    assert lines.slope(1, 1) == pytest.approx(-1)
+
+
+def test_few_pairs_need_less() -> None:
+    """A decoy that was not seen counts by the number of pairs; decoys that were seen count in any case."""
+    assert MIN_CLEAR <= _bar([], 2) < _bar([], 84) < _bar([], 1000) < _bar([], MANY) == _bar([], 10 * MANY)
+    assert _bar([CLEAR + 1], 84) > _bar([], MANY)
 
 
 def test_colors_and_floats() -> None:

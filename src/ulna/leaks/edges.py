@@ -4,6 +4,11 @@ The idea of solvers of square jigsaw puzzles (A. C. Gallagher: Jigsaw puzzles wi
 orientation, CVPR 2012): two components belong together where the step across the seam is as small as the steps
 inside the components, and no other piece fits nearly as well. Dark backgrounds fit everywhere; here they count
 for nothing, because a step is always compared with the one that unrelated borders of the same kind give.
+
+What still looked like a seam by chance were two borders that each cross a nucleus or two in the same places. Their
+steps are small by the measure of the nuclei's rims, but not by that of the places where they lie, and nuclei do not
+go on across them as they come; so steps are also held against those near by, and the slopes on both sides against
+each other.
 """
 
 from __future__ import annotations
@@ -15,11 +20,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from ulna.image import Array
 
-#: Seams less clear than this are not considered, and decoys less clear than this are not counted.
-CLEAR = 1.0
+#: Decoys less clear than this are not counted, and seams less clear than `MIN_CLEAR` are not considered.
+CLEAR, MIN_CLEAR = 1.7, 0.7
 #: How far a seam must lead before the next best in any case.
 LEAD = 0.3
 #: Largest chance that two unrelated borders of this little structure would give as small a step.
@@ -29,19 +35,23 @@ SURPLUS = 0.4
 #: Largest squared step across a seam, relative to those inside the two images beside it: cut pictures give 1,
 #: seldom 2; strangers that are alike along the border but for a step of brightness give 1.5 to 30.
 STEP = 2.5
-#: Expected number of false seams in a data set.
-FALSE_SEAMS = 0.05
+#: Expected number of false seams in a data set; with that of false near-duplicates, 0.05 false joins.
+FALSE_SEAMS = 0.03
 #: How fast decoys thin out with clearness where there are too few to tell, and for how many decoys that counts.
 DECAY, KNOWN = 0.5, 10
+#: Pairs of borders among which one decoy is expected where none was seen.
+MANY = 3000
 #: Far borders that are compared with all near ones at a time: the memory grows with their number, not its square.
 BLOCK = 256
+#: Lines of a border that are kept, and the reach along it (standard deviation, pixels) of what counts as near by.
+DEPTH, ALONG = 3, 2.0
 #: Shorter borders than this many pixels say too little.
 MIN_LENGTH = 32
 
 
 @dataclass(frozen=True)
 class Edge:
-    """One border of an image: its outermost line and the next one inwards, each (C, *border) float32.
+    """One border of an image: its outermost `DEPTH` lines from the border inwards, (DEPTH, C, *border) float32.
 
     `axis` is the spatial axis that it closes, `high` whether it is the far end (right, bottom) of that axis.
     `unit` is the smallest step of the image's values: 1 for integers.
@@ -49,8 +59,7 @@ class Edge:
 
     axis: int
     high: bool
-    outer: npt.NDArray[np.float32]
-    inner: npt.NDArray[np.float32]
+    lines: npt.NDArray[np.float32]
     unit: float
 
 
@@ -61,7 +70,10 @@ class Seam:
     `likeness` is minus the logarithm of the squared step across the seam relative to that of unrelated
     borders, less half the logarithm of the same step relative to the steps inside the two images. `lead` is
     by how much that beats the next best: any other image at either border, or the same border shifted along
-    the seam. `step` is the squared step relative to those inside the images, and `surplus` by how much more of the
+    the seam. `step` is the squared step relative to those inside the images, and `local_step` the mean of the squared
+    step relative to those inside near the same place of the border: borders that cross a nucleus in the same place by
+    chance differ at its rim and in the level of the ground by more than neighboring lines of one image do. `slope` is
+    the correlation of the slopes towards the seam with those away from it. `surplus` is by how much more of the
     pixels are brighter on one side of the seam than on the other.
     """
 
@@ -71,12 +83,15 @@ class Seam:
     likeness: float
     lead: float
     step: float
+    local_step: float
+    slope: float
     surplus: float
 
     @property
     def strength(self) -> float:
-        """How clear the seam is; steps like those inside the images and an even ground take nothing off."""
-        return self.likeness + self.lead - 2 * math.log(max(self.step, 1.0)) - 3 * self.surplus
+        """How clear the seam is, by weights with which seams of cut pictures stand out best from decoys."""
+        steps = math.log(max(self.step, 1.0)) + 3 * math.log(max(self.local_step, 0.1))
+        return self.lead + 0.3 * self.likeness - steps + self.slope - 2 * self.surplus
 
 
 def border_edges(array: Array) -> list[Edge]:
@@ -87,13 +102,9 @@ def border_edges(array: Array) -> list[Edge]:
         if array.shape[axis + 1] < 4:
             continue
         for high in (False, True):
-            outer, inner = (np.take(array, at, axis + 1) for at in ((-1, -2) if high else (0, 1)))
-            found.append(Edge(axis, high, _finite(outer), _finite(inner), unit))
+            lines = np.stack([np.take(array, -1 - k if high else k, axis + 1) for k in range(DEPTH)])
+            found.append(Edge(axis, high, np.nan_to_num(lines.astype(np.float32), posinf=0, neginf=0), unit))
     return found
-
-
-def _finite(line: Array) -> npt.NDArray[np.float32]:
-    return np.nan_to_num(line.astype(np.float32), posinf=0, neginf=0)
 
 
 def _unit(array: Array) -> float:
@@ -114,69 +125,62 @@ def find_seams(borders: Sequence[Sequence[Edge]]) -> list[Seam]:
     """
     found: list[Seam] = []
     decoys: list[float] = []
-    for axis, far, near in _buckets(borders):
-        found.extend(_seams_of_bucket(axis, far, near))
-        decoys.extend(_strengths_of_decoys(axis, far, near))
-    bar = _bar(decoys)
+    pairs = 0
+    for axis, images, lines in _buckets(borders):
+        pairs += len(images) * (len(images) - 1)
+        found.extend(_seams_of(axis, images, lines))
+        for decoy in lines.decoys():
+            decoys.extend(seam.strength for seam in _seams_of(axis, images, decoy))
+    bar = _bar(decoys, pairs)
     clear = [seam for seam in found if seam.strength >= bar]
     return sorted(clear, key=lambda seam: (-seam.strength, seam.first, seam.second))
 
 
-Side = list[tuple[int, Edge]]
-
-
-def _buckets(borders: Sequence[Sequence[Edge]]) -> Iterator[tuple[int, Side, Side]]:
-    """Axis, far and near borders of equal shape, of the same images in the same order."""
-    buckets: dict[tuple[int, tuple[int, ...]], dict[bool, Side]] = {}
+def _buckets(borders: Sequence[Sequence[Edge]]) -> Iterator[tuple[int, list[int], _Lines]]:
+    """Axis, images and lines of the borders of equal shape."""
+    buckets: dict[tuple[int, tuple[int, ...]], dict[bool, list[Edge]]] = {}
+    members: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for index, of_image in enumerate(borders):
-        for face in of_image:
-            sides = buckets.setdefault((face.axis, face.outer.shape), {False: [], True: []})
-            sides[face.high].append((index, face))
+        for edge in of_image:
+            key = (edge.axis, edge.lines.shape[1:])
+            buckets.setdefault(key, {False: [], True: []})[edge.high].append(edge)
+            if edge.high:
+                members.setdefault(key, []).append(index)
     for (axis, shape), sides in sorted(buckets.items()):
         if np.prod(shape[1:]) >= MIN_LENGTH and len(sides[True]) > 1:
-            yield axis, sides[True], sides[False]
+            yield axis, members[axis, shape], _Lines.of(sides[True], sides[False])
 
 
-def _strengths_of_decoys(axis: int, far: Side, near: Side) -> Iterator[float]:
-    """How clear seams are that cannot be, of five kinds; of borders of one side each pair counts once."""
-    yield from (seam.strength for seam in _seams_of_bucket(axis, far, _reversed(near)))
-    for side in (far, near):
-        for other in (side, _reversed(side)):
-            yield from (seam.strength for seam in _seams_of_bucket(axis, side, other) if seam.first < seam.second)
+def _bar(decoys: Sequence[float], pairs: int = MANY) -> float:
+    """How clear a seam must be for `FALSE_SEAMS` to be expected of so many pairs, by an exponential tail of the decoys.
 
-
-def _reversed(side: Side) -> Side:
-    """The borders, each running the other way."""
-    return [(index, replace(face, outer=_flipped(face.outer), inner=_flipped(face.inner))) for index, face in side]
-
-
-def _flipped(line: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.flip(line, tuple(range(1, line.ndim)))
-
-
-def _bar(decoys: Sequence[float]) -> float:
-    """How clear a seam must be for `FALSE_SEAMS` to be expected, by an exponential tail of the decoys."""
+    Decoys are three times as many pairs. Some more are counted than were seen, for none may be chance: one, or less
+    where there are not `MANY` pairs. Few pairs need less than `CLEAR`.
+    """
     above = [strength - CLEAR for strength in decoys if strength >= CLEAR]
     decay = (sum(above) + KNOWN * DECAY) / (len(above) + KNOWN)
-    expected = (len(above) + 1) / 3  # decoys are three times as many pairs; one more than were seen: none may be chance
-    return CLEAR + decay * math.log(expected / FALSE_SEAMS)
+    expected = (len(above) + min(pairs / MANY, 1)) / 3
+    return max(CLEAR + decay * math.log(max(expected, 1e-9) / FALSE_SEAMS), MIN_CLEAR)
 
 
-def _seams_of_bucket(axis: int, far: Side, near: Side) -> Iterator[Seam]:
-    """The seams of at least the clearness `CLEAR` between far and near borders, and of borders taken for such."""
-    lines = _Lines.of([face for _, face in far], [face for _, face in near])
+def _seams_of(axis: int, images: Sequence[int], lines: _Lines) -> Iterator[Seam]:
+    """The seams of at least the clearness `MIN_CLEAR` between far and near borders, and of borders taken for such."""
     in_row, in_column = _least_costs(lines)
-    for a, b in enumerate(in_row.where):
+    for a, where in enumerate(in_row.where):
+        b = int(where)
         likeness = -float(in_row.least[a])
-        if in_column.where[b] != a or likeness <= 0:
+        if in_column.where[b] != a or likeness <= 0 or (lines.one_side and b < a):
             continue
-        step, surplus = lines.step(a, int(b)), lines.surplus(a, int(b))
-        if surplus > SURPLUS or step > STEP or lines.by_chance(a, int(b)) > CHANCE:
+        step, surplus = lines.step(a, b), lines.surplus(a, b)
+        if surplus > SURPLUS or step > STEP or lines.by_chance(a, b) > CHANCE:
             continue
-        others = min(in_row.second[a], in_column.second[b], lines.shifted(a, int(b)).min(initial=np.inf))
+        others = min(in_row.second[a], in_column.second[b], lines.shifted(a, b).min(initial=np.inf))
         lead = float(others) + likeness
-        seam = Seam(far[a][0], near[int(b)][0], axis, likeness, lead, step, surplus)
-        if lead >= LEAD and seam.strength >= CLEAR:
+        if lead < LEAD:
+            continue
+        local_step, slope = lines.local_step(a, b), lines.slope(a, b)
+        seam = Seam(images[a], images[b], axis, likeness, lead, step, local_step, slope, surplus)
+        if seam.strength >= MIN_CLEAR:
             yield seam
 
 
@@ -221,27 +225,40 @@ class _Least(NamedTuple):
 
 @dataclass(frozen=True)
 class _Lines:
-    """adjacent lines as logarithms (n, C, *border), squared steps inside their images, and a squared noise."""
+    """The lines of far and near borders as logarithms: the outermost (n, C, *border), and `deep` all of them
+    (n, DEPTH, C, *border); squared steps inside their images, and a squared noise. `one_side` says that far and near
+    borders are the same ones, so that each pair is there twice."""
 
     far: Array
     near: Array
+    deep_far: Array
+    deep_near: Array
     inside_far: Array
     inside_near: Array
     noise: float
+    one_side: bool = False
 
     @classmethod
     def of(cls, far: list[Edge], near: list[Edge]) -> _Lines:
         """Take logarithms above the darkest value, so that dim and bright structures count alike."""
-        stack = np.stack([line for face in (*far, *near) for line in (face.outer, face.inner)])
-        unit = float(np.median([face.unit for face in far]))
+        stack = np.stack([edge.lines for edge in (*far, *near)])
+        unit = float(np.median([edge.unit for edge in far]))
         low, middle = (float(value) for value in np.percentile(stack, (1, 50)))
         offset = max(middle - low, unit)
         logs = np.log(np.maximum(stack - low, 0) + offset)
-        outer, inner = logs[::2], logs[1::2]
-        inside = ((outer - inner) ** 2).mean(axis=tuple(range(1, outer.ndim)))
+        inside = ((logs[:, 0] - logs[:, 1]) ** 2).mean(axis=tuple(range(1, logs.ndim - 1)))
         noise = max(0.1 * float(np.median(inside)), (unit / offset) ** 2 / 12)
         n = len(far)
-        return cls(outer[:n], outer[n:], inside[:n], inside[n:], noise)
+        return cls(logs[:n, 0], logs[n:, 0], logs[:n], logs[n:], inside[:n], inside[n:], noise)
+
+    def decoys(self) -> Iterator[_Lines]:
+        """Borders that cannot continue each other, of five kinds; of borders of one side each pair counts once."""
+        both_far = replace(self, near=self.far, deep_near=self.deep_far, inside_near=self.inside_far, one_side=True)
+        both_near = replace(self, far=self.near, deep_far=self.deep_near, inside_far=self.inside_near, one_side=True)
+        yield from (both_far, both_near)
+        for lines in (self, both_far, both_near):
+            reversed_ = np.flip(lines.deep_near, tuple(range(3, lines.deep_near.ndim)))
+            yield replace(lines, near=reversed_[:, 0], deep_near=reversed_)
 
     def cost(self, start: int, stop: int) -> Array:
         """Minus the likeness of the far borders from `start` to before `stop` with every near one."""
@@ -278,6 +295,22 @@ class _Lines:
     def surplus(self, a: int, b: int) -> float:
         """By how much more of the pixels are brighter on one side of the seam than on the other: 0 to 1."""
         return float(abs(np.sign(self.far[a] - self.near[b]).mean()))
+
+    def local_step(self, a: int, b: int) -> float:
+        """The mean of the squared step relative to those inside the two images near the same place of the border."""
+        inside = np.concatenate([np.diff(deep, axis=0) ** 2 for deep in (self.deep_far[a], self.deep_near[b])])
+        near_by = ndimage.gaussian_filter(inside.mean(axis=0), (0, *[ALONG] * (inside.ndim - 2)))
+        return float(((self.far[a] - self.near[b]) ** 2 / (near_by + self.noise)).mean())
+
+    def slope(self, a: int, b: int) -> float:
+        """The correlation of the slopes towards the seam with those away from it: -1 to 1."""
+        far, near = self.deep_far[a], self.deep_near[b]
+        slopes = [
+            ndimage.gaussian_filter(rise, (0, *[ALONG] * (rise.ndim - 1))).ravel()
+            for rise in (far[0] - far[-1], near[-1] - near[0])
+        ]
+        one, other = (slope - slope.mean() for slope in slopes)
+        return float((one @ other) / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-12))
 
     def step(self, a: int, b: int) -> float:
         """The squared step across the seam relative to the steps inside the two images."""
