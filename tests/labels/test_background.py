@@ -9,7 +9,10 @@ from scipy import ndimage
 
 from simulated_masks import OBJECTS, Masks, discs, layers, organs
 from ulna.config import DataConfig
+from ulna.labels.background import doubts, find_background, surrounds
 from ulna.labels.inference import SURE, Inference, interpret
+from ulna.labels.readings import instances, several
+from ulna.labels.statistics import MaskStatistics
 
 NOTHING = DataConfig()
 
@@ -159,3 +162,26 @@ def test_objects_from_0_on_a_negative_background_are_asked_for() -> None:
     other = interpret(masks, settled(found, -1)).classes
     assert (other.kind, other.values) == ("instances", ((-1,), ("other",)))
     np.testing.assert_array_equal(other.to_indices(masks[0]), plain[0] > 0)
+
+
+def counts(shares: dict[int, int]) -> MaskStatistics:
+    seen = MaskStatistics()
+    seen.add(np.repeat(list(shares), list(shares.values())).reshape(1, 10, 10))
+    return seen
+
+
+def test_what_surrounds_the_others_covers_half_or_is_far_ahead() -> None:
+    for shares, background, ahead in (
+        ({1: 60, 2: 30, 3: 10}, 1, True),
+        ({1: 40, 2: 30, 3: 30}, 1, False),
+        ({1: 45, 2: 12, 3: 12, 4: 11, 5: 10, 6: 10}, 1, True),
+        ({1: 30, 2: 60, 3: 10}, 2, True),
+    ):
+        seen = counts(shares)
+        assert (find_background(seen), surrounds(seen, background)) == (background, ahead)
+
+
+def test_an_object_may_cover_most_of_the_image_and_a_class_is_asked_for() -> None:
+    seen = counts({0: 10, 1: 85, 2: 5})
+    assert doubts(seen, instances(seen), "classes") == []
+    assert len(doubts(seen, several((0, 1, 2)), "classes")) == 1

@@ -11,6 +11,7 @@ from simulated_masks import CLASSES, OBJECTS, Masks, discs, layers, organs, ring
 from ulna.config import DataConfig
 from ulna.labels.evidence import PERMUTATIONS, Evidence, evidence
 from ulna.labels.inference import SURE, interpret
+from ulna.labels.readings import coded
 from ulna.labels.statistics import MaskStatistics
 
 NOTHING = DataConfig()
@@ -225,3 +226,26 @@ def test_numbers_that_say_class_and_object_are_asked_for() -> None:
     np.testing.assert_array_equal(settled.to_indices(masks[0]) == 2, masks[0] >= 26_000)
     numbers = [np.where(mask > 0, mask * 997, 0) for mask in masks]  # large, and no such codes
     assert not [doubt for doubt in interpret(numbers, NOTHING).doubts if "1000 times" in doubt.what]
+
+
+def test_sizes_say_nothing_where_numbers_begin_with_the_largest() -> None:
+    draw = np.random.default_rng(1)
+    masks = []
+    for _ in range(12):
+        mask = np.zeros((1, 64, 64), np.uint8)
+        order = draw.permutation(2)
+        for number, side in ((1, 14), (2, 4)):
+            row, column = draw.integers(0, 48, 2) // (1, 2) + (0, 32 * order[number - 1])
+            mask[0, row : row + side, column : column + side] = number
+        masks.append(mask)
+    assert clue(weigh(masks), "size and place depend") > -1
+    turned = [np.array([0, 2, 1], np.uint8)[mask] for mask in masks]
+    assert clue(weigh(turned), "size and place depend") < -2
+
+
+def test_codes_of_class_and_object_begin_with_a_thousand() -> None:
+    assert coded([0, 1500, 1501], 0) is None
+    assert coded([0, 1000, 2000], 0) is None
+    found = coded([0, 7, 1000, 1001, 2001], 0)
+    assert found is not None
+    assert found.values == ((0,), ("1000..1999", 1), ("2000..2999", 2), (7,))

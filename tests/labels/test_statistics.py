@@ -102,3 +102,19 @@ def test_gray_masks_among_colored_ones_are_recounted_as_colors() -> None:
     assert seen.colored
     assert {code: values.pixels for code, values in seen.values.items()} == {0: 36, 0xFFFFFF: 8, 0xFF0000: 4}
     assert seen.sets == [frozenset({0, 0xFFFFFF}), frozenset({0, 0xFF0000}), frozenset({0, 0xFFFFFF})]
+
+
+def test_the_two_values_of_a_mask_are_measured() -> None:
+    """Whether each is in one piece, and whether the lower lies in pieces within the other."""
+    one = np.full((40, 40), 5)
+    one[4:10, 4:10] = 1
+    two = one.copy()
+    two[20:30, 20:30] = 1
+    line = np.zeros((600, 600), int)
+    line[100:200, 100:200] = line[400:500, 400:500] = 1
+    line[np.arange(150, 450), np.arange(150, 450)] = 1  # a thread that holds them together
+    pairs = counted(one, two, line).pairs
+    assert [pair.whole for pair in pairs] == [(True, True), (False, True), (True, True)]
+    assert [pair.holes for pair in pairs] == [False, True, False]
+    moved = counted(two).with_background(5).pairs[0]
+    assert (moved.low, moved.high, moved.whole, moved.holes) == (0, 1, (True, False), False)

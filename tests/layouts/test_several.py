@@ -353,3 +353,10 @@ def test_pictures_drawn_on_the_images_are_no_class(tmp_path: Path) -> None:
     (problem,) = found.problems
     assert problem.where == ("ds/masks_human/a.png", "ds/masks_human/b.png")
     assert "those named 'human' hold colors as photographs do" in problem.what
+
+
+def test_numbered_masks_of_patients_keep_their_groups(tmp_path: Path) -> None:
+    masks = {f"P{p}/{s}_mask_{k}.png": a for p in range(4) for s in "ab" for k, a in ((1, LEFT), (2, RIGHT))}
+    found = read_dataset(put(tmp_path, masks, *(f"P{p}/{s}.png" for p in range(4) for s in "ab")))
+    assert all(case.objects for case in found.cases)
+    assert [case.group for case in found.cases] == [f"P{p}" for p in range(4) for _ in "ab"]
