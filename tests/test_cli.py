@@ -118,3 +118,16 @@ def test_a_clock_that_was_set_costs_and_gains_no_time(
     monkeypatch.setattr(time, "time", lambda: 1e9)
     monkeypatch.setattr(psutil.Process, "create_time", lambda _: 1e9 - age)
     assert 1e9 - _began() == pytest.approx(known)
+
+
+def test_every_command_prints_its_result(cli: CommandLine, run: Path, cells: Path, tmp_path: Path) -> None:
+    for words, shown in (
+        (("check", cells), "8 with masks"),
+        (("split", cells, "--out", tmp_path / "lists"), "Written:"),
+        (("predict", run, cells, "--out", tmp_path / "masks"), "8 masks written to"),
+        (("evaluate", run, cells, "--out", tmp_path / "scores"), "Means over 8 images"),
+        (("summary", run), "multiply-adds"),
+        (("settings", "training"), "training.seed"),
+    ):
+        said = cli(*words)
+        assert (said.code, shown in " ".join(said.out.split())) == (0, True), (words, said)

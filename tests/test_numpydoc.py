@@ -7,7 +7,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 from types import FunctionType
 from typing import Any
@@ -100,7 +100,10 @@ def public() -> dict[str, Any]:
 def methods(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     if not inspect.isclass(value) or value.__name__ in SAID_BY_PROTOCOL:
         return
+    own = {field.name for field in fields(value)} if is_dataclass(value) else set()
     for key, method in vars(value).items():
+        if key in own:  # a function as the default of a field
+            continue
         if not key.startswith("_") and (inspect.isfunction(method) or isinstance(method, classmethod | staticmethod)):
             yield f"{name}.{key}", getattr(value, key)
 

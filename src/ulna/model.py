@@ -281,7 +281,18 @@ class Model:
         return self._prediction(mask), image.with_array(self._class_probabilities(logits))
 
     def runs(self, reader: Reader) -> bool:
-        """Whether `run` can predict this image: its channels fit as they are, and no pixel's label needs others."""
+        """Whether `run` can predict an image: its channels fit as they are, and no pixel's label needs others.
+
+        Parameters
+        ----------
+        reader
+            The image, opened.
+
+        Returns
+        -------
+        bool
+            False where the image has to be in memory as a whole.
+        """
         channels = len(reader.channels)
         plain = not reader.palette and all(channel.role == "signal" for channel in reader.channels)
         fits = channels == self.channels or (channels == 1 and self.channels == COLORS)

@@ -88,6 +88,18 @@ def repeated(channels: int, data: DataConfig) -> str:
     """What must be said of an image of so many channels whose one channel stands for three; empty for all others.
 
     Gray beside color is nothing to wonder at; gray where the training images had three stains or sequences is.
+
+    Parameters
+    ----------
+    channels
+        Of the image.
+    data
+        The section `data` of the model's configuration.
+
+    Returns
+    -------
+    str
+        A sentence, or "".
     """
     if channels != 1 or data.channels != COLORS or data.normalization != "percentile_by_channel":
         return ""
@@ -128,7 +140,23 @@ def _plain(picture: Pillow.Image, *, has_alpha: bool) -> Pillow.Image:
 
 
 def of_tensor(given: torch.Tensor) -> Array:
-    """A tensor as an array; floats of 8 and 16 bits that NumPy lacks become float32. Raises UlnaError for others."""
+    """A tensor as an array.
+
+    Parameters
+    ----------
+    given
+        Dense, on any device; floats of 8 and 16 bits that NumPy lacks become float32.
+
+    Returns
+    -------
+    Array
+        Of the same shape.
+
+    Raises
+    ------
+    UlnaError
+        For what NumPy cannot hold.
+    """
     try:
         tensor = given.detach().cpu().resolve_conj().resolve_neg()
         short = tensor.is_floating_point() and tensor.dtype not in (torch.float16, torch.float32, torch.float64)
