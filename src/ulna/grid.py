@@ -222,6 +222,45 @@ class Grid:
         return Grid((len(planes), *first.shape), (depth, *first.spacing), first.unit, corner)
 
 
+class OnGrid:
+    """What lies on a grid, `grid`, and says of itself what the grid says."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie."""
+        raise NotImplementedError
+
+    @property
+    def ndim(self) -> int:
+        """How many spatial axes: 2 or 3."""
+        return self.grid.ndim
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The spatial shape: (Y, X) or (Z, Y, X)."""
+        return self.grid.shape
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """The distance of neighboring pixels per spatial axis, in `unit`."""
+        return self.grid.spacing
+
+    @property
+    def unit(self) -> str:
+        """The unit of `spacing` and `origin`."""
+        return self.grid.unit
+
+    @property
+    def origin(self) -> tuple[float, ...]:
+        """World coordinates of the first pixel's center, in `unit`."""
+        return self.grid.origin
+
+    @property
+    def direction(self) -> Floats:
+        """The directions of the spatial axes, as columns."""
+        return self.grid.matrix
+
+
 UNPLACED = Grid(())
 """Stands for the grid of unit pixels that suits an array."""
 

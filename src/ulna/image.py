@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ulna.errors import UlnaError
-from ulna.grid import UNPLACED, Floats, Grid, Region
+from ulna.grid import UNPLACED, Floats, Grid, OnGrid, Region
 
 __all__ = [
     "IGNORE",
@@ -107,7 +107,7 @@ class Channel:
 
 
 @dataclass(frozen=True)
-class Image:
+class Image(OnGrid):
     """An image or a mask with what is needed to measure it and to write it back.
 
     Parameters
@@ -153,36 +153,6 @@ class Image:
             raise UlnaError(
                 f"{len(self.channels)} channels are named, the array has {len(self.array)}", where=self.source
             )
-
-    @property
-    def ndim(self) -> int:
-        """How many spatial axes: 2 or 3."""
-        return self.grid.ndim
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The spatial shape: (Y, X) or (Z, Y, X)."""
-        return self.grid.shape
-
-    @property
-    def spacing(self) -> tuple[float, ...]:
-        """The distance of neighboring pixels per spatial axis, in `unit`."""
-        return self.grid.spacing
-
-    @property
-    def unit(self) -> str:
-        """The unit of `spacing` and `origin`."""
-        return self.grid.unit
-
-    @property
-    def origin(self) -> tuple[float, ...]:
-        """World coordinates of the first pixel's center, in `unit`."""
-        return self.grid.origin
-
-    @property
-    def direction(self) -> Floats:
-        """The directions of the spatial axes, as columns."""
-        return self.grid.matrix
 
     def with_array(self, array: Array, classes: tuple[str, ...] = (), channels: tuple[Channel, ...] = ()) -> Image:
         """The same place in space and on disk, with another array.

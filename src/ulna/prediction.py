@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ulna.errors import UlnaError
 from ulna.formats import write
+from ulna.grid import OnGrid
 from ulna.image import Array, Grid, Image, Labels, Source
 from ulna.labels.classes import Classes
 from ulna.text import plural, size
@@ -26,7 +27,7 @@ SHOWN = 480
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Prediction:
+class Prediction(OnGrid):
     """The class of each pixel of an image and, where the model finds objects, the object.
 
     It can be used as the array (Y, X), or (Z, Y, X), of class indices, or of numbers of objects where there are
@@ -69,26 +70,6 @@ class Prediction:
     def grid(self) -> Grid:
         """Where the pixels lie."""
         return self.labels.grid
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The spatial shape: (Y, X) or (Z, Y, X)."""
-        return self.labels.grid.shape
-
-    @property
-    def ndim(self) -> int:
-        """How many spatial axes: 2 or 3."""
-        return len(self.shape)
-
-    @property
-    def spacing(self) -> tuple[float, ...]:
-        """The distance of neighboring pixels per spatial axis, in `unit`."""
-        return self.grid.spacing
-
-    @property
-    def unit(self) -> str:
-        """The unit of `spacing`."""
-        return self.grid.unit
 
     @property
     def objects(self) -> npt.NDArray[np.int32] | None:
