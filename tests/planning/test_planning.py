@@ -201,6 +201,8 @@ def test_the_plan_in_sentences() -> None:
     )
     assert said[1] == "Intensities: percentile of each image."
     assert "Batches of 8 patches of 128×128 pixels" in said[2]
+    assert ", varied by augmentation." in said[2]
+    assert ", not augmented." in sentences(planned.config.model_copy(update={"augmentation": None}), FACTS, ())[2]
     assert "In the last 30% of the training patches have 256×256 pixels." in said[2]
     assert said[3].endswith("1 epoch.")
     assert len(said) == 4
