@@ -343,3 +343,10 @@ def test_time_points_that_are_read_as_planes_are_said(tmp_path: Path, axes: str,
     for said in (Source(path, axes=axes), Source(path, time=1)):
         with formats.open_reader(said) as reader:
             assert reader.assumed == ""
+
+
+def test_a_part_of_a_plane_is_the_callers_own(files: dict[str, Path]) -> None:
+    with formats.open_reader(Source(files["tiled.tif"])) as reader:
+        whole, region = reader.read(), (slice(0, 5), slice(0, 5))
+        reader.read(region)[:] = 0
+        np.testing.assert_array_equal(reader.read(region), whole[:, :5, :5])

@@ -20,7 +20,8 @@ from rich.console import Console
 from ulna.dataset import Case
 from ulna.errors import UlnaError
 from ulna.figures.results import Comparison
-from ulna.image import Image
+from ulna.image import Grid, Image, Labels
+from ulna.jobs import scoring
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.evaluation import FILES
 from ulna.labels.classes import Classes
@@ -558,3 +559,11 @@ def test_masks_of_no_case_are_named(place):
     assert "1 of 5 masks belong to no case with a true mask and are not scored: other.png" in notes
     chosen = evaluate(place / "predicted", place / "data", out=place / "some", cases=["a"]).notes
     assert not [note for note in chosen if "not scored" in note]
+
+
+def test_masks_of_another_pixel_size_are_not_scored() -> None:
+    classes, case = np.zeros((20, 20), np.uint8), Case("a", ())
+    found, truth = (Labels(classes, grid=Grid((20, 20), (side, side), "µm")) for side in (0.5, 0.25))
+    scoring._check_shape(case, found, found)
+    with pytest.raises(UlnaError, match="different places"):
+        scoring._check_shape(case, found, truth)

@@ -15,8 +15,8 @@ from command_line import CommandLine, all_files
 from ulna import networks, tasks
 from ulna.config import Config
 from ulna.errors import UlnaError
-from ulna.formats import read, write
-from ulna.image import Grid, Image, Labels, Source
+from ulna.formats import open_reader, read, write
+from ulna.image import Channel, Grid, Image, Labels, Source
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.predict import predict
 from ulna.labels.classes import Classes
@@ -81,6 +81,27 @@ def test_by_region_the_masks_are_those_of_the_whole(
     np.testing.assert_array_equal(found.array, expected.array)
     assert 0 < expected.array.mean() < 255
     assert (found.grid, found.channels) == (expected.grid, expected.channels)
+
+
+def test_what_needs_the_whole_image_is_not_predicted_by_region(untrained: Model, tmp_path: Path) -> None:
+    """A constant alpha is dropped by what the whole image shows, and a resizing model needs all of it."""
+    array = np.random.default_rng(0).integers(0, 256, (2, 40, 40), np.uint8)
+    array[1] = 255
+    write(tmp_path / "alpha.png", Image(array, channels=(Channel("gray"), Channel("alpha", "alpha"))))
+    write(tmp_path / "gray.png", Image(array[:1]))
+    resizing = Model(replace(untrained.saved, config=untrained.config.changed({"data.resize": [32, 32]})))
+    two = Model(replace(untrained.saved, config=untrained.config.changed({"data.channels": 2})))
+    for name, model, expected in (
+        ("gray", untrained, True),
+        ("gray", resizing, False),
+        ("gray", two, False),
+        ("alpha", untrained, False),
+        ("alpha", two, False),
+    ):
+        with open_reader(Source(tmp_path / f"{name}.png")) as reader:
+            assert model.runs(reader) == expected
+    predict(untrained, tmp_path / "alpha.png", out=tmp_path / "masks")
+    assert read(Source(tmp_path / "masks" / "alpha.png")).shape == (40, 40)
 
 
 def test_masks_suit_their_images(run: Path, tmp_path: Path) -> None:
