@@ -6,12 +6,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning
 import numpy as np
 import torch
 from pipe import serve
 
+from ulna.image import Grid
 from ulna.networks import build
 from ulna.planning import Fingerprint, plan
 from ulna.preset import load_preset
@@ -30,6 +32,7 @@ class Memory:
         self._images = generator.random((CASES, 3, SIZE, SIZE), np.float32)
         self._truth = (generator.random((CASES, 1, SIZE, SIZE)) > 0.8).astype(np.uint8)
         self.names = self.groups = tuple(str(case) for case in range(CASES))
+        self.cases = [SimpleNamespace(grid=Grid((SIZE, SIZE)), counts={})] * CASES
         self.read: list[float] = []
 
     def raw(self, case: int) -> np.ndarray:
