@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 from scipy.special import expit
 from skimage.measure import label
 from skimage.segmentation import watershed
@@ -17,6 +16,7 @@ from ulna.image import IGNORE, Array, Grid, Labels
 from ulna.metrics.rows import Primary, Row, state
 from ulna.tasks.base import Maps
 from ulna.tasks.semantic import Semantic
+from ulna.tasks.targets import distances
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,8 +63,8 @@ class Instances:
         """
         import torch  # who scores masks that lie in files needs none
 
-        distances = [_distances(_objects(one), grid.spacing) for one in labels.cpu().numpy()]
-        found = torch.from_numpy(np.stack(distances)).to(labels.device)
+        made = [distances(_objects(one), grid.spacing) for one in labels.cpu().numpy()]
+        found = torch.from_numpy(np.stack(made)).to(labels.device)
         return torch.cat([labels[:, :1].float(), found[:, None]], dim=1)
 
     def losses(self, outputs: Tensor, maps: Tensor) -> dict[str, Tensor]:
@@ -111,23 +111,6 @@ def _objects(labels: Array) -> npt.NDArray[np.int64]:
     """Labels (L, *spatial) → the number of each pixel's object, from 1 on; what is not connected is not one object."""
     numbers = labels[-1] if len(labels) > 1 else labels[0]
     return _connected(np.where(labels[0] == IGNORE, 0, numbers))
-
-
-def _distances(objects: npt.NDArray[np.int64], spacing: tuple[float, ...]) -> npt.NDArray[np.float32]:
-    """The distance from the border of each pixel's object, 1 at the object's deepest point; 0 outside.
-
-    The border of the array is no border of an object: how far it goes on beyond is not known.
-    """
-    distances = np.zeros(objects.shape, np.float32)
-    for number, place in enumerate(ndimage.find_objects(objects), start=1):
-        box = tuple(
-            slice(max(part.start - 1, 0), min(part.stop + 1, side))
-            for part, side in zip(place, objects.shape, strict=True)
-        )
-        inside = objects[box] == number
-        depth = np.ones(inside.shape) if inside.all() else ndimage.distance_transform_edt(inside, sampling=spacing)
-        distances[box][inside] = (depth / depth.max())[inside]
-    return distances
 
 
 def _majority(objects: npt.NDArray[np.int32], classes: Array, count: int) -> npt.NDArray[np.uint8]:
