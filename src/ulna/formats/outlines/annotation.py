@@ -1,0 +1,89 @@
+"""Annotated objects of one image, as outline files hold them: a shape and a class each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ulna.formats.outlines.polygons import Mask, Ring, fill
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One object.
+
+    Parameters
+    ----------
+    pieces : sequence of sequences of ndarray
+        The object is all of its pieces together. A piece is a number of rings (corners x and y, (N, 2)): what lies
+        within an odd number of them.
+    name : str
+        Its class; empty where the file says none.
+    mask : ndarray of bool, optional
+        The object's pixels (Y, X) of the whole image, in place of pieces.
+    """
+
+    pieces: tuple[tuple[Ring, ...], ...] = ()
+    name: str = ""
+    mask: Mask | None = None
+
+    def pixels(self, shape: Sequence[int]) -> Mask:
+        """The object's pixels in an image of a shape (Y, X); what lies outside the image is cut off."""
+        if self.mask is not None:
+            return self.mask
+        found = np.zeros(shape, np.bool_)
+        for rings in self.pieces:
+            found |= fill(rings, shape)
+        return found
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """All objects of one image.
+
+    Parameters
+    ----------
+    objects : sequence of Annotation
+        In the order of the file.
+    image : str
+        The name of the image's file; empty where the outlines do not say it.
+    shape : (int, int), optional
+        The height and width of the image, where the file says them.
+    skipped : sequence of str
+        What the file holds beside areas, and why it is no object: "3 points", "1 line".
+    """
+
+    objects: tuple[Annotation, ...]
+    image: str = ""
+    shape: tuple[int, int] | None = None
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Painted:
+    """Objects as pixels: numbers (Y, X) from 1 in their order, their classes, and what was lost.
+
+    `overlapping` counts pixels that several objects claim: they belong to the last one. `lost` lists the numbers of
+    objects that have no pixel of their own: outside the image, smaller than a pixel, or hidden by others.
+    """
+
+    numbers: npt.NDArray[np.int32]
+    names: tuple[str, ...]
+    overlapping: int
+    lost: tuple[int, ...]
+
+
+def paint(objects: Sequence[Annotation], shape: Sequence[int]) -> Painted:
+    """The objects on the pixels of an image of a shape (Y, X), later ones above earlier ones."""
+    numbers = np.zeros(shape, np.int32)
+    twice = np.zeros(shape, np.bool_)
+    for number, one in enumerate(objects, start=1):
+        mask = one.pixels(shape)
+        twice |= mask & (numbers > 0)
+        numbers[mask] = number
+    areas = np.bincount(numbers.ravel(), minlength=len(objects) + 1)[1:]
+    lost = tuple(int(number) for number in np.flatnonzero(areas == 0) + 1)
+    return Painted(numbers, tuple(one.name for one in objects), int(np.count_nonzero(twice)), lost)

@@ -1,0 +1,169 @@
+"""COCO JSON: the objects of all images of a data set in one file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ulna.errors import ReadError
+from ulna.formats.outlines.annotation import Annotation, Annotations
+from ulna.formats.outlines.polygons import Mask, Outline, area, fill
+from ulna.text import plural
+
+_MOST = 1 << 31  # pixels of an image
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """One image of the file: its name, its height and width, the outlines and the classes of its objects."""
+
+    name: str
+    shape: tuple[int, int]
+    outlines: Sequence[Outline]
+    classes: Mapping[int, str]
+
+
+def to_bytes(images: Sequence[CocoImage]) -> bytes:
+    """The file. Objects of one ring are polygons; those with holes or in pieces are run lengths (RLE)."""
+    names = sorted({name or "object" for image in images for name in (*image.classes.values(), *_nameless(image))})
+    places = {name: place for place, name in enumerate(names, start=1)}
+    annotations: list[dict[str, Any]] = []
+    for index, image in enumerate(images, start=1):
+        for outline in image.outlines:
+            category = places[image.classes.get(outline.number) or "object"]
+            entry = {"id": len(annotations) + 1, "image_id": index, "category_id": category, "iscrowd": 0}
+            annotations.append(entry | _shape(outline, image.shape))
+    return json.dumps(
+        {
+            "images": [
+                {"id": index, "file_name": image.name, "height": image.shape[0], "width": image.shape[1]}
+                for index, image in enumerate(images, start=1)
+            ],
+            "categories": [{"id": place, "name": name} for name, place in places.items()],
+            "annotations": annotations,
+        }
+    ).encode()
+
+
+def from_bytes(data: bytes, where: object) -> list[Annotations]:
+    """The objects of each image, in the order of the file.
+
+    Regions marked as crowds are no single objects: they are left out and said. Raises ReadError for what is damaged.
+    """
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise ReadError(f"this JSON is damaged ({error})", where=where) from error
+    if not recognizes(content):
+        raise ReadError("is no COCO file: it has no lists 'images' and 'annotations'", where=where)
+    try:
+        names = {one["id"]: str(one["name"]) for one in content.get("categories") or []}
+        images = {one["id"]: one for one in content["images"]}
+        if len(images) < len(content["images"]):
+            raise ReadError("two images have the same id", where=where)
+        objects: dict[Any, list[Annotation]] = {key: [] for key in images}
+        crowds = dict.fromkeys(images, 0)
+        for one in content["annotations"]:
+            image = images[one["image_id"]]
+            if one.get("iscrowd"):
+                crowds[image["id"]] += 1
+                continue
+            shape = (int(image["height"]), int(image["width"]))
+            objects[image["id"]].append(_annotation(one, shape, names))
+        return [
+            Annotations(
+                tuple(objects[key]),
+                image=str(image["file_name"]),
+                shape=(int(image["height"]), int(image["width"])),
+                skipped=(plural(crowds[key], "crowd"),) if crowds[key] else (),
+            )
+            for key, image in images.items()
+        ]
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ReadError(f"this COCO file is damaged ({type(error).__name__}: {error})", where=where) from error
+
+
+def recognizes(content: Any) -> bool:
+    """Whether decoded JSON is a COCO file."""
+    return isinstance(content, dict) and all(isinstance(content.get(key), list) for key in ("images", "annotations"))
+
+
+def run_lengths(mask: Mask) -> list[int]:
+    """The lengths of runs of 0 and 1 in turn, down the columns, the first of 0 (which may be of none)."""
+    flat = mask.T.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    counts = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
+    return [0, *counts] if flat.size and flat[0] else counts
+
+
+def from_run_lengths(counts: Sequence[int], shape: tuple[int, int]) -> Mask:
+    """The mask (Y, X) of run lengths. Raises ValueError where they do not fill the image."""
+    lengths = np.asarray(counts, np.int64)
+    height, width = shape
+    if (lengths < 0).any() or int(lengths.sum()) != height * width:
+        raise ValueError(f"run lengths of {int(lengths.sum())} pixels do not fill {height} × {width}")
+    values = np.arange(len(lengths)) % 2 == 1
+    return np.ascontiguousarray(np.repeat(values, lengths).reshape(width, height).T)
+
+
+def decompressed(text: str) -> list[int]:
+    """The run lengths in COCO's compressed text: six bits a character, later numbers as differences."""
+    counts: list[int] = []
+    value = shift = 0
+    for letter in text:
+        bits = ord(letter) - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"run lengths do not contain {letter!r}")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            if bits & 16:
+                value -= 1 << shift
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value = shift = 0
+    if shift:
+        raise ValueError("run lengths end within a number")
+    return counts
+
+
+def _nameless(image: CocoImage) -> list[str]:
+    return ["" for outline in image.outlines if not image.classes.get(outline.number)]
+
+
+def _shape(outline: Outline, shape: tuple[int, int]) -> dict[str, Any]:
+    """Segmentation, area and bounding box of an object."""
+    corners = np.concatenate(outline.rings)
+    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    if outline.simple:
+        segmentation: Any = [outline.rings[0].ravel().tolist()]
+    else:
+        segmentation = {"counts": run_lengths(fill(outline.rings, shape)), "size": list(shape)}
+    return {
+        "segmentation": segmentation,
+        "area": int(sum(area(ring) for ring in outline.rings)),
+        "bbox": [left, top, right - left, bottom - top],
+    }
+
+
+def _annotation(one: dict[str, Any], shape: tuple[int, int], names: Mapping[Any, str]) -> Annotation:
+    name = names[one["category_id"]] if names else ""
+    found = one["segmentation"]
+    if isinstance(found, dict):
+        if shape[0] * shape[1] > _MOST or tuple(found["size"]) != shape:
+            raise ValueError(f"run lengths for {found['size']} in an image of {list(shape)}")
+        counts = found["counts"]
+        lengths = decompressed(counts) if isinstance(counts, str) else counts
+        return Annotation(name=name, mask=from_run_lengths(lengths, shape))
+    return Annotation(tuple((_ring(ring),) for ring in found), name)
+
+
+def _ring(numbers: Any) -> npt.NDArray[np.float64]:
+    ring = np.asarray(numbers, np.float64)
+    if ring.ndim != 1 or len(ring) < 6 or len(ring) % 2 or not np.isfinite(ring).all():
+        raise ValueError("a polygon needs three pairs of numbers or more")
+    return ring.reshape(-1, 2)
