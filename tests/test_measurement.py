@@ -1,0 +1,126 @@
+"""Measurements of objects: by hand, and against numpy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import zoom
+
+from ulna.errors import UlnaError
+from ulna.image import Channel, Grid, Image, Labels
+from ulna.measurement import measure_objects, together
+
+
+def _labels(objects: np.ndarray, spacing: tuple[float, ...] = (), unit: str = "pixel") -> Labels:
+    objects = objects.astype(np.int32)
+    grid = Grid(objects.shape, spacing or (1.0,) * objects.ndim, unit)
+    return Labels((objects > 0).astype(np.uint8), objects, grid, ("background", "nucleus"))
+
+
+def _rectangles() -> np.ndarray:
+    objects = np.zeros((20, 30), int)
+    objects[2:6, 3:13], objects[6:12, 3:9], objects[15:20, 25:28] = 3, 9, 4
+    return objects
+
+
+def test_rectangles_by_hand() -> None:
+    table = measure_objects(_labels(_rectangles(), (0.5, 0.5), "µm"))
+    assert table["object"].tolist() == [3, 4, 9]
+    assert table["class"].tolist() == ["nucleus"] * 3
+    assert table["area"].tolist() == [10, 3.75, 9]
+    assert table["centroid_y"].tolist() == [1.75, 8.5, 4.25]
+    assert table["centroid_x"].tolist() == [3.75, 13, 2.75]
+    box = [table[f"bbox_{name}"].tolist() for name in ("y_start", "y_end", "x_start", "x_end")]
+    assert box == [[2, 15, 6], [6, 20, 12], [3, 25, 3], [13, 28, 9]]
+    assert table["touches_border"].tolist() == [False, True, False]
+    assert table["neighbors"].tolist() == [1, 0, 1]
+    assert table["solidity"].tolist() == [1, 1, 1]
+    assert table["perimeter"].tolist() == [0.5 * 24, 0.5 * 12, 0.5 * 20]  # through the middles of the border pixels
+    assert table["major_axis"][0] == pytest.approx(4 * np.sqrt((10**2 - 1) / 12 * 0.25))
+    assert table["eccentricity"][2] == 0
+    assert table["unit"].tolist() == ["µm"] * 3
+
+
+def test_pixels_that_are_not_square() -> None:
+    table = measure_objects(_labels(_rectangles(), (2.0, 0.5), "mm"))
+    assert table["area"].tolist() == [40, 15, 36]
+    assert np.isnan(table["perimeter"]).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([(16, 20), (8, 12, 8)]), st.integers(1, 3))
+def test_as_numpy(seed: int, shape: tuple[int, ...], channels: int) -> None:
+    rng = np.random.default_rng(seed)
+    objects = zoom(np.maximum(rng.integers(-2, 6, [side // 4 for side in shape]), 0), 4, order=0) * 7
+    pixels = rng.integers(0, 65535, (channels, *shape)).astype(np.uint16)
+    names = ["dapi", "gfp", "rfp"][:channels]
+    table = measure_objects(_labels(objects), Image(pixels, channels=tuple(Channel(name) for name in names)))
+    numbers = np.unique(objects[objects > 0])
+    assert table["object"].tolist() == numbers.tolist()
+    assert {len(column) for column in table.values()} == {len(numbers)}
+    for k, name in enumerate(names):
+        start = f"{name}_" if channels > 1 else ""
+        inside = [pixels[k][objects == number].astype(float) for number in numbers]
+        for what, function in {
+            "mean": np.mean,
+            "min": np.min,
+            "max": np.max,
+            "std": np.std,
+            "integrated": np.sum,
+        }.items():
+            expected = [function(one) for one in inside]
+            assert table[f"{start}intensity_{what}"] == pytest.approx(expected)
+    padded = np.pad(objects, 1)
+    near = []
+    for number in numbers:
+        here = np.argwhere(padded == number)
+        around = {
+            int(padded[tuple(place + np.array(step) - 1)]) for place in here for step in np.ndindex(*(3,) * len(shape))
+        }
+        near.append(len(around - {0, number}))
+    assert table["neighbors"].tolist() == near
+
+
+def test_a_ball_in_3d() -> None:
+    z, y, x = np.indices((24, 48, 48))
+    ball = ((z - 12) * 2) ** 2 + (y - 24) ** 2 + (x - 24) ** 2 < 18**2
+    table = measure_objects(_labels(ball.astype(int), (2.0, 1.0, 1.0), "µm"))
+    assert table["volume"][0] == pytest.approx(4 / 3 * np.pi * 18**3, rel=0.02)
+    assert table["surface"][0] == pytest.approx(4 * np.pi * 18**2, rel=0.09)
+    assert table["centroid_z"][0] == pytest.approx(24)
+    assert table["solidity"][0] > 0.95
+    assert "perimeter" not in table
+
+
+def test_objects_too_flat_for_a_hull_and_one_that_fills_the_image() -> None:
+    objects = np.zeros((3, 3, 3), int)
+    objects[1, 1, 1] = 1
+    flat = measure_objects(_labels(objects))
+    assert np.isnan(flat["solidity"][0])
+    assert flat["volume"].tolist() == [1]
+    full = measure_objects(_labels(np.ones((4, 4), int)))
+    assert full["touches_border"].tolist() == [True]
+    assert full["neighbors"].tolist() == [0]
+
+
+def test_no_object_and_several_images_together() -> None:
+    empty = measure_objects(_labels(np.zeros((4, 4), int)), Image(np.zeros((1, 4, 4), np.uint8)))
+    assert {len(column) for column in empty.values()} == {0}
+    some = measure_objects(_labels(_rectangles()))
+    table = together({"a": some, "b": empty, "c": some})
+    assert table["image"].tolist() == ["a"] * 3 + ["c"] * 3
+    assert next(iter(table)) == "image"
+    assert table["area"].tolist() == some["area"].tolist() * 2
+    assert np.isnan(table["intensity_mean"]).all()
+
+
+def test_bad_input() -> None:
+    labels = _labels(_rectangles())
+    with pytest.raises(UlnaError, match="shape"):
+        measure_objects(labels, Image(np.zeros((1, 3, 3), np.uint8)))
+    with pytest.raises(UlnaError, match="no objects"):
+        measure_objects(replace(labels, objects=None))
