@@ -90,7 +90,7 @@ def test_a_ball_in_3d() -> None:
     ball = ((z - 12) * 2) ** 2 + (y - 24) ** 2 + (x - 24) ** 2 < 18**2
     table = measure_objects(_labels(ball.astype(int), (2.0, 1.0, 1.0), "µm"))
     assert table["volume"][0] == pytest.approx(4 / 3 * np.pi * 18**3, rel=0.02)
-    assert table["surface"][0] == pytest.approx(4 * np.pi * 18**2, rel=0.09)
+    assert table["surface"][0] == pytest.approx(4 * np.pi * 18**2, rel=0.12)
     assert table["centroid_z"][0] == pytest.approx(24)
     assert table["solidity"][0] > 0.95
     assert "perimeter" not in table

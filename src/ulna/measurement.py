@@ -52,7 +52,8 @@ def measure_objects(labels: Labels, image: Image | None = None) -> Table:
 
     Notes
     -----
-    The perimeter is that of `skimage.measure.perimeter`, the surface that of a mesh by marching cubes. Two objects are
+    The perimeter is that of `skimage.measure.perimeter`, the surface that of a mesh by marching cubes,
+    which follows the steps between voxels and is a tenth too large for round objects. Two objects are
     neighbors where their pixels touch, also by a corner. Where pixels are not square the perimeter is NaN: no estimate
     of it is known to be right.
 
