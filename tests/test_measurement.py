@@ -92,7 +92,7 @@ def test_a_ball_in_3d() -> None:
     assert table["volume"][0] == pytest.approx(4 / 3 * np.pi * 18**3, rel=0.02)
     assert table["surface"][0] == pytest.approx(4 * np.pi * 18**2, rel=0.12)
     assert table["centroid_z"][0] == pytest.approx(24)
-    assert table["solidity"][0] > 0.95
+    assert table["solidity"][0] > 0.9
     assert "perimeter" not in table
 
 
