@@ -1,0 +1,227 @@
+"""Pictures of objects: each apart from its neighbors, what became of the true ones, and how large they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import get_data_path
+from matplotlib.patches import Patch
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+from scipy import ndimage
+from skimage.segmentation import expand_labels
+
+from ulna.figures.common import COLORS, DARK, Rgb, edges, new_figure, save_figure, show, words
+from ulna.image import Array
+from ulna.metrics.objects import compare
+
+FATES: Mapping[str, tuple[int, int, int]] = {
+    "found": (0, 158, 115),  # bluish green
+    "split": (86, 180, 233),  # sky blue
+    "merged": (240, 228, 66),  # yellow
+    "missed": (213, 94, 0),  # vermillion
+    "false positive": (204, 121, 167),  # reddish purple
+}
+"""The color of each fate of an object, of the palette by Okabe and Ito."""
+
+NEAR = 4
+"""Objects at most so many pixels apart have different colors."""
+
+LEGIBLE = 640
+"""Pictures with numbers are enlarged until their smaller side has so many pixels."""
+
+
+@dataclass(frozen=True)
+class ObjectComparison:
+    """A row of `fates_picture`: the image for the eye, its true and its predicted objects, both (Y, X)."""
+
+    name: str
+    image: Rgb
+    truth: Array
+    found: Array
+
+
+def neighbor_colors(objects: Array) -> npt.NDArray[np.intp]:
+    """An index into `COLORS` for each number of an object, such that objects close to each other differ.
+
+    Parameters
+    ----------
+    objects
+        (Y, X) numbers of objects, 0 the background.
+
+    Returns
+    -------
+    ndarray of int
+        One index for each number from 0 to the highest; that of 0 means nothing.
+    """
+    wide = np.asarray(expand_labels(objects, NEAR / 2))  # type: ignore[no-untyped-call]
+    pairs = []
+    for axis in range(wide.ndim):
+        one, other = (np.take(wide, range(start, wide.shape[axis] - 1 + start), axis=axis).ravel() for start in (0, 1))
+        different = (one != other) & (one > 0) & (other > 0)
+        pairs.append(np.stack([one[different], other[different]], axis=1))
+    close: dict[int, set[int]] = {}
+    for one, other in np.unique(np.concatenate(pairs), axis=0).tolist():
+        close.setdefault(one, set()).add(other)
+        close.setdefault(other, set()).add(one)
+    chosen = np.zeros(int(objects.max(initial=0)) + 1, np.intp)
+    done: set[int] = {0}
+    for place, number in enumerate(np.unique(objects[objects > 0]).tolist()):
+        taken = {int(chosen[other]) for other in close.get(number, ()) if other in done}
+        # begin at another color each time, so that all of them are used
+        order = [(place + step) % len(COLORS) for step in range(len(COLORS))]
+        chosen[number] = next((index for index in order if index not in taken), order[0])
+        done.add(number)
+    return chosen
+
+
+def outlined(rgb: Rgb, objects: Array, shades: Array, *, opacity: float = 0.2) -> Rgb:
+    """An image with objects tinted and outlined, each in its own color.
+
+    Parameters
+    ----------
+    rgb
+        The image for the eye, (Y, X, 3).
+    objects
+        (Y, X) numbers of objects, 0 the background.
+    shades
+        (numbers, 3) red, green and blue of each number from 0 on.
+    opacity
+        Of the tint.
+
+    Returns
+    -------
+    Rgb
+        (Y, X, 3). Lines lie on the objects' own pixels and have a dark border outside.
+    """
+    width = max(1, round(min(objects.shape) / 400))
+    inside = objects > 0
+    own = np.asarray(shades, np.float32)[objects]
+    drawn = np.where(inside[..., None], (1 - opacity) * rgb + opacity * own, rgb).round().astype(np.uint8)
+    drawn[ndimage.binary_dilation(inside, iterations=max(1, width // 2)) & ~inside] = DARK
+    line = edges(objects, width=width)
+    drawn[line] = own[line].astype(np.uint8)
+    return drawn
+
+
+def objects_overlay(rgb: Rgb, objects: Array, *, numbers: bool = False) -> Rgb:
+    """An image with its objects outlined, neighbors in different colors.
+
+    Parameters
+    ----------
+    rgb
+        The image for the eye, (Y, X, 3).
+    objects
+        (Y, X) numbers of objects, 0 the background.
+    numbers
+        Whether each object's number stands on it; small images are then enlarged so that it can be read.
+
+    Returns
+    -------
+    Rgb
+        (Y, X, 3).
+    """
+    shades = np.asarray(COLORS)[neighbor_colors(objects)]
+    if not numbers:
+        return outlined(rgb, objects, shades)
+    times = max(1, -(-LEGIBLE // min(objects.shape)))
+    rgb, objects = (one.repeat(times, axis=0).repeat(times, axis=1) for one in (rgb, objects))
+    picture = Pillow.fromarray(outlined(rgb, objects, shades, opacity=0.1))
+    pen = ImageDraw.Draw(picture)
+    present = np.unique(objects[objects > 0])
+    areas = np.bincount(objects.ravel())[present]
+    centers = np.reshape(ndimage.center_of_mass(np.ones(objects.shape), objects, present), (-1, 2))
+    for number, area, (y, x) in zip(present.tolist(), areas.tolist(), centers.tolist(), strict=True):
+        size = int(np.clip(area**0.5 / (0.4 + 0.6 * len(str(number))), 9, 28))
+        font = ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)
+        pen.text((x, y), str(number), fill="white", font=font, anchor="mm", stroke_width=1, stroke_fill=DARK)
+    return np.array(picture)
+
+
+def fates_picture(path: Path, rows: Sequence[ObjectComparison]) -> Path:
+    """Write a picture of what became of true objects (left) and what predicted ones are (right).
+
+    Parameters
+    ----------
+    path
+        A .png file.
+    rows
+        One image each.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    heights = [3.6 * min(1.6, max(0.4, row.truth.shape[0] / row.truth.shape[1])) + 0.3 for row in rows]
+    figure = new_figure(8, sum(heights) + 0.6)
+    axes = figure.subplots(len(rows), 2, squeeze=False, gridspec_kw={"height_ratios": heights})
+    counts = dict.fromkeys(FATES, 0)
+    for (left, right), row in zip(axes, rows, strict=True):
+        overlap = compare(row.found, row.truth)
+        both = zip((row.truth, row.found), overlap.fates(), strict=True)
+        pictures = []
+        for objects, fates in both:
+            shades = np.zeros((int(objects.max(initial=0)) + 1, 3))
+            present = np.unique(objects[objects > 0])
+            shades[present] = [FATES[fate] for fate in fates] if len(fates) else shades[present]
+            pictures.append(outlined(row.image, objects, shades, opacity=0.3))
+        true, found = overlap.fates()
+        for fate in FATES:
+            counts[fate] += int(np.count_nonzero((found if fate == "false positive" else true) == fate))
+        title = f"{words(row.name)}: {len(true)} true objects, {len(found)} predicted"
+        show(left, pictures[0], title)
+        show(right, pictures[1], "predicted")
+    patches = [Patch(color=_share(FATES[fate]), label=f"{fate} {count}") for fate, count in counts.items()]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), fontsize=8, frameon=False)
+    return save_figure(figure, path)
+
+
+def sizes_picture(path: Path, sizes: Mapping[str, npt.ArrayLike], *, unit: str, what: str = "area") -> Path:
+    """Write a histogram of the sizes of objects, one curve per class.
+
+    Parameters
+    ----------
+    path
+        A .png file.
+    sizes
+        The sizes of the objects of each class.
+    unit
+        Of the sizes: "µm²".
+    what
+        "area" or "volume".
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    figure = new_figure(6, 3.6)
+    axes = figure.subplots()
+    known = {name: np.asarray(values, np.float64) for name, values in sizes.items()}
+    every = np.concatenate([*known.values(), np.zeros(0)])
+    if every.size:
+        low, high = float(every.min()), float(every.max())
+        wide = low > 0 and high / low > 30  # debris beside cells: on a plain scale all cells would be one bar
+        edges_ = np.geomspace(low, high, 31) if wide else np.linspace(low, high if high > low else low + 1, 31)
+        for place, (name, values) in enumerate(known.items()):
+            shade = _share(COLORS[place % len(COLORS)])
+            middle = f"{name}: {len(values)}, median {np.median(values):.4g} {unit}" if values.size else f"{name}: 0"
+            axes.hist(values, bins=edges_.tolist(), histtype="stepfilled", alpha=0.45, color=shade, label=words(middle))
+        if wide:
+            axes.set_xscale("log")
+        axes.legend(fontsize=8, frameon=False)
+    axes.set_xlabel(f"{what} [{unit}]")
+    axes.set_ylabel("objects")
+    axes.spines[["top", "right"]].set_visible(False)
+    return save_figure(figure, path)
+
+
+def _share(shade: tuple[int, int, int]) -> tuple[float, float, float]:
+    """A color as matplotlib takes it."""
+    red, green, blue = shade
+    return red / 255, green / 255, blue / 255

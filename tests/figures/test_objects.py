@@ -1,0 +1,88 @@
+"""Pictures of objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+from scipy.ndimage import zoom
+
+from ulna.figures.common import COLORS
+from ulna.figures.objects import (
+    FATES,
+    ObjectComparison,
+    fates_picture,
+    neighbor_colors,
+    objects_overlay,
+    outlined,
+    sizes_picture,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_objects_that_touch_differ_in_color(seed: int) -> None:
+    objects = zoom(np.random.default_rng(seed).permutation(64).reshape(8, 8), 5, order=0)
+    chosen = neighbor_colors(objects)[objects]
+    for axis in (0, 1):
+        different = np.diff(objects, axis=axis) != 0
+        both = np.minimum(*(np.take(objects, range(s, 39 + s), axis=axis) for s in (0, 1))) > 0
+        assert (np.diff(chosen, axis=axis) != 0)[different & both].all()
+
+
+def test_all_colors_are_used_and_gaps_in_numbers_do_not_matter() -> None:
+    objects = np.zeros((5, 100), int)
+    objects[:, ::10] = 3 * np.arange(1, 11)
+    assert set(neighbor_colors(objects)[objects[objects > 0]].tolist()) == set(range(len(COLORS)))
+    assert neighbor_colors(np.zeros((4, 4), int)).tolist() == [0]
+
+
+def test_lines_lie_on_the_objects_and_touching_ones_are_parted() -> None:
+    rgb = np.full((9, 20, 3), 100, np.uint8)
+    objects = np.zeros((9, 20), int)
+    objects[2:7, 2:9], objects[2:7, 9:18] = 1, 2
+    shades = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]])
+    drawn = outlined(rgb, objects, shades)
+    assert drawn[4, 8].tolist() == [255, 0, 0]
+    assert drawn[4, 9].tolist() == [0, 0, 255]
+    assert drawn[4, 5].tolist() == [131, 80, 80]  # a fifth of red
+    assert drawn[0, 0].tolist() == [100] * 3
+    assert drawn[1, 5].max() < 50  # the dark border outside
+    assert (rgb == 100).all()
+
+
+def test_numbers_are_drawn_on_an_enlarged_picture() -> None:
+    rgb = np.zeros((40, 60, 3), np.uint8)
+    objects = np.zeros((40, 60), int)
+    objects[5:30, 10:50] = 7
+    picture = objects_overlay(rgb, objects, numbers=True)
+    assert picture.shape == (640, 960, 3)
+    middle = picture[200:360, 400:560]
+    assert (middle == 255).all(axis=-1).any()  # white strokes of the number
+    assert objects_overlay(rgb, objects).shape == rgb.shape
+    assert objects_overlay(rgb, objects * 0, numbers=True).shape == (640, 960, 3)
+
+
+def test_fates_are_told_apart(tmp_path: Path) -> None:
+    truth = np.zeros((60, 80), int)
+    truth[5:20, 5:25], truth[5:20, 25:45], truth[30:50, 5:25], truth[30:50, 40:60] = 1, 2, 3, 5
+    found = np.zeros_like(truth)
+    found[5:20, 5:45], found[30:40, 5:25], found[40:50, 5:25], found[5:20, 60:75] = 1, 2, 3, 9
+    path = fates_picture(tmp_path / "f.png", [ObjectComparison("a", np.zeros((60, 80, 3), np.uint8), truth, found)])
+    with Pillow.open(path) as picture:
+        seen = np.asarray(picture.convert("RGB")).astype(int)
+    pixels = {fate: int((np.abs(seen - np.array(shade)).sum(axis=-1) < 12).sum()) for fate, shade in FATES.items()}
+    in_legend = pixels.pop("found")  # no object was found: its color is in the legend alone
+    assert in_legend > 20
+    assert min(pixels.values()) > 2 * in_legend
+
+
+def test_histogram_of_sizes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = sizes_picture(tmp_path / "s.png", {"nucleus": rng.lognormal(5, 1, 400), "none": []}, unit="µm²")
+    empty = sizes_picture(tmp_path / "e.png", {}, unit="pixel²")
+    same = sizes_picture(tmp_path / "o.png", {"a": [4, 4]}, unit="pixel²")
+    assert all(one.stat().st_size > 3000 for one in (path, empty, same))
