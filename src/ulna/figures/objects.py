@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import get_data_path
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 from scipy import ndimage
@@ -217,6 +218,7 @@ def sizes_picture(path: Path, sizes: Mapping[str, npt.ArrayLike], *, unit: str, 
         axes.legend(fontsize=8, frameon=False)
     axes.set_xlabel(f"{what} [{unit}]")
     axes.set_ylabel("objects")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
     return save_figure(figure, path)
 
