@@ -67,6 +67,10 @@ def quiet(items: Sequence[T], _what: str, /) -> Iterable[T]:
     return items
 
 
+CLASS_STEP = 1_000_000
+"""Masks made of files that name the class of each object hold `CLASS_STEP` times the class index plus its number."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One image with its truth.
@@ -83,12 +87,12 @@ class Case:
     group
         What must stay on one side of every split: a patient, a stack, a picture that tiles were cut from, duplicates.
     objects
-        Whether each file of the truth shows one object.
+        Whether each file of the truth shows one object, or holds the outlines of several.
     truth_classes
         The class that each file of the truth shows, where each shows one.
     classes
-        All classes of the data set without the background, in the order of their indices, where files show one class
-        each.
+        All classes of the data set without the background, in the order of their indices, where files of truth name
+        them.
     part
         The case's part of a ready-made split.
     """
@@ -257,7 +261,7 @@ def _stacked(case: Case) -> Image:
 
 
 def stated_classes(config: DataConfig, cases: Sequence[Case]) -> DataConfig:
-    """The settings, with names and values of the classes where each file of truth shows one of them.
+    """The settings, with names and values of the classes where the files of truth name them.
 
     Parameters
     ----------
@@ -269,13 +273,17 @@ def stated_classes(config: DataConfig, cases: Sequence[Case]) -> DataConfig:
     Returns
     -------
     DataConfig
-        A copy, or the same where files do not show one class each.
+        A copy, or the same where files name no classes.
     """
     names = next((case.classes for case in cases if case.classes), ())
     if not names or config.values:
         return config
+    classes = config.classes or ("background", *names)
+    if any(case.objects for case in cases):
+        ranges = [(f"{CLASS_STEP * k}..{CLASS_STEP * (k + 1) - 1}",) for k in range(1, len(names) + 1)]
+        return config.model_copy(update={"classes": classes, "values": ((0,), *ranges), "objects": True})
     values = tuple((index,) for index in range(len(names) + 1))
-    return config.model_copy(update={"classes": config.classes or ("background", *names), "values": values})
+    return config.model_copy(update={"classes": classes, "values": values})
 
 
 def with_classes(cases: Sequence[Case], names: Sequence[str]) -> tuple[Case, ...]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ulna import formats
-from ulna.dataset import Case
+from ulna.dataset import CLASS_STEP, Case
 from ulna.errors import UlnaError
+from ulna.formats.outlines.annotation import NAMELESS, paint
+from ulna.formats.outlines.reading import is_outline, read_annotations
 from ulna.formats.palette import check_palette
 from ulna.image import Array, Image, Source
 from ulna.text import size
@@ -88,7 +90,7 @@ def merged_truth(case: Case) -> tuple[Image, tuple[Overlap, ...]]:
     if not case.truth:
         raise UlnaError("this case has no mask", where=case.name)
     if case.objects:
-        labels, pixels = merge_objects(case)
+        labels, pixels = _painted(case) if is_outline(case.truth[0]) else merge_objects(case)
         return Image(labels, source=case.truth[0]), (Overlap("", "", pixels),) if pixels else ()
     first = formats.read(case.truth[0])
     if case.truth_classes:
@@ -201,6 +203,28 @@ def _merge_classes(case: Case) -> tuple[Array, tuple[Overlap, ...]]:
     return indices[None], tuple(overlaps)
 
 
+def _painted(case: Case) -> tuple[Array, int]:
+    """The label map (1, Y, X) of outlines, and how many pixels two objects claim; later objects lie on earlier ones."""
+    with formats.open_reader(case.images[0]) as reader:
+        shape = reader.grid.shape
+    if len(shape) != 2:
+        raise UlnaError("outlines are of planes, and this image is a volume", where=case.name)
+    found = read_annotations(case.truth[0])
+    if found.shape is not None and found.shape != shape:
+        what = f"the outlines are of an image of {size(found.shape)} pixels, this one is {size(shape)}"
+        raise UlnaError(what, where=case.truth[0])
+    painted = paint(found.objects, shape)
+    if painted.lost:
+        kept = len(found.objects) - len(painted.lost)
+        say = f"{len(painted.lost)} of {len(found.objects)} outlines have no pixel of their own"
+        if not kept:
+            raise UlnaError(f"{say}: outside the image, or hidden by others", where=case.truth[0])
+    steps = np.zeros(len(painted.names) + 1, np.int64)
+    if case.classes:
+        steps[1:] = [CLASS_STEP * (1 + case.classes.index(name or NAMELESS)) for name in painted.names]
+    return (painted.numbers + steps[painted.numbers]).astype(np.int32)[None], painted.overlapping
+
+
 def merge_objects(case: Case) -> tuple[Array, int]:
     """One label map of many files of one object each, and how many pixels two objects claim.
 
@@ -249,5 +273,6 @@ def merge_objects(case: Case) -> tuple[Array, int]:
         box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         free = labels[box] == 0
         overlapping += int(np.count_nonzero(shown[box] & ~free))
-        labels[box][shown[box] & free] = number
+        step = CLASS_STEP * (1 + case.classes.index(case.truth_classes[number - 1])) if case.truth_classes else 0
+        labels[box][shown[box] & free] = step + number
     return labels[None], overlapping

@@ -88,10 +88,9 @@ UNKNOWN = {
     ("images/a.png", "images/b.png", "masks/x.png", "masks/y.png"): r"2 images \('images/a\.png', .*2 masks \('masks/x",
     ("a.png", "b.png"): r"All images and nothing to go with them: 2 files \('a\.png'",
     ("masks/a.png",): "All masks and nothing to go with them",
-    ("a.png", "a.json"): r"1 file \(a\.json, …\) may be annotations as JSON \(labelme, COCO",
+    ("a.png", "a.json"): r"1 file \(a\.json, …\) may be annotations as JSON, but not those of labelme",
     ("Tissue Images/a.png", "Annotations/a.xml"): "annotations as XML",
     ("images.npy",): "There is no image file here",
-    ("01/t000.tif", "01_GT/SEG/man_seg000.tif", "01_GT/TRA/man_track000.tif"): "Cell Tracking Challenge",
 }
 
 

@@ -153,10 +153,11 @@ def configured(config: DataConfig) -> Classes:
             where="configuration",
         )
     check(values, config.ignore)
-    kind = kind_of(values)
+    kind = "instances" if config.objects else kind_of(values)
     parts = "; ".join(f"{_all_values(group)} is '{name}'" for name, group in zip(names, values, strict=True))
     ignore = f"; {_all_values(config.ignore)} is not annotated" if config.ignore else ""
-    return Classes(names, values, kind, f"Mask values as set: {parts}{ignore}.", config.ignore)
+    each = "; each value is an object" if config.objects else ""
+    return Classes(names, values, kind, f"Mask values as set: {parts}{ignore}{each}.", config.ignore)
 
 
 def _notation(group: Sequence[Value], kind: Kind) -> tuple[Value, ...]:

@@ -38,7 +38,9 @@ class Found:
     own: tuple[str, ...] = ()
 
 
-def find(place: Place, *, channels: int = 0, patterns: Patterns = NO_PATTERNS, own: bool = False) -> Found:
+def find(
+    place: Place, *, channels: int = 0, patterns: Patterns = NO_PATTERNS, own: bool = False, plain: bool = False
+) -> Found:
     """All images of a place as cases, with their masks where it has some; for prediction.
 
     Parameters
@@ -53,6 +55,8 @@ def find(place: Place, *, channels: int = 0, patterns: Patterns = NO_PATTERNS, o
         Those of a model's training data; they count where they fit.
     own : bool
         Whether masks that `ulna` predicted are asked for; else they are left out where they lie in a folder.
+    plain : bool
+        Whether every image file counts by itself, though the place may look like a data set.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def find(place: Place, *, channels: int = 0, patterns: Patterns = NO_PATTERNS, o
         if path.is_file() and not is_archive(Source(path)):
             return Found(make_cases(_drafts(_with_axes([_single(path)], patterns.axes), channels))[0])
         listing = list_place(Source(path, axes=patterns.axes), masks=own)
-        cases = _of_dataset(listing, patterns)
+        cases = () if plain else _of_dataset(listing, patterns)
         if cases:
             return Found(cases, maybe_images(listing.others), tuple(entry.path for entry in listing.own))
         images, others, left = (list(side) for side in (listing.images, listing.others, listing.own))

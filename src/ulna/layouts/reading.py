@@ -10,7 +10,7 @@ from ulna.dataset import Dataset, Problem
 from ulna.errors import UlnaError
 from ulna.formats.archive import is_archive
 from ulna.image import Source
-from ulna.layouts import by_content, dsb2018, pairs, several, sibling_folders, suffix_pairs
+from ulna.layouts import by_content, dsb2018, outlined, pairs, several, sibling_folders, suffix_pairs, tracking
 from ulna.layouts import patterns as stated
 from ulna.layouts.build import CaseDraft, make_cases, name_key
 from ulna.layouts.listing import Listing, existing, list_place
@@ -41,11 +41,10 @@ class Layout:
 
 
 # The first that can read a place reads it: from the most particular to the most general.
-
-
-# The first that can read a place reads it: from the most particular to the most general.
 LAYOUTS: tuple[Layout, ...] = (
     Layout(dsb2018.EXAMPLE, dsb2018.read),
+    Layout(tracking.EXAMPLE, tracking.read),
+    Layout(outlined.EXAMPLE, outlined.read),
     Layout(several.EXAMPLE, several.read),
     Layout(pairs.EXAMPLE, pairs.read),
     Layout(suffix_pairs.EXAMPLE, suffix_pairs.read),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,15 +21,14 @@ SAY = (
 )
 
 # Annotations that are not images: what tells them, and what they are.
-TRACKS = re.compile(r"(^|/)\d\d_(GT|ST)/(SEG|TRA)/|(^|/)man_(seg|track)\d", re.IGNORECASE)
 OTHERS: tuple[tuple[str, str], ...] = (
-    (".json", "annotations as JSON (labelme, COCO, QuPath's GeoJSON, …)"),
-    (".geojson", "annotations of QuPath as GeoJSON"),
+    (".json", "annotations as JSON, but not those of labelme, COCO or QuPath for these images"),
+    (".geojson", "annotations of QuPath, but of other images"),
     (".xml", "annotations as XML (Aperio ImageScope, PASCAL VOC's boxes, …)"),
     (".npy", "arrays of NumPy"),
     (".npz", "arrays of NumPy"),
     (".mat", "files of MATLAB"),
-    (".roi", "outlines of ImageJ"),
+    (".roi", "outlines of ImageJ, but of other images"),
 )
 
 
@@ -79,7 +77,7 @@ def _beside_mark(entry: Entry) -> bool:
 
 def unknown_layout(place: Path, listing: Listing, examples: Sequence[str]) -> UlnaError:
     """The error that no images with masks were recognized: the names that were found, and what can be done."""
-    told = [_tracks(listing), _names(listing), *_others(listing)]
+    told = [_names(listing), *_others(listing)]
     told += [f"{problem.what}." for problem in (*passed_over(listing), *left_out(listing))]
     shown = "\n".join(f"  - {example}" for example in examples)
     known = f"Known ways to lay out a data set (a folder, or a zip of it):\n{shown}\n{image_suffixes()}"
@@ -109,15 +107,6 @@ def _names(listing: Listing) -> str:
 
 def _shown(entries: Sequence[Entry], noun: str) -> str:
     return f"{plural(len(entries), noun)} ({listed((entry.path for entry in entries), quoted=True)})"
-
-
-def _tracks(listing: Listing) -> str:
-    if not any(TRACKS.search(entry.path) for entry in listing.images):
-        return ""
-    return (
-        "This looks like the Cell Tracking Challenge (01/t000.tif, 01_GT/SEG/man_seg000.tif), which is not read as a "
-        "whole yet: say --set 'data.images=01/t{case}.tif' --set 'data.masks=01_GT/SEG/man_seg{case}.tif'."
-    )
 
 
 def _others(listing: Listing) -> list[str]:

@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 from ulna.formats.outlines.polygons import Mask, Ring, fill
 
+NAMELESS = "object"
+"""What objects without a class are called where others have one."""
+
 
 @dataclass(frozen=True)
 class Annotation:
