@@ -37,7 +37,7 @@ from ulna.dataset import Case, Dataset
 from ulna.jobs.evaluate import Evaluation, evaluate
 from ulna.jobs.split import split
 from ulna.layouts import read_dataset
-from ulna.metrics import Errors, mean_interval
+from ulna.metrics import Errors, Primary, mean_interval, summarize
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -205,7 +205,7 @@ def commit() -> str:
 
 def scores(result: Evaluation) -> dict[str, list[float]]:
     """Mean Dice over images, of each class, over groups, and the share of wrong pixels, with intervals."""
-    summary = result.summary
+    summary = summarize(result.cases, Primary("dice"))  # of a model that finds objects, too
     found = {"Dice": summary.overall.scores["dice"].mean}
     if len(summary.classes) > 1:
         found |= {f"Dice of {part.name}": part.scores["dice"].mean for part in summary.classes}

@@ -40,12 +40,12 @@ class Deadline(keras.callbacks.Callback):
 
 def augmented(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """StarDist's example: flips and quarter turns, a linear change of intensities, noise."""
-    turns, flips = np.random.randint(4), np.random.randint(2, size=2)
+    turns, flips = RNG.integers(4), RNG.integers(2, size=2)
     image, labels = (np.rot90(one, turns) for one in (image, labels))
     for axis in np.flatnonzero(flips):
         image, labels = (np.flip(one, axis) for one in (image, labels))
-    image = image * np.random.uniform(0.6, 2) + np.random.uniform(-0.2, 0.2)
-    return image + 0.02 * np.random.uniform(0, 1) * np.random.normal(size=image.shape), labels
+    image = image * RNG.uniform(0.6, 2) + RNG.uniform(-0.2, 0.2)
+    return image + 0.02 * RNG.uniform(0, 1) * RNG.normal(size=image.shape), labels
 
 
 def taken(data: dict[str, np.ndarray], name: str) -> list[np.ndarray]:
@@ -55,7 +55,9 @@ def taken(data: dict[str, np.ndarray], name: str) -> list[np.ndarray]:
 
 data_path, out_path, minutes, seed = sys.argv[1:]
 data = dict(np.load(data_path))
-images = {part: [normalize(one, 1, 99.8) for one in taken(data, f"{part}_image")] for part in ("train", "valid", "test")}
+RNG = np.random.default_rng(int(seed))
+parts = ("train", "valid", "test")
+images = {part: [normalize(one, 1, 99.8) for one in taken(data, f"{part}_image")] for part in parts}
 truth = {part: [fill_label_holes(one) for one in taken(data, f"{part}_labels")] for part in ("train", "valid")}
 keras.utils.set_random_seed(int(seed))
 config = Config2D(n_rays=32, grid=(2, 2), n_channel_in=1, use_gpu=False, train_tensorboard=False)
@@ -64,11 +66,10 @@ model.prepare_for_training()
 deadline = Deadline(float(minutes) * 60)
 model.callbacks.append(deadline)
 began = time.monotonic()
-model.train(
-    images["train"], truth["train"], validation_data=(images["valid"], truth["valid"]), augmenter=augmented, seed=int(seed)
-)
+held_out = images["valid"], truth["valid"]
+model.train(images["train"], truth["train"], validation_data=held_out, augmenter=augmented, seed=int(seed))
 trained = time.monotonic()
-model.optimize_thresholds(images["valid"], truth["valid"])
+model.optimize_thresholds(*held_out)
 tuned = time.monotonic()
 labels = [model.predict_instances(one)[0].astype(np.int32) for one in images["test"]]
 predicted = time.monotonic()
