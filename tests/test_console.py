@@ -52,6 +52,7 @@ def test_a_record_is_the_same_table_with_print_and_in_jupyter(capsys: pytest.Cap
 
 def test_every_record_has_a_short_repr_and_a_table(run: Path, cells: Path, tmp_path: Path) -> None:
     evaluated = ulna.evaluate(run, cells, out=tmp_path / "scores")
+    measured = ulna.measure(cells / "masks", out=tmp_path / "measured")
     records = {
         "<Check: 6 cases in 6 groups; 1 warning>": ulna.check(healthy(tmp_path / "data", 6)),
         "<Split: 4 cases to train, 2 to test; ": ulna.split(tmp_path / "data", test=0.3, out=tmp_path / "lists"),
@@ -59,6 +60,7 @@ def test_every_record_has_a_short_repr_and_a_table(run: Path, cells: Path, tmp_p
         "<Predicted: 8 masks, 0 failed; ": ulna.predict(run, cells / "images", out=tmp_path / "masks"),
         "<preset default: ": ulna.summary("default"),
         "<Evaluation: 8 images in ": evaluated,
+        "<Measured: ": measured,
         "<Trained: ": ulna.train(cells, tmp_path / "run", epochs=1, changes=SMALL),
     }
     for start, record in records.items():
@@ -69,4 +71,4 @@ def test_every_record_has_a_short_repr_and_a_table(run: Path, cells: Path, tmp_p
         assert record._repr_html_().startswith("<pre"), start
     trained = records["<Trained: "]
     assert "<Evaluation: " in repr(trained)
-    assert repr(Demo(tmp_path, trained, evaluated)).startswith(f"<Demo: {tmp_path}; <Evaluation")
+    assert repr(Demo(tmp_path, trained, evaluated, measured)).startswith(f"<Demo: {tmp_path}; <Evaluation")

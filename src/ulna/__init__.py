@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ulna.jobs.check import check as check
     from ulna.jobs.demo import demo as demo
     from ulna.jobs.evaluate import evaluate as evaluate
+    from ulna.jobs.measure import measure as measure
     from ulna.jobs.predict import predict as predict
     from ulna.jobs.settings import settings as settings
     from ulna.jobs.split import split as split
@@ -43,6 +44,7 @@ _MODULES = {
     "demo": "jobs.demo",
     "evaluate": "jobs.evaluate",
     "load": "model",
+    "measure": "jobs.measure",
     "predict": "jobs.predict",
     "settings": "jobs.settings",
     "split": "jobs.split",
@@ -63,6 +65,7 @@ __all__ = [
     "demo",
     "evaluate",
     "load",
+    "measure",
     "predict",
     "settings",
     "split",

@@ -164,6 +164,9 @@ def predict(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Write pictures of the images with outlines of the classes and a legend.")
     ] = False,
+    outlines: Annotated[
+        str, typer.Option(metavar="imagej,geojson,coco", help="Outlines for Fiji, QuPath, or as COCO JSON.")
+    ] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that are there already.")] = False,
     device: Device = None,
 ) -> None:
@@ -178,6 +181,7 @@ def predict(
         except_=except_,
         probabilities=probabilities,
         overlay=overlay,
+        outlines=[one.strip() for one in outlines.split(",") if one.strip()],
         overwrite=overwrite,
         device=device,
     )
@@ -216,6 +220,22 @@ def evaluate(
         progress=track,
     )
     _print(result)
+
+
+@app.command()
+def measure(
+    masks: Annotated[
+        str, typer.Argument(metavar="MASKS", help="Folder, pattern or file of masks that number objects.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="MEASURED", help="Folder for the table and the pictures.")],
+    images: Annotated[str | None, typer.Option(help="Their images, for intensities.", show_default=False)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a table that is there already.")] = False,
+) -> None:
+    """Measure objects: size, shape, place, intensities and neighbors, a row of a table per object."""
+    from ulna.console import track
+    from ulna.jobs.measure import measure as job
+
+    _print(job(masks, images, out=out, overwrite=overwrite, progress=track))
 
 
 @app.command()

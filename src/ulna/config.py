@@ -148,9 +148,9 @@ class Config(Section):
         UlnaError
             For unknown settings and values; the nearest name is given.
         """
-        known, words = self.model_dump(), self.model_dump(exclude_unset=True)
+        words = self.model_dump(exclude_unset=True)
         for key, value in changes.items():
-            _check_key(key, known, where)
+            _check_key(key, where)
             *sections, last = key.split(".")
             place: Any = words
             for section in sections:
@@ -184,23 +184,18 @@ def dotted(words: dict[str, Any], before: str = "") -> dict[str, Any]:
     return flat
 
 
-def _defaults(section: str) -> dict[str, Any]:
-    model = _section(Config.model_fields[section].annotation) if section in Config.model_fields else None
-    return model().model_dump() if model else {}
-
-
-def _check_key(key: str, words: dict[str, Any], where: object) -> None:
+def _check_key(key: str, where: object) -> None:
     """Raise UlnaError for a key that is not among the settings, and name the nearest."""
     *sections, last = key.split(".")
-    place: Any = words
+    place: type[BaseModel] | None = Config
     for section in sections:
         _known(section, place, key, where)
-        place = place[section] if place[section] is not None else _defaults(section)
+        place = _section(place.model_fields[section].annotation) if place else None
     _known(last, place, key, where)
 
 
-def _known(name: str, place: Any, key: str, where: object) -> None:
-    if not isinstance(place, dict) or name not in place:
+def _known(name: str, place: type[BaseModel] | None, key: str, where: object) -> None:
+    if place is None or name not in place.model_fields:
         raise UlnaError(f"there is no setting '{key}'.{_nearest_key(key)}", where=where)
 
 

@@ -216,6 +216,8 @@ class Labels:
         Where the pixels lie; by default a grid of unit pixels.
     names
         Names of the class indices, the background first; may be empty.
+    scores
+        How sure a model is of each object, 0 to 1, in the order of their numbers; empty where nothing is known.
 
     Raises
     ------
@@ -233,6 +235,7 @@ class Labels:
     objects: npt.NDArray[np.int32] | None = None
     grid: Grid = UNPLACED
     names: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.grid.shape:

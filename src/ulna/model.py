@@ -28,6 +28,7 @@ from ulna.inference.inputs import as_image, is_several, repeated
 from ulna.inference.pipeline import Pipeline
 from ulna.labels.classes import Classes
 from ulna.layouts.own import mark
+from ulna.measurement import Table
 from ulna.modelfile import Saved
 from ulna.networks.summary import NetworkSummary, summarize_network
 from ulna.normalization import COLORS, to_channels
@@ -228,6 +229,28 @@ class Model:
             return self._predict(image, progress)
         return (prediction for _, prediction in self._predict_several(image, progress))  # type: ignore[arg-type]
 
+    def measure(self, image: Given) -> Table:
+        """Find the objects of an image and measure them.
+
+        Parameters
+        ----------
+        image
+            An image without further pages, as for `predict`.
+
+        Returns
+        -------
+        dict
+            Columns of one length by their names, see `ulna.measurement.measure_objects`.
+
+        Raises
+        ------
+        UlnaError
+            As `predict` does, and where the model finds no objects.
+        """
+        given = Source(Path(image).expanduser(), axes=self.config.data.axes) if isinstance(image, str | Path) else image
+        read_image = as_image(given, ndim=self.config.network.ndim, channels=self.channels)
+        return self.predict(read_image).measure(read_image)
+
     def probabilities(self, image: Given, *, progress: Progress = quiet) -> Image:
         """The probability of each class.
 
@@ -277,8 +300,9 @@ class Model:
             As `predict` does.
         """
         logits = self._logits(image, progress)
-        mask = image.with_array(self._decoder()(logits, image.grid))
-        return self._prediction(mask), image.with_array(self._class_probabilities(logits))
+        decoder = _Decoder(self.task)
+        mask = image.with_array(decoder(logits, image.grid))
+        return self._prediction(mask, decoder), image.with_array(self._class_probabilities(logits))
 
     def runs(self, reader: Reader) -> bool:
         """Whether `run` can predict an image: its channels fit as they are, and no pixel's label needs others.
@@ -316,38 +340,23 @@ class Model:
         UlnaError
             As `predict` does.
         """
-        decoded = self._decoder()
+        decoder = _Decoder(self.task)
 
         def decode(logits: Logits) -> Array:
-            return self.classes.to_values(decoded(logits, Grid(logits.shape[1:])))
+            return self.classes.to_values(decoder(logits, Grid(logits.shape[1:])))
 
         self._pipeline.run(reader, write, decode, progress=progress)
 
     def _predict(self, image: Any, progress: Progress) -> Prediction:
-        return self._prediction(self._each(image, self._decoder(), progress))
+        decoder = _Decoder(self.task)
+        return self._prediction(self._each(image, decoder, progress), decoder)
 
     def _class_probabilities(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return self.task.activate(logits)[: len(self.classes.names)]
 
-    def _decoder(self) -> Decode:
-        """What gives labels (L, *spatial): class indices and, where the task finds objects, their numbers.
-
-        These go on from one call to the next, so that an object of a page has a number of its own in the stack.
-        """
-        count = 0
-
-        def decode(logits: Logits, grid: Grid) -> Array:
-            nonlocal count
-            labels = self.task.decode(self.task.activate(logits), grid).numbered_after(count)
-            if labels.objects is not None:
-                count = max(count, int(labels.objects.max(initial=0)))
-            return labels.to_array()
-
-        return decode
-
-    def _prediction(self, labels: Image) -> Prediction:
+    def _prediction(self, labels: Image, decoder: _Decoder) -> Prediction:
         found = Labels.from_array(labels.array, labels.grid, self.classes.names)
-        return Prediction(found, self.classes, labels.source)
+        return Prediction(replace(found, scores=decoder.scores), self.classes, labels.source)
 
     def _predict_several(self, images: Iterable[Any], progress: Progress) -> Iterator[tuple[int, Prediction]]:
         """Each prediction with its number; an error says which image it was."""
@@ -444,6 +453,26 @@ class Model:
     def _repr_html_(self) -> str:
         note = f"<br>{escape(self.saved.note)}" if self.saved.note else ""
         return f"<div>{escape(repr(self))}{note}</div>"
+
+
+class _Decoder:
+    """Gives labels (L, *spatial) of logits: class indices and, where the task finds objects, their numbers.
+
+    These go on from one call to the next, so that an object of a page has a number of its own in the stack. `scores`
+    are those of all objects so far.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.scores: tuple[float, ...] = ()
+        self._task = task
+        self._count = 0
+
+    def __call__(self, logits: Logits, grid: Grid) -> Array:
+        labels = self._task.decode(self._task.activate(logits), grid).numbered_after(self._count)
+        if labels.objects is not None:
+            self._count = max(self._count, int(labels.objects.max(initial=0)))
+            self.scores += labels.scores
+        return labels.to_array()
 
 
 def _files(images: Sequence[Any]) -> set[str]:

@@ -22,6 +22,8 @@ from ulna.text import plural, size
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ulna.measurement import Table
+
 SHOWN = 480
 """The largest side of the picture in a notebook, pixels."""
 
@@ -89,6 +91,11 @@ class Prediction(OnGrid):
         return {int(n): self.classes[k] for n, k in zip(numbers, indices, strict=True) if n}
 
     @property
+    def object_scores(self) -> dict[int, float]:
+        """How sure the model is of each object, 0 to 1: the mean probability of its class over its pixels."""
+        return dict(zip(self.object_classes, self.labels.scores, strict=False))
+
+    @property
     def _pixels(self) -> Array:
         return self.labels.classes if self.objects is None else self.objects
 
@@ -153,6 +160,8 @@ class Prediction(OnGrid):
     def overlay(self, image: Any, *, legend: bool = True) -> npt.NDArray[np.uint8]:
         """The image with the classes tinted and outlined, and a legend below it.
 
+        Where there are objects each is outlined, in another color than those beside it, and there is no legend.
+
         Parameters
         ----------
         image
@@ -179,7 +188,10 @@ class Prediction(OnGrid):
         True
         """
         from ulna.figures.common import annotated, to_rgb
+        from ulna.figures.objects import objects_overlay
 
+        if self.objects is not None:
+            return objects_overlay(to_rgb(self._channels_first(image)), self._middle(self.objects))
         return annotated(to_rgb(self._channels_first(image)), self._plane(), self.classes if legend else ())
 
     def plot(self, image: Any = None) -> Figure:
@@ -211,8 +223,33 @@ class Prediction(OnGrid):
         drawn = self._colored() if image is None else self.overlay(image, legend=False)
         figure = new_figure(6, 6 * mask.shape[0] / mask.shape[1] + 0.5 if mask.shape[1] else 6)
         show(figure.add_subplot(), drawn, str(self.source or ""))
-        self._add_legend(figure)
+        if self.objects is None:
+            self._add_legend(figure)
         return figure
+
+    def measure(self, image: Any = None) -> Table:
+        """The size, shape and place of each object, and its intensities where an image is given.
+
+        Parameters
+        ----------
+        image
+            The image that was predicted, as for `overlay`.
+
+        Returns
+        -------
+        dict
+            Columns of one length by their names, see `ulna.measurement.measure_objects`.
+
+        Raises
+        ------
+        UlnaError
+            Where the model finds no objects, and for an image of another size.
+        """
+        from ulna.measurement import measure_objects
+
+        if image is None or isinstance(image, Image):
+            return measure_objects(self.labels, image)
+        return measure_objects(self.labels, Image(self._channels_first(image), self.grid))
 
     def _add_legend(self, figure: Figure) -> None:
         from matplotlib.patches import Patch
@@ -228,13 +265,18 @@ class Prediction(OnGrid):
 
     def _plane(self) -> Array:
         """The class indices, of a volume those of the middle plane."""
-        classes = self.labels.classes
-        return classes if classes.ndim == 2 else classes[len(classes) // 2]
+        return self._middle(self.labels.classes)
+
+    def _middle(self, array: Array) -> Array:
+        return array if array.ndim == 2 else array[len(array) // 2]
 
     def _colored(self) -> npt.NDArray[np.uint8]:
         from ulna.figures.common import overlay
+        from ulna.figures.objects import objects_overlay
 
         mask = self._plane()
+        if self.objects is not None:
+            return objects_overlay(np.zeros((*mask.shape, 3), np.uint8), self._middle(self.objects))
         return overlay(np.zeros((*mask.shape, 3), np.uint8), mask, opacity=1.0)
 
     def _channels_first(self, image: Any) -> Array:

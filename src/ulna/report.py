@@ -20,6 +20,8 @@ from ulna.errors import UlnaError
 from ulna.formats import atomic_write
 from ulna.metrics import Primary, label
 from ulna.metrics.intervals import MIN_GROUPS
+from ulna.metrics.objects import TRUE_FATES
+from ulna.metrics.rows import DETAILS
 from ulna.text import duration, plural
 from ulna.training.log import validation_column
 
@@ -28,7 +30,7 @@ T = TypeVar("T")
 NAME = "report.html"
 _PICTURES = ("samples.png", "joined.png", "augmented.png", "curves.png", "scores/cases.png")
 _ROWS = 500  # of the table of all images
-_APART = ("plan", "command", "asked", "state", "classes", "length", "seconds", "afterwards")
+_APART = ("plan", "command", "asked", "state", "classes", "length", "seconds", "afterwards", "fitted")
 """What of the record stands in other places of the page, or is for `--resume` alone."""
 
 
@@ -111,7 +113,7 @@ def _content(run: _Run) -> dict[str, Any]:
         "title": run.folder.resolve().name,
         "figures": _figures(metrics, record, lists),
         "check": _check(run.record("check.json")),
-        "plan": [str(sentence) for sentence in _list(record.get("plan"))],
+        "plan": [str(sentence) for sentence in _list(record.get("plan"))] + _fitted(record),
         "curves_alt": _curves_in_words(curves, _primary(metrics)),
         "scores": _scores(metrics, chose=record.get("weights") != "last"),
         "cases": _cases(run.table("scores/scores.csv"), _primary(metrics)),
@@ -126,9 +128,23 @@ def _content(run: _Run) -> dict[str, Any]:
     }
 
 
+def _fitted(record: dict[str, Any]) -> list[str]:
+    """The constants that were chosen once the network was trained."""
+    found = _inner(record, "fitted")
+    if not found:
+        return []
+    named = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in found.items())
+    return [f"From outputs to objects, chosen on images held out: {named}."]
+
+
 def _figures(metrics: dict[str, Any], record: dict[str, Any], lists: Sequence[tuple[str, list[str]]]) -> list[Any]:
     """The few numbers at the top: what a reader looks for first."""
     shown = []
+    if counts := _inner(metrics, "objects", "counts"):
+        lost = ", ".join(f"{counts.get(fate, 0)} {fate}" for fate in (*TRUE_FATES[1:], "false positive"))
+        shown.append(
+            {"value": f"{counts.get('found', 0)} of {counts.get('true', 0)}", "label": f"objects found; {lost}"}
+        )
     for name in _measures(metrics)[:1]:
         score = _inner(metrics, "overall", name)
         words = f"mean {label(name)} of images held out"
@@ -184,7 +200,8 @@ def _primary(metrics: dict[str, Any]) -> Primary:
 
 def _scores(metrics: dict[str, Any], *, chose: bool) -> dict[str, Any] | None:
     """The table of scores with how they were obtained; None where nothing was scored."""
-    per_class, measures = _inner(metrics, "per_class"), _measures(metrics)
+    per_class = _inner(metrics, "per_class")
+    measures = [name for name in _measures(metrics) if name not in DETAILS]
     if not per_class or not measures:
         return None
     parts = per_class if len(per_class) == 1 else {"all classes": _inner(metrics, "overall"), **per_class}
@@ -193,6 +210,7 @@ def _scores(metrics: dict[str, Any], *, chose: bool) -> dict[str, Any] | None:
     if wrong := _inner(metrics, "wrong_pixels").get("sentence"):
         notes.append(str(wrong))
     notes += _pooled(metrics, _primary(metrics))
+    notes += [str(note) for note in _list(_inner(metrics, "objects").get("sentences"))]
     return {
         "how": _how(metrics.get("cases"), metrics.get("groups"), chose=chose),
         "what": "Means over the images"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -27,6 +27,7 @@ from ulna.tasks import Task
 from ulna.tasks import build as build_task
 from ulna.text import plural
 from ulna.training.budget import TimeBudget
+from ulna.training.constants import fit_constants
 from ulna.training.fit import ending, fit
 from ulna.training.length import expected, time_step, too_short
 from ulna.training.log import read_rows, validation_column
@@ -181,7 +182,7 @@ class Run:
             return expected(config, fold.train, training.epochs * training.steps)
         network = self._new(prepared).network
         step = time_step(network, prepared.task, config, store=fold.train, timer=self.timer)
-        budget = TimeBudget(self.timer, ending(config, fold.validation, self.afterwards))
+        budget = TimeBudget(self.timer, ending(config, fold.validation, self.afterwards, fits=prepared.task.fits))
         return expected(config, fold.train, budget.expected_steps(step))
 
     def fit_one(self, prepared: Prepared, fold: int = 0, *, resume: bool = False) -> Model:
@@ -208,6 +209,10 @@ class Run:
             afterwards=self.afterwards,
             resume=resume,
         )
+        fitted = fit_constants(saved.network, prepared.task, config, stores=(data.train, data.validation))
+        if fitted:
+            saved = replace(saved, config=config.changed(fitted))
+            runs.note(self.folder, fitted=fitted)
         modelfile.save(self.folder / modelfile.NAME, saved)
         primary = prepared.task.primary
         cells = [row[validation_column(primary)] for row in read_rows(self.folder)]
@@ -223,7 +228,7 @@ class Run:
             torch.manual_seed(config.training.seed)
             network = networks.build(config.network, config.data.channels, outputs)
         if self.start is not None:
-            _take_weights(network, self.start, prepared.classes)
+            _take_weights(network, self.start, prepared)
         digest = prepared.folds[0].train.digest
         return Saved(network.to(self.device), config, prepared.classes, outputs, digest, runs.versions())
 
@@ -267,10 +272,10 @@ def _start_sentence(start: Saved, classes: Classes) -> str:
     return f"It starts from the weights of a trained model; its last layer is new, for {now} instead of {before}."
 
 
-def _take_weights(network: nn.Module, start: Saved, classes: Classes) -> None:
-    """Copy the weights; the last layer keeps its fresh ones where the classes differ."""
+def _take_weights(network: nn.Module, start: Saved, prepared: Prepared) -> None:
+    """Copy the weights; the last layer keeps its fresh ones where the classes or the task differ."""
     weights = dict(start.network.state_dict())
-    if start.classes.names != classes.names:
+    if start.classes.names != prepared.classes.names or start.outputs != prepared.task.outputs:
         own = network.state_dict()
         weights |= {name: own[name] for name in _heads(start.config)}
     network.load_state_dict(weights)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from ulna.errors import UlnaError
 from ulna.text import plural
@@ -115,6 +115,11 @@ class DataConfig(Section):
     ignore: tuple[int | str, ...] = Field(
         (), description="mask values of pixels that are not annotated (in no loss and no score); empty: inferred"
     )
+    objects: bool | None = Field(
+        None,
+        description="whether each mask value is an object of its own, within its class where `values` lists ranges "
+        '(`[[0], ["26000..26999"]]`); null: inferred',
+    )
     images: FilePatterns = Field(
         (), description="patterns of the image files, relative to the data, `scans/{case}.png`; empty: found by names"
     )
@@ -163,16 +168,52 @@ class DataConfig(Section):
     )
 
 
+class DecodingConfig(Section):
+    """What `ulna.tasks.decoding.Decoding` holds."""
+
+    foreground: float = Field(0.5, gt=0, lt=1, description="probability above which a pixel may belong to an object")
+    seed: float = Field(0.5, ge=0, lt=1, description="distance above which a pixel may be a seed")
+    depth: float = Field(0.0, ge=0, lt=1, description="by how much the distance falls between two seeds at least")
+    smallest: int = Field(0, ge=0, description="pixels of the smallest object")
+    holes: bool = Field(False, description="whether holes in objects are filled")
+
+
 class TaskConfig(Section):
     """The question asked of an image, and how an answer is evaluated while training."""
 
-    name: Annotated[Literal["semantic", "instances"], BeforeValidator(_present_task)] = Field(
-        "semantic", description="`semantic`: the class of each pixel; `instances`: also its object"
+    name: Annotated[Literal["auto", "semantic", "instances"], BeforeValidator(_present_task)] = Field(
+        "auto",
+        description="`semantic`: the class of each pixel; `instances`: also its object; `auto`: objects where the "
+        "masks number them",
     )
     loss: Literal["dice_cross_entropy", "cross_entropy", "dice"] = Field(
         "dice_cross_entropy", description="`dice_cross_entropy` (the sum), `cross_entropy`, `dice`"
     )
     threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a single class is foreground")
+    target: Literal["distance", "neighbors", "none"] = Field(
+        "distance",
+        description="what is learned of objects beside their class: the `distance` from the object's border, also that "
+        "to `neighbors`, or `none`: objects are connected regions",
+    )
+    border_weight: float = Field(
+        0.0,
+        ge=0,
+        description="how much more pixels between two objects that are close weigh in the cross-entropy (w0 of the "
+        "U-Net paper, 10 there); 0: all weigh the same",
+    )
+    border_sigma: float = Field(5.0, gt=0, description="how wide such borders are, pixels (sigma of the paper)")
+    class_weights: tuple[float, ...] | None = Field(
+        None, description="with border weights, the weight of each class, the background first; null: 1"
+    )
+    decoding: DecodingConfig | None = Field(
+        None, description="the constants that turn outputs into objects; null: fitted on the validation images"
+    )
+
+    @model_validator(mode="after")
+    def _weights_need_cross_entropy(self) -> Self:
+        if self.border_weight and self.loss == "dice":
+            raise ValueError("border weights are of the cross-entropy, which the loss `dice` does not have")
+        return self
 
 
 class NetworkConfig(Section):

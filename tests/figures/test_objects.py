@@ -7,19 +7,10 @@ from pathlib import Path
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image as Pillow
 from scipy.ndimage import zoom
 
 from ulna.figures.common import COLORS
-from ulna.figures.objects import (
-    FATES,
-    ObjectComparison,
-    fates_picture,
-    neighbor_colors,
-    objects_overlay,
-    outlined,
-    sizes_picture,
-)
+from ulna.figures.objects import FATES, fate_panels, neighbor_colors, objects_overlay, outlined, sizes_picture
 
 
 @settings(max_examples=30, deadline=None)
@@ -66,18 +57,20 @@ def test_numbers_are_drawn_on_an_enlarged_picture() -> None:
     assert objects_overlay(rgb, objects * 0, numbers=True).shape == (640, 960, 3)
 
 
-def test_fates_are_told_apart(tmp_path: Path) -> None:
+def test_fates_are_told_apart() -> None:
     truth = np.zeros((60, 80), int)
     truth[5:20, 5:25], truth[5:20, 25:45], truth[30:50, 5:25], truth[30:50, 40:60] = 1, 2, 3, 5
     found = np.zeros_like(truth)
     found[5:20, 5:45], found[30:40, 5:25], found[40:50, 5:25], found[5:20, 60:75] = 1, 2, 3, 9
-    path = fates_picture(tmp_path / "f.png", [ObjectComparison("a", np.zeros((60, 80, 3), np.uint8), truth, found)])
-    with Pillow.open(path) as picture:
-        seen = np.asarray(picture.convert("RGB")).astype(int)
-    pixels = {fate: int((np.abs(seen - np.array(shade)).sum(axis=-1) < 12).sum()) for fate, shade in FATES.items()}
-    in_legend = pixels.pop("found")  # no object was found: its color is in the legend alone
-    assert in_legend > 20
-    assert min(pixels.values()) > 2 * in_legend
+    true, seen = fate_panels(np.zeros((60, 80, 3), np.uint8), truth, found)
+    lines = {"merged": (5, 10), "split": (30, 10), "missed": (30, 50)}
+    assert {fate: tuple(true[place].tolist()) for fate, place in lines.items()} == {fate: FATES[fate] for fate in lines}
+    lines = {"merged": (5, 40), "split": (40, 10), "false positive": (5, 65)}
+    assert {fate: tuple(seen[place].tolist()) for fate, place in lines.items()} == {fate: FATES[fate] for fate in lines}
+    same, _ = fate_panels(np.zeros((60, 80, 3), np.uint8), truth, truth)
+    assert tuple(same[5, 10].tolist()) == FATES["found"]
+    nothing, _ = fate_panels(np.full((60, 80, 3), 9, np.uint8), truth * 0, found)
+    assert (nothing == 9).all()
 
 
 def test_histogram_of_sizes(tmp_path: Path) -> None:

@@ -17,9 +17,11 @@ def test_the_demonstration_makes_everything_it_names(tmp_path: Path, monkeypatch
     done = demo(tmp_path / "demo", minutes=0.05, seed=1)
     made = all_files(tmp_path / "demo")
     assert made >= {"run/model.safetensors", "run/report.html", "scores/cases.png", "masks/overlays/cells_000.png"}
+    assert made >= {"masks/outlines/cells_000.zip", "masks/outlines/cells_000.geojson", "masks/objects.csv"}
+    assert made >= {"measured/table.csv", "measured/objects.png", "measured/sizes.png"}
     with (console := Console(width=200)).capture() as told:
         console.print(done)
-    for words in ("scores/cases.png", "report.html", "ulna train YOUR_FOLDER"):
+    for words in ("scores/cases.png", "report.html", "ulna train YOUR_FOLDER", "true objects", "median area"):
         assert words in told.get()
 
 

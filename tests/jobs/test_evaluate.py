@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import io
 import json
 import sys
 import types
@@ -164,6 +165,13 @@ def test_masks_may_say_it_with_other_values(place):
     assert "Of the predicted masks: Masks hold 0 and 1" in found.notes[-1]
 
 
+def to_text(printed: object) -> str:
+    """What is shown on a wide terminal."""
+    console = Console(width=300, record=True, file=io.StringIO())
+    console.print(printed)
+    return console.export_text()
+
+
 def _touching(*, merged: bool) -> np.ndarray:
     """Two squares that touch, numbered 1 and 2 or merged, and a third."""
     numbers = np.zeros((40, 40), np.uint16)
@@ -180,17 +188,22 @@ def test_objects_are_scored_by_the_measures_of_their_task(tmp_path):
         _save(tmp_path / f"predicted/{name}.png", _touching(merged=merged))
     changes = {"task.name": "instances", "data.values": [[0], ["other"]]}
     found = evaluate(tmp_path / "predicted", tmp_path / "data", out=tmp_path / "scores", changes=changes)
-    assert found.summary.primary == "ap_50"
+    assert found.summary.primary == "ap"
     assert [case.score("ap_50") for case in found.cases] == [1, 1 / 4]
     assert [case.dice for case in found.cases] == [1, 1]
     with (tmp_path / "scores/scores.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["class"] == "objects"]
-    assert [(row["case"], row["ap_50"], row["dice"]) for row in rows] == [("a", "1.0", ""), ("b", "0.25", "")]
-    semantic = evaluate(
+        rows = list(csv.DictReader(file))
+    assert [(row["case"], row["ap_50"], row["dice"]) for row in rows] == [("a", "1.0", "1.0"), ("b", "0.25", "1.0")]
+    assert [row["merged"] for row in rows] == ["0.0", str(2 / 3)]
+    assert "Of 6 true objects 4 were found" in to_text(found)
+    again = evaluate(
         tmp_path / "predicted", tmp_path / "data", out=tmp_path / "s", changes={"data.values": [[0], ["other"]]}
     )
+    assert again.summary.primary == "ap"  # both sides number their objects
+    changes["task.name"] = "semantic"
+    semantic = evaluate(tmp_path / "predicted", tmp_path / "data", out=tmp_path / "t", changes=changes)
     assert semantic.summary.primary == "dice"
-    assert semantic.cases[1].row("objects", "ap_50") is None
+    assert not any(row.measure == "ap_50" for row in semantic.rows)
 
 
 def test_class_indices_are_whole_numbers_of_the_classes(place):

@@ -16,6 +16,8 @@ from ulna import networks, tasks
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.formats import open_reader, read, write
+from ulna.formats.outlines import geojson, imagej
+from ulna.formats.outlines.annotation import paint
 from ulna.image import Channel, Grid, Image, Labels, Source
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.predict import predict
@@ -23,6 +25,7 @@ from ulna.labels.classes import Classes
 from ulna.labels.inference import infer
 from ulna.model import Model
 from ulna.modelfile import Saved
+from ulna.objectlist import ObjectList
 
 
 @pytest.fixture
@@ -249,11 +252,13 @@ def test_objects_are_numbered_through_a_stack(tmp_path: Path) -> None:
     assert sorted(found.object_classes) == list(range(1, count + 1))
 
 
-def test_that_numbers_of_objects_say_no_class_is_said(tmp_path: Path) -> None:
+def test_the_classes_of_objects_are_listed(tmp_path: Path) -> None:
     gray(tmp_path / "in" / "a.png")
-    for classes, said in ((2, False), (3, True)):
-        done = predict(make_instances(classes), tmp_path / "in", out=tmp_path / f"out{classes}")
-        assert any("the masks number objects of all classes" in note for note in done.notes) == said
+    model = make_instances(3)
+    done = predict(model, tmp_path / "in", out=tmp_path / "out")
+    assert any("classes and scores are in objects.csv" in note for note in done.notes)
+    found = ObjectList.read(tmp_path / "out" / "objects.csv").classes.get("a", {})
+    assert found == model.predict(tmp_path / "in" / "a.png").object_classes
 
 
 def test_what_is_decoded_knows_the_spacing_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -432,3 +437,43 @@ def test_one_channel_for_three_that_are_no_colors_is_said(tmp_path: Path, capsys
         capsys.readouterr()
         model.predict(tmp_path / "a.png")
         assert ("its one channel" in "".join(capsys.readouterr())) == said
+
+
+def test_objects_are_listed_and_outlined(tmp_path: Path, cli: CommandLine) -> None:
+    gray(tmp_path / "images" / "a.png")
+    gray(tmp_path / "images" / "b.tif")
+    model = make_instances()
+    done = predict(
+        model, tmp_path / "images", out=tmp_path / "masks", outlines=["imagej", "geojson", "coco"], overlay=True
+    )
+    names = {path.name for path in (tmp_path / "masks" / "outlines").iterdir()}
+    assert names == {"a.zip", "b.zip", "a.geojson", "b.geojson", "coco.json"}
+    lines = (tmp_path / "masks" / "objects.csv").read_text("utf-8").splitlines()
+    counts = {path.stem: int(read(Source(path)).array.max()) for path in done.masks}
+    assert len(lines) == 1 + sum(counts.values())
+    assert any("objects.csv" in note for note in done.notes)
+    listed = ObjectList.read(tmp_path / "masks" / "objects.csv").classes
+    assert {name: len(found) for name, found in listed.items()} == counts
+    prediction = model.predict(tmp_path / "images" / "a.png")
+    regions = imagej.from_bytes((tmp_path / "masks" / "outlines" / "a.zip").read_bytes(), "a.zip").objects
+    assert (paint(regions, (20, 24)).numbers > 0).tolist() == (np.asarray(prediction) > 0).tolist()
+    assert all(0 <= score <= 1 for score in prediction.object_scores.values())
+    assert set(prediction.object_scores) == set(prediction.object_classes)
+    again = ulna.measure(tmp_path / "masks", tmp_path / "images", out=tmp_path / "measured")
+    assert len(again) == sum(counts.values())
+
+
+def test_outlines_of_classes_are_those_of_connected_regions(untrained: Model, tmp_path: Path) -> None:
+    gray(tmp_path / "a.png")
+    predict(untrained, tmp_path / "a.png", out=tmp_path / "masks", outlines="geojson")
+    mask = np.asarray(untrained.predict(tmp_path / "a.png"))
+    found = geojson.from_bytes((tmp_path / "masks" / "outlines" / "a.geojson").read_bytes(), "a").objects
+    assert (paint(found, mask.shape).numbers > 0).tolist() == (mask > 0).tolist()
+    assert not (tmp_path / "masks" / "objects.csv").exists()
+
+
+def test_outlines_for_a_program_that_is_not_known(untrained: Model, tmp_path: Path) -> None:
+    gray(tmp_path / "a.png")
+    with pytest.raises(UlnaError, match="not for cellpose"):
+        predict(untrained, tmp_path / "a.png", out=tmp_path / "masks", outlines=["cellpose"])
+    assert not (tmp_path / "masks").exists()

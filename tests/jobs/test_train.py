@@ -96,9 +96,9 @@ def test_objects_are_learned_scored_and_predicted(tmp_path: Path) -> None:
         put(tmp_path / "data", f"cells{index}", image.astype(np.uint8), numbers)
     changes = SMALL | {"task.name": "instances", "data.values": [[0], ["other"]], "data.validation": 0.5}
     trained = train(tmp_path / "data", tmp_path / "run", epochs=1, changes=changes)
-    assert (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0].endswith("val_loss,val_ap_50")
+    assert (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0].endswith("val_loss,val_ap")
     assert trained.scores is not None
-    assert trained.scores.summary.primary == "ap_50"
+    assert trained.scores.summary.primary == "ap"
     assert "with the objects of all images together (pooled)" in (said := shown(trained.scores))
     assert "pixels of all images" not in said
     assert "AP 50" in (tmp_path / "run" / "report.html").read_text("utf-8")

@@ -13,7 +13,7 @@ from scipy.ndimage import zoom
 from torchmetrics.detection import PanopticQuality
 
 from ulna.errors import UlnaError
-from ulna.metrics.objects import THRESHOLDS, compare
+from ulna.metrics.objects import THRESHOLDS, compare, sentence
 
 
 def _line(*pieces: tuple[int, int]) -> np.ndarray:
@@ -38,9 +38,9 @@ def test_by_hand() -> None:
     assert values["aji"] == pytest.approx(18 / 24)
     assert values["seg"] == pytest.approx(1.8 / 3)
     assert values["kaggle"] == pytest.approx((6 * 2 / 3 + 4 * 1 / 4) / 10)
-    counts = {name: values[name] for name in ("true", "predicted", "found", "missed", "split", "merged")}
-    assert counts == {"true": 3, "predicted": 2, "found": 2, "missed": 1, "split": 0, "merged": 0}
-    assert values["false positive"] == 0
+    assert (values["true"], values["predicted"]) == (3, 2)
+    shares = [values[name] for name in ("found", "missed", "split", "merged", "false positive")]
+    assert shares == [2 / 3, 1 / 3, 0, 0, 0]
 
 
 def test_found_split_merged_missed_and_false_positive_are_told_apart() -> None:
@@ -50,7 +50,9 @@ def test_found_split_merged_missed_and_false_positive_are_told_apart() -> None:
     assert list(true) == ["merged", "merged", "split", "missed", "found", "merged"]
     assert list(seen) == ["merged", "split", "split", "found", "false positive"]
     values = _values(found, truth)
-    assert values["found"] + values["split"] + values["merged"] + values["missed"] == values["true"] == 6
+    assert values["true"] == 6
+    shares = [values[name] for name in ("found", "split", "merged", "missed", "false positive")]
+    assert shares == [1 / 6, 1 / 6, 3 / 6, 1 / 6, 1 / 5]
 
 
 def test_a_found_object_with_a_small_piece_cut_off_is_not_split() -> None:
@@ -141,3 +143,13 @@ def test_bad_input() -> None:
         compare(good.astype(float), good)
     with pytest.raises(UlnaError, match="start at 1"):
         compare(good - 1, good)
+
+
+def test_in_words() -> None:
+    truth = _line((1, 10), (2, 10), (0, 2), (3, 10), (0, 2), (4, 10), (0, 2), (5, 6), (6, 2), (0, 8))
+    found = _line((1, 20), (0, 2), (3, 5), (4, 5), (0, 14), (7, 8), (0, 2), (8, 6))
+    rows = compare(found, truth).rows() * 2
+    assert sentence(rows) == (
+        "Of 12 true objects 2 were found (16.7 %), 2 split, 6 merged, 2 missed; 2 false positives."
+    )
+    assert sentence([]) == ""

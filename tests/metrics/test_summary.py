@@ -292,3 +292,23 @@ def test_a_class_that_some_cases_lack_is_summarized_over_the_others():
     assert found.overall.scores["dice"].mean.estimate == pytest.approx((0.75 + 1) / 2)
     assert found.overall.scores["accuracy"].mean.cases == 1
     assert "accuracy" not in found.classes[0].scores
+
+
+def test_ap_is_the_mean_over_thresholds_of_what_is_pooled() -> None:
+    """TP and TP + FP + FN are summed over cases at each threshold, and the mean is taken then."""
+    rng = np.random.default_rng(0)
+    found, cases = [], []
+    for place in range(12):
+        tp = np.sort(rng.integers(0, 10, 9))[::-1]
+        whole = 20 - tp
+        found.append((tp, whole))
+        rows = [Row("cell", f"ap_{50 + 5 * k}", int(tp[k]), int(whole[k])) for k in range(9)]
+        cases.append(Scored.of(rows, name=f"c{place}", group=f"g{place // 2}"))
+    summary = summarize(cases, Primary("ap", counts="objects"))
+    assert summary.measures[0] == "ap"
+    spread = summary.overall.scores["ap"]
+    sums = np.sum(found, axis=0)
+    assert spread.pooled.estimate == pytest.approx(np.mean(sums[0] / sums[1]))
+    assert spread.mean.estimate == pytest.approx(np.mean([np.mean(tp / whole) for tp, whole in found]))
+    assert cases[0].score("ap") == pytest.approx(np.mean(found[0][0] / found[0][1]))
+    assert spread.pooled.low < spread.pooled.estimate < spread.pooled.high

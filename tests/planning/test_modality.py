@@ -157,6 +157,7 @@ def test_real_sets(name: str, expected: str, data: Path, tmp_path: Path) -> None
     sizes = ("data.channels", "training.epochs", "training.patch", "training.batch_size", "training.final_patch")
     decided = {one.key: one.value for one in planned.decisions}
     assert decided.pop("data.modality") == expected
+    assert decided.pop("task.name") == ("instances" if numbered or "monuseg" in name else "semantic")
     others = {key for key in decided if key not in (*sizes, "training.steps", "training.precision")}
     assert others == ({"data.normalization", "data.counts", *STAINS} if expected == "mr" else set())
     if name == "isbi2012":

@@ -211,3 +211,22 @@ def test_the_plan_in_sentences() -> None:
     assert said[1].endswith("Images are resized to 64×96.")
     assert "In the last" not in said[2]
     assert said[3].endswith("2 minutes in all.")
+
+
+def test_masks_that_number_objects_are_learned_as_objects() -> None:
+    numbered = replace(FACTS, numbered=True, class_shares=(0.8, 0.2))
+    assert plan(Config(), FACTS, device=CPU).config.task.name == "semantic"
+    assert plan(Config(), numbered, device=CPU).config.task.name == "instances"
+    stated = Config().changed({"task.name": "semantic"})
+    found = plan(stated, numbered, device=CPU)
+    assert found.config.task.name == "semantic"
+    assert next(one for one in found.decisions if one.key == "task.name").overridden
+
+
+def test_with_border_weights_classes_weigh_the_same_together() -> None:
+    facts = replace(FACTS, class_shares=(0.8, 0.2))
+    config = plan(Config().changed({"task.border_weight": 10}), facts, device=CPU).config
+    assert config.task.class_weights == (0.625, 2.5)
+    assert plan(Config(), facts, device=CPU).config.task.class_weights is None
+    stated = Config().changed({"task.border_weight": 10, "task.class_weights": [1, 3]})
+    assert plan(stated, facts, device=CPU).config.task.class_weights == (1, 3)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from skimage.measure import label
 
-from ulna.config import TaskConfig
+from ulna.config import Config, TaskConfig
 from ulna.image import IGNORE, Grid, Labels
 from ulna.networks.losses import dice
 from ulna.synthetic import cells
 from ulna.tasks import build
 from ulna.tasks.instances import Instances
+from ulna.tasks.targets import distances, neighbor_distances
 
 TWO = ("background", "cell")
 THREE = ("background", "a", "b")
@@ -53,7 +56,8 @@ def same_objects(a: np.ndarray, b: np.ndarray) -> bool:
 def test_outputs_and_names() -> None:
     config = TaskConfig(name="instances")
     assert (build(config, TWO).outputs, build(config, THREE).outputs) == (2, 4)
-    assert build(config, TWO).primary.measure == "ap_50"
+    assert build(config, TWO).primary.measure == "ap"
+    assert [build(TaskConfig(name="instances", target=t), TWO).outputs for t in ("none", "neighbors")] == [1, 3]
 
 
 def test_distances_are_those_of_each_object_alone() -> None:
@@ -96,7 +100,7 @@ def test_without_numbers_objects_are_connected_regions_and_what_is_ignored_is_no
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 200))
 def test_from_labels_to_maps_and_back(seed: int) -> None:
-    (_, numbers) = cells(1, (96, 96), seed=seed)[0]
+    numbers = label(cells(1, (96, 96), seed=seed)[0][1], connectivity=1)  # what lies in two pieces is found as two
     labels = np.concatenate([(numbers > 0).astype(np.int32), numbers])
     found = decoded(maps_of(labels, grid=Grid((96, 96))))
     rows = Instances(TaskConfig(name="instances"), TWO).evaluate(found, Labels.from_array(labels))
@@ -127,6 +131,69 @@ def test_an_object_has_one_class() -> None:
     assert set(np.unique(found.classes[found.objects == found.objects[20, 32]])) == {1}
 
 
+def test_the_target_of_neighbors_makes_seeds_of_touching_objects_smaller() -> None:
+    config = TaskConfig(name="instances", target="neighbors")
+    task = Instances(config, TWO)
+    maps = task.maps(torch.from_numpy(touching()[None]), GRID)[0].numpy()
+    assert maps.shape == (3, 40, 60)
+    np.testing.assert_array_equal(maps[1], distances(touching()[1]))
+    np.testing.assert_array_equal(maps[2], neighbor_distances(touching()[1]))
+    probabilities = np.stack([maps[0] == 0, maps[0] == 1]).astype(np.float32)
+    found = task.decode(np.concatenate([probabilities, maps[1:]]), GRID)
+    assert same_objects(np.asarray(found.objects), touching()[1])
+    losses = task.losses(torch.zeros(1, 3, 40, 60), torch.from_numpy(maps[None]))
+    assert set(losses) == {"classes", "distance", "neighbors"}
+    inside = maps[0] == 1
+    assert float(losses["neighbors"]) == pytest.approx(np.abs(0.5 - maps[2])[inside].mean(), rel=1e-5)
+
+
+def test_without_a_target_objects_are_connected_regions() -> None:
+    task = Instances(TaskConfig(name="instances", target="none"), TWO)
+    labels = torch.from_numpy(touching()[None])
+    assert torch.equal(task.maps(labels, GRID), labels[:, :1])
+    inside = (touching()[0] > 0).astype(np.float32)
+    found = task.decode(np.stack([1 - inside, inside]), GRID)
+    assert found.objects is not None
+    assert found.objects.max() == 2  # the touching disks are one
+
+
+def test_scores_of_objects_are_mean_probabilities_of_their_class() -> None:
+    maps = maps_of(touching())
+    probabilities = np.stack([maps[0] == 0, maps[0] == 1]) * 0.8 + 0.1
+    task = Instances(TaskConfig(name="instances"), TWO)
+    found = task.decode(np.concatenate([probabilities, maps[1:]]).astype(np.float32), GRID)
+    assert found.scores == pytest.approx([0.9] * 3)
+
+
+def test_constants_that_are_set_are_used_and_the_others_are_fitted() -> None:
+    labels = Labels.from_array(touching())
+    maps = maps_of(touching())
+    said = np.concatenate([np.stack([maps[0] == 0, maps[0] == 1]).astype(np.float32), maps[1:]])
+    task = Instances(TaskConfig(name="instances"), TWO)
+    assert task.fits > 0
+    found = task.fit([(said, labels)], [labels])
+    assert set(found) == {f"task.decoding.{name}" for name in ("foreground", "seed", "depth", "smallest", "holes")}
+    sizes = np.bincount(touching()[1].ravel())[[3, 8, 9]]
+    assert found["task.decoding.smallest"] == int(0.5 * np.percentile(sizes, 1))
+    config = Config().changed({"task.name": "instances", "task.decoding.smallest": 60}).task
+    assert Instances(config, TWO).fits == 0
+    assert Instances(config, TWO).decode(said, GRID).objects.max() == 2
+
+
+def test_objects_of_each_class_are_scored_by_themselves() -> None:
+    labels = touching()
+    labels[0][labels[1] == 9] = 2
+    task = Instances(TaskConfig(name="instances"), THREE)
+    swapped = labels.copy()
+    swapped[0][labels[1] == 9] = 1
+    rows = task.evaluate(Labels.from_array(swapped), Labels.from_array(labels))
+    found = {(row.subject, row.measure): (row.numerator, row.denominator) for row in rows}
+    assert found["a", "ap_50"] == (2, 3)
+    assert found["b", "ap_50"] == (0, 1)
+    assert found["b", "missed"] == (1, 1)
+    assert found["a", "false positive"] == (1, 3)
+
+
 def test_losses_are_those_of_the_classes_and_of_the_distance() -> None:
     labels = torch.from_numpy(touching()[None])
     labels[:, 0, 5:12, 48:55] = IGNORE
@@ -152,7 +219,7 @@ def test_the_score_counts_objects() -> None:
     merged[1][merged[1] == 8] = 3  # two true objects in one, of which it is no half
     merged[1, 30:33, 2:5], merged[0, 30:33, 2:5] = 20, 1  # a false one
     (row,) = (row for row in task.evaluate(Labels.from_array(merged), truth) if row.measure == "ap_50")
-    assert row.subject == "objects"
+    assert row.subject == "cell"
     best = max(np.count_nonzero(touching()[1] == n) / np.count_nonzero(merged[1] == 3) for n in (3, 8))
     matched = 1 + (best > 0.5)
     assert (row.numerator, row.denominator) == (matched, 3 + 3 - matched)

@@ -62,3 +62,44 @@ def test_rows_name_the_classes_and_leave_out_what_is_not_annotated() -> None:
     found = {row.subject: row.value for row in rows if row.measure == task.primary.measure}
     assert (found["a"], found["b"]) == (1, pytest.approx(2 / 3))
     assert task.primary.higher_is_better
+
+
+def two_cells() -> torch.Tensor:
+    """Two cells with a gap of three pixels, numbered: (1, 2, 21, 23)."""
+    numbers = np.zeros((21, 23), np.int32)
+    numbers[:, :10], numbers[:, 13:] = 1, 2
+    return torch.from_numpy(np.stack([(numbers > 0).astype(np.int32), numbers])[None])
+
+
+def test_borders_between_cells_weigh_more() -> None:
+    config = TaskConfig(border_weight=10, loss="cross_entropy", class_weights=(2.0, 0.5))
+    task = Semantic(config, ("background", "cell"))
+    maps = task.maps(two_cells(), Grid((21, 23)))
+    assert maps.shape == (1, 2, 21, 23)
+    weights = maps[0, 1].numpy()
+    assert weights[10, 11] == pytest.approx(2 + 10 * np.exp(-16 / 50), rel=1e-5)
+    assert weights[10, 5] == 0.5
+    outputs = torch.randn(1, 1, 21, 23, generator=torch.Generator().manual_seed(0))
+    (loss,) = task.losses(outputs, maps).values()
+    truth = maps[:, :1]
+    each = torch.nn.functional.binary_cross_entropy_with_logits(outputs, truth, reduction="none")
+    torch.testing.assert_close(loss, (each * maps[:, 1:]).mean())
+
+
+def test_without_numbers_connected_regions_are_cells_and_what_is_ignored_is_none() -> None:
+    task = Semantic(TaskConfig(border_weight=10), ("background", "cell"))
+    labels = two_cells()[:, :1].byte()
+    assert torch.equal(task.maps(labels, Grid((21, 23))), task.maps(two_cells(), Grid((21, 23))))
+    labels[..., 13:] = IGNORE
+    assert (task.maps(labels, Grid((21, 23)))[0, 1] == 1).all()  # one cell is left, without a neighbor
+
+
+def test_border_weights_need_a_cross_entropy() -> None:
+    with pytest.raises(ValueError, match="cross-entropy"):
+        TaskConfig(border_weight=10, loss="dice")
+
+
+def test_there_is_nothing_to_fit() -> None:
+    task = Semantic(TaskConfig(), ("background", "cell"))
+    assert task.fits == 0
+    assert task.fit([], []) == {}

@@ -23,7 +23,8 @@ from ulna.store import Store
 from ulna.training import checkpoints, log
 from ulna.training.batches import Batch, Batches
 from ulna.training.checkpoints import BEST, LAST, State, load_best, load_last
-from ulna.training.fit import fit, spread
+from ulna.training.constants import spread
+from ulna.training.fit import fit
 from ulna.training.learner import Learner
 from ulna.training.log import COLUMNS
 from ulna.training.optimizers import OPTIMIZERS

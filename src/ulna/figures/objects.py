@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib import get_data_path
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 from scipy import ndimage
 from skimage.segmentation import expand_labels
 
-from ulna.figures.common import COLORS, DARK, Rgb, edges, new_figure, save_figure, show, words
+from ulna.figures.common import COLORS, DARK, Rgb, edges, new_figure, save_figure, words
 from ulna.image import Array
 from ulna.metrics.objects import compare
 
@@ -34,16 +32,6 @@ NEAR = 4
 
 LEGIBLE = 640
 """Pictures with numbers are enlarged until their smaller side has so many pixels."""
-
-
-@dataclass(frozen=True)
-class ObjectComparison:
-    """A row of `fates_picture`: the image for the eye, its true and its predicted objects, both (Y, X)."""
-
-    name: str
-    image: Rgb
-    truth: Array
-    found: Array
 
 
 def neighbor_colors(objects: Array) -> npt.NDArray[np.intp]:
@@ -143,43 +131,28 @@ def objects_overlay(rgb: Rgb, objects: Array, *, numbers: bool = False) -> Rgb:
     return np.array(picture)
 
 
-def fates_picture(path: Path, rows: Sequence[ObjectComparison]) -> Path:
-    """Write a picture of what became of true objects (left) and what predicted ones are (right).
+def fate_panels(image: Rgb, truth: Array, found: Array) -> tuple[Rgb, Rgb]:
+    """What became of the true objects, and what the predicted ones are, in the colors of `FATES`.
 
     Parameters
     ----------
-    path
-        A .png file.
-    rows
-        One image each.
+    image
+        For the eye, (Y, X, 3).
+    truth, found
+        (Y, X) numbers of objects, 0 the background.
 
     Returns
     -------
-    Path
-        The file.
+    Rgb, Rgb
+        (Y, X, 3) each: the image with the true objects outlined, and with the predicted ones.
     """
-    heights = [3.6 * min(1.6, max(0.4, row.truth.shape[0] / row.truth.shape[1])) + 0.3 for row in rows]
-    figure = new_figure(8, sum(heights) + 0.6)
-    axes = figure.subplots(len(rows), 2, squeeze=False, gridspec_kw={"height_ratios": heights})
-    counts = dict.fromkeys(FATES, 0)
-    for (left, right), row in zip(axes, rows, strict=True):
-        overlap = compare(row.found, row.truth)
-        both = zip((row.truth, row.found), overlap.fates(), strict=True)
-        pictures = []
-        for objects, fates in both:
-            shades = np.zeros((int(objects.max(initial=0)) + 1, 3))
-            present = np.unique(objects[objects > 0])
-            shades[present] = [FATES[fate] for fate in fates] if len(fates) else shades[present]
-            pictures.append(outlined(row.image, objects, shades, opacity=0.3))
-        true, found = overlap.fates()
-        for fate in FATES:
-            counts[fate] += int(np.count_nonzero((found if fate == "false positive" else true) == fate))
-        title = f"{words(row.name)}: {len(true)} true objects, {len(found)} predicted"
-        show(left, pictures[0], title)
-        show(right, pictures[1], "predicted")
-    patches = [Patch(color=_share(FATES[fate]), label=f"{fate} {count}") for fate, count in counts.items()]
-    figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), fontsize=8, frameon=False)
-    return save_figure(figure, path)
+    panels = []
+    for objects, fates in zip((truth, found), compare(found, truth).fates(), strict=True):
+        shades = np.zeros((int(objects.max(initial=0)) + 1, 3))
+        if len(fates):
+            shades[np.unique(objects[objects > 0])] = [FATES[fate] for fate in fates]
+        panels.append(outlined(image, objects, shades, opacity=0.3))
+    return panels[0], panels[1]
 
 
 def sizes_picture(path: Path, sizes: Mapping[str, npt.ArrayLike], *, unit: str, what: str = "area") -> Path:

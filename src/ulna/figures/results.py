@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 
 from ulna.errors import UlnaError
 from ulna.figures.common import Rgb, color, flatness, new_figure, plane, save_figure, show, to_rgb, words
+from ulna.figures.objects import FATES, fate_panels
 from ulna.image import IGNORE, Array
 
 #: The kinds of pixels in the difference, in colors of Okabe and Ito, which people with any color blindness can
@@ -36,7 +37,8 @@ class Comparison:
     image
         (C, *spatial), or None.
     truth, mask
-        (1, *spatial) class indices.
+        Labels (L, *spatial): class indices and, with L = 2, numbers of objects. Where both have objects, these are
+        shown by what became of them.
     """
 
     title: str
@@ -81,12 +83,13 @@ def results_picture(path: Path, rows: Sequence[Comparison], *, classes: Sequence
     strips = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)
     colored = len(classes) > 2
     met: set[str] = set()
+    objects = any(_has_objects(row) for row in rows)
     for row, strip in zip(rows, strips[:, 0], strict=True):
         first = row is rows[0]
         cells = strip.subplots(1, len(heads), squeeze=False)[0]
         strip.suptitle(words(row.title), fontsize=9, x=0.01, ha="left")
         met |= _draw(row, dict(zip(heads, cells, strict=True)), heads=first, colored=colored)
-    _legend(figure, classes, met)
+    _legend(figure, classes, met, objects=objects)
     return save_figure(figure, path)
 
 
@@ -124,7 +127,8 @@ def _draw(row: Comparison, cells: dict[str, Axes], *, heads: bool, colored: bool
     """Fill one row's cells; returns which of the rarer kinds of pixels there are, for the legend."""
     at = _fullest(row)
     step = max(1, max(row.truth.shape[-2:]) // _LARGEST)  # more pixels than that no cell can show
-    truth, mask = (plane(array, at)[0, ::step, ::step] for array in (row.truth, row.mask))
+    both = [plane(array, at)[:, ::step, ::step] for array in (row.truth, row.mask)]
+    truth, mask = (labels[0] for labels in both)
     gray = np.full((*truth.shape, 3), 40, np.uint8)
     image = gray if row.image is None else to_rgb(plane(row.image, at)[:, ::step, ::step])
     shown = {
@@ -133,11 +137,18 @@ def _draw(row: Comparison, cells: dict[str, Axes], *, heads: bool, colored: bool
         "prediction": _flat(mask, colored=colored),
         "difference": difference(image, truth, mask),
     }
+    if _has_objects(row):
+        numbers = (np.where(labels[0] == IGNORE, 0, labels[1]) for labels in both)
+        shown["ground truth"], shown["prediction"] = fate_panels(image, *numbers)
     for name, axes in cells.items():
         show(axes, shown[name], name if heads else "")
         axes.set_anchor("N")
     rare = {"wrong class": _swapped(truth, mask), "not annotated": truth == IGNORE}
     return {name for name, pixels in rare.items() if pixels.any()}
+
+
+def _has_objects(row: Comparison) -> bool:
+    return len(row.truth) > 1 and len(row.mask) > 1
 
 
 def _flat(mask: Array, *, colored: bool) -> Rgb:
@@ -163,11 +174,15 @@ def _fullest(row: Comparison) -> int | None:
     return int(np.argmax(filled)) if filled.any() else None
 
 
-def _legend(figure: Figure, classes: Sequence[str], met: set[str]) -> None:
+def _legend(figure: Figure, classes: Sequence[str], met: set[str], *, objects: bool) -> None:
     kinds = [("correct", CORRECT), ("false positive", FALSE_POSITIVE), ("false negative", FALSE_NEGATIVE)]
     rare = [("wrong class", WRONG_CLASS), ("not annotated", NOT_ANNOTATED)]
     kinds += [kind for kind in rare if kind[0] in met]
     differing = [_patch(name, tint) for name, tint in kinds]
+    if objects:
+        _key(figure, [_patch(name, tint) for name, tint in FATES.items()], "outside lower left", "objects")
+        _key(figure, differing, "outside lower right", "difference")
+        return
     if len(classes) == 2:
         _key(figure, differing, "outside lower center")
         return

@@ -12,6 +12,7 @@ from ulna.console import Printed, say
 from ulna.errors import UlnaError
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.evaluation import Evaluation
+from ulna.jobs.measure import Measured, measure
 from ulna.jobs.predict import predict
 from ulna.jobs.train import Trained, train
 from ulna.paths import expand_home
@@ -34,11 +35,14 @@ class Demo(Printed):
         The run.
     scores
         The scores of images that the run has not seen.
+    measured
+        The cells found on these: counted and measured.
     """
 
     folder: Path
     trained: Trained
     scores: Evaluation
+    measured: Measured
 
     def __repr__(self) -> str:
         return f"<Demo: {self.folder}; {self.scores!r}>"
@@ -50,21 +54,25 @@ class Demo(Printed):
             "[bold]Scores on images that were held out of the training:[/]",
             self.scores,
             "",
+            self.measured,
+            "",
             "[bold]Where to look[/]",
-            f"  pictures   {folder}/scores/cases.png: image, true mask, predicted mask, difference",
-            f"  masks      {folder}/masks/",
+            f"  pictures   {folder}/scores/cases.png: which cells were found, merged, split and missed",
+            f"  masks      {folder}/masks/, with outlines for Fiji and QuPath",
+            f"  table      {folder}/measured/table.csv: every cell's size, shape and brightness",
             f"  report     {self.trained.report.resolve().as_uri()}",
             "",
             "[bold]With your own images[/] (a folder with images/ and masks/, or any other layout):",
             "  ulna check YOUR_FOLDER",
             "  ulna train YOUR_FOLDER --out my_run --minutes 10",
             "  ulna predict my_run NEW_IMAGES --out my_masks --overlay",
+            "  ulna measure my_masks --images NEW_IMAGES --out measured",
         )
 
 
 @expand_home
 def demo(out: str | Path = "demo", *, minutes: float = 1.0, seed: int = 0) -> Demo:
-    """Simulate fluorescence cells, train on some, predict and score others.
+    """Simulate fluorescence cells, train on some, find, score and measure the cells of others.
 
     Parameters
     ----------
@@ -88,20 +96,24 @@ def demo(out: str | Path = "demo", *, minutes: float = 1.0, seed: int = 0) -> De
     Examples
     --------
     >>> ulna.demo("my_demo").scores  # doctest: +SKIP
-    <Evaluation: 12 images in 12 groups, Dice ...>
+    <Evaluation: 12 images in 12 groups, AP ...>
     """
     settings(minutes=minutes, seed=seed)  # what is wrong is said before anything is written
     folder = Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UlnaError("this folder is not empty", where=folder, hint="Name another --out, or delete it.")
-    say(f"[bold]1/4[/] Simulating {TRAINING + UNSEEN} images of cells: touching, out of focus, noisy.")
-    write_dataset(folder / "cells", TRAINING, seed=seed)
-    write_dataset(folder / "unseen", UNSEEN, seed=seed + 1)
+    say(f"[bold]1/5[/] Simulating {TRAINING + UNSEEN} images of cells: touching, out of focus, noisy.")
+    write_dataset(folder / "cells", TRAINING, seed=seed, objects=True)
+    write_dataset(folder / "unseen", UNSEEN, seed=seed + 1, objects=True)
     shown = escape(str(folder))
-    say(f"[bold]2/4[/] ulna train {shown}/cells --out {shown}/run --minutes {minutes:g}")
+    say(f"[bold]2/5[/] ulna train {shown}/cells --out {shown}/run --minutes {minutes:g}")
     trained = train(folder / "cells", folder / "run", minutes=minutes, seed=seed)
-    say(f"[bold]3/4[/] ulna predict {shown}/run {shown}/unseen/images --out {shown}/masks --overlay")
-    predict(trained.model, folder / "unseen" / "images", out=folder / "masks", overlay=True)
-    say(f"[bold]4/4[/] ulna evaluate {shown}/masks {shown}/unseen --out {shown}/scores")
+    extras = "--overlay --outlines imagej,geojson"
+    say(f"[bold]3/5[/] ulna predict {shown}/run {shown}/unseen/images --out {shown}/masks {extras}")
+    images = folder / "unseen" / "images"
+    predict(trained.model, images, out=folder / "masks", overlay=True, outlines=("imagej", "geojson"))
+    say(f"[bold]4/5[/] ulna evaluate {shown}/masks {shown}/unseen --out {shown}/scores")
     scores = evaluate(folder / "masks", folder / "unseen", out=folder / "scores")
-    return Demo(folder, trained, scores)
+    say(f"[bold]5/5[/] ulna measure {shown}/masks --images {shown}/unseen/images --out {shown}/measured")
+    measured = measure(folder / "masks", images, out=folder / "measured")
+    return Demo(folder, trained, scores, measured)

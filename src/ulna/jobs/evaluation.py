@@ -15,6 +15,8 @@ from rich.table import Table
 from ulna.console import Printed
 from ulna.errors import UlnaError
 from ulna.metrics import Interval, Row, Scored, Summary, label
+from ulna.metrics.objects import counted, sentence
+from ulna.metrics.rows import DETAILS, MEANS
 from ulna.metrics.summary import ClassSummary
 from ulna.metrics.table import Cell, columns
 from ulna.text import plural
@@ -91,7 +93,17 @@ class Evaluation(Printed):
             None stands for a number that does not exist.
         """
         first = {"classes": list(self.classes), "notes": list(self.notes), "left_out": self.summary.left_out()}
-        return first | self.summary.as_json()
+        objects = {"counts": counted(self.rows), "sentences": self._objects()}
+        return first | self.summary.as_json() | ({"objects": objects} if objects["counts"] else {})
+
+    def _objects(self) -> list[str]:
+        """What became of the objects, and AP at each threshold, of the objects of all images together."""
+        scores = self.summary.overall.scores
+        pooled = [scores[name].pooled.estimate for name in MEANS["ap"] if name in scores]
+        if not pooled:
+            return []
+        values = " ".join(f"{value:.3f}" for value in pooled)
+        return [sentence(self.rows), f"AP with all objects together, at IoU .50 .55 … .90: {values}"]
 
     def __repr__(self) -> str:
         summary = self.summary
@@ -104,7 +116,7 @@ class Evaluation(Printed):
         summary = self.summary
         wrong = [summary.errors.sentence()] if summary.errors.total else []
         written = f"written to {self.folder}: {', '.join(FILES)}"
-        lines = [*_pooled(summary), *wrong, *self.notes, *summary.left_out(), written]
+        lines = [*_pooled(summary), *self._objects(), *wrong, *self.notes, *summary.left_out(), written]
         return Group(_table(summary), *(escape(line) for line in lines))
 
 
@@ -113,7 +125,7 @@ def _table(summary: Summary) -> Table:
     title = f"Means over {_counted(summary)}"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("class", overflow="fold")
-    first, *others = summary.measures[:_COLUMNS] or ("dice",)
+    first, *others = [name for name in summary.measures if name not in DETAILS][:_COLUMNS] or ["dice"]
     table.add_column(f"{label(first)} (95 % interval)", no_wrap=True)
     for head in ("median", *(label(name) for name in others), "images"):
         table.add_column(head, justify="right", no_wrap=True)

@@ -40,4 +40,4 @@ def _title(case: Scored, measure: str, value: float) -> str:
 def comparison(case: Case, title: str, mask: Array, classes: Classes) -> Comparison:
     """A row of the picture; its image and its truth are read again."""
     image = load_image(case).array if case.images else None
-    return Comparison(title, image, true_labels(case, classes).classes[None], mask)
+    return Comparison(title, image, true_labels(case, classes).to_array(), mask)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from rich.console import Group
 from rich.markup import escape
+from skimage.measure import label
 
 from ulna.caselist import Names, choose
 from ulna.config import DataConfig
@@ -18,18 +21,22 @@ from ulna.dataset import Case, Dataset, Progress, load_image, quiet
 from ulna.errors import UlnaError, WriteError
 from ulna.formats import create, mask_suffix, open_reader, write
 from ulna.formats.atomic import cannot_write
+from ulna.formats.outlines import OutlineWriter
 from ulna.groups import decide
 from ulna.image import Array, Grid, Image, Region
 from ulna.inference.inputs import repeated
 from ulna.layouts import Patterns, Place, find
 from ulna.layouts.own import MARK, mark
 from ulna.model import Model, load
+from ulna.objectlist import NAME as OBJECT_LIST
+from ulna.objectlist import Listed, write_list
 from ulna.paths import expand_home
 from ulna.prediction import Prediction
 from ulna.text import listed, plural
 
-OVERLAYS, PROBABILITIES = "overlays", "probabilities"
-"""The folders beside the masks for pictures of them on the images, and for the probabilities of the classes."""
+OVERLAYS, PROBABILITIES, OUTLINE_FILES = "overlays", "probabilities", "outlines"
+"""The folders beside the masks for pictures of them on the images, for the probabilities of the classes, and for the
+outlines of objects."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,7 @@ class _Extras:
 
     probabilities: bool
     overlay: bool
+    outlines: OutlineWriter
 
 
 @dataclass(frozen=True)
@@ -110,12 +118,14 @@ def predict(
     except_: Names | None = None,
     probabilities: bool = False,
     overlay: bool = False,
+    outlines: str | Sequence[str] = (),
     overwrite: bool = False,
     device: str | None = None,
 ) -> Predicted:
     """Write a mask for each image.
 
-    Masks have the stem and the size of their images and the values that the training masks had; PNG for images of the
+    Masks have the stem and the size of their images and the values that the training masks had, or where the model
+    finds objects a number for each, whose class and score stand in `objects.csv`; PNG for images of the
     small formats, TIFF for TIFF and for values that no PNG holds. An image that cannot be read or predicted is reported
     in the record, and the rest goes on; so are files of formats that are not known. The file `ulna.json` beside the
     masks lists them, so that they are not taken for images later.
@@ -135,6 +145,10 @@ def predict(
         Whether float TIFFs with one channel per class are written, too.
     overlay
         Whether pictures of the images with outlines and a legend are written, too.
+    outlines
+        The programs that outlines of the objects are written for: "imagej" (a zip of regions for the ROI Manager of
+        ImageJ and Fiji), "geojson" (QuPath) or "coco" (one file for all images). Of a model of classes those of their
+        connected regions.
     overwrite
         Whether masks that are there may be replaced.
     device
@@ -163,24 +177,27 @@ def predict(
         raise UlnaError(f"{type(run).__name__} is no run", where="run", hint="Give a run's folder, or ulna.load(RUN).")
     model = run if isinstance(run, Model) else load(run, device=device)
     folder = Path(out)
-    extras = _Extras(probabilities, overlay)
+    wanted = (outlines,) if isinstance(outlines, str) else tuple(outlines)
+    extras = _Extras(probabilities, overlay, OutlineWriter(folder / OUTLINE_FILES, wanted))
     data = model.config.data
     found = find(images, channels=model.channels, patterns=Patterns(data.images, data.masks, data.axes))
     jobs = _jobs(found.cases, model, cases, except_)
     _check_free(folder, jobs, overwrite=overwrite)
     marked = (folder / MARK).exists()
-    _make(folder, jobs)
+    _make(folder, jobs, extras.outlines)
     masks: list[Path] = []
     failed: list[tuple[str, str]] = []
     notes = _masks_of_data(found.cases)
+    objects: list[Listed] = []
     numbered = False
     several = len(jobs) > 1
     tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
     for job in track(jobs, "predicting") if several else jobs:
         try:
-            path, with_objects = _predict(model, job, folder, extras=extras, progress=tiles)
+            path, found_objects = _predict(model, job, folder, extras=extras, progress=tiles)
             masks.append(path)
-            numbered = numbered or with_objects
+            numbered = numbered or found_objects is not None
+            objects += found_objects or ()
             notes += _assumed(job, model.config.data)
         except WriteError:
             raise  # the next one could not be written either
@@ -190,10 +207,10 @@ def predict(
             failed.append((job.name, "the memory of this machine does not hold it"))
     if not masks and not marked:
         (folder / MARK).unlink()
-    if numbered and len(model.classes.names) > 2:
-        notes.append(
-            "the masks number objects of all classes; from Python, Prediction.object_classes has their classes"
-        )
+    extras.outlines.close()
+    if numbered:
+        write_list(folder / OBJECT_LIST, objects)
+        notes.append(f"{plural(len(objects), 'object')}: their classes and scores are in {OBJECT_LIST}")
     return Predicted(folder, tuple(masks), tuple(failed), found.passed_over, found.own, tuple(notes))
 
 
@@ -295,7 +312,7 @@ def _target(folder: Path, job: _Job) -> Path:
     return folder / f"{job.name}{job.suffix}"
 
 
-def _make(folder: Path, jobs: Sequence[_Job]) -> None:
+def _make(folder: Path, jobs: Sequence[_Job], outlines: OutlineWriter) -> None:
     """Make the folder, with the mark by which its files are later known to be no images."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -303,25 +320,29 @@ def _make(folder: Path, jobs: Sequence[_Job]) -> None:
         raise cannot_write(error, folder) from None
     masks = [_target(folder, job).relative_to(folder).as_posix() for job in jobs]
     names = [page.name for job in jobs for page in job.pages]
-    mark(
-        folder, masks, [f"{OVERLAYS}/{name}.png" for name in names] + [f"{PROBABILITIES}/{name}.tif" for name in names]
-    )
+    beside = [f"{OVERLAYS}/{name}.png" for name in names] + [f"{PROBABILITIES}/{name}.tif" for name in names]
+    beside += [f"{OUTLINE_FILES}/{file}" for name in names for file in outlines.files(name)]
+    mark(folder, masks, beside)
 
 
-def _predict(model: Model, job: _Job, folder: Path, *, extras: _Extras, progress: Progress) -> tuple[Path, bool]:
-    """Predict a file, by region where that gives the same, else by page; returns the mask and if it numbers objects."""
+def _predict(
+    model: Model, job: _Job, folder: Path, *, extras: _Extras, progress: Progress
+) -> tuple[Path, list[Listed] | None]:
+    """Predict a file, by region where that gives the same, else by page; the mask, and its objects if it has any."""
     target = _target(folder, job)
-    if not (extras.probabilities or extras.overlay) and all(_runs(model, page) for page in job.pages):
+    if not (extras.probabilities or extras.overlay or extras.outlines.programs) and all(
+        _runs(model, page) for page in job.pages
+    ):
         _by_region(model, job, target, progress)
-        return target, False
+        return target, None
     first, *others = job.pages
     found = _page(model, first, folder, extras=extras, progress=progress)
     if not others:
         write(target, found.to_image())
-        return target, found.objects is not None
+        return target, _listed(job.name, found)
     mask = found.to_image(wide=True)  # how many objects the stack has is known at its end
     grid = _stack_grid(first, len(job.pages), mask.shape)
-    objects = 0
+    objects, listing = 0, _listed(job.name, found)
     with create(target, grid, dtype=mask.array.dtype, channels=mask.channels) as writer:
         for number, page in enumerate(job.pages):
             if number:
@@ -329,10 +350,20 @@ def _predict(model: Model, job: _Job, folder: Path, *, extras: _Extras, progress
             if found.shape != grid.shape[1:]:
                 raise UlnaError("its pages differ in size, and one file holds pages of one size", where=page.name)
             found = replace(found, labels=found.labels.numbered_after(objects))
+            if number and listing is not None:
+                listing += _listed(job.name, found) or ()
             objects = max(objects, int(found.objects.max(initial=0)) if found.objects is not None else 0)
             part = (slice(number, number + 1), *(slice(0, n) for n in found.shape))
             writer.write(part, found.to_image(wide=True).array[:, None])
-    return target, found.objects is not None
+    return target, listing
+
+
+def _listed(name: str, found: Prediction) -> list[Listed] | None:
+    """The lines of the list of objects; None where the model finds none."""
+    if found.objects is None:
+        return None
+    scores = found.object_scores
+    return [Listed(name, number, of, scores.get(number, math.nan)) for number, of in found.object_classes.items()]
 
 
 def _runs(model: Model, case: Case) -> bool:
@@ -382,4 +413,17 @@ def _page(model: Model, case: Case, folder: Path, *, extras: _Extras, progress: 
     if extras.overlay:
         picture = mask.overlay(image)
         write(folder / OVERLAYS / f"{case.name}.png", Image(np.moveaxis(picture, -1, 0)))
+    if extras.outlines.programs:
+        numbers, classes = _outlined(mask)
+        extras.outlines.add(case.name, numbers, classes, image=case.images[0].name)
     return mask
+
+
+def _outlined(mask: Prediction) -> tuple[npt.NDArray[np.int64], dict[int, str]]:
+    """What is outlined: the objects, or the connected regions of each class; and the class of each."""
+    if mask.objects is not None:
+        return mask.objects.astype(np.int64), mask.object_classes
+    numbers = np.asarray(label(mask.labels.classes, connectivity=1), np.int64)  # type: ignore[no-untyped-call]
+    present, places = np.unique(numbers, return_index=True)
+    names = mask.labels.classes.ravel()[places]
+    return numbers, {int(n): mask.classes[k] for n, k in zip(present, names, strict=True) if n}

@@ -35,7 +35,7 @@ def score_cases(cases: Sequence[Case], sides: Sides, *, kept: KeptMasks, progres
         scored.append(
             Scored.of(rows, name=case.name, group=group, errors=locate(found.classes[None], truth.classes[None]))
         )
-        kept.keep(case.name, found.classes[None])
+        kept.keep(case.name, found.to_array())
     if len(faults) == 1:
         raise faults[0]
     if faults:

@@ -111,11 +111,9 @@ def settings(section: str = "", *, preset: str = DEFAULT) -> Settings:
     Examples
     --------
     >>> import ulna
-    >>> for row in ulna.settings("task", preset="tutorial"):
+    >>> for row in ulna.settings("network.dropout", preset="paper"):
     ...     print(row.key, row.value)
-    task.name semantic
-    task.loss cross_entropy
-    task.threshold 0.5
+    network.dropout 0.5
     """
     config = load_preset(preset)
     words = config.model_dump(mode="json")

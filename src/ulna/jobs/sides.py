@@ -36,7 +36,7 @@ class Sides:
 
 def sides_of(source: Predictor | dict[str, Source], known: Classes, truth: Classes, config: Config) -> Sides:
     """Both sides in the classes `known`; files of masks (by the name of their case) may be written in their own way."""
-    notes, names = [known.sentence], tuple(known.names)
+    notes, names, objects = [known.sentence], tuple(known.names), False
     if truth != known:
         notes.append(f"Of the true masks: {truth.sentence}")
     if isinstance(source, dict):
@@ -44,10 +44,13 @@ def sides_of(source: Predictor | dict[str, Source], known: Classes, truth: Class
         written = own_values(masks, known.predicted, config.data.model_copy(update={"ignore": ()})).predicted
         if written != known.predicted:
             notes.append(f"Of the predicted masks: {written.sentence}")
-        maker = _filed(source, written)
+        maker, objects = _filed(source, written), written.numbers_objects and truth.numbers_objects
     else:
         maker = _predicted(source, known)
-    return Sides(maker, truth, names, tuple(notes), build(config.task, names))
+    task = config.task
+    if task.name == "auto" and objects:  # both sides tell objects apart: they are compared
+        task = config.changed({"task.name": "instances"}).task
+    return Sides(maker, truth, names, tuple(notes), build(task, names))
 
 
 def _predicted(model: Predictor, classes: Classes) -> Maker:

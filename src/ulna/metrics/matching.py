@@ -18,15 +18,18 @@ _ADDED = re.compile(r"(?i)([ ._-]+(cp|simple))?[ ._-]+(pred(icted|iction)?|masks
 _AT_MOST = 20  # names shown at once
 
 
-def match(cases: Sequence[Case], masks: Sequence[Source], *, where: object) -> dict[str, Source]:
+def match(
+    cases: Sequence[Case], masks: Sequence[Source], *, where: object, words: tuple[str, str] = ("case", "mask")
+) -> dict[str, Source]:
     """The mask of every case, by the case's name.
 
     A mask belongs to the case whose name, or whose image's or true mask's file name, is the mask's file name
     without suffix, with as many folders before it as are needed to tell cases apart. Endings such as `_mask`
-    or `_pred` may differ. Masks of no case are ignored: they were not asked for.
+    or `_pred` may differ. Masks of no case are ignored: they were not asked for. `words` are what messages call both.
 
     Raises UlnaError that names all cases without a mask, or a mask that would suit several cases.
     """
+    case_word, mask_word = words
     known: dict[str, list[Source]] = defaultdict(list)
     for mask in masks:
         for tail in _tails(_way(mask)):
@@ -36,18 +39,18 @@ def match(cases: Sequence[Case], masks: Sequence[Source], *, where: object) -> d
     if missing:
         there = listed([mask.name for mask in masks])
         raise UlnaError(
-            f"{len(missing)} of {len(cases)} cases have no mask here: {listed(missing, _AT_MOST)}",
+            f"{len(missing)} of {len(cases)} {case_word}s have no {mask_word} here: {listed(missing, _AT_MOST)}",
             where=where,
-            hint=f"A mask needs the file name of its image. The masks found are called: {there}.",
+            hint=f"A mask needs the file name of its image. The {mask_word}s found are called: {there}.",
         )
     made = {name: mask for name, mask in found.items() if mask is not None}
     owners: dict[Source, str] = {}
     for name, mask in made.items():
         if mask in owners:
             raise UlnaError(
-                f"this mask would belong to two cases, {owners[mask]} and {name}",
+                f"this {mask_word} would belong to two {case_word}s, {owners[mask]} and {name}",
                 where=mask,
-                hint="Keep the masks in folders that are named as those of the images.",
+                hint="Keep masks in folders that are named as those of the images.",
             )
         owners[mask] = name
     return made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +13,7 @@ import numpy.typing as npt
 from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.metrics.rows import Row, state
+from ulna.text import plural
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -20,6 +23,9 @@ THRESHOLDS = tuple(range(50, 95, 5))
 
 KAGGLE_THRESHOLDS = tuple(range(50, 100, 5))
 """Those of the 2018 Data Science Bowl: .50, .55, … .95."""
+
+TRUE_FATES = ("found", "split", "merged", "missed")
+"""What may become of a true object; they exclude each other."""
 
 FOUND = 50
 """In percent: a true object is found where a predicted one has a larger intersection over union with it."""
@@ -96,11 +102,12 @@ class ObjectOverlap:
         return true, found
 
     def rows(self, subject: str = "objects") -> list[Row]:
-        """The scores of the long table, then the counts that a reader wants to see.
+        """The rows of the long table: scores, what became of the objects, and how many there are.
 
         AP at each of `THRESHOLDS` (TP / (TP + FP + FN)), F1 and panoptic quality (Kirillov et al. 2019) at .5 with its
         parts, the aggregated Jaccard index (Kumar et al. 2017), SEG of the Cell Tracking Challenge (Maška et al. 2014),
-        and Kaggle's mean of AP at .50 to .95. All but the last add up over cases.
+        and Kaggle's mean of AP at .50 to .95. All but the last add up over cases. Shares of the true objects that were
+        found, split, merged and missed, and of the predicted ones that are false positives.
         """
         tp, fp, fn = self.counts()
         said = state(present=len(self.true_areas) > 0, found=len(self.found_areas) > 0)
@@ -116,14 +123,11 @@ class ObjectOverlap:
             "seg": self._seg(),
             "kaggle": self._kaggle(),
         }
-        counts = {
-            "true": len(true),
-            "predicted": len(found),
-            **{fate: int(np.count_nonzero(true == fate)) for fate in ("found", "split", "merged", "missed")},
-            "false positive": int(np.count_nonzero(found == "false positive")),
-        }
+        shares = {fate: (int(np.count_nonzero(true == fate)), len(true)) for fate in TRUE_FATES}
+        shares["false positive"] = int(np.count_nonzero(found == "false positive")), len(found)
+        counts = {"true": len(true), "predicted": len(found)}
         return [
-            *(Row(subject, name, part, whole, state=said) for name, (part, whole) in scores.items()),
+            *(Row(subject, name, part, whole, state=said) for name, (part, whole) in (scores | shares).items()),
             *(Row(subject, name, count, unit="objects", state=said) for name, count in counts.items()),
         ]
 
@@ -149,6 +153,50 @@ class ObjectOverlap:
         """The mean over true objects of the IoU with the predicted object that holds more than half of it."""
         covered = 2 * self.shared > self.true_areas[self.true_index]
         return float(self.iou[covered].sum()), len(self.true_areas)
+
+
+def counted(rows: Iterable[Row]) -> dict[str, int]:
+    """How many objects there are, and what became of them, in many cases together.
+
+    Parameters
+    ----------
+    rows
+        Those of `ObjectOverlap.rows`, of one case or many.
+
+    Returns
+    -------
+    dict
+        Counts of "true", of `TRUE_FATES` and of "false positive"; empty where no row tells them.
+    """
+    counts: Counter[str] = Counter()
+    for row in rows:
+        if row.measure in ("true", *TRUE_FATES, "false positive"):
+            counts[row.measure] += int(row.numerator)
+    return dict(counts) if "found" in counts else {}
+
+
+def sentence(rows: Iterable[Row]) -> str:
+    """`counted` in words.
+
+    Parameters
+    ----------
+    rows
+        As of `counted`.
+
+    Returns
+    -------
+    str
+        Empty where no row tells it.
+    """
+    counts = counted(rows)
+    if not counts:
+        return ""
+    rest = ", ".join(f"{counts[fate]:,} {fate}" for fate in TRUE_FATES[1:])
+    share = f" ({100 * counts['found'] / counts['true']:.1f} %)" if counts["true"] else ""
+    return (
+        f"Of {counts['true']:,} true objects {counts['found']:,} were found{share}, {rest}; "
+        f"{plural(counts['false positive'], 'false positive')}."
+    )
 
 
 def compare(found: Array, truth: Array) -> ObjectOverlap:

@@ -15,7 +15,25 @@ ALL_CLASSES = "all classes"
 COUNTED = ("pixels", "voxels", "objects")
 """Units of plain counts: such rows are totalled over cases, not averaged."""
 
-LABELS = {"dice": "Dice", "iou": "IoU", "ap": "AP", "pq": "PQ", "sq": "SQ", "rq": "RQ"}
+MEANS = {"ap": tuple(f"ap_{threshold}" for threshold in range(50, 95, 5))}
+"""Measures that are the mean of others: AP is that at intersections over union of .50, .55, … .90."""
+
+DETAILS = frozenset(
+    (*MEANS["ap"][1:], "f1", "sq", "aji", "seg", "kaggle", "found", "split", "merged", "missed", "false positive")
+)
+"""Measures that files hold, and a terminal has no room for."""
+
+LABELS = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "ap": "AP",
+    "f1": "F1",
+    "pq": "PQ",
+    "sq": "SQ",
+    "aji": "AJI",
+    "seg": "SEG",
+    "kaggle": "AP as Kaggle has it",
+}
 """What tables call the measures whose key is no word."""
 
 

@@ -25,7 +25,7 @@ from ulna.metrics.intervals import (
     mean_ratio,
     median_interval,
 )
-from ulna.metrics.rows import ALL_CLASSES, Primary, Row, State, label, of_case
+from ulna.metrics.rows import ALL_CLASSES, MEANS, Primary, Row, State, label, of_case
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ class Scored:
         """
         if own := self.row(ALL_CLASSES, measure):
             return own.value
-        values = [row.value for row in self.rows if row.measure == measure]
+        parts = MEANS.get(measure, (measure,))
+        values = [row.value for row in self.rows if row.measure in parts]
         known = [value for value in values if not math.isnan(value)]
         return sum(known) / len(known) if known else math.nan
 
@@ -311,6 +312,7 @@ def summarize(cases: Sequence[Scored], primary: Primary | None = None, *, seed: 
     """
     every = [row for case in cases for row in case.rows]
     units = {row.measure: row.unit for row in every if not row.counted}
+    units |= {name: "" for name, parts in MEANS.items() if set(parts) <= set(units)}
     if primary is None or primary.measure not in units:
         primary = Primary(next(iter(units), ""))
     measures = tuple(sorted(units, key=lambda name: name != primary.measure))
@@ -366,8 +368,12 @@ Ratios = tuple[Values, Values]  # numerators and denominators, both (cases, subj
 
 
 def _ratios(cases: Sequence[Scored], subjects: Sequence[str], measure: str) -> Ratios | None:
-    """The parts of one measure of all cases; None where no case has it."""
-    rows = [[case.row(subject, measure) for subject in subjects] for case in cases]
+    """The parts of one measure of all cases, (cases, subjects); None where no case has it.
+
+    Of a measure that is the mean of others there is a column for each of these.
+    """
+    wanted = [(subject, part) for subject in subjects for part in MEANS.get(measure, (measure,))]
+    rows = [[case.row(*one) for one in wanted] for case in cases]
     if not any(row for line in rows for row in line):
         return None
     parts = [[(row.numerator, row.denominator) if row else (0, 0) for row in line] for line in rows]

@@ -19,7 +19,7 @@ from ulna.image import IGNORE
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def cross_entropy(outputs: Tensor, truth: Tensor) -> Tensor:
+def cross_entropy(outputs: Tensor, truth: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean cross-entropy over the annotated pixels: -log p(true class); binary cross-entropy when K = 1.
 
     Parameters
@@ -28,6 +28,8 @@ def cross_entropy(outputs: Tensor, truth: Tensor) -> Tensor:
         Logits (N, K, *spatial).
     truth
         Class indices (N, 1, *spatial).
+    weights
+        What each pixel's term is multiplied by, (N, 1, *spatial); by default 1. The mean is over pixels, not weights.
 
     Returns
     -------
@@ -44,10 +46,13 @@ def cross_entropy(outputs: Tensor, truth: Tensor) -> Tensor:
     annotated = truth != IGNORE
     if outputs.shape[1] == 1:
         target = (truth * annotated).to(outputs.dtype)
-        weight = annotated.to(outputs.dtype)
+        weight = annotated.to(outputs.dtype) if weights is None else annotated * weights
         total = F.binary_cross_entropy_with_logits(outputs, target, weight, reduction="sum")
-    else:
+    elif weights is None:
         total = F.cross_entropy(outputs, truth[:, 0].long(), ignore_index=IGNORE, reduction="sum")
+    else:
+        each = F.cross_entropy(outputs, truth[:, 0].long(), ignore_index=IGNORE, reduction="none")
+        total = (each * weights[:, 0]).sum()
     return total / annotated.sum().clamp(min=1)
 
 
@@ -96,7 +101,7 @@ def dice(outputs: Tensor, truth: Tensor, smooth: float = 1.0) -> Tensor:
     return (1 - (2 * both + smooth) / (total + smooth)).mean()
 
 
-def dice_cross_entropy(outputs: Tensor, truth: Tensor) -> Tensor:
+def dice_cross_entropy(outputs: Tensor, truth: Tensor, weights: Tensor | None = None) -> Tensor:
     """The sum of soft Dice and cross-entropy.
 
     Parameters
@@ -105,6 +110,8 @@ def dice_cross_entropy(outputs: Tensor, truth: Tensor) -> Tensor:
         Logits (N, K, *spatial).
     truth
         Class indices (N, 1, *spatial).
+    weights
+        Of the pixels in the cross-entropy, (N, 1, *spatial).
 
     Returns
     -------
@@ -115,7 +122,7 @@ def dice_cross_entropy(outputs: Tensor, truth: Tensor) -> Tensor:
     ----------
     Isensee et al. 2021, nnU-Net, Nature Methods 18:203.
     """
-    return dice(outputs, truth) + cross_entropy(outputs, truth)
+    return dice(outputs, truth) + cross_entropy(outputs, truth, weights)
 
 
 LOSSES: dict[str, Loss] = {
@@ -123,3 +130,9 @@ LOSSES: dict[str, Loss] = {
     "dice": dice,
     "dice_cross_entropy": dice_cross_entropy,
 }
+
+WEIGHTED: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "cross_entropy": cross_entropy,
+    "dice_cross_entropy": dice_cross_entropy,
+}
+"""Those that take weights of pixels."""

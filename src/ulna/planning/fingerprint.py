@@ -30,8 +30,10 @@ class Fingerprint:
     classes
         Names of the classes, the background first.
     objects
-        How many objects an image has, the median of those that have any. An object is a connected region of
-        foreground.
+        How many objects an image has, the median of those that have any. Where masks do not number them, an object is
+        a connected region of foreground.
+    numbered
+        Whether the masks number their objects.
     object_sizes
         Pixels of the objects: the 5th, 50th and 95th percentile; empty where there is none.
     class_shares
@@ -48,6 +50,7 @@ class Fingerprint:
     shapes: tuple[tuple[int, ...], ...]
     classes: tuple[str, ...]
     objects: float
+    numbered: bool = False
     object_sizes: tuple[float, ...] = ()
     class_shares: tuple[float, ...] = ()
     spacings: tuple[tuple[float, ...], ...] = ()
@@ -63,7 +66,7 @@ class Fingerprint:
     def of(cls, store: Store, classes: tuple[str, ...]) -> Fingerprint:
         """The facts of the images to be learned from; objects are counted in at most `MAX_INSPECTED` of them."""
         inspected = np.linspace(0, len(store) - 1, min(len(store), MAX_INSPECTED)).round().astype(int).tolist()
-        sizes = [_object_sizes(store.truth(case)[0]) for case in inspected]
+        sizes = [_object_sizes(store.truth(case)) for case in inspected]
         pixels = np.concatenate(sizes)
         units = {case.grid.unit for case in store.cases}
         totals = np.array([sum(case.counts.get(label, 0) for case in store.cases) for label in range(len(classes))])
@@ -72,6 +75,7 @@ class Fingerprint:
             shapes=tuple(shape[1:] for shape in store.shapes),
             classes=classes,
             objects=float(np.median([len(found) for found in sizes if len(found)] or [0])),
+            numbered=any(len(store.truth(case)) > 1 for case in inspected),
             object_sizes=tuple(np.percentile(pixels, (5, 50, 95)).tolist()) if len(pixels) else (),
             class_shares=tuple((totals / max(totals.sum(), 1)).tolist()),
             spacings=tuple(case.grid.spacing for case in store.cases),
@@ -85,7 +89,9 @@ class Fingerprint:
         )
 
 
-def _object_sizes(classes: Array) -> npt.NDArray[np.int64]:
-    """Pixels of each connected region of foreground among class indices (*spatial)."""
-    labels, _ = ndimage.label((classes != 0) & (classes != IGNORE))
-    return np.bincount(labels.ravel())[1:]
+def _object_sizes(labels: Array) -> npt.NDArray[np.int64]:
+    """Pixels of each object of labels (L, *spatial): those with a number, or connected regions of foreground."""
+    inside = (labels[0] != 0) & (labels[0] != IGNORE)
+    numbers = np.where(inside, labels[1], 0) if len(labels) > 1 else ndimage.label(inside)[0]
+    sizes = np.bincount(numbers.ravel())[1:]
+    return sizes[sizes > 0]

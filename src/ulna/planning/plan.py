@@ -107,6 +107,7 @@ def plan(config: Config, facts: Fingerprint, *, device: torch.device) -> Plan:
     """
     decisions = [
         Decision("data.channels", facts.channels, "as the images have it"),
+        *_task(config, facts),
         *(found := modality_decisions(config, facts)),
         *_counts(config.changed({one.key: one.value for one in found}), facts),
         *_length(config),
@@ -117,6 +118,19 @@ def plan(config: Config, facts: Fingerprint, *, device: torch.device) -> Plan:
     planned = config.changed({one.key: one.value for one in decisions})
     _check_sizes(planned, facts)
     return Plan(planned, tuple(decisions), facts)
+
+
+def _task(config: Config, facts: Fingerprint) -> list[Decision]:
+    """Objects where the masks tell them apart; and with border weights, how much each class weighs."""
+    name, why = "semantic", "the masks say which class a pixel has, not which object"
+    if facts.numbered:
+        name, why = "instances", "the masks number their objects; the other reading: semantic, classes of pixels alone"
+    decisions = [decide(config, "task.name", name, why)]
+    shares = facts.class_shares
+    if config.task.border_weight and config.task.class_weights is None and shares and min(shares) > 0:
+        weights = tuple(round(1 / (len(shares) * share), 3) for share in shares)
+        decisions.append(Decision("task.class_weights", weights, "so that all classes weigh the same together"))
+    return decisions
 
 
 def _counts(config: Config, facts: Fingerprint) -> list[Decision]:

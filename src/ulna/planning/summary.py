@@ -23,6 +23,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         f"A {network.ndim}D {network.name} with {len(network.widths)} levels of {network.widths[0]} to "
         f"{network.widths[-1]} channels, {network.norm} norm, {network.padding} padding; "
         f"{plural(facts.channels, 'channel')} in; it learns {classes}.",
+        *(f"The task is {one.value}: {one.reason}." for one in decisions if one.key == "task.name"),
         *_modality(decisions),
         f"Intensities: {config.data.normalization} of each image."
         + (f" Images are resized to {size(config.data.resize, '×')}." if config.data.resize else ""),

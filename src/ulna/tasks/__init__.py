@@ -28,6 +28,6 @@ def build(config: TaskConfig, classes: Sequence[str]) -> Task:
     Returns
     -------
     Task
-        One of `TASKS`.
+        One of `TASKS`; of a task that is left open ("auto") the semantic one.
     """
-    return TASKS[config.name](config, classes)
+    return TASKS["semantic" if config.name == "auto" else config.name](config, classes)

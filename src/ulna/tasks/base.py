@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,11 @@ class Task(Protocol):
     @property
     def pixelwise(self) -> bool:
         """Whether the label of a pixel depends on the outputs at this pixel alone, so that regions may be decoded."""
+        ...
+
+    @property
+    def fits(self) -> float:
+        """How long `fit` takes for an image, in multiples of a validation of it; 0: there is nothing to fit."""
         ...
 
     def maps(self, labels: Tensor, grid: Grid) -> Tensor:
@@ -102,6 +108,23 @@ class Task(Protocol):
         -------
         Labels
             On this grid.
+        """
+        ...
+
+    def fit(self, answers: Iterable[tuple[Maps, Labels]], truth: Iterable[Labels]) -> dict[str, Any]:
+        """Choose the constants of `decode` once the network is trained.
+
+        Parameters
+        ----------
+        answers
+            What `activate` gave for images that were held out of training, and their true labels.
+        truth
+            Labels of training images.
+
+        Returns
+        -------
+        dict
+            Settings by their dotted names; empty where there is nothing to choose.
         """
         ...
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
 from scipy.special import expit, softmax
 
 from ulna.config import TaskConfig
-from ulna.image import Grid, Labels
+from ulna.image import IGNORE, Array, Grid, Labels
 from ulna.metrics.overlap import measure
 from ulna.metrics.rows import Primary, Row
 from ulna.tasks.base import Maps
+from ulna.tasks.targets import border_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +38,7 @@ class Semantic:
 
     primary = Primary("dice")
     pixelwise = True
+    fits = 0.0
 
     def __init__(self, config: TaskConfig, classes: Sequence[str], loss: Loss | None = None) -> None:
         self.classes = tuple(classes)
@@ -43,15 +47,26 @@ class Semantic:
         self._loss = loss
 
     def maps(self, labels: Tensor, grid: Grid) -> Tensor:
-        """Labels (N, L, *spatial) → class indices (N, 1, *spatial)."""
-        return labels[:, :1]
+        """Labels (N, L, *spatial) → class indices (N, 1, *spatial); with border weights, these behind them, as floats.
+
+        Where objects are not known (L = 1) the connected regions of the foreground are taken for objects.
+        """
+        if not self._config.border_weight:
+            return labels[:, :1]
+        import torch
+
+        made = [_weights(one, self._config, grid) for one in labels.cpu().numpy()]
+        return torch.cat([labels[:, :1].float(), torch.from_numpy(np.stack(made)[:, None]).to(labels.device)], dim=1)
 
     def losses(self, outputs: Tensor, maps: Tensor) -> dict[str, Tensor]:
         """One term: the loss that the configuration names, or the function that was passed."""
-        from ulna.networks.losses import LOSSES  # who scores masks that lie in files needs no torch
+        from ulna.networks.losses import LOSSES, WEIGHTED  # who scores masks that lie in files needs no torch
 
+        truth = maps[:, :1].byte()
+        if self._config.border_weight:
+            return {"classes": WEIGHTED[self._config.loss](outputs, truth, maps[:, 1:2])}
         loss = self._loss or LOSSES[self._config.loss]
-        return {"classes": loss(outputs, maps)}
+        return {"classes": loss(outputs, truth)}
 
     def activate(self, logits: Maps) -> Maps:
         """Logits (K, *spatial) → probabilities (classes, *spatial), the background first; they sum to 1."""
@@ -66,6 +81,24 @@ class Semantic:
             return Labels(np.asarray(activated[1] > self._config.threshold, np.uint8), grid=grid, names=self.classes)
         return Labels(np.asarray(activated.argmax(axis=0), np.uint8), grid=grid, names=self.classes)
 
+    def fit(self, answers: Iterable[tuple[Maps, Labels]], truth: Iterable[Labels]) -> dict[str, Any]:
+        """Nothing: the likeliest class needs no constants."""
+        return {}
+
     def evaluate(self, labels: Labels, truth: Labels) -> list[Row]:
         """How far each class overlaps with the truth."""
         return measure(labels.classes, truth.classes, self.classes)
+
+
+def _weights(labels: Array, config: TaskConfig, grid: Grid) -> npt.NDArray[np.float32]:
+    """The weight of each pixel (*spatial): that of its class, and more where two objects are close to each other."""
+    numbers = np.where(labels[0] == IGNORE, 0, labels[-1])
+    objects = numbers if len(labels) > 1 else ndimage.label(numbers)[0]
+    pixel = min(grid.spacing)  # sigma is in pixels
+    spacing = [side / pixel for side in grid.spacing]
+    made = 1 + border_weights(objects, w0=config.border_weight, sigma=config.border_sigma, spacing=spacing)
+    if config.class_weights:
+        own = np.ones(256, np.float32)
+        own[: len(config.class_weights)] = config.class_weights
+        made += own[labels[0]] - 1
+    return made.astype(np.float32)

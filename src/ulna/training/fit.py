@@ -24,6 +24,7 @@ from ulna.tasks import Task
 from ulna.training.batches import Batches
 from ulna.training.budget import Budget, Ending, StepBudget, TimeBudget
 from ulna.training.checkpoints import HINT, LAST, Best, State, load_best, load_last, save_best, save_last
+from ulna.training.constants import FITTED, spread
 from ulna.training.learner import Learner
 from ulna.training.log import validation_column, write_row
 from ulna.training.monitors import ProgressBar, check_loss, count_empty, warn_at_end
@@ -232,11 +233,6 @@ class Loop:
             save_best(self.folder, self._best, self.learner.weights())
 
 
-def spread(count: int, most: int) -> list[int]:
-    """At most so many numbers below `count`, spread evenly."""
-    return [int(i) for i in np.linspace(0, count - 1, min(count, most)).round()]
-
-
 def _fabric(learner: Learner, training: TrainingConfig) -> Any:
     place = next(learner.parameters()).device
     devices: Any = 1 if place.type == "cpu" else [place.index or 0]
@@ -250,19 +246,20 @@ def _budget(
     training, validation = learner.config.training, stores[1]
     if training.epochs is not None:
         return StepBudget(training.epochs * training.steps, training.steps, timer, start=state.step)
-    after = ending(learner.config, validation, afterwards)
+    after = ending(learner.config, validation, afterwards, fits=learner.task.fits)
     return TimeBudget(timer, after, progress=state.progress, chosen=state.validated)
 
 
-def ending(config: Config, validation: Store | None, afterwards: float) -> Ending:
-    """What a training by time leaves room for: scores of the cases held out, then `afterwards` seconds."""
+def ending(config: Config, validation: Store | None, afterwards: float, *, fits: float) -> Ending:
+    """What a training by time leaves room for: the constants of a task, scores of the cases held out, then `afterwards`
+    seconds."""
     training = config.training
     batch = training.batch_size * math.prod(training.patch)
     if validation is None:
         return Ending(seconds=afterwards, batch_pixels=batch)
     return Ending(
         validated=min(len(validation), VALIDATE),
-        scored=len(validation),
+        scored=len(validation) + round(fits * min(len(validation), FITTED)),
         slower=SLOWER if training.precision == "bf16" else 1.0,
         seconds=afterwards,
         case_pixels=float(np.mean([math.prod(shape[1:]) for shape in validation.shapes])),

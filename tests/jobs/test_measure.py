@@ -1,0 +1,124 @@
+"""`ulna measure`: tables, pictures, and what cannot be measured."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+import ulna
+from command_line import CommandLine
+from ulna.errors import UlnaError
+from ulna.formats import read, write
+from ulna.image import Channel, Grid, Image, Source
+from ulna.objectlist import NAME, Listed, write_list
+
+RNG = np.random.default_rng(0)
+
+
+def _objects() -> np.ndarray:
+    objects = np.zeros((1, 40, 50), np.uint16)
+    objects[0, 5:15, 5:15], objects[0, 15:25, 5:15], objects[0, 30:40, 30:45] = 1, 2, 300
+    return objects
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """Two masks and their images of two channels."""
+    for name in ("a", "b"):
+        pixels = RNG.integers(0, 4000, (2, 40, 50)).astype(np.uint16)
+        channels = (Channel("dapi"), Channel("gfp"))
+        write(tmp_path / "images" / f"{name}.tif", Image(pixels, Grid((40, 50), (0.5, 0.5), "µm"), channels))
+        write(tmp_path / "masks" / f"{name}.png", Image(_objects()))
+    return tmp_path
+
+
+def _rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "table.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_command(folders: Path, cli: CommandLine) -> None:
+    out = folders / "measured"
+    shown = cli("measure", folders / "masks", "--images", folders / "images", "--out", out).out
+    assert "6 objects in 2 images" in shown
+    assert "median area [µm²]" in shown
+    rows = _rows(out)
+    assert [(row["image"], row["object"]) for row in rows] == [(n, o) for n in "ab" for o in ("1", "2", "300")]
+    assert [float(row["area"]) for row in rows[:3]] == [25, 25, 37.5]
+    assert {row["unit"] for row in rows} == {"µm"}
+    assert [row["neighbors"] for row in rows[:3]] == ["1", "1", "0"]
+    assert [row["touches_border"] for row in rows[:3]] == ["False", "False", "True"]
+    pixels = read(Source(folders / "images" / "b.tif")).array
+    inside = pixels[1][_objects()[0] == 300].astype(float)
+    assert float(rows[5]["gfp_intensity_mean"]) == pytest.approx(inside.mean(), rel=1e-4)
+    assert float(rows[5]["gfp_intensity_integrated"]) == pytest.approx(inside.sum(), rel=1e-4)
+    assert {path.name for path in out.iterdir()} >= {"table.csv", "objects.png", "sizes.png"}
+    table = pyarrow.parquet.read_table(out / "table.parquet").to_pydict()
+    assert table["area"] == [float(row["area"]) for row in rows]
+    assert read(Source(out / "objects.png")).array.shape == (3, 640, 800)
+
+
+def test_without_images_and_with_classes(folders: Path) -> None:
+    write_list(folders / "masks" / NAME, [Listed("a", 1, "cell", 0.9), Listed("a", 2, "debris", 0.9)])
+    done = ulna.measure(folders / "masks", out=folders / "out")
+    table = done.columns()
+    assert table["class"].tolist() == ["cell", "debris", "object", "object", "object", "object"]
+    assert not any("intensity" in name for name in table)
+    assert any("no images" in note for note in done.notes)
+    assert len(done) == 6
+    assert "6 objects in 2 images" in repr(done)
+
+
+def test_masks_of_a_class_are_parted_into_connected_regions_and_that_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "masks" / "a.png", Image(((_objects() > 0) * 255).astype(np.uint8)))
+    done = ulna.measure(tmp_path / "masks", out=tmp_path / "out")
+    assert len(done) == 2  # two of the objects touch
+    assert any("connected regions" in note for note in done.notes)
+
+
+def test_one_object_in_one_piece_is_itself(tmp_path: Path) -> None:
+    write(tmp_path / "masks" / "a.png", Image((_objects() == 300).astype(np.uint8) * 7))
+    assert ulna.measure(tmp_path / "masks", out=tmp_path / "out").columns()["object"].tolist() == [7]
+
+
+def test_no_objects_at_all(tmp_path: Path, cli: CommandLine) -> None:
+    write(tmp_path / "masks" / "a.png", Image(np.zeros((1, 20, 20), np.uint8)))
+    assert "0 objects in 1 image" in cli("measure", tmp_path / "masks", "--out", tmp_path / "out").out
+    assert _rows(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("fault", ["missing image", "other size", "color mask", "fractions", "no masks", "not empty"])
+def test_bad_input(folders: Path, cli: CommandLine, fault: str) -> None:
+    out = folders / "out"
+    if fault == "missing image":
+        (folders / "images" / "b.tif").unlink()
+    elif fault == "other size":
+        write(folders / "images" / "b.tif", Image(np.zeros((2, 30, 50), np.uint16)))
+    elif fault == "color mask":
+        write(folders / "masks" / "b.png", Image(RNG.integers(0, 255, (3, 40, 50)).astype(np.uint8)))
+    elif fault == "fractions":
+        (folders / "masks" / "b.png").unlink()
+        write(folders / "masks" / "b.tif", Image(np.full((1, 40, 50), 0.5, np.float32)))
+    elif fault == "no masks":
+        for path in (folders / "masks").iterdir():
+            path.unlink()
+    else:
+        out.mkdir()
+        (out / "mine.txt").write_text("mine")
+    words = {"missing image": "1 of 2 masks have no image", "other size": "shape", "color mask": "one channel"}
+    words |= {"fractions": "not whole", "no masks": "no image here", "not empty": "other things"}
+    done = cli("measure", folders / "masks", "--images", folders / "images", "--out", out)
+    assert done.code == 2
+    assert words[fault] in " ".join(done.err.split())
+    assert not (out / "table.csv").exists()
+
+
+def test_earlier_tables_are_kept(folders: Path) -> None:
+    ulna.measure(folders / "masks", out=folders / "out")
+    with pytest.raises(UlnaError, match="already"):
+        ulna.measure(folders / "masks", out=folders / "out")
+    ulna.measure(folders / "masks", out=folders / "out", overwrite=True)

@@ -1,0 +1,114 @@
+"""From outputs to objects: by hand, invariants, and that constants are found again."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from ulna.metrics.objects import compare
+from ulna.synthetic import cells
+from ulna.tasks.decoding import Decoding, Example, decode, filled, fit, score
+from ulna.tasks.targets import distances
+
+
+def _cells(seed: int) -> np.ndarray:
+    return cells(1, (96, 96), seed=seed)[0][1][0]
+
+
+def _example(seed: int, *, noise: float = 0.0) -> Example:
+    truth = _cells(seed)
+    rng = np.random.default_rng(seed)
+    blurred = ndimage.gaussian_filter((truth > 0).astype(np.float32), 1)
+    distance = np.clip(distances(truth) + noise * ndimage.gaussian_filter(rng.normal(size=truth.shape), 1), 0, 1)
+    return Example(blurred, distance.astype(np.float32), truth)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 500), st.sampled_from([0.0, 0.1, 0.3]), st.sampled_from([0, 20]))
+def test_objects_are_connected_numbered_without_gaps_and_not_too_small(seed: int, depth: float, smallest: int) -> None:
+    one = _example(seed, noise=0.3)
+    found = decode(one.probability, one.distance, Decoding(depth=depth, smallest=smallest))
+    assert found.dtype == np.int32
+    numbers = np.unique(found[found > 0])
+    assert numbers.tolist() == list(range(1, len(numbers) + 1))
+    for number in numbers:
+        assert ndimage.label(found == number)[1] == 1
+    assert np.bincount(found.ravel())[1:].min(initial=10**6) >= max(smallest, 1)
+    if not smallest:
+        assert ((found > 0) == (one.probability > 0.5)).all()
+
+
+def test_touching_cells_come_apart() -> None:
+    one = _example(3)
+    ap = compare(decode(one.probability, one.distance, Decoding()), one.truth).counts()
+    assert ap[0] >= 0.9 * len(np.unique(one.truth[one.truth > 0]))
+
+
+def test_a_dip_between_two_peaks_parts_them_only_where_it_is_deep_enough() -> None:
+    x = np.linspace(0, 1, 41, dtype=np.float32)
+    line = np.where(np.abs(x - 0.5) < 0.1, 0.8, 0.9).astype(np.float32)
+    distance = np.repeat(line[None], 9, axis=0)
+    inside = np.ones_like(distance)
+    counts = [decode(inside, distance, Decoding(seed=0.5, depth=depth)).max() for depth in (0.0, 0.05, 0.2)]
+    assert counts == [1, 2, 1]
+    assert decode(inside, distance, Decoding(seed=0.85)).max() == 2
+
+
+def test_regions_without_a_seed_are_objects_and_debris_is_none() -> None:
+    probability = np.zeros((12, 20), np.float32)
+    probability[2:8, 2:8], probability[2:4, 12:14] = 1, 1
+    distance = np.full_like(probability, 0.2)
+    distance[4:6, 4:6] = 1
+    assert decode(probability, distance, Decoding()).max() == 2
+    assert decode(probability, distance, Decoding(smallest=5)).max() == 1
+
+
+def test_holes_are_filled_and_what_another_object_occupies_stays() -> None:
+    objects = np.zeros((9, 9), np.int32)
+    objects[1:8, 1:8] = 1
+    objects[3:6, 3:6] = 0
+    objects[4, 4] = 2
+    whole = filled(objects)
+    assert (whole == 0).sum() == (9 * 9 - 7 * 7)
+    assert (whole == 2).sum() == 1
+    assert (objects == 0).sum() == 81 - 49 + 8  # the array that was passed is as it was
+    ring = (objects == 1).astype(np.float32)
+    assert decode(ring, ring, Decoding(holes=True))[4, 4] == 1
+
+
+def test_the_tile_does_not_matter() -> None:
+    """Objects are made of the whole map; so one that crosses a tile is one, and equal maps give equal objects."""
+    one = _example(5)
+    tiled = np.concatenate([one.distance[:, :40], one.distance[:, 40:]], axis=1)
+    assert (decode(one.probability, one.distance, Decoding()) == decode(one.probability, tiled, Decoding())).all()
+
+
+def test_constants_are_fitted() -> None:
+    examples = [_example(seed, noise=0.5) for seed in range(4)]
+    sizes = np.concatenate([np.bincount(one.truth.ravel())[1:] for one in examples])
+    found = fit(examples, sizes, holes=False)
+    assert score(examples, found) >= score(examples, Decoding())
+    assert found.smallest == int(0.5 * np.percentile(sizes, 1))
+    assert found.holes
+    assert not fit(examples[:1], sizes, holes=True).holes
+    # where objects are smaller than the map says, the foreground begins higher
+    thin = [Example(one.probability * 0.5 + 0.3 * (one.truth > 0), one.distance, one.truth) for one in examples]
+    assert fit(thin, sizes, holes=False).foreground != 0.3
+
+
+def test_nothing_to_find() -> None:
+    empty = Example(*(np.zeros((8, 8), np.float32) for _ in range(2)), np.zeros((8, 8), np.int32))
+    assert decode(empty.probability, empty.distance, Decoding(holes=True)).max() == 0
+    assert score([empty], Decoding()) == 1
+    assert fit([empty], [], holes=False) == Decoding(holes=True)
+    assert fit([], [5, 6], holes=False).smallest == 2
+
+
+def test_volumes() -> None:
+    truth = np.zeros((10, 30, 30), np.int32)
+    truth[2:8, 3:14, 3:14], truth[2:8, 14:26, 3:14] = 1, 2
+    found = decode((truth > 0).astype(np.float32), distances(truth), Decoding(seed=0.6))
+    assert found.max() == 2
+    assert compare(found, truth).counts(80) == (2, 0, 0)
