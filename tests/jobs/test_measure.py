@@ -71,6 +71,7 @@ def test_without_images_and_with_classes(folders: Path) -> None:
     assert any("no images" in note for note in done.notes)
     assert len(done) == 6
     assert "6 objects in 2 images" in repr(done)
+    assert "[pixel²]" in str(done)
 
 
 def test_masks_of_a_class_are_parted_into_connected_regions_and_that_is_said(tmp_path: Path) -> None:

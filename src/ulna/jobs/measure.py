@@ -99,7 +99,7 @@ class Measured(Printed):
         unit = _unit(self.table, size)
         lines.title_justify = "left"
         lines.add_column("class")
-        for head in ("objects", "per image", f"median {size} [{unit}]", "5 % to 95 %", "at the border"):
+        for head in ("objects", "per image", escape(f"median {size} [{unit}]"), "5 % to 95 %", "at the border"):
             lines.add_column(head, justify="right")
         for name, count in Counter(self.table["class"].tolist()).items():
             own = self.table["class"] == name
