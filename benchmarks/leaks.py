@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 import leaks_beyond_borders
+from state import commit
 from ulna.dataset import load_image
 from ulna.figures.common import new_figure, save_figure, show, to_rgb
 from ulna.figures.contact import Joint, contact_sheet
@@ -88,12 +88,6 @@ by two seams that agree, as tiles of a grid do: there `kinds.csv` has parted one
 No two patients of the brain MRI and no two white blood cells are joined; neighboring slices are not taken for
 duplicates, they belong together by their layout's groups.
 """
-
-
-def commit() -> str:
-    """What is checked out."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"]
-    return subprocess.run(command, cwd=Path(__file__).parent, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def main() -> None:

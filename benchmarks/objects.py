@@ -34,6 +34,7 @@ import psutil
 import torch
 
 from keras_baseline.environment import baseline_python
+from state import commit
 from ulna.dataset import Case, Dataset, load_image, split_by_group
 from ulna.formats import write
 from ulna.image import Image
@@ -89,7 +90,7 @@ def main() -> None:
             )
         else:
             row = _ulna(trial, place, minutes, given.seed, given.set)
-        _add(row | {"asked": minutes, "seed": given.seed, "commit": _commit(), "threads": torch.get_num_threads()})
+        _add(row | {"asked": minutes, "seed": given.seed, "commit": commit(), "threads": torch.get_num_threads()})
 
 
 def _trial(what: str, data: Path) -> Trial:
@@ -226,11 +227,6 @@ def _row(trial: Trial, result: Evaluation, *, recipe: str) -> dict[str, Any]:
             for name in SCORES
         } | {"images": len(cases), **counted(row for case in cases for row in case.rows)}
     return {"data": trial.name, "recipe": recipe, "train": len(trial.train), "scores": scores}
-
-
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"]
-    return subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _add(row: dict[str, Any]) -> None:

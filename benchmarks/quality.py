@@ -33,6 +33,7 @@ import torch
 
 from keras_baseline import dsb
 from keras_baseline.environment import FOLDER, baseline_python
+from state import commit
 from ulna.dataset import Case, Dataset
 from ulna.jobs.evaluate import Evaluation, evaluate
 from ulna.jobs.split import split
@@ -195,12 +196,6 @@ def row(trial: Trial, result: Evaluation, *, recipe: str, seed: int, asked: str,
         "scores": {**scores(result), **by_kind(result, trial.kinds)},
         "errors": asdict(result.summary.errors),
     }
-
-
-def commit() -> str:
-    """What is checked out, and whether files differ from it."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"]
-    return subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def scores(result: Evaluation) -> dict[str, list[float]]:

@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from ulna import report
 from ulna.errors import UlnaError
 from ulna.metrics import Row, Scored, measure, summarize
 from ulna.metrics.table import write_table
@@ -248,3 +249,13 @@ def test_what_was_joined_is_pictured(run):
     assert "joined to one group by their pixels" not in _page(run).text
     shutil.copy(run / "samples.png", run / "joined.png")
     assert "joined to one group by their pixels" in _page(run).text
+
+
+def test_what_the_scored_images_had_a_say_in_is_said() -> None:
+    fitted = {"fitted": {"task.decoding.seed": 0.4}, "weights": "last"}
+    assert report._chosen(fitted) == "the constants that turn outputs into objects"
+    assert report._chosen({"weights": "best"}) == "the best epoch"
+    assert report._chosen({"weights": "last"}) == ""
+    assert "the images held out. seed 0.4" in report._fitted(fitted | {"fitted_on": "held out"})[0]
+    assert "none were held out" in report._fitted(fitted | {"fitted_on": "trained on"})[0]
+    assert report._fitted({}) == []

@@ -30,7 +30,7 @@ T = TypeVar("T")
 NAME = "report.html"
 _PICTURES = ("samples.png", "joined.png", "augmented.png", "curves.png", "scores/cases.png")
 _ROWS = 500  # of the table of all images
-_APART = ("plan", "command", "asked", "state", "classes", "length", "seconds", "afterwards", "fitted")
+_APART = ("plan", "command", "asked", "state", "classes", "length", "seconds", "afterwards", "fitted", "fitted_on")
 """What of the record stands in other places of the page, or is for `--resume` alone."""
 
 
@@ -115,7 +115,7 @@ def _content(run: _Run) -> dict[str, Any]:
         "check": _check(run.record("check.json")),
         "plan": [str(sentence) for sentence in _list(record.get("plan"))] + _fitted(record),
         "curves_alt": _curves_in_words(curves, _primary(metrics)),
-        "scores": _scores(metrics, chose=record.get("weights") != "last"),
+        "scores": _scores(metrics, chose=_chosen(record)),
         "cases": _cases(run.table("scores/scores.csv"), _primary(metrics)),
         "pictures": {name: data for name, data in pictures.items() if data},
         "command": _in_words(record.get("command", "")),
@@ -128,13 +128,20 @@ def _content(run: _Run) -> dict[str, Any]:
     }
 
 
+def _chosen(record: dict[str, Any]) -> str:
+    """What the images that are scored had a say in; empty where they had none."""
+    found = ["the best epoch"] * (record.get("weights") != "last")
+    return " and ".join([*found, *["the constants that turn outputs into objects"] * ("fitted" in record)])
+
+
 def _fitted(record: dict[str, Any]) -> list[str]:
     """The constants that were chosen once the network was trained."""
     found = _inner(record, "fitted")
     if not found:
         return []
     named = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in found.items())
-    return [f"From outputs to objects, chosen on images held out: {named}."]
+    on = "the images held out" if record.get("fitted_on") == "held out" else "the images trained on: none were held out"
+    return [f"From outputs to objects, by constants fitted on {on}. {named}."]
 
 
 def _figures(metrics: dict[str, Any], record: dict[str, Any], lists: Sequence[tuple[str, list[str]]]) -> list[Any]:
@@ -198,7 +205,7 @@ def _primary(metrics: dict[str, Any]) -> Primary:
     return Primary(first, bool(known.get("higher_is_better", True)), str(known.get("counts", "pixels")))
 
 
-def _scores(metrics: dict[str, Any], *, chose: bool) -> dict[str, Any] | None:
+def _scores(metrics: dict[str, Any], *, chose: str) -> dict[str, Any] | None:
     """The table of scores with how they were obtained; None where nothing was scored."""
     per_class = _inner(metrics, "per_class")
     measures = [name for name in _measures(metrics) if name not in DETAILS]
@@ -241,9 +248,9 @@ def _pooled(metrics: dict[str, Any], primary: Primary) -> list[str]:
     ]
 
 
-def _how(cases: Any, groups: Any, *, chose: bool) -> str:
+def _how(cases: Any, groups: Any, *, chose: str) -> str:
     """How the scores were obtained."""
-    used = " These images also chose the best epoch, so images that were never used may score lower." if chose else ""
+    used = f" These images also chose {chose}, so images that were never used may score lower." if chose else ""
     held = (
         f"{_counted(cases, 'image')} in {_counted(groups, 'group')} {'was' if cases == 1 else 'were'} held out of the "
         "training and scored at full resolution."

@@ -212,7 +212,7 @@ class Run:
         fitted = fit_constants(saved.network, prepared.task, config, stores=(data.train, data.validation))
         if fitted:
             saved = replace(saved, config=config.changed(fitted))
-            runs.note(self.folder, fitted=fitted)
+            runs.note(self.folder, fitted=fitted, fitted_on="held out" if data.validation else "trained on")
         modelfile.save(self.folder / modelfile.NAME, saved)
         primary = prepared.task.primary
         cells = [row[validation_column(primary)] for row in read_rows(self.folder)]

@@ -203,6 +203,27 @@ def _merge_classes(case: Case) -> tuple[Array, tuple[Overlap, ...]]:
     return indices[None], tuple(overlaps)
 
 
+def stated_objects(case: Case) -> int:
+    """How many objects the truth of a case states, whether they have pixels of their own or not.
+
+    Parameters
+    ----------
+    case
+        A case whose truth are objects.
+
+    Returns
+    -------
+    int
+        Files of one object each, or outlines.
+
+    Raises
+    ------
+    ReadError
+        For a file of outlines that cannot be read.
+    """
+    return len(read_annotations(case.truth[0]).objects) if is_outline(case.truth[0]) else len(case.truth)
+
+
 def _painted(case: Case) -> tuple[Array, int]:
     """The label map (1, Y, X) of outlines, and how many pixels two objects claim; later objects lie on earlier ones."""
     with formats.open_reader(case.images[0]) as reader:
@@ -214,11 +235,8 @@ def _painted(case: Case) -> tuple[Array, int]:
         what = f"the outlines are of an image of {size(found.shape)} pixels, this one is {size(shape)}"
         raise UlnaError(what, where=case.truth[0])
     painted = paint(found.objects, shape)
-    if painted.lost:
-        kept = len(found.objects) - len(painted.lost)
-        say = f"{len(painted.lost)} of {len(found.objects)} outlines have no pixel of their own"
-        if not kept:
-            raise UlnaError(f"{say}: outside the image, or hidden by others", where=case.truth[0])
+    if found.objects and len(painted.lost) == len(found.objects):
+        raise UlnaError("no outline has a pixel within the image", where=case.truth[0])
     steps = np.zeros(len(painted.names) + 1, np.int64)
     if case.classes:
         steps[1:] = [CLASS_STEP * (1 + case.classes.index(name or NAMELESS)) for name in painted.names]

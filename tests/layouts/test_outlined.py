@@ -128,3 +128,18 @@ def test_json_of_something_else_is_no_outline(tmp_path: Path) -> None:
         write(tmp_path / "masks" / f"{name}.png", Image(one[None].astype(np.uint8)))
         (tmp_path / "images" / f"{name}.json").write_text('{"exposure": 3}')
     assert "outlines" not in read_dataset(tmp_path).sentence
+
+
+def test_outlines_without_pixels_and_overlaps_are_said(tmp_path: Path) -> None:
+    root = _put(tmp_path, "labelme", {})
+    words = json.loads((root / "cell_2.json").read_text())
+    for points in ([[90, 90], [95, 90], [95, 95]], [[3, 3], [12, 3], [12, 7]]):  # outside, and upon others
+        words["shapes"].append({"label": "cell", "points": points, "shape_type": "polygon"})
+    (root / "cell_2.json").write_text(json.dumps(words))
+    said = {problem.what: problem.where for problem in check(root).problems}
+    (lost,) = (what for what in said if "no pixel" in what)
+    assert lost.startswith("1 outline shows no pixel")
+    assert said[lost] == ("cell_2: 1 outline",)
+    assert any("the later outline keeps them" in what for what in said)
+    assert not any("of one object" in what for what in said)
+    assert not any("no pixel" in problem.what for problem in check(_put(tmp_path / "b", "coco", {})).problems)

@@ -11,6 +11,7 @@ import numpy as np
 from ulna.dataset import Case, Problem, case_bytes, in_parallel, load_image
 from ulna.errors import UlnaError
 from ulna.formats.base import RGB
+from ulna.formats.outlines.reading import is_outline
 from ulna.grid import check_same_place
 from ulna.image import Array
 from ulna.labels.packed import distinct
@@ -18,7 +19,7 @@ from ulna.leaks import Fingerprint, fingerprint
 from ulna.leaks.duplicates import digest
 from ulna.normalization import sample
 from ulna.text import listed, plural, size
-from ulna.truth import Overlap, merged_truth
+from ulna.truth import Overlap, merged_truth, stated_objects
 
 FEW = 10  # cases below which a warning is given
 
@@ -200,7 +201,13 @@ def warnings(inspections: Sequence[Inspection]) -> list[Problem]:
 
 def _lost_objects(inspections: Sequence[Inspection]) -> list[Problem]:
     """The problem that files of one object each show none, if there are any."""
-    lost = [(look.case.name, len(look.case.truth) - look.objects) for look in inspections if look.case.objects]
+    cases = [look for look in inspections if look.case.objects]
+    lost = [(look.case.name, stated_objects(look.case) - look.objects) for look in cases]
+    if any(is_outline(look.case.truth[0]) for look in cases):
+        where = tuple(f"{name}: {plural(count, 'outline')}" for name, count in lost if count)
+        total = plural(sum(count for _, count in lost), "outline shows", "outlines show")
+        what = f"{total} no pixel: outside the image, too small, or covered by other objects"
+        return [Problem(what, where)] if where else []
     where = tuple(f"{name}: {plural(count, 'file')}" for name, count in lost if count)
     if not where:
         return []
@@ -223,7 +230,9 @@ def _overlaps(inspections: Sequence[Inspection], *, nested: bool) -> list[Proble
         elif first:
             what = f"'{first}' and '{second}' overlap in {images} ({pixels} in all); the smaller one keeps them"
         elif any(look.case.objects for look in inspections):
-            what = f"objects overlap in {images} ({pixels} in all); the first file keeps them"
+            drawn = any(is_outline(look.case.truth[0]) for look in inspections if look.case.objects)
+            keeps = "the later outline" if drawn else "the first file"
+            what = f"objects overlap in {images} ({pixels} in all); {keeps} keeps them"
         else:
             what = f"masks that are united overlap in {images} ({pixels} in all)"
         where = tuple(f"{name}: {plural(count, 'pixel')}" for name, count in places)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from ulna.errors import ReadError, UlnaError
@@ -76,6 +77,12 @@ def coco_images(file: Source) -> list[Annotations]:
     ReadError
         For a file that is damaged.
     """
+    entry = file.path.stat()
+    return _coco_images(file, entry.st_size, entry.st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _coco_images(file: Source, _size: int, _changed: int) -> list[Annotations]:
     return coco.from_bytes(_bytes(file), file)
 
 
