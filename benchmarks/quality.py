@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from ulna.dataset import Case, Dataset
 from ulna.jobs.evaluate import Evaluation, evaluate
 from ulna.jobs.split import split
 from ulna.layouts import read_dataset
-from ulna.metrics import Errors, Primary, mean_interval, summarize
+from ulna.metrics import Errors, Primary, label, mean_interval, summarize
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -52,14 +52,15 @@ BASELINES = {
 
 @dataclass(frozen=True)
 class Trial:
-    """A data set, who is trained on and who is judged; `kinds` splits the judged into columns."""
+    """A data set, who is trained on and who is judged: in columns by `kinds`, with `changes` of the settings."""
 
     name: str
     data: Path
     train: tuple[str, ...]
     test: Dataset
     minutes: float
-    kinds: dict[str, str]
+    kinds: dict[str, str] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -119,7 +120,9 @@ def membranes(data: Path, place: Path) -> Trial:
     """ISBI 2012: the first 18 slices to learn from, the last 6 to be judged on."""
     dataset = read_dataset(data / "isbi2012")
     train, test = dataset.cases[:18], dataset.cases[18:]
-    return Trial("ISBI 2012 membranes", data / "isbi2012", names(train), changed(dataset, cases=test), 30, {})
+    judged = changed(dataset, cases=test)
+    borders = {"task.borders": "background"}  # cells are the class
+    return Trial("ISBI 2012 membranes", data / "isbi2012", names(train), judged, 30, changes=borders)
 
 
 def blood(data: Path, place: Path) -> Trial:
@@ -135,7 +138,7 @@ def brain(data: Path, place: Path) -> Trial:
 def kept_out(name: str, data: Path, place: Path, *, share: float, minutes: float) -> Trial:
     """A data set split as `ulna split` splits it."""
     made = split(data, test=share, out=place / "split", seed=0)
-    return Trial(name, data, names(made.train), Dataset(made.test, ""), minutes, {})
+    return Trial(name, data, names(made.train), Dataset(made.test, ""), minutes)
 
 
 TRIALS: dict[str, Callable[[Path, Path], Trial]] = {
@@ -163,7 +166,7 @@ def run(
     began = time.monotonic()
     subprocess.run(command, check=True)
     taken = time.monotonic() - began
-    result = evaluate(place / "run", trial.test, out=place / "scores")
+    result = evaluate(place / "run", trial.test, out=place / "scores", changes=trial.changes)
     settings = [word for word in settings if word != "--set"]
     return row(trial, result, recipe=" ".join([preset, *settings]), seed=seed, asked=f"{minutes:g}", taken=taken)
 
@@ -206,6 +209,8 @@ def scores(result: Evaluation) -> dict[str, list[float]]:
         found |= {f"Dice of {part.name}": part.scores["dice"].mean for part in summary.classes}
     if summary.joined:
         found["Dice by group"] = summary.by_group
+    borders = [name for name in ("rand", "information") if name in summary.overall.scores]
+    found |= {f"{label(name)} score": summary.overall.scores[name].mean for name in borders}
     made = {name: [value.estimate, value.low, value.high] for name, value in found.items()}
     right = summary.overall.scores["accuracy"].mean
     made["pixel error"] = [1 - right.estimate, 1 - right.high, 1 - right.low]

@@ -35,7 +35,7 @@ def test_augmentation_can_be_switched_off_and_on() -> None:
         ("trainng.batch_size", 1, "Did you mean 'training.batch_size'?"),
         ("batch_size", 1, "Did you mean 'training.batch_size'?"),
         ("network.name.x", 1, "there is no setting 'network.name.x'"),
-        ("task.unheard", 1, "Known here: task.border_sigma, task.border_weight, task.class_weights"),
+        ("task.unheard", 1, "Known here: task.border_sigma, task.border_weight, task.borders"),
         ("nonsense", 1, "Known here: augmentation, data"),
         ("", 1, "there is no setting ''"),
         ("augmentation.x", 1, "there is no setting 'augmentation.x'"),

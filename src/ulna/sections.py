@@ -205,6 +205,11 @@ class TaskConfig(Section):
     class_weights: tuple[float, ...] | None = Field(
         None, description="with border weights, the weight of each class, the background first; null: 1"
     )
+    borders: str | None = Field(
+        None,
+        description="name of the class that parts cells, as membranes do (`background` where cells are the class): "
+        "scores then also say how well cells are kept apart and whole, as in the ISBI 2012 challenge",
+    )
     decoding: DecodingConfig | None = Field(
         None, description="the constants that turn outputs into objects; null: fitted on the validation images"
     )

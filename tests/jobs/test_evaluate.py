@@ -27,6 +27,7 @@ from ulna.jobs.evaluate import evaluate
 from ulna.jobs.evaluation import FILES
 from ulna.labels.classes import Classes
 from ulna.layouts import read_dataset
+from ulna.model import load
 
 SHAPES = {"a": (40, 52), "b": (48, 40), "c": (33, 47), "d": (64, 64)}
 
@@ -580,3 +581,27 @@ def test_masks_of_another_pixel_size_are_not_scored() -> None:
     scoring._check_shape(case, found, found)
     with pytest.raises(UlnaError, match="different places"):
         scoring._check_shape(case, found, truth)
+
+
+def test_membranes_are_scored_by_the_cells_that_they_part(place, cli) -> None:
+    out, halves = place / "scores", _discs(SHAPES["d"]) * 255
+    halves[18] = 0
+    _save(place / "predicted/d.png", halves)
+    done = cli("evaluate", place / "predicted", place / "data", "--out", out, "--set", "task.borders=background")
+    assert done.code == 0, done.err
+    with (out / "scores.csv").open() as file:
+        rows = {row["case"]: row for row in csv.DictReader(file)}
+    assert float(rows["a"]["rand"]) == float(rows["a"]["information"]) == 1
+    assert 0.5 < float(rows["d"]["rand"]) < 0.8
+    overall = json.loads((out / "metrics.json").read_text())
+    assert overall["primary"]["measure"] == "dice"
+    assert overall["overall"]["rand"]["mean"] == pytest.approx(np.mean([float(row["rand"]) for row in rows.values()]))
+    assert "Rand" in done.out
+
+
+def test_what_a_model_was_asked_for_is_scored(run: Path, cells: Path, tmp_path: Path) -> None:
+    model = load(run)
+    asked = replace(
+        model, saved=replace(model.saved, config=model.config.changed({"task.borders": model.classes.names[1]}))
+    )
+    assert "rand" in evaluate(asked, cells, out=tmp_path / "scores").summary.measures

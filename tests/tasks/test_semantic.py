@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulna.config import TaskConfig
+from ulna.errors import UlnaError
 from ulna.image import IGNORE, Grid, Labels
+from ulna.metrics.borders import border_rows
 from ulna.networks.losses import dice
 from ulna.tasks import build
 from ulna.tasks.semantic import Semantic
@@ -103,3 +105,39 @@ def test_there_is_nothing_to_fit() -> None:
     task = Semantic(TaskConfig(), ("background", "cell"))
     assert task.fits == 0
     assert task.fit([], []) == {}
+
+
+def test_borders_part_cells() -> None:
+    cells = np.ones((31, 31), np.uint8)
+    cells[:, 14:17] = cells[14:17] = 0
+    gap = cells.copy()
+    gap[5:9, 14:17] = 1
+    task = Semantic(TaskConfig(borders="background"), ("background", "cell"))
+    found = {row.measure: row for row in task.evaluate(Labels(gap), Labels(cells))}
+    rows = border_rows(gap, cells, "cell")
+    assert [found[row.measure] for row in rows] == rows
+    assert 0.5 < found["rand"].value < 0.9
+    # with the borders as the class the same image has the same scores, of another subject
+    swapped = Semantic(TaskConfig(borders="membrane"), ("background", "membrane"))
+    other = {row.measure: row for row in swapped.evaluate(Labels(1 - gap), Labels(1 - cells))}
+    assert (other["rand"].subject, other["rand"].value) == ("membrane", found["rand"].value)
+    assert "rand" not in {
+        row.measure for row in Semantic(TaskConfig(), task.classes).evaluate(Labels(gap), Labels(cells))
+    }
+
+
+def test_what_is_not_annotated_is_of_no_cell() -> None:
+    cells = np.ones((31, 31), np.uint8)
+    cells[:, 14:17] = 0
+    seen = cells.copy()
+    seen[20:, :] = 0
+    truth = cells.copy()
+    truth[20:, :] = IGNORE
+    task = Semantic(TaskConfig(borders="background"), ("background", "cell"))
+    found = {row.measure: row.value for row in task.evaluate(Labels(seen), Labels(truth))}
+    assert found["rand"] == pytest.approx(1, abs=0.02)
+
+
+def test_borders_that_are_no_class() -> None:
+    with pytest.raises(UlnaError, match="Did you mean 'membrane'"):
+        build(TaskConfig(borders="membranes"), ("background", "membrane"))

@@ -18,7 +18,7 @@ from ulna.layouts import Patterns, find_images, read_dataset
 from ulna.layouts.listing import list_place
 from ulna.leaks import Fingerprint, group
 
-AS_TRAINED = ("task.name", "data.axes", "data.leaks")
+AS_TRAINED = ("task.name", "task.borders", "data.axes", "data.leaks")
 """Settings that a model's own are taken for, unless others are stated."""
 
 

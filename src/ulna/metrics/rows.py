@@ -32,6 +32,7 @@ LABELS = {
     "sq": "SQ",
     "aji": "AJI",
     "seg": "SEG",
+    "rand": "Rand",
     "kaggle": "AP as Kaggle has it",
 }
 """What tables call the measures whose key is no word."""

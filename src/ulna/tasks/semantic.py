@@ -10,10 +10,12 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.special import expit, softmax
 
-from ulna.config import TaskConfig
+from ulna.config import TaskConfig, nearest
+from ulna.errors import UlnaError
 from ulna.image import IGNORE, Array, Grid, Labels
+from ulna.metrics.borders import border_rows
 from ulna.metrics.overlap import measure
-from ulna.metrics.rows import Primary, Row
+from ulna.metrics.rows import ALL_CLASSES, Primary, Row
 from ulna.tasks.base import Maps
 from ulna.tasks.targets import border_weights
 
@@ -34,6 +36,11 @@ class Semantic:
         Names of the classes, the background first.
     loss
         A function of logits (N, K, *spatial) and class indices (N, 1, *spatial), in place of the one that is named.
+
+    Raises
+    ------
+    UlnaError
+        When `task.borders` names no class.
     """
 
     primary = Primary("dice")
@@ -45,6 +52,9 @@ class Semantic:
         self.outputs = 1 if len(self.classes) == 2 else len(self.classes)
         self._config = config
         self._loss = loss
+        if config.borders is not None and config.borders not in self.classes:
+            known = nearest(config.borders, self.classes)
+            raise UlnaError(f"there is no class '{config.borders}'.{known}", where="task.borders")
 
     def maps(self, labels: Tensor, grid: Grid) -> Tensor:
         """Labels (N, L, *spatial) → class indices (N, 1, *spatial); with border weights, these behind them, as floats.
@@ -86,8 +96,14 @@ class Semantic:
         return {}
 
     def evaluate(self, labels: Labels, truth: Labels) -> list[Row]:
-        """How far each class overlaps with the truth."""
-        return measure(labels.classes, truth.classes, self.classes)
+        """How well borders part cells, where `task.borders` asks for it, and how far each class overlaps the truth."""
+        rows = measure(labels.classes, truth.classes, self.classes)
+        if self._config.borders is None:
+            return rows
+        borders = self.classes.index(self._config.borders)
+        found, there = labels.classes != borders, (truth.classes != borders) & truth.annotated
+        subject = self.classes[borders or 1] if borders or len(self.classes) == 2 else ALL_CLASSES
+        return [*border_rows(found, there, subject), *rows]
 
 
 def _weights(labels: Array, config: TaskConfig, grid: Grid) -> npt.NDArray[np.float32]:
