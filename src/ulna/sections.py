@@ -172,8 +172,12 @@ class DecodingConfig(Section):
     """What `ulna.tasks.decoding.Decoding` holds."""
 
     foreground: float = Field(0.5, gt=0, lt=1, description="probability above which a pixel may belong to an object")
-    seed: float = Field(0.5, ge=0, lt=1, description="distance above which a pixel may be a seed")
-    depth: float = Field(0.0, ge=0, lt=1, description="by how much the distance falls between two seeds at least")
+    seed: float = Field(
+        0.5, ge=0, lt=1, description="distance that every object reaches and that falls to this between two"
+    )
+    depth: float = Field(
+        0.0, ge=0, lt=1, description="by how much the distance falls between two objects at least; 0: as `seed` says"
+    )
     smallest: int = Field(0, ge=0, description="pixels of the smallest object")
     holes: bool = Field(False, description="whether holes in objects are filled")
 

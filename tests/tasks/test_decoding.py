@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from skimage.morphology import h_maxima
 
 from ulna.metrics.objects import compare
 from ulna.synthetic import cells
@@ -23,6 +24,30 @@ def _example(seed: int, *, noise: float = 0.0) -> Example:
     blurred = ndimage.gaussian_filter((truth > 0).astype(np.float32), 1)
     distance = np.clip(distances(truth) + noise * ndimage.gaussian_filter(rng.normal(size=truth.shape), 1), 0, 1)
     return Example(blurred, distance.astype(np.float32), truth)
+
+
+def _scored(examples: list[Example], constants: Decoding) -> float:
+    return score([decode(one.probability, one.distance, constants) for one in examples], examples)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 500), st.sampled_from([0.0, 0.1, 0.2]), st.sampled_from([0.3, 0.5, 0.7]))
+def test_as_seeds_from_reconstruction(seed: int, depth: float, above: float) -> None:
+    """An object for each connected region above the seed's distance; with a depth, for each of skimage's h-maxima."""
+    one = _example(seed)
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=one.truth.shape), 1)
+    distance = np.where(one.probability > 0.5, 0.2 + 0.5 * one.distance + 0.2 * noise, 0).astype(np.float32)
+    assert distance.max() < 1  # no two peaks of one height, each of which would be an h-maximum
+    found = decode(one.probability, distance, Decoding(seed=above, depth=depth))
+    seeds = distance > above
+    if depth:
+        seeds &= np.asarray(h_maxima(distance, depth, ndimage.generate_binary_structure(2, 1))) > 0
+    numbers, count = ndimage.label(seeds)
+    regions, whole = ndimage.label(one.probability > 0.5)
+    without = whole - len(np.unique(regions[seeds]))
+    assert found.max() == count + without
+    pairs = np.unique(np.stack([numbers[seeds], found[seeds]]), axis=1)
+    assert pairs.shape[1] == count  # each seed lies in one object, of which it is the only seed
 
 
 @settings(max_examples=15, deadline=None)
@@ -89,7 +114,7 @@ def test_constants_are_fitted() -> None:
     examples = [_example(seed, noise=0.5) for seed in range(4)]
     sizes = np.concatenate([np.bincount(one.truth.ravel())[1:] for one in examples])
     found = fit(examples, sizes, holes=False)
-    assert score(examples, found) >= score(examples, Decoding())
+    assert _scored(examples, found) >= _scored(examples, Decoding())
     assert found.smallest == int(0.5 * np.percentile(sizes, 1))
     assert found.holes
     assert not fit(examples[:1], sizes, holes=True).holes
@@ -101,7 +126,7 @@ def test_constants_are_fitted() -> None:
 def test_nothing_to_find() -> None:
     empty = Example(*(np.zeros((8, 8), np.float32) for _ in range(2)), np.zeros((8, 8), np.int32))
     assert decode(empty.probability, empty.distance, Decoding(holes=True)).max() == 0
-    assert score([empty], Decoding()) == 1
+    assert _scored([empty], Decoding()) == 1
     assert fit([empty], [], holes=False) == Decoding(holes=True)
     assert fit([], [5, 6], holes=False).smallest == 2
 

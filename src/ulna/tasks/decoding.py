@@ -1,4 +1,4 @@
-"""From a network's outputs to objects: seeds in the distance map, a watershed from them, and what is too small.
+"""From a network's outputs to objects: a watershed of the distance map, whose basins are merged, and what is too small.
 
 Nothing here is set by hand: `fit` chooses the constants on images whose objects are known.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from skimage.morphology import h_maxima
+from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
 
 from ulna.metrics.objects import THRESHOLDS, compare
@@ -38,9 +38,10 @@ class Decoding:
     foreground : float
         The probability above which a pixel may belong to an object.
     seed : float
-        The distance above which a pixel may be a seed.
+        The distance that an object reaches somewhere; 0 depth: and falls to between two objects.
     depth : float
-        Two seeds are one where the distance between them falls by less than this; 0: where they are connected.
+        Two objects are one where the distance between them falls by less than this below the lower one's largest; 0:
+        where it stays above `seed`.
     smallest : int
         The pixels that an object has at least; smaller ones are background.
     holes : bool
@@ -80,12 +81,57 @@ def decode(probability: Floats, distance: Floats, constants: Decoding) -> Number
     ndarray of int32
         (*spatial), numbers from 1 without gaps, 0 the background. Every object is connected by faces.
     """
-    inside = probability > constants.foreground
-    depth = np.where(inside, distance, 0)
-    grown = np.asarray(watershed(-depth, _seeds(depth, constants), mask=inside))  # type: ignore[no-untyped-call]
-    rest = np.asarray(ndimage.label(inside & (grown == 0))[0])  # regions without a seed are objects of their own
-    grown = np.where(rest > 0, rest + grown.max(initial=0), grown)
-    return _numbered(filled(grown) if constants.holes else grown, constants.smallest)
+    return Basins.of(probability, distance, constants.foreground).objects(constants)
+
+
+@dataclass(frozen=True)
+class Basins:
+    """A foreground that is cut into the basins of a watershed, one around each local maximum of the distance.
+
+    Objects are basins that were merged, so that other constants need no other watershed. Which are merged goes by the
+    heights of the peaks and of the saddles between them, the highest saddle first (the dynamics of Grimaud 1992, by the
+    minimum spanning tree of Najman and Schmitt 1996).
+
+    Parameters
+    ----------
+    labels : ndarray of int32
+        (*spatial), the number of each pixel's basin, 0 the background. Basins are connected by faces.
+    peaks : list of float
+        The largest distance in each basin, by its number; that of number 0 means nothing.
+    saddles : list of tuple
+        Two basins that touch, and the largest distance at which they do; the largest first.
+    """
+
+    labels: Numbers
+    peaks: list[float]
+    saddles: list[tuple[int, int, float]]
+
+    @classmethod
+    def of(cls, probability: Floats, distance: Floats, foreground: float) -> Basins:
+        """The basins of the pixels with a probability above `foreground`."""
+        inside = probability > foreground
+        depth = np.pad(np.where(inside, distance, np.float32(-1)), 1, constant_values=-1)  # every region has a maximum
+        inner = (slice(1, -1),) * inside.ndim
+        tops = (np.asarray(local_maxima(depth, connectivity=1)) > 0)[inner] & inside  # type: ignore[no-untyped-call]
+        depth, numbers = depth[inner], np.asarray(ndimage.label(tops)[0], np.int32)
+        labels = np.asarray(watershed(-depth, numbers, mask=inside), np.int32)  # type: ignore[no-untyped-call]
+        peaks = np.zeros(int(numbers.max(initial=0)) + 1, np.float32)
+        peaks[numbers[tops]] = depth[tops]
+        return cls(labels, peaks.tolist(), _saddles(labels, depth))
+
+    def objects(self, constants: Decoding) -> Numbers:
+        """Merge what no saddle parts, and number what is large enough."""
+        parents, heights = list(range(len(self.peaks))), list(self.peaks)
+        for one, other, saddle in self.saddles:
+            high, low = _root(parents, one), _root(parents, other)
+            if heights[high] < heights[low]:
+                high, low = low, high
+            peak = heights[low]
+            joined = saddle > constants.seed if not constants.depth else peak - saddle < constants.depth
+            if joined or peak <= constants.seed:
+                parents[low] = high
+        merged = np.array([_root(parents, number) for number in parents], np.int32)[self.labels]
+        return _numbered(filled(merged) if constants.holes else merged, constants.smallest)
 
 
 def filled(objects: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
@@ -121,27 +167,50 @@ def fit(examples: Sequence[Example], sizes: npt.ArrayLike, *, holes: bool) -> De
     known = np.asarray(sizes)
     smallest = int(SMALL * np.percentile(known, 1)) if known.size else 0
     start = Decoding(smallest=smallest, holes=not holes)
+    cut = [Basins.of(one.probability, one.distance, start.foreground) for one in examples]
     tried = [replace(start, seed=seed, depth=depth) for seed, depth in SEEDS]
-    best = max(tried, key=lambda one: (score(examples, one), -one.depth, -abs(one.seed - start.seed)))
+    scores = {one: score([basins.objects(one) for basins in cut], examples) for one in tried}
+    best = max(tried, key=lambda one: (scores[one], -one.depth, -abs(one.seed - start.seed)))
     tried = [replace(best, foreground=value) for value in FOREGROUND]
-    return max(tried, key=lambda one: (score(examples, one), -abs(one.foreground - start.foreground)))
+    scores = {
+        one: score([decode(each.probability, each.distance, one) for each in examples], examples) for one in tried
+    }
+    return max(tried, key=lambda one: (scores[one], -abs(one.foreground - start.foreground)))
 
 
-def score(examples: Iterable[Example], constants: Decoding) -> float:
+def score(found: Iterable[Numbers], examples: Iterable[Example]) -> float:
     """The mean over thresholds of TP / (TP + FP + FN), all examples together; 1 where there is nothing to find."""
     parts = np.zeros((len(THRESHOLDS), 2))
-    for one in examples:
-        overlap = compare(decode(one.probability, one.distance, constants), one.truth)
+    for objects, one in zip(found, examples, strict=True):
+        overlap = compare(objects, one.truth)
         parts += [overlap.precision(threshold) for threshold in THRESHOLDS]
     return round(float(np.mean(parts[:, 0] / parts[:, 1])), 4) if parts[:, 1].all() else 1.0
 
 
-def _seeds(depth: Floats, constants: Decoding) -> Numbers:
-    """Numbered seeds: connected regions above the seed's distance, or peaks that rise above their surroundings."""
-    above = depth > constants.seed
-    if constants.depth > 0:
-        above &= np.asarray(h_maxima(depth, constants.depth)) > 0  # type: ignore[no-untyped-call]
-    return np.asarray(ndimage.label(above)[0], np.int32)
+def _saddles(labels: Numbers, depth: Floats) -> list[tuple[int, int, float]]:
+    """Basins that share faces, and the largest distance there, the largest first."""
+    pairs, heights = [], []
+    count = int(labels.max(initial=0)) + 1
+    for axis in range(labels.ndim):
+        before, after = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
+        one, other = labels[before], labels[after]
+        touching = (one != other) & (one > 0) & (other > 0)
+        first, second = one[touching].astype(np.int64), other[touching]
+        pairs.append(np.minimum(first, second) * count + np.maximum(first, second))
+        heights.append(np.minimum(depth[before][touching], depth[after][touching]))
+    codes, saddles = np.concatenate(pairs), np.concatenate(heights)
+    falling = np.argsort(-saddles, kind="stable")
+    _, highest = np.unique(codes[falling], return_index=True)  # of each pair
+    kept = falling[np.sort(highest)]
+    return list(zip(*(part.tolist() for part in (*np.divmod(codes[kept], count), saddles[kept])), strict=True))
+
+
+def _root(parents: list[int], number: int) -> int:
+    """The number that stands for all that are merged with this one."""
+    while parents[number] != number:
+        parents[number] = parents[parents[number]]
+        number = parents[number]
+    return number
 
 
 def _numbered(objects: npt.NDArray[np.integer], smallest: int) -> Numbers:
