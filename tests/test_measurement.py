@@ -49,6 +49,19 @@ def test_pixels_that_are_not_square() -> None:
     table = measure_objects(_labels(_rectangles(), (2.0, 0.5), "mm"))
     assert table["area"].tolist() == [40, 15, 36]
     assert np.isnan(table["perimeter"]).all()
+    rounded = measure_objects(_labels(_rectangles(), (0.5, 0.50001), "mm"))
+    assert rounded["perimeter"] == pytest.approx([0.5 * 24, 0.5 * 12, 0.5 * 20], rel=1e-4)
+
+
+def test_the_highest_number_takes_no_more_room_than_any_other() -> None:
+    objects = _rectangles()
+    objects[objects == 9] = 2**31 - 1
+    table = measure_objects(_labels(objects))
+    assert table["object"].tolist() == [3, 4, 2**31 - 1]
+    assert table["area"].tolist() == [40, 15, 36]
+    assert table["neighbors"].tolist() == [1, 0, 1]
+    volume = np.stack([objects * 0, objects, objects * 0])
+    assert measure_objects(_labels(volume))["object"].tolist() == [3, 4, 2**31 - 1]
 
 
 @settings(max_examples=25, deadline=None)

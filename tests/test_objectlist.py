@@ -3,43 +3,69 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ulna.errors import ReadError
-from ulna.objectlist import NAME, Listed, ObjectList, write_list
+from ulna.errors import ReadError, UlnaError
+from ulna.image import Source
+from ulna.objectlist import NAME, Listed, ObjectLists, class_maps, read_list, write_list
 
 OBJECTS = np.array([[0, 1, 1], [2, 2, 7]], np.int32)
 
 
 def test_written_and_read(tmp_path: Path) -> None:
-    listed = [Listed("a", 1, "tumor, old", 0.5), Listed("a", 2, "cell", math.nan), Listed("a", 7, "tumor, old", 1)]
+    listed = [
+        Listed("a", 1, "tumor, old", 0.5),
+        Listed("x/a.b", 2, "cell", math.nan),
+        Listed("a", 7, "tumor, old", 1.0),
+    ]
     write_list(tmp_path / NAME, listed)
     lines = (tmp_path / NAME).read_text("utf-8").splitlines()
-    assert lines == ["image,object,class,score", 'a,1,"tumor, old",0.5000', "a,2,cell,", 'a,7,"tumor, old",1.0000']
-    for place in (tmp_path, str(tmp_path), tmp_path / "a.png", [tmp_path / "a.png", tmp_path / "b.png"]):
-        indices, names = ObjectList.beside(place).classes_of("a", OBJECTS)
-        assert names == ("background", "tumor, old", "cell")
-        assert indices.tolist() == [[0, 1, 1], [2, 2, 1]]
+    assert lines == ["image,object,class,score", 'a,1,"tumor, old",0.5000', "x/a.b,2,cell,", 'a,7,"tumor, old",1.0000']
+    assert str(read_list(Source(tmp_path / NAME))) == str(tuple(listed))
 
 
-def test_what_is_not_listed_is_an_object(tmp_path: Path) -> None:
-    assert ObjectList.beside(tmp_path) == ObjectList()
-    indices, names = ObjectList({"a": {1: "cell"}}).classes_of("a", OBJECTS)
+def test_a_mask_is_found_in_the_list_beside_it_or_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_list(tmp_path / NAME, [Listed("x/a.b", 1, "cell", 1), Listed("a", 2, "debris", 1)])
+    (tmp_path / "x").mkdir()
+    lists = ObjectLists()
+    assert lists.classes(Source(tmp_path / "x" / "a.b.tif")) == {1: "cell"}
+    assert lists.classes(Source(tmp_path / "a.png", page=3)) == {2: "debris"}
+    assert lists.classes(Source(tmp_path / "x" / "c.png")) == {}
+    monkeypatch.chdir(tmp_path / "x")
+    assert ObjectLists().classes(Source(Path("a.b.png"))) == {1: "cell"}
+    with zipfile.ZipFile(tmp_path / "m.zip", "w") as archive:
+        archive.write(tmp_path / NAME, f"masks/{NAME}")
+    assert lists.classes(Source(tmp_path / "m.zip", ("masks/x/a.b.tif",))) == {1: "cell"}
+
+
+def test_no_list_at_all(tmp_path: Path) -> None:
+    assert ObjectLists().classes(Source(tmp_path / "a.png")) is None
+
+
+def test_what_is_not_listed_is_an_object() -> None:
+    indices, names = class_maps(OBJECTS, {1: "cell"})
     assert names == ("background", "cell", "object")
     assert indices.tolist() == [[0, 1, 1], [2, 2, 2]]
-    assert ObjectList().classes_of("b", OBJECTS * 0)[1] == ("background", "object")
+    assert class_maps(OBJECTS * 0, {})[1] == ("background", "object")
+    with pytest.raises(UlnaError, match="255 classes"):
+        class_maps(np.arange(256), {number: str(number) for number in range(256)})
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a,b\n1,2\n", "image,object,class\na,x,cell\n", "image,object,class\na,1,c\na,1,d\n"]
+    "text", ["a,b\n1,2\n", "image,object,class\na,x,cell\n", "image,object,class\na,1,c\na,1,d\n", "\xff\xfe"]
 )
 def test_no_such_list(tmp_path: Path, text: str) -> None:
-    (tmp_path / NAME).write_text(text)
-    if not text:
-        assert ObjectList.read(tmp_path / NAME) == ObjectList()
-        return
-    with pytest.raises(ReadError):
-        ObjectList.read(tmp_path / NAME)
+    (tmp_path / NAME).write_bytes(text.encode("latin-1"))
+    lists = ObjectLists()
+    assert lists.classes(Source(tmp_path / "x" / "a.png")) is None  # somebody's file further up
+    with pytest.raises(ReadError, match="list"):
+        lists.classes(Source(tmp_path / "a.png"))
+
+
+def test_an_empty_list(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text("")
+    assert read_list(Source(tmp_path / NAME)) == ()

@@ -17,10 +17,14 @@ from skimage.measure import marching_cubes, mesh_surface_area, regionprops_table
 
 from ulna.errors import UlnaError
 from ulna.image import Array, Image, Labels
+from ulna.numbering import consecutive
 
 Column = npt.NDArray[Any]
 Table = dict[str, Column]
 """Columns of one length, by their names: what `pandas.DataFrame` takes."""
+
+ROUNDING = 1e-3
+"""Sides of pixels that differ by no more than this share are equal: files write spacings as rounded numbers."""
 
 _SHAPES = {"axis_major_length": "major_axis", "axis_minor_length": "minor_axis", "solidity": "solidity"}
 _INTENSITIES = {"intensity_mean": "mean", "intensity_min": "min", "intensity_max": "max", "intensity_std": "std"}
@@ -42,7 +46,8 @@ def measure_objects(labels: Labels, image: Image | None = None) -> Table:
         One value per object, in the order of their numbers: `object` (its number), `class`, `area` (in 3D `volume`),
         `perimeter` (`surface`), `centroid_y`, `centroid_x`, `bbox_…`, `major_axis`, `minor_axis`, `eccentricity`
         (2D), `solidity`, `touches_border`, `neighbors`, and per channel `mean`, `min`, `max`, `std`, `integrated`
-        intensity. Lengths, areas and centroids are in `unit`; bounding boxes are indices, their ends not included.
+        intensity. Lengths and centroids are in `unit`, areas in its square, volumes in its cube; centroids are
+        measured from the center of the first pixel. Bounding boxes are indices of pixels, their ends not included.
         Solidity is NaN for objects too small or too flat for a convex hull.
 
     Raises
@@ -52,10 +57,11 @@ def measure_objects(labels: Labels, image: Image | None = None) -> Table:
 
     Notes
     -----
-    The perimeter is that of `skimage.measure.perimeter`, the surface that of a mesh by marching cubes,
-    which follows the steps between voxels and is a tenth too large for round objects. Two objects are
-    neighbors where their pixels touch, also by a corner. Where pixels are not square the perimeter is NaN: no estimate
-    of it is known to be right.
+    The perimeter is that of `skimage.measure.perimeter`, through the centers of the border's pixels (0 for a single
+    pixel), the surface that of a mesh by marching cubes, which follows the steps between voxels and is a tenth too
+    large for round objects. Two objects are neighbors where their pixels touch, also by a corner. The border of a
+    volume includes its first and its last plane. Where pixels are not square the perimeter is NaN: no estimate of it
+    is known to be right.
 
     Examples
     --------
@@ -68,17 +74,16 @@ def measure_objects(labels: Labels, image: Image | None = None) -> Table:
         raise UlnaError("the labels hold classes and no objects: there is nothing to count")
     if image is not None and image.shape != labels.grid.shape:
         raise UlnaError(f"the image's shape {image.shape} is not that of the labels, {labels.grid.shape}")
-    objects, spacing = labels.objects, labels.grid.spacing
-    square = len(set(spacing)) == 1
-    found = _regions(objects, image, spacing, square=square)
-    numbers = found["label"].astype(np.int64)
+    numbers, objects = consecutive(labels.objects)
+    spacing = labels.grid.spacing
+    found = _regions(objects, image, spacing)
     three = objects.ndim == 3
-    table: Table = {"object": numbers, "class": _classes(labels, numbers)}
+    table: Table = {"object": numbers.astype(np.int64), "class": _classes(labels, objects)}
     table["volume" if three else "area"] = found["area"].astype(np.float64)
     if three:
-        table["surface"] = _surfaces(objects, numbers, spacing)
+        table["surface"] = _surfaces(objects, spacing)
     else:
-        table["perimeter"] = found["perimeter"] if square else np.full(len(numbers), np.nan)
+        table["perimeter"] = _perimeters(objects, spacing)
     axes = "zyx"[-objects.ndim :]
     for k, axis in enumerate(axes):
         table[f"centroid_{axis}"] = found[f"centroid-{k}"]
@@ -88,8 +93,8 @@ def measure_objects(labels: Labels, image: Image | None = None) -> Table:
     if not three:
         table["eccentricity"] = found["eccentricity"]
     table |= _intensities(found, image)
-    table["touches_border"] = _at_border(objects, numbers)
-    table["neighbors"] = _neighbors(objects, numbers)
+    table["touches_border"] = _at_border(objects, len(numbers))
+    table["neighbors"] = _neighbors(objects, len(numbers))
     table["unit"] = np.full(len(numbers), labels.grid.unit)
     return table
 
@@ -107,11 +112,11 @@ def together(tables: Mapping[str, Table]) -> Table:
     return made
 
 
-def _regions(objects: Array, image: Image | None, spacing: Sequence[float], *, square: bool) -> dict[str, Column]:
+def _regions(objects: Array, image: Image | None, spacing: Sequence[float]) -> dict[str, Column]:
     """What scikit-image measures."""
     wanted = ["label", "centroid", "bbox", "num_pixels", "area", *_SHAPES]
     if objects.ndim == 2:
-        wanted += ["eccentricity", *(["perimeter"] if square else [])]
+        wanted += ["eccentricity"]
     intensities = None
     if image is not None:
         wanted += _INTENSITIES
@@ -131,22 +136,28 @@ def _finite(values: Column) -> Column:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _classes(labels: Labels, numbers: npt.NDArray[np.int64]) -> Column:
+def _classes(labels: Labels, objects: npt.NDArray[np.int32]) -> Column:
     """The class of each object: that of its first pixel, since an object has one class; its name where it has one."""
-    flat = np.asarray(labels.objects).ravel()
+    flat = objects.ravel()
     first = np.zeros(int(flat.max(initial=0)) + 1, np.int64)
     first[flat[::-1]] = np.arange(flat.size)[::-1]  # the last one written is the first pixel
-    indices = labels.classes.ravel()[first[numbers]]
+    indices = labels.classes.ravel()[first[1:]]
     names = dict(enumerate(labels.names))
     return np.array([names.get(int(index), str(index)) for index in indices], dtype=str)
 
 
-def _surfaces(objects: Array, numbers: npt.NDArray[np.int64], spacing: Sequence[float]) -> Column:
+def _perimeters(objects: Array, spacing: Sequence[float]) -> Column:
+    """The perimeters of objects (Y, X); NaN where pixels are not square."""
+    found = regionprops_table(objects, properties=("perimeter",))["perimeter"]  # type: ignore[no-untyped-call]
+    square = max(spacing) <= (1 + ROUNDING) * min(spacing)
+    return np.asarray(found * np.mean(spacing) if square else np.full(len(found), np.nan), np.float64)
+
+
+def _surfaces(objects: Array, spacing: Sequence[float]) -> Column:
     """The area of a mesh around each object of a volume, halfway between its voxels and those outside."""
-    boxes = ndimage.find_objects(objects)
     made = []
-    for number in numbers:
-        inside = np.pad((objects[boxes[number - 1]] == number).astype(np.float32), 1)
+    for number, box in enumerate(ndimage.find_objects(objects), start=1):
+        inside = np.pad((objects[box] == number).astype(np.float32), 1)
         corners, faces, *_ = marching_cubes(inside, 0.5, spacing=tuple(spacing))  # type: ignore[no-untyped-call]
         made.append(mesh_surface_area(corners, faces))  # type: ignore[no-untyped-call]
     return np.array(made, np.float64)
@@ -166,13 +177,13 @@ def _intensities(found: dict[str, Column], image: Image | None) -> Table:
     return made
 
 
-def _at_border(objects: Array, numbers: npt.NDArray[np.int64]) -> Column:
+def _at_border(objects: Array, count: int) -> Column:
     """Whether an object has a pixel at the border of the image: it may go on beyond."""
     ends = [np.take(objects, end, axis=axis).ravel() for axis in range(objects.ndim) for end in (0, -1)]
-    return np.isin(numbers, np.concatenate(ends))
+    return np.isin(np.arange(1, count + 1), np.concatenate(ends))
 
 
-def _neighbors(objects: Array, numbers: npt.NDArray[np.int64]) -> Column:
+def _neighbors(objects: Array, count: int) -> Column:
     """How many other objects each one touches, by faces, edges or corners."""
     pairs = []
     for step in np.ndindex(*(3,) * objects.ndim):
@@ -184,7 +195,4 @@ def _neighbors(objects: Array, numbers: npt.NDArray[np.int64]) -> Column:
         one, other = objects[here], objects[there]
         touching = (one != other) & (one > 0) & (other > 0)
         pairs.append(np.sort(np.stack([one[touching], other[touching]], axis=1), axis=1))
-    seen, counts = np.unique(np.unique(np.concatenate(pairs), axis=0), return_counts=True)
-    made = np.zeros(len(numbers), np.int64)
-    made[np.searchsorted(numbers, seen)] = counts
-    return made
+    return np.bincount(np.unique(np.concatenate(pairs), axis=0).ravel(), minlength=count + 1)[1:]

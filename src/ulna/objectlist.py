@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
 
-from ulna.errors import ReadError
+from ulna.errors import ReadError, UlnaError
+from ulna.formats.archive import members, opened
 from ulna.formats.atomic import atomic_write
+from ulna.formats.outlines.annotation import NAMELESS
+from ulna.image import MAX_CLASSES, Source
+from ulna.numbering import consecutive
 
 NAME = "objects.csv"
 COLUMNS = ("image", "object", "class", "score")
@@ -28,98 +32,148 @@ class Listed:
     score: float
 
 
+def read_list(source: Source) -> tuple[Listed, ...]:
+    """Read a list.
+
+    Parameters
+    ----------
+    source
+        The file, maybe within an archive.
+
+    Returns
+    -------
+    tuple of Listed
+        In the order of its lines.
+
+    Raises
+    ------
+    ReadError
+        Where columns are missing, a number is none, or one object is listed twice.
+    """
+    found: dict[tuple[str, int], Listed] = {}
+    try:
+        with opened(source) as stream:
+            text = stream.read().decode("utf-8-sig")
+        for row in csv.DictReader(io.StringIO(text, newline="")):
+            one = Listed(row["image"], int(row["object"]), row["class"] or NAMELESS, float(row.get("score") or "nan"))
+            if (one.image, one.number) in found:
+                raise ReadError(f"lists the object {one.number} of {one.image} twice", where=source)
+            found[one.image, one.number] = one
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        what = f"is no list of objects with the columns {', '.join(COLUMNS)} ({type(error).__name__}: {error})"
+        raise ReadError(what, where=source, hint="Rename it if it is something else.") from error
+    return tuple(found.values())
+
+
 @dataclass(frozen=True)
-class ObjectList:
-    """The classes of objects, by image and number; empty where no list is known."""
+class ObjectLists:
+    """The lists of masks: each is looked for beside its mask, and in the folders above.
 
-    classes: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    A list in the mask's own folder must be one; what has this name further up may be something else. Lists name masks
+    by their paths from the list on, without suffix, as `ulna predict` writes them.
+    """
 
-    @classmethod
-    def beside(cls, masks: object) -> ObjectList:
-        """The list in a folder of masks, or beside a mask; empty where there is none.
+    _known: dict[Source, dict[str, dict[int, str]] | ReadError] = field(default_factory=dict)
+
+    def classes(self, mask: Source) -> Mapping[int, str] | None:
+        """The classes of the objects of a mask.
 
         Parameters
         ----------
-        masks
-            As `find` takes places.
+        mask
+            Its file, or a page of it.
 
         Returns
         -------
-        ObjectList
+        mapping of int to str, or None
+            The class of each object that is listed; None where there is no list at all.
 
         Raises
         ------
         ReadError
-            For a file of this name that is no such list.
+            For a file beside the mask that is no list.
         """
-        first = masks[0] if isinstance(masks, list | tuple) and masks else masks
-        if not isinstance(first, str | Path):
-            return cls()
-        place = Path(first)
-        path = place / NAME if place.is_dir() else place.parent / NAME
-        return cls.read(path) if path.is_file() else cls()
+        there = False
+        for depth, (place, name) in enumerate(_places(mask)):
+            listed = self._listed(place, strict=depth == 0)
+            if name in listed:
+                return listed[name]
+            there = there or bool(listed)
+        return {} if there else None
 
-    @classmethod
-    def read(cls, path: Path) -> ObjectList:
-        """Read a list.
+    def _listed(self, place: Source, *, strict: bool) -> dict[str, dict[int, str]]:
+        """What a file lists, by masks; nothing where there is none."""
+        if place not in self._known:
+            self._known[place] = _by_mask(place)
+        found = self._known[place]
+        if not isinstance(found, ReadError):
+            return found
+        if strict:
+            raise found
+        return {}
 
-        Parameters
-        ----------
-        path
-            The file.
 
-        Returns
-        -------
-        ObjectList
+def class_maps(
+    objects: npt.NDArray[np.integer], classes: Mapping[int, str]
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """Class indices of the pixels of objects, and their names, the background first.
 
-        Raises
-        ------
-        ReadError
-            Where columns are missing, a number is none, or one object is listed twice.
-        """
-        found: dict[str, dict[int, str]] = {}
-        try:
-            rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
-            for row in rows:
-                own = found.setdefault(row["image"], {})
-                number = int(row["object"])
-                if number in own:
-                    raise ReadError(f"lists the object {number} of {row['image']} twice", where=path)
-                own[number] = row["class"]
-        except (KeyError, ValueError, TypeError, OSError, csv.Error) as error:
-            what = f"is no list of objects with the columns {', '.join(COLUMNS)} ({type(error).__name__}: {error})"
-            raise ReadError(what, where=path) from error
-        return cls(found)
+    Parameters
+    ----------
+    objects
+        (*spatial) numbers.
+    classes
+        The class of each number; others are of the class "object".
 
-    def classes_of(self, image: str, objects: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-        """Class indices of the pixels of objects, and their names, the background first.
+    Returns
+    -------
+    ndarray of uint8, tuple of str
+        (*spatial), and the names.
 
-        Parameters
-        ----------
-        image
-            The name of the mask.
-        objects
-            (*spatial) numbers.
+    Raises
+    ------
+    UlnaError
+        For more than 254 classes.
 
-        Returns
-        -------
-        ndarray of uint8, tuple of str
-            (*spatial), and the names. Objects that are not listed are of the class "object".
+    Examples
+    --------
+    >>> class_maps(np.array([[0, 1, 9]]), {9: "nucleus"})
+    (array([[0, 1, 2]], dtype=uint8), ('background', 'object', 'nucleus'))
+    """
+    numbers, places = consecutive(objects)
+    own = [classes.get(int(number), NAMELESS) for number in numbers]
+    names = list(dict.fromkeys(own)) or [NAMELESS]
+    if len(names) > MAX_CLASSES - 1:
+        raise UlnaError(f"its objects are of {len(names)} classes, and {MAX_CLASSES - 1} can be told apart")
+    indices = {name: index for index, name in enumerate(names, start=1)}
+    return np.array([0, *(indices[name] for name in own)], np.uint8)[places], ("background", *names)
 
-        Raises
-        ------
-        ReadError
-            For more than 254 classes.
-        """
-        own = self.classes.get(image, {})
-        present = [int(number) for number in np.unique(objects[objects > 0])]
-        names = list(dict.fromkeys(own.get(number, "object") for number in present))
-        if len(names) > 254:
-            raise ReadError(f"{len(names)} classes of objects are too many", where=image)
-        table = np.zeros(max(present, default=0) + 1, np.uint8)
-        for number in present:
-            table[number] = 1 + names.index(own.get(number, "object"))
-        return table[objects], ("background", *(names or ["object"]))
+
+def _places(mask: Source) -> Iterator[tuple[Source, str]]:
+    """Where the list of a mask may be, and how it names the mask; the nearest place first."""
+    path = PurePosixPath(mask.inside[-1].replace("\\", "/")) if mask.inside else mask.path.absolute()
+    for folder in path.parents:
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if mask.inside:
+            yield Source(mask.path, (*mask.inside[:-1], (folder / NAME).as_posix())), name
+        else:
+            yield Source(Path(folder / NAME)), name
+
+
+def _by_mask(place: Source) -> dict[str, dict[int, str]] | ReadError:
+    found: dict[str, dict[int, str]] = {}
+    try:
+        for one in read_list(place) if _exists(place) else ():
+            found.setdefault(one.image, {})[one.number] = one.name
+    except ReadError as error:
+        return error
+    return found
+
+
+def _exists(place: Source) -> bool:
+    if not place.inside:
+        return place.path.is_file()
+    return place.inside[-1] in members(Source(place.path, place.inside[:-1]))
 
 
 def write_list(path: Path, objects: Iterable[Listed]) -> None:

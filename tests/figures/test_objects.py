@@ -11,6 +11,8 @@ from scipy.ndimage import zoom
 
 from ulna.figures.common import COLORS
 from ulna.figures.objects import FATES, fate_panels, neighbor_colors, objects_overlay, outlined, sizes_picture
+from ulna.formats import read
+from ulna.image import Source
 
 
 @settings(max_examples=30, deadline=None)
@@ -73,9 +75,26 @@ def test_fates_are_told_apart() -> None:
     assert (nothing == 9).all()
 
 
+def test_huge_numbers_and_long_images_take_no_more_room() -> None:
+    objects = np.zeros((6, 3000), np.int32)
+    objects[1:5, 10:2000], objects[1:5, 2000:2900] = 2**31 - 1, 5
+    picture = objects_overlay(np.zeros((6, 3000, 3), np.uint8), objects, numbers=True)
+    assert picture.shape == (6, 3000, 3)
+    assert tuple(picture[1, 500].tolist()) in COLORS
+    for panel in fate_panels(np.zeros((6, 3000, 3), np.uint8), objects, objects):
+        assert tuple(panel[1, 500].tolist()) == FATES["found"]
+
+
 def test_histogram_of_sizes(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    path = sizes_picture(tmp_path / "s.png", {"nucleus": rng.lognormal(5, 1, 400), "none": []}, unit="µm²")
-    empty = sizes_picture(tmp_path / "e.png", {}, unit="pixel²")
-    same = sizes_picture(tmp_path / "o.png", {"a": [4, 4]}, unit="pixel²")
+    path = sizes_picture(tmp_path / "s.png", {"area [µm²]": {"nucleus": rng.lognormal(5, 1, 400), "none": []}})
+    empty = sizes_picture(tmp_path / "e.png", {})
+    same = sizes_picture(tmp_path / "o.png", {"area [pixel²]": {"a": [4, 4]}})
     assert all(one.stat().st_size > 3000 for one in (path, empty, same))
+
+
+def test_sizes_of_several_kinds_have_axes_of_their_own(tmp_path: Path) -> None:
+    sizes = {"area [µm²]": {"a": [4, 5]}, "area [pixel²]": {"a": [400, 500]}}
+    one = read(Source(sizes_picture(tmp_path / "1.png", dict(list(sizes.items())[:1]))))
+    two = read(Source(sizes_picture(tmp_path / "2.png", sizes)))
+    assert two.shape == (2 * one.shape[0], one.shape[1])

@@ -310,7 +310,7 @@ def test_earlier_scores_are_replaced_only_where_this_is_asked_for(place):
     evaluate(place / "predicted", place / "data", out=place / "scores", cases=["a"])
     earlier = (place / "scores/metrics.json").read_bytes()
     with pytest.raises(
-        UlnaError, match=r"earlier scores are here already \(cases.png, metrics.json, scores.csv\)"
+        UlnaError, match=r"earlier results are here already \(cases.png, metrics.json, scores.csv\)"
     ) as said:
         evaluate(place / "predicted", place / "data", out=place / "scores")
     assert "--overwrite" in said.value.hint
@@ -336,7 +336,7 @@ def test_scores_that_appear_meanwhile_are_not_replaced(place):
         if _ == "scoring":
             evaluate(place / "predicted", place / "data", out=place / "scores", cases=["a"])
 
-    with pytest.raises(UlnaError, match="earlier scores are here"):
+    with pytest.raises(UlnaError, match="earlier results are here"):
         evaluate(place / "predicted", place / "data", out=place / "scores", progress=progress)
     assert json.loads((place / "scores/metrics.json").read_text())["cases"] == 1
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
+import tifffile
 
 import ulna
 from command_line import CommandLine
@@ -69,6 +70,7 @@ def test_without_images_and_with_classes(folders: Path) -> None:
     assert table["class"].tolist() == ["cell", "debris", "object", "object", "object", "object"]
     assert not any("intensity" in name for name in table)
     assert any("no images" in note for note in done.notes)
+    assert any(note.startswith("4 objects without a line in objects.csv") for note in done.notes)
     assert len(done) == 6
     assert "6 objects in 2 images" in repr(done)
     assert "[pixel²]" in str(done)
@@ -123,3 +125,89 @@ def test_earlier_tables_are_kept(folders: Path) -> None:
     with pytest.raises(UlnaError, match="already"):
         ulna.measure(folders / "masks", out=folders / "out")
     ulna.measure(folders / "masks", out=folders / "out", overwrite=True)
+
+
+def _volume() -> np.ndarray:
+    volume = np.zeros((6, 40, 50), np.uint16)
+    volume[1:4, 5:15, 5:15], volume[1:5, 20:30, 20:35], volume[0:2, 30:40, 40:50] = 1, 2, 7
+    return volume
+
+
+def test_a_volume_is_measured_as_one(tmp_path: Path) -> None:
+    grid = Grid((6, 40, 50), (2.0, 0.5, 0.5), "µm")
+    write(tmp_path / "masks" / "v.tif", Image(_volume()[None], grid))
+    write(tmp_path / "images" / "v.tif", Image(_volume()[None] * 10, grid))
+    done = ulna.measure(tmp_path / "masks", tmp_path / "images", out=tmp_path / "out")
+    table = done.columns()
+    assert table["image"].tolist() == ["v"] * 3
+    assert table["object"].tolist() == [1, 2, 7]
+    assert table["volume"].tolist() == [150, 300, 100]
+    assert table["intensity_integrated"].tolist() == [3000, 12000, 14000]
+    assert "median volume [µm³]" in str(done)
+    assert "measured as volumes" in str(done)
+    assert "objects.png shows v, plane 1" in str(done)
+
+
+@pytest.mark.parametrize("kind", ["times", "pages with numbers of their own"])
+def test_pages_that_are_no_volume_are_measured_one_by_one(tmp_path: Path, kind: str) -> None:
+    pages = _volume() if kind == "times" else np.stack([_objects()[0], np.roll(_objects()[0], 20, axis=1)])
+    (tmp_path / "masks").mkdir()
+    tifffile.imwrite(
+        tmp_path / "masks" / "f.tif", pages, imagej=True, metadata={"axes": "TYX" if len(pages) == 6 else "ZYX"}
+    )
+    done = ulna.measure(tmp_path / "masks", out=tmp_path / "out")
+    assert len(done) == sum(len(np.unique(page)) - 1 for page in pages)
+    assert set(done.columns()["image"]) <= {f"f_{page:04d}" for page in range(len(pages))}
+    assert any("each page is measured by itself: f.tif" in note for note in done.notes)
+
+
+def test_volumes_at_several_times_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    films = np.stack([_volume()] * 2)
+    tifffile.imwrite(tmp_path / "masks" / "f.tif", films, imagej=True, metadata={"axes": "TZYX"})
+    with pytest.raises(UlnaError, match="volumes at 2 times"):
+        ulna.measure(tmp_path / "masks", out=tmp_path / "out")
+
+
+def test_sizes_of_several_units_are_not_thrown_together(tmp_path: Path) -> None:
+    write(tmp_path / "masks" / "a.tif", Image(_objects(), Grid((40, 50), (0.5, 0.5), "µm")))
+    write(tmp_path / "masks" / "b.tif", Image(_objects()))
+    write(tmp_path / "masks" / "v.tif", Image(_volume()[None], Grid((6, 40, 50), (2.0, 0.5, 0.5), "µm")))
+    done = ulna.measure(tmp_path / "masks", out=tmp_path / "out")
+    shown = " ".join(str(done).split())
+    for words in ("area [pixel²]: 100", "area [µm²]: 25", "volume [µm³]: 150"):
+        assert words in shown
+    assert any("cannot be compared" in note for note in done.notes)
+    assert any("perimeters are left empty" in note for note in done.notes)
+
+
+def test_the_spacing_of_a_mask_that_is_not_that_of_its_image_is_said(folders: Path) -> None:
+    (folders / "masks" / "a.png").unlink()
+    write(folders / "masks" / "a.tif", Image(_objects(), Grid((40, 50), (0.25, 0.25), "µm")))
+    done = ulna.measure(folders / "masks", folders / "images", out=folders / "out")
+    assert done.columns()["area"].tolist()[:3] == [6.25, 6.25, 9.375]
+    assert any(note.startswith("1 mask of another pixel size than the image") for note in done.notes)
+
+
+def test_what_is_left_out_is_said(folders: Path) -> None:
+    (folders / "masks" / "b.png").unlink()
+    (folders / "masks" / "c.czi").write_bytes(b"a format that is not read")
+    notes = " ".join(ulna.measure(folders / "masks", folders / "images", out=folders / "out").notes)
+    assert "not measured: 1 image (b.tif)" in notes
+    assert "passed over: 1 file" in notes
+    assert "objects.png shows a" in notes
+
+
+def test_objects_in_pieces_are_counted(tmp_path: Path) -> None:
+    classes = np.minimum(_objects(), 1)  # two regions of class 1, and one of class 2
+    classes[0, 2, 45] = 2
+    classes[0, 3, 46] = 2  # touches by a corner: one piece
+    write(tmp_path / "masks" / "a.png", Image(classes))
+    done = ulna.measure(tmp_path / "masks", out=tmp_path / "out")
+    assert any("in several pieces, each measured as one: 1 of 2" in note for note in done.notes)
+
+
+def test_numbers_keep_their_digits(tmp_path: Path) -> None:
+    write(tmp_path / "masks" / "a.png", Image(np.full((1, 1200, 1201), 3, np.uint8)))
+    ulna.measure(tmp_path / "masks", out=tmp_path / "out")
+    assert _rows(tmp_path / "out")[0]["area"] == "1441200"

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import zipfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from ulna import networks, tasks
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.formats import open_reader, read, write
-from ulna.formats.outlines import geojson, imagej
+from ulna.formats.outlines import coco, geojson, imagej
 from ulna.formats.outlines.annotation import paint
 from ulna.image import Channel, Grid, Image, Labels, Source
 from ulna.jobs.evaluate import evaluate
@@ -25,7 +28,7 @@ from ulna.labels.classes import Classes
 from ulna.labels.inference import infer
 from ulna.model import Model
 from ulna.modelfile import Saved
-from ulna.objectlist import ObjectList
+from ulna.objectlist import read_list
 
 
 @pytest.fixture
@@ -257,7 +260,7 @@ def test_the_classes_of_objects_are_listed(tmp_path: Path) -> None:
     model = make_instances(3)
     done = predict(model, tmp_path / "in", out=tmp_path / "out")
     assert any("classes and scores are in objects.csv" in note for note in done.notes)
-    found = ObjectList.read(tmp_path / "out" / "objects.csv").classes.get("a", {})
+    found = {one.number: one.name for one in read_list(Source(tmp_path / "out" / "objects.csv"))}
     assert found == model.predict(tmp_path / "in" / "a.png").object_classes
 
 
@@ -452,8 +455,7 @@ def test_objects_are_listed_and_outlined(tmp_path: Path, cli: CommandLine) -> No
     counts = {path.stem: int(read(Source(path)).array.max()) for path in done.masks}
     assert len(lines) == 1 + sum(counts.values())
     assert any("objects.csv" in note for note in done.notes)
-    listed = ObjectList.read(tmp_path / "masks" / "objects.csv").classes
-    assert {name: len(found) for name, found in listed.items()} == counts
+    assert Counter(one.image for one in read_list(Source(tmp_path / "masks" / "objects.csv"))) == counts
     prediction = model.predict(tmp_path / "images" / "a.png")
     regions = imagej.from_bytes((tmp_path / "masks" / "outlines" / "a.zip").read_bytes(), "a.zip").objects
     assert (paint(regions, (20, 24)).numbers > 0).tolist() == (np.asarray(prediction) > 0).tolist()
@@ -461,6 +463,76 @@ def test_objects_are_listed_and_outlined(tmp_path: Path, cli: CommandLine) -> No
     assert set(prediction.object_scores) == set(prediction.object_classes)
     again = ulna.measure(tmp_path / "masks", tmp_path / "images", out=tmp_path / "measured")
     assert len(again) == sum(counts.values())
+
+
+def test_outlines_have_the_numbers_of_the_mask_and_names_of_their_own(tmp_path: Path) -> None:
+    images = [tmp_path / name for name in ("x/a.png", "y/a.png", "f.tif")]
+    for path in images:
+        gray(path, pages=3)
+    predict(make_instances(), images, out=tmp_path / "out", outlines=["imagej", "geojson", "coco"])
+    beside = tmp_path / "out" / "outlines"
+    stack = read(Source(tmp_path / "out" / "f.tif")).array[0]
+    for page, numbers in enumerate(stack):
+        features = json.loads((beside / f"f_{page:04d}.geojson").read_text())["features"]
+        expected = [str(number) for number in np.unique(numbers[numbers > 0])]
+        assert [one["properties"]["name"] for one in features] == expected
+        with zipfile.ZipFile(beside / f"f_{page:04d}.zip") as archive:
+            assert [str(int(name.split("-")[0])) for name in archive.namelist()] == expected
+    names = [one.image for one in coco.from_bytes((beside / "coco.json").read_bytes(), "coco.json")]
+    assert sorted(names) == ["f_0000.tif", "f_0001.tif", "f_0002.tif", "x/a.png", "y/a.png"]
+
+
+def test_what_a_later_call_does_not_predict_stays_listed(tmp_path: Path) -> None:
+    gray(tmp_path / "a.png")
+    gray(tmp_path / "b.png")
+    for name in "ab":
+        predict(make_instances(3), tmp_path / f"{name}.png", out=tmp_path / "out")
+    listed = {one.image for one in read_list(Source(tmp_path / "out" / "objects.csv"))}
+    assert listed == {"a", "b"}
+    predict(make_model(channels=1), tmp_path / "a.png", out=tmp_path / "out", overwrite=True)  # a mask of classes
+    assert {one.image for one in read_list(Source(tmp_path / "out" / "objects.csv"))} == {"b"}
+
+
+def test_masks_are_listed_though_the_prediction_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gray(tmp_path / "in" / "a.png")
+    gray(tmp_path / "in" / "b.png")
+    model, decode = make_instances(), tasks.Instances.decode
+    calls = []
+
+    def stopped(task: tasks.Instances, activated: np.ndarray, grid: Grid) -> Labels:
+        calls.append(grid)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return decode(task, activated, grid)
+
+    monkeypatch.setattr(tasks.Instances, "decode", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        predict(model, tmp_path / "in", out=tmp_path / "out", outlines="coco")
+    listed = read_list(Source(tmp_path / "out" / "objects.csv"))
+    assert {one.image for one in listed} == {"a"}
+    assert (tmp_path / "out" / "outlines" / "coco.json").exists()
+
+
+@pytest.mark.parametrize("fault", ["a list of something else", "outlines of other images", "volumes"])
+def test_what_is_in_the_way_of_objects_is_said_first(tmp_path: Path, fault: str) -> None:
+    gray(tmp_path / "a.png")
+    model, out = make_instances(), tmp_path / "out"
+    if fault == "a list of something else":
+        out.mkdir()
+        (out / "objects.csv").write_text("telescope,lens\n1,2\n")
+        words = "is no list of objects"
+    elif fault == "outlines of other images":
+        gray(tmp_path / "b.png")
+        predict(model, tmp_path / "b.png", out=out, outlines="coco")
+        words = "outlines of other images are here already"
+    else:
+        config = model.config.changed({"network.ndim": 3})
+        network = networks.build(config.network, 1, model.saved.outputs).eval()
+        model, words = Model(replace(model.saved, config=config, network=network)), "this model finds volumes"
+    before = all_files(out) if out.exists() else {}
+    with pytest.raises(UlnaError, match=words):
+        predict(model, tmp_path / "a.png", out=out, outlines="coco")
+    assert (all_files(out) if out.exists() else {}) == before
 
 
 def test_outlines_of_classes_are_those_of_connected_regions(untrained: Model, tmp_path: Path) -> None:

@@ -153,3 +153,9 @@ def test_in_words() -> None:
         "Of 12 true objects 2 were found (16.7 %), 2 split, 6 merged, 2 missed; 2 false positives."
     )
     assert sentence([]) == ""
+
+
+def test_numbers_beyond_those_that_a_float_tells_apart() -> None:
+    for start in (2**53, 2**63 + 5):
+        numbers = np.array([start, start + 1, 0], np.uint64)
+        assert compare(numbers, numbers).counts() == (2, 0, 0)

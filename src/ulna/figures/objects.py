@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib import get_data_path
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
@@ -17,6 +18,7 @@ from skimage.segmentation import expand_labels
 from ulna.figures.common import COLORS, DARK, Rgb, edges, new_figure, save_figure, words
 from ulna.image import Array
 from ulna.metrics.objects import compare
+from ulna.numbering import consecutive
 
 FATES: Mapping[str, tuple[int, int, int]] = {
     "found": (0, 158, 115),  # bluish green
@@ -31,7 +33,10 @@ NEAR = 4
 """Objects at most so many pixels apart have different colors."""
 
 LEGIBLE = 640
-"""Pictures with numbers are enlarged until their smaller side has so many pixels."""
+"""Pictures with numbers are enlarged until their smaller side has so many pixels,"""
+
+LARGEST = 4000
+"""unless their larger side would get more than these."""
 
 
 def neighbor_colors(objects: Array) -> npt.NDArray[np.intp]:
@@ -114,17 +119,18 @@ def objects_overlay(rgb: Rgb, objects: Array, *, numbers: bool = False) -> Rgb:
     Rgb
         (Y, X, 3).
     """
-    shades = np.asarray(COLORS)[neighbor_colors(objects)]
+    names, drawn = consecutive(objects)
+    shades = np.asarray(COLORS)[neighbor_colors(drawn)]
     if not numbers:
-        return outlined(rgb, objects, shades)
-    times = max(1, -(-LEGIBLE // min(objects.shape)))
-    rgb, objects = (one.repeat(times, axis=0).repeat(times, axis=1) for one in (rgb, objects))
-    picture = Pillow.fromarray(outlined(rgb, objects, shades, opacity=0.1))
+        return outlined(rgb, drawn, shades)
+    times = max(1, min(-(-LEGIBLE // min(objects.shape)), LARGEST // max(objects.shape)))
+    drawn = drawn.repeat(times, axis=0).repeat(times, axis=1)
+    picture = Pillow.fromarray(outlined(rgb.repeat(times, axis=0).repeat(times, axis=1), drawn, shades, opacity=0.1))
     pen = ImageDraw.Draw(picture)
-    present = np.unique(objects[objects > 0])
-    areas = np.bincount(objects.ravel())[present]
-    centers = np.reshape(ndimage.center_of_mass(np.ones(objects.shape), objects, present), (-1, 2))
-    for number, area, (y, x) in zip(present.tolist(), areas.tolist(), centers.tolist(), strict=True):
+    present = np.arange(1, len(names) + 1)
+    areas = np.bincount(drawn.ravel())[1:]
+    centers = np.reshape(ndimage.center_of_mass(np.ones(drawn.shape), drawn, present), (-1, 2))
+    for number, area, (y, x) in zip(names.tolist(), areas.tolist(), centers.tolist(), strict=True):
         size = int(np.clip(area**0.5 / (0.4 + 0.6 * len(str(number))), 9, 28))
         font = ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)
         pen.text((x, y), str(number), fill="white", font=font, anchor="mm", stroke_width=1, stroke_fill=DARK)
@@ -148,52 +154,51 @@ def fate_panels(image: Rgb, truth: Array, found: Array) -> tuple[Rgb, Rgb]:
     """
     panels = []
     for objects, fates in zip((truth, found), compare(found, truth).fates(), strict=True):
-        shades = np.zeros((int(objects.max(initial=0)) + 1, 3))
-        if len(fates):
-            shades[np.unique(objects[objects > 0])] = [FATES[fate] for fate in fates]
-        panels.append(outlined(image, objects, shades, opacity=0.3))
+        shades = np.array([(0, 0, 0), *(FATES[fate] for fate in fates)])
+        panels.append(outlined(image, consecutive(objects)[1], shades, opacity=0.3))
     return panels[0], panels[1]
 
 
-def sizes_picture(path: Path, sizes: Mapping[str, npt.ArrayLike], *, unit: str, what: str = "area") -> Path:
-    """Write a histogram of the sizes of objects, one curve per class.
+def sizes_picture(path: Path, sizes: Mapping[str, Mapping[str, npt.ArrayLike]]) -> Path:
+    """Write histograms of the sizes of objects: one below the other for each kind of size, with a curve per class.
 
     Parameters
     ----------
     path
         A .png file.
     sizes
-        The sizes of the objects of each class.
-    unit
-        Of the sizes: "µm²".
-    what
-        "area" or "volume".
+        The sizes of the objects of each class, by what they are and their unit: ``{"area [µm²]": {"nucleus": …}}``.
 
     Returns
     -------
     Path
         The file.
     """
-    figure = new_figure(6, 3.6)
-    axes = figure.subplots()
-    known = {name: np.asarray(values, np.float64) for name, values in sizes.items()}
-    every = np.concatenate([*known.values(), np.zeros(0)])
-    if every.size:
-        low, high = float(every.min()), float(every.max())
-        wide = low > 0 and high / low > 30  # debris beside cells: on a plain scale all cells would be one bar
-        edges_ = np.geomspace(low, high, 31) if wide else np.linspace(low, high if high > low else low + 1, 31)
-        for place, (name, values) in enumerate(known.items()):
-            shade = _share(COLORS[place % len(COLORS)])
-            middle = f"{name}: {len(values)}, median {np.median(values):.4g} {unit}" if values.size else f"{name}: 0"
-            axes.hist(values, bins=edges_.tolist(), histtype="stepfilled", alpha=0.45, color=shade, label=words(middle))
-        if wide:
-            axes.set_xscale("log")
-        axes.legend(fontsize=8, frameon=False)
-    axes.set_xlabel(f"{what} [{unit}]")
-    axes.set_ylabel("objects")
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.spines[["top", "right"]].set_visible(False)
+    figure = new_figure(6, 3.6 * max(1, len(sizes)))
+    panels = figure.subplots(max(1, len(sizes)), squeeze=False)[:, 0]
+    for axes, (what, classes) in zip(panels, (sizes or {"size": {}}).items(), strict=True):
+        _histogram(axes, {name: np.asarray(values, np.float64) for name, values in classes.items()})
+        axes.set_xlabel(words(what))
+        axes.set_ylabel("objects")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.spines[["top", "right"]].set_visible(False)
     return save_figure(figure, path)
+
+
+def _histogram(axes: Axes, classes: Mapping[str, npt.NDArray[np.float64]]) -> None:
+    every = np.concatenate([*classes.values(), np.zeros(0)])
+    if not every.size:
+        return
+    low, high = float(every.min()), float(every.max())
+    wide = low > 0 and high / low > 30  # debris beside cells: on a plain scale all cells would be one bar
+    bins = np.geomspace(low, high, 31) if wide else np.linspace(low, high if high > low else low + 1, 31)
+    for place, (name, values) in enumerate(classes.items()):
+        shade = _share(COLORS[place % len(COLORS)])
+        middle = f"{name}: {len(values)}, median {np.median(values):.4g}" if values.size else f"{name}: 0"
+        axes.hist(values, bins=bins.tolist(), histtype="stepfilled", alpha=0.45, color=shade, label=words(middle))
+    if wide:
+        axes.set_xscale("log")
+    axes.legend(fontsize=8, frameon=False)
 
 
 def _share(shade: tuple[int, int, int]) -> tuple[float, float, float]:

@@ -45,6 +45,8 @@ class Reader:
         The grids of the same image at falling resolution; the first one is `grid`.
     planes
         How many planes (Y, X) the file holds, whatever their channels.
+    times
+        How many time points these are of, as far as the file says so.
     assumed
         What the file does not say and was assumed, with the other reading and how to say it; or how its values were
         converted. Empty where there was nothing to decide.
@@ -59,6 +61,7 @@ class Reader:
     decode: Callable[[Region, int], Array]
     levels: tuple[Grid, ...] = ()
     planes: int = 1
+    times: int = 1
     assumed: str = ""
     palette: bool = False
 

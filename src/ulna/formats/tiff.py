@@ -170,6 +170,7 @@ def open_tiff(stream: BinaryIO, source: Source) -> Reader:
         decode,
         levels=tuple(grid.resampled(shape=(*grid.shape[:-2], *stack.plane_shape)) for stack in stacks),
         planes=len(planes),
+        times=1 if source.time is not None else stacks[0].axis("T"),
         assumed="; ".join(
             filter(
                 None,

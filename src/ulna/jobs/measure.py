@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table as Lines
-from scipy import ndimage
-from skimage.measure import label
 
 from ulna.console import Printed
 from ulna.dataset import Case, Progress, load_image, quiet
-from ulna.errors import ReadError, UlnaError
+from ulna.errors import UlnaError
 from ulna.figures.common import plane, to_rgb
 from ulna.figures.objects import objects_overlay, sizes_picture
-from ulna.formats import read, write
-from ulna.image import Array, Image, Labels
+from ulna.formats import write
+from ulna.formats.outlines.annotation import NAMELESS
+from ulna.image import Array, Image, Labels, Source
+from ulna.jobs.numbered import are_of_one_value, read_objects, whole_volumes
 from ulna.layouts import Place, find
-from ulna.measurement import Table, measure_objects, together
+from ulna.measurement import ROUNDING, Table, measure_objects, together
 from ulna.metrics.files import atomic_directory, check_free
 from ulna.metrics.matching import match
-from ulna.objectlist import ObjectList
+from ulna.objectlist import NAME as OBJECT_LIST
+from ulna.objectlist import ObjectLists
 from ulna.paths import expand_home
-from ulna.text import plural
+from ulna.text import listed, plural
 
 TABLE, OBJECTS, SIZES, PARQUET = "table.csv", "objects.png", "sizes.png", "table.parquet"
 FILES = (TABLE, OBJECTS, SIZES, PARQUET)
@@ -93,22 +95,23 @@ class Measured(Printed):
         return f"<Measured: {plural(len(self), 'object')} in {plural(self.images, 'image')}; {self.folder}>"
 
     def __rich__(self) -> Group:
-        """Counts and medians per class."""
+        """Counts and medians per class and unit."""
         lines = Lines(title=f"{plural(len(self), 'object')} in {plural(self.images, 'image')}", box=None)
-        size = "volume" if "volume" in self.table else "area"
-        unit = _unit(self.table, size)
+        sizes = _sizes(self.table)
         lines.title_justify = "left"
         lines.add_column("class")
-        for head in ("objects", "per image", escape(f"median {size} [{unit}]"), "5 % to 95 %", "at the border"):
+        one = next(iter(sizes)) if len(sizes) == 1 else ""
+        for head in ("objects", "per image", escape(f"median {one or 'size'}"), "5 % to 95 %", "at the border"):
             lines.add_column(head, justify="right")
-        for name, count in Counter(self.table["class"].tolist()).items():
-            own = self.table["class"] == name
-            low, middle, high = np.percentile(self.table[size][own], (5, 50, 95))
-            border = int(np.count_nonzero(self.table["touches_border"][own]))
-            spread = f"{low:.4g} to {high:.4g}"
-            lines.add_row(
-                escape(name), f"{count:,}", f"{count / self.images:.1f}", f"{middle:.4g}", spread, f"{border:,}"
-            )
+        for size, classes in sizes.items():
+            for name, own in classes.items():
+                count = int(np.count_nonzero(own))
+                low, middle, high = np.percentile(self.table[size.split()[0]][own], (5, 50, 95))
+                border = int(np.count_nonzero(self.table["touches_border"][own]))
+                spread, median = f"{low:.4g} to {high:.4g}", f"{middle:.4g}" if one else f"{size}: {middle:.4g}"
+                lines.add_row(
+                    escape(name), f"{count:,}", f"{count / self.images:.1f}", escape(median), spread, f"{border:,}"
+                )
         written = f"written to {self.folder}: {', '.join(name for name in FILES if (self.folder / name).exists())}"
         return Group(lines, *(escape(note) for note in self.notes), escape(written))
 
@@ -160,112 +163,144 @@ def measure(
     """
     folder = Path(out)
     check_free(folder, FILES, overwrite=overwrite)
-    cases = find(masks, own=True, plain=True).cases
-    pictured = _images_of(cases, images)
-    known = ObjectList.beside(masks)
-    binary = _binary(cases)
+    found = find(masks, own=True, plain=True)
+    cases, notes = whole_volumes(found.cases)
+    if found.passed_over:
+        notes.append(f"passed over: {plural(len(found.passed_over), 'file')} of formats that are not read")
+    pictured = _images_of(cases, images, notes)
+    lists = ObjectLists()
+    binary = are_of_one_value(cases)
+    if binary:
+        notes.append("masks of one value: connected regions are taken for objects, touching ones for one")
     tables: dict[str, Table] = {}
-    example: tuple[int, Image | None, Labels] | None = None
+    doubts = Counter[str]()
+    example: _Example | None = None
     for case in progress(cases, "measuring"):
-        labels = _labels(case, known, connected=binary)
         image = load_image(pictured[case.name]) if case.name in pictured else None
         try:
-            tables[case.name] = measure_objects(labels if image is None else _on(labels, image), image)
+            labels = read_objects(case, lists, doubts, connected=binary)
+            if image is not None:
+                labels = _on(labels, image, doubts)
+            tables[case.name] = measure_objects(labels, image)
         except UlnaError as error:
-            raise UlnaError(error.what, where=case.name, hint=error.hint) from None
+            raise UlnaError(error.what, where=error.where or case.name, hint=error.hint) from None
         count = len(tables[case.name]["object"])
-        if example is None or count > example[0]:
-            example = count, image, labels
+        if example is None or count > example.count:
+            example = _Example(case.name, count, image, labels)
     table = together(tables)
-    notes = ["masks of one value: connected regions are taken for objects, touching ones for one"] if binary else []
-    if images is None:
-        notes.append("no images were given: intensities are not measured")
+    notes += _in_words(doubts, table)
     with atomic_directory(folder, FILES, overwrite=overwrite) as fresh:
-        _write(fresh, table, example)
+        notes += _write(fresh, table, example)
     return Measured(table, len(cases), tuple(notes), folder)
 
 
-def _images_of(cases: Sequence[Case], images: Place | None) -> dict[str, Case]:
-    """The image of each mask, by the mask's name."""
+@dataclass(frozen=True)
+class _Example:
+    """The mask with most objects, which is drawn."""
+
+    name: str
+    count: int
+    image: Image | None
+    labels: Labels
+
+
+def _images_of(cases: Sequence[Case], images: Place | None, notes: list[str]) -> dict[str, Case]:
+    """The image of each mask, by the mask's name; for volumes all pages of a file together."""
     if images is None:
+        notes.append("no images were given: intensities are not measured")
         return {}
-    found = {case.images[0]: case for case in find(images).cases}
+    found: dict[Source, Case] = {}
+    for case in find(images).cases:
+        found[case.images[0]] = case
+        if case.images[0].page is not None:
+            whole = tuple(replace(source, page=None) for source in case.images)
+            found.setdefault(whole[0], replace(case, images=whole))
     matched = match(cases, list(found), where=images, words=("mask", "image"))
+    used = {(source.path, source.inside) for source in matched.values()}
+    left = sorted({source.name for source in found if (source.path, source.inside) not in used})
+    if left:
+        notes.append(f"without a mask, and not measured: {plural(len(left), 'image')} ({listed(left)})")
     return {name: found[source] for name, source in matched.items()}
 
 
-def _binary(cases: Sequence[Case]) -> bool:
-    """Whether no mask holds more than one value beside 0, and one of them shows several pieces: masks of a class."""
-    pieces = False
-    for case in cases:
-        mask = read(case.images[0]).array
-        values = np.unique(mask)
-        if len(mask) > 1 or len(values[values != 0]) > 1:
-            return False
-        pieces = pieces or ndimage.label(mask[0])[1] > 1
-    return pieces
-
-
-def _labels(case: Case, known: ObjectList, *, connected: bool) -> Labels:
-    """The objects of a mask, with their classes."""
-    mask = read(case.images[0])
-    if len(mask.array) > 1:
-        what = f"a mask of objects has one channel, this one has {len(mask.array)}"
-        raise ReadError(what, where=case.images[0], hint="Give label images: one number per object.")
-    numbers = mask.array[0]
-    if numbers.dtype.kind == "f" and not np.array_equal(numbers, np.rint(numbers)):
-        raise ReadError("holds numbers that are not whole: it is no mask", where=case.images[0])
-    if numbers.size and (numbers.min() < 0 or numbers.max() > np.iinfo(np.int32).max):
-        raise ReadError("holds numbers that are negative or too large for those of objects", where=case.images[0])
-    objects = label(numbers, connectivity=1) if connected else numbers  # type: ignore[no-untyped-call]
-    objects = np.asarray(objects, np.int32)
-    indices, names = known.classes_of(case.name, objects)
-    return Labels(indices, objects, mask.grid, names)
-
-
-def _on(labels: Labels, image: Image) -> Labels:
+def _on(labels: Labels, image: Image, doubts: Counter[str]) -> Labels:
     """The labels with the unit of their image, where only the image says one."""
-    if labels.grid.unit == "pixel" and image.grid.unit != "pixel" and image.shape == labels.grid.shape:
-        return replace(labels, grid=image.grid)
+    own, its = labels.grid, image.grid
+    if its.unit == "pixel" or image.shape != own.shape:
+        return labels
+    if own.unit == "pixel":
+        return replace(labels, grid=its)
+    doubts["spacing"] += own.unit != its.unit or not np.allclose(own.spacing, its.spacing, rtol=ROUNDING)
     return labels
 
 
-def _write(folder: Path, table: Table, example: tuple[int, Image | None, Labels] | None) -> None:
-    """The table and the pictures."""
+def _in_words(doubts: Counter[str], table: Table) -> list[str]:
+    """What is to be known about the measurements."""
+    made = []
+    if doubts["pieces"]:
+        many = f"{doubts['pieces']:,} of {doubts['objects']:,}"
+        made.append(f"objects in several pieces, each measured as one: {many}; so do masks of classes, and images")
+    if doubts["unlisted"]:
+        many = plural(doubts["unlisted"], "object")
+        made.append(f"{many} without a line in {OBJECT_LIST}: the class is '{NAMELESS}'")
+    if doubts["spacing"]:
+        many = plural(doubts["spacing"], "mask")
+        made.append(f"{many} of another pixel size than the image: sizes are by that of the mask")
+    if len(_sizes(table)) > 1:
+        made.append(f"sizes are of several kinds ({', '.join(_sizes(table))}) and cannot be compared")
+    if "perimeter" in table and np.isnan(table["perimeter"]).any():
+        made.append("perimeters are left empty where pixels are not square, and of volumes")
+    return made
+
+
+def _sizes(table: Table) -> dict[str, dict[str, npt.NDArray[np.bool_]]]:
+    """Which objects have which size and class: {"area [µm²]": {"nucleus": (objects,) bool}}."""
+    made: dict[str, dict[str, npt.NDArray[np.bool_]]] = {}
+    for size, power in (("area", "²"), ("volume", "³")):
+        if size not in table:
+            continue
+        known = ~np.isnan(table[size])
+        for unit in np.unique(table["unit"][known]):
+            of_unit = known & (table["unit"] == unit)
+            names = dict.fromkeys(table["class"][of_unit].tolist())
+            made[f"{size} [{unit}{power}]"] = {name: of_unit & (table["class"] == name) for name in names}
+    return made
+
+
+def _write(folder: Path, table: Table, example: _Example | None) -> list[str]:
+    """The table and the pictures; says what is pictured."""
     with (folder / TABLE).open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(table)
         writer.writerows([_cell(value) for value in line] for line in zip(*table.values(), strict=True))
-    if example is not None:
-        _, image, labels = example
-        _draw(folder / OBJECTS, image, labels)
-    size = "volume" if "volume" in table else "area"
-    sizes = {str(name): table[size][table["class"] == name] for name in np.unique(table["class"])}
-    sizes_picture(folder / SIZES, sizes, unit=_unit(table, size), what=size)
+    sizes_picture(
+        folder / SIZES,
+        {
+            size: {name: table[size.split()[0]][own] for name, own in classes.items()}
+            for size, classes in _sizes(table).items()
+        },
+    )
     _parquet(folder / PARQUET, table)
+    return [_draw(folder / OBJECTS, example)] if example is not None else []
 
 
-def _draw(path: Path, image: Image | None, labels: Labels) -> None:
-    """The mask with most objects, on its image or on gray; of a volume the plane with most objects."""
-    objects: Array = np.asarray(labels.objects)
-    at = None
+def _draw(path: Path, example: _Example) -> str:
+    """Write the mask on its image or on gray, of a volume the plane with most objects; says which one it is."""
+    objects: Array = np.asarray(example.labels.objects)
+    at, shown = None, example.name
     if objects.ndim == 3:
         at = int(np.argmax([len(np.unique(one)) for one in objects]))
-        objects = objects[at]
+        objects, shown = objects[at], f"{shown}, plane {at} (counted from 0)"
+    image = example.image
     rgb = np.full((*objects.shape, 3), 60, np.uint8) if image is None else to_rgb(plane(image.array, at))
     write(path, Image(np.moveaxis(objects_overlay(rgb, objects, numbers=True), -1, 0)))
-
-
-def _unit(table: Mapping[str, Any], size: str) -> str:
-    """The unit of sizes: "µm²"; where images have several, "unit²"."""
-    units = np.unique(table["unit"])
-    return f"{units[0] if len(units) == 1 else 'unit'}{'³' if size == 'volume' else '²'}"
+    return f"{OBJECTS} shows {shown}"
 
 
 def _cell(value: Any) -> Any:
     """A number as a table holds it: empty where there is none."""
     if isinstance(value, np.floating):
-        return "" if np.isnan(value) else f"{value:.6g}"
+        return "" if np.isnan(value) else f"{value:.10g}"
     return value
 
 

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Group
 from rich.markup import escape
-from skimage.measure import label
 
 from ulna.caselist import Names, choose
 from ulna.config import DataConfig
 from ulna.console import Printed, track
-from ulna.dataset import Case, Dataset, Progress, load_image, quiet
+from ulna.dataset import Case, Dataset, Progress, quiet
 from ulna.errors import UlnaError, WriteError
 from ulna.formats import create, mask_suffix, open_reader, write
 from ulna.formats.atomic import cannot_write
-from ulna.formats.outlines import OutlineWriter
 from ulna.groups import decide
 from ulna.image import Array, Grid, Image, Region
 from ulna.inference.inputs import repeated
+from ulna.jobs.extras import Extras, listed_objects
 from ulna.layouts import Patterns, Place, find
 from ulna.layouts.own import MARK, mark
 from ulna.model import Model, load
 from ulna.objectlist import NAME as OBJECT_LIST
-from ulna.objectlist import Listed, write_list
+from ulna.objectlist import Listed
 from ulna.paths import expand_home
-from ulna.prediction import Prediction
 from ulna.text import listed, plural
-
-OVERLAYS, PROBABILITIES, OUTLINE_FILES = "overlays", "probabilities", "outlines"
-"""The folders beside the masks for pictures of them on the images, for the probabilities of the classes, and for the
-outlines of objects."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +80,6 @@ class Predicted(Printed):
             )
         lines += [escape(note) for note in self.notes]
         return Group(*lines)
-
-
-@dataclass(frozen=True)
-class _Extras:
-    """What is written beside the masks."""
-
-    probabilities: bool
-    overlay: bool
-    outlines: OutlineWriter
 
 
 @dataclass(frozen=True)
@@ -177,40 +160,44 @@ def predict(
         raise UlnaError(f"{type(run).__name__} is no run", where="run", hint="Give a run's folder, or ulna.load(RUN).")
     model = run if isinstance(run, Model) else load(run, device=device)
     folder = Path(out)
-    wanted = (outlines,) if isinstance(outlines, str) else tuple(outlines)
-    extras = _Extras(probabilities, overlay, OutlineWriter(folder / OUTLINE_FILES, wanted))
+    extras = Extras(
+        folder,
+        model.config.network.ndim,
+        probabilities=probabilities,
+        overlay=overlay,
+        outlines=(outlines,) if isinstance(outlines, str) else tuple(outlines),
+        overwrite=overwrite,
+    )
     data = model.config.data
     found = find(images, channels=model.channels, patterns=Patterns(data.images, data.masks, data.axes))
     jobs = _jobs(found.cases, model, cases, except_)
     _check_free(folder, jobs, overwrite=overwrite)
     marked = (folder / MARK).exists()
-    _make(folder, jobs, extras.outlines)
+    _make(folder, jobs, extras)
     masks: list[Path] = []
     failed: list[tuple[str, str]] = []
     notes = _masks_of_data(found.cases)
-    objects: list[Listed] = []
-    numbered = False
     several = len(jobs) > 1
     tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
-    for job in track(jobs, "predicting") if several else jobs:
-        try:
-            path, found_objects = _predict(model, job, folder, extras=extras, progress=tiles)
-            masks.append(path)
-            numbered = numbered or found_objects is not None
-            objects += found_objects or ()
-            notes += _assumed(job, model.config.data)
-        except WriteError:
-            raise  # the next one could not be written either
-        except UlnaError as error:
-            failed.append((job.name, str(error)))
-        except MemoryError:
-            failed.append((job.name, "the memory of this machine does not hold it"))
+    try:
+        for job in track(jobs, "predicting") if several else jobs:
+            try:
+                path, objects = _predict(model, job, folder, extras=extras, progress=tiles)
+                masks.append(path)
+                extras.predicted(job.name, objects)
+                notes += _assumed(job, model.config.data)
+            except WriteError:
+                raise  # the next one could not be written either
+            except UlnaError as error:
+                failed.append((job.name, str(error)))
+            except MemoryError:
+                failed.append((job.name, "the memory of this machine does not hold it"))
+    finally:  # also where it is stopped: the masks that are there are listed
+        count = extras.close()
     if not masks and not marked:
         (folder / MARK).unlink()
-    extras.outlines.close()
-    if numbered:
-        write_list(folder / OBJECT_LIST, objects)
-        notes.append(f"{plural(len(objects), 'object')}: their classes and scores are in {OBJECT_LIST}")
+    if count is not None:
+        notes.append(f"{plural(count, 'object')}: their classes and scores are in {OBJECT_LIST}")
     return Predicted(folder, tuple(masks), tuple(failed), found.passed_over, found.own, tuple(notes))
 
 
@@ -312,58 +299,44 @@ def _target(folder: Path, job: _Job) -> Path:
     return folder / f"{job.name}{job.suffix}"
 
 
-def _make(folder: Path, jobs: Sequence[_Job], outlines: OutlineWriter) -> None:
+def _make(folder: Path, jobs: Sequence[_Job], extras: Extras) -> None:
     """Make the folder, with the mark by which its files are later known to be no images."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(error, folder) from None
     masks = [_target(folder, job).relative_to(folder).as_posix() for job in jobs]
-    names = [page.name for job in jobs for page in job.pages]
-    beside = [f"{OVERLAYS}/{name}.png" for name in names] + [f"{PROBABILITIES}/{name}.tif" for name in names]
-    beside += [f"{OUTLINE_FILES}/{file}" for name in names for file in outlines.files(name)]
-    mark(folder, masks, beside)
+    mark(folder, masks, extras.files(page.name for job in jobs for page in job.pages))
 
 
 def _predict(
-    model: Model, job: _Job, folder: Path, *, extras: _Extras, progress: Progress
+    model: Model, job: _Job, folder: Path, *, extras: Extras, progress: Progress
 ) -> tuple[Path, list[Listed] | None]:
     """Predict a file, by region where that gives the same, else by page; the mask, and its objects if it has any."""
     target = _target(folder, job)
-    if not (extras.probabilities or extras.overlay or extras.outlines.programs) and all(
-        _runs(model, page) for page in job.pages
-    ):
+    if extras.pixelwise and all(_runs(model, page) for page in job.pages):
         _by_region(model, job, target, progress)
         return target, None
     first, *others = job.pages
-    found = _page(model, first, folder, extras=extras, progress=progress)
+    found = extras.predict(model, first, after=0, progress=progress)
     if not others:
         write(target, found.to_image())
-        return target, _listed(job.name, found)
+        return target, listed_objects(job.name, found)
     mask = found.to_image(wide=True)  # how many objects the stack has is known at its end
     grid = _stack_grid(first, len(job.pages), mask.shape)
-    objects, listing = 0, _listed(job.name, found)
+    objects, listing = 0, listed_objects(job.name, found)
     with create(target, grid, dtype=mask.array.dtype, channels=mask.channels) as writer:
         for number, page in enumerate(job.pages):
             if number:
-                found = _page(model, page, folder, extras=extras, progress=progress)
+                found = extras.predict(model, page, after=objects, progress=progress)
+                if listing is not None:
+                    listing += listed_objects(job.name, found) or ()
             if found.shape != grid.shape[1:]:
                 raise UlnaError("its pages differ in size, and one file holds pages of one size", where=page.name)
-            found = replace(found, labels=found.labels.numbered_after(objects))
-            if number and listing is not None:
-                listing += _listed(job.name, found) or ()
             objects = max(objects, int(found.objects.max(initial=0)) if found.objects is not None else 0)
             part = (slice(number, number + 1), *(slice(0, n) for n in found.shape))
             writer.write(part, found.to_image(wide=True).array[:, None])
     return target, listing
-
-
-def _listed(name: str, found: Prediction) -> list[Listed] | None:
-    """The lines of the list of objects; None where the model finds none."""
-    if found.objects is None:
-        return None
-    scores = found.object_scores
-    return [Listed(name, number, of, scores.get(number, math.nan)) for number, of in found.object_classes.items()]
 
 
 def _runs(model: Model, case: Case) -> bool:
@@ -400,30 +373,3 @@ def _stack_grid(case: Case, count: int, shape: tuple[int, ...]) -> Grid:
     with open_reader(replace(case.images[0], page=None)) as reader:
         grid = reader.grid
     return grid if grid.shape == (count, *shape) else Grid((count, *shape))
-
-
-def _page(model: Model, case: Case, folder: Path, *, extras: _Extras, progress: Progress) -> Prediction:
-    """The mask of an image or a page; what else was asked for is written at once."""
-    image = load_image(case, channels=model.channels)
-    if extras.probabilities:
-        mask, per_class = model.mask_and_probabilities(image, progress=progress)
-        write(folder / PROBABILITIES / f"{case.name}.tif", per_class)
-    else:
-        mask = model.predict(image, progress=progress)
-    if extras.overlay:
-        picture = mask.overlay(image)
-        write(folder / OVERLAYS / f"{case.name}.png", Image(np.moveaxis(picture, -1, 0)))
-    if extras.outlines.programs:
-        numbers, classes = _outlined(mask)
-        extras.outlines.add(case.name, numbers, classes, image=case.images[0].name)
-    return mask
-
-
-def _outlined(mask: Prediction) -> tuple[npt.NDArray[np.int64], dict[int, str]]:
-    """What is outlined: the objects, or the connected regions of each class; and the class of each."""
-    if mask.objects is not None:
-        return mask.objects.astype(np.int64), mask.object_classes
-    numbers = np.asarray(label(mask.labels.classes, connectivity=1), np.int64)  # type: ignore[no-untyped-call]
-    present, places = np.unique(numbers, return_index=True)
-    names = mask.labels.classes.ravel()[places]
-    return numbers, {int(n): mask.classes[k] for n, k in zip(present, names, strict=True) if n}

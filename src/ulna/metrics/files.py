@@ -1,4 +1,4 @@
-"""The folder that scores are written into, whole or not at all."""
+"""The folder that scores and measurements are written into, whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def check_free(folder: Path, files: Sequence[str], *, overwrite: bool) -> None:
     With `overwrite` it may hold earlier ones of `files`, and never anything else.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise UlnaError("this is no folder", where=folder, hint="Name a folder for the scores with --out.")
+        raise UlnaError("this is no folder", where=folder, hint="Name a folder with --out.")
     present = sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
     foreign = [name for name in present if name not in files]
     if foreign:
         raise UlnaError(
             f"this folder holds other things ({listed(foreign, 1)}), nothing was written",
             where=folder,
-            hint="Name another folder for the scores with --out.",
+            hint="Name another folder with --out.",
         )
     if present and not overwrite:
         raise UlnaError(
-            f"earlier scores are here already ({', '.join(present)})",
+            f"earlier results are here already ({', '.join(present)})",
             where=folder,
             hint="Name another --out, or add --overwrite (from Python overwrite=True).",
         )

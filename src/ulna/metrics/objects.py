@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.metrics.rows import Row, state
+from ulna.numbering import consecutive
 from ulna.text import plural
 
 Ints = npt.NDArray[np.int64]
@@ -237,14 +238,8 @@ def _compact(numbers: Array) -> tuple[Ints, Ints]:
     """The areas of the objects, and the flat array with objects numbered from 1 without gaps."""
     if numbers.dtype.kind not in "iub":
         raise UlnaError(f"numbers of objects must be whole numbers, not {numbers.dtype}")
-    flat = numbers.ravel()
-    if flat.size and int(flat.min()) < 0:
-        raise UlnaError(f"numbers of objects start at 1, and 0 is the background; here is {int(flat.min())}")
-    highest = int(flat.max(initial=0))
-    if highest > 4 * flat.size + 1000:  # numbers with wide gaps: a table of all would not fit into memory
-        _, flat = np.unique(np.append(flat, 0), return_inverse=True)
-        flat, highest = flat[:-1], int(flat.max(initial=0))
-    areas = np.bincount(flat.astype(np.int64), minlength=highest + 1)
-    areas[0] = 0
-    there = areas > 0
-    return areas[there], np.where(there, np.cumsum(there), 0)[flat.astype(np.int64)]
+    if numbers.size and int(numbers.min()) < 0:
+        raise UlnaError(f"numbers of objects start at 1, and 0 is the background; here is {int(numbers.min())}")
+    found, objects = consecutive(numbers)
+    flat = objects.ravel().astype(np.int64)
+    return np.bincount(flat, minlength=len(found) + 1)[1:], flat

@@ -114,3 +114,17 @@ def test_two_images_of_one_id() -> None:
     content["images"] *= 2
     with pytest.raises(ReadError, match="same id"):
         coco.from_bytes(json.dumps(content).encode(), "x.json")
+
+
+def test_two_images_of_one_name() -> None:
+    content = _content()
+    content["images"].append(content["images"][0] | {"id": 6})
+    with pytest.raises(ReadError, match=r"lists the image a\.png twice"):
+        coco.from_bytes(json.dumps(content).encode(), "x.json")
+
+
+def test_run_lengths_of_a_part() -> None:
+    whole = np.zeros((7, 9), np.bool_)
+    whole[2:5, 3:8], whole[3, 4:6], whole[0, 8] = True, False, False
+    assert coco.run_lengths(whole[2:6, 3:9], (7, 9), (2, 3)) == coco.run_lengths(whole)
+    assert (coco.from_run_lengths(coco.run_lengths(whole), (7, 9)) == whole).all()

@@ -88,3 +88,14 @@ def test_coordinates_beyond_16_bits() -> None:
     objects[1, 69_990:69_999] = 1
     found = imagej.from_bytes(imagej.to_bytes(outlines(objects), {}), "x.zip")
     assert (paint(found.objects, objects.shape).numbers == objects).all()
+
+
+def test_an_image_without_objects() -> None:
+    assert imagej.from_bytes(imagej.to_bytes([], {}), "x.zip").objects == ()
+
+
+def test_names_of_places_are_no_classes_and_classes_may_be_numbers() -> None:
+    square = list(outlines(np.ones((2, 2), np.int32)))
+    for name, expected in (("3", "3"), ("0034", ""), ("0012-0034", ""), ("0012-0034-1", ""), ("01-a-1", "01-a-1")):
+        (found,) = imagej.from_bytes(imagej.to_bytes(square, {1: name}), "x.zip").objects
+        assert found.name == expected, name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +67,9 @@ def from_bytes(data: bytes, where: object) -> list[Annotations]:
         images = {one["id"]: one for one in content["images"]}
         if len(images) < len(content["images"]):
             raise ReadError("two images have the same id", where=where)
+        named = Counter(str(one["file_name"]) for one in images.values())
+        if twice := next((name for name, count in named.items() if count > 1), ""):
+            raise ReadError(f"lists the image {twice} twice", where=where, hint="Give each image one entry.")
         objects: dict[Any, list[Annotation]] = {key: [] for key in images}
         crowds = dict.fromkeys(images, 0)
         for one in content["annotations"]:
@@ -93,12 +97,21 @@ def recognizes(content: Any) -> bool:
     return isinstance(content, dict) and all(isinstance(content.get(key), list) for key in ("images", "annotations"))
 
 
-def run_lengths(mask: Mask) -> list[int]:
-    """The lengths of runs of 0 and 1 in turn, down the columns, the first of 0 (which may be of none)."""
-    flat = mask.T.ravel()
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
-    return [0, *counts] if flat.size and flat[0] else counts
+def run_lengths(mask: Mask, shape: tuple[int, int] | None = None, corner: tuple[int, int] = (0, 0)) -> list[int]:
+    """The lengths of runs of 0 and 1 in turn, down the columns, the first of 0 (which may be of none).
+
+    The mask (Y, X) is the part of an image of a shape (by default all of it) whose first pixel lies at a corner (y, x).
+    """
+    height, width = shape or mask.shape
+    columns, rows = np.nonzero(mask.T)
+    places = (columns + corner[1]) * height + rows + corner[0]
+    if not places.size:
+        return [height * width]
+    last = np.append(np.diff(places) > 1, True)  # pixels with which a run ends
+    starts, ends = places[np.roll(last, 1)], places[last] + 1
+    turns = np.stack([starts, ends], axis=1).ravel()
+    counts: list[int] = np.diff(turns, prepend=0, append=height * width).tolist()
+    return counts if counts[-1] else counts[:-1]
 
 
 def from_run_lengths(counts: Sequence[int], shape: tuple[int, int]) -> Mask:
@@ -142,7 +155,8 @@ def _shape(outline: Outline, shape: tuple[int, int]) -> dict[str, Any]:
     if outline.simple:
         segmentation: Any = [outline.rings[0].ravel().tolist()]
     else:
-        segmentation = {"counts": run_lengths(fill(outline.rings, shape)), "size": list(shape)}
+        inside = fill([ring - (left, top) for ring in outline.rings], (int(bottom - top), int(right - left)))
+        segmentation = {"counts": run_lengths(inside, shape, (int(top), int(left))), "size": list(shape)}
     return {
         "segmentation": segmentation,
         "area": int(sum(area(ring) for ring in outline.rings)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,9 @@ _AREAS = {ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED, ROI_TYPE.RECT, R
 _OTHERS = {ROI_TYPE.POINT: "point", ROI_TYPE.ANGLE: "angle"} | dict.fromkeys(
     (ROI_TYPE.LINE, ROI_TYPE.FREELINE, ROI_TYPE.POLYLINE), "line"
 )
+_PLACE = re.compile(r"(\d{4,}-)?\d{4,}-\d{4,}(-\d+)?")
+"""The names that ImageJ gives to regions: slice, y and x, four digits or more each, and a count where one repeats."""
+
 _MOST = 1 << 20
 """Regions and megabytes beyond which a zip is not of the ROI Manager."""
 
@@ -29,7 +33,7 @@ _MOST = 1 << 20
 def to_bytes(outlines: Iterable[Outline], classes: Mapping[int, str]) -> bytes:
     """The zip: one region per object, named by its number and its class.
 
-    Objects with holes or in pieces become composite regions.
+    Objects with holes or in pieces become composite regions. Without objects the zip is empty.
     """
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -68,8 +72,8 @@ def _members(data: bytes, where: object) -> list[tuple[str, bytes]]:
             if len(inside) > _MOST or sum(one.file_size for one in inside) > _MOST << 10:
                 raise ReadError("holds more than regions take", where=where)
             others = [one.filename for one in archive.infolist() if one not in inside and not one.is_dir()]
-            if not inside:
-                raise ReadError(f"holds no .roi file, but {listed(others[:3]) or 'nothing'}", where=where)
+            if others and not inside:
+                raise ReadError(f"holds no .roi file, but {listed(others[:3])}", where=where)
             return [(one.filename, archive.read(one)) for one in inside]
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise ReadError(f"this zip is damaged ({error})", where=where) from error
@@ -105,4 +109,4 @@ def _rings(region: ImagejRoi) -> tuple[np.ndarray, ...]:
 def _class(name: str) -> str:
     """`00012-tumor` → `tumor`; ImageJ's own names, such as `0012-0034`, are places and no classes."""
     number, _, rest = name.partition("-")
-    return rest if number.isdigit() and not rest.replace("-", "").isdigit() else ""
+    return rest if number.isdigit() and not _PLACE.fullmatch(name) else ""

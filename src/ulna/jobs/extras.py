@@ -1,0 +1,168 @@
+"""What `predict` writes beside the masks: probabilities, pictures, outlines, and the list of objects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+from skimage.measure import label
+
+from ulna.dataset import Case, Progress, load_image
+from ulna.errors import UlnaError
+from ulna.formats import write
+from ulna.formats.outlines import COCO_FILE, OutlineWriter
+from ulna.image import Image, Source
+from ulna.model import Model
+from ulna.objectlist import NAME as OBJECT_LIST
+from ulna.objectlist import Listed, read_list, write_list
+from ulna.prediction import Prediction
+
+OVERLAYS, PROBABILITIES, OUTLINES = "overlays", "probabilities", "outlines"
+"""The folders beside the masks for pictures of them on the images, for the probabilities of the classes, and for the
+outlines of objects."""
+
+
+class Extras:
+    """Writes what was asked for beside the masks.
+
+    Parameters
+    ----------
+    folder : Path
+        That of the masks.
+    ndim : int
+        The spatial axes of the images.
+    probabilities, overlay : bool
+        Whether these are written.
+    outlines : sequence of str
+        The programs that outlines are written for.
+    overwrite : bool
+        Whether outlines of other images may be replaced.
+
+    Raises
+    ------
+    UlnaError
+        For a program that is not known, outlines of volumes, files in the way, and a list of objects that is none.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        ndim: int,
+        *,
+        probabilities: bool,
+        overlay: bool,
+        outlines: Sequence[str],
+        overwrite: bool,
+    ) -> None:
+        self._folder = folder
+        self._probabilities = probabilities
+        self._overlay = overlay
+        self._outlines = OutlineWriter(folder / OUTLINES, tuple(outlines))
+        self._before = read_list(Source(folder / OBJECT_LIST)) if (folder / OBJECT_LIST).exists() else ()
+        self._objects: list[Listed] = []
+        self._predicted: set[str] = set()
+        self._numbered = False
+        if outlines and ndim > 2:
+            raise UlnaError("outlines are of planes, and this model finds volumes", hint="Leave --outlines away.")
+        coco = folder / OUTLINES / COCO_FILE
+        if "coco" in outlines and coco.exists() and not overwrite:
+            what = "the outlines of other images are here already, and one file holds those of all images"
+            raise UlnaError(what, where=coco, hint="Name another --out, or add --overwrite.")
+
+    @property
+    def pixelwise(self) -> bool:
+        """Whether nothing is asked for that needs an image as a whole."""
+        return not (self._probabilities or self._overlay or self._outlines.programs)
+
+    def files(self, names: Iterable[str]) -> list[str]:
+        """What may be written for the cases of these names, as paths within the folder."""
+        made = []
+        for name in names:
+            made += [f"{OVERLAYS}/{name}.png", f"{PROBABILITIES}/{name}.tif"]
+            made += [f"{OUTLINES}/{file}" for file in self._outlines.files(name)]
+        return made
+
+    def predict(self, model: Model, case: Case, *, after: int, progress: Progress) -> Prediction:
+        """The mask of an image or a page; what else was asked for is written at once.
+
+        Parameters
+        ----------
+        model
+            Ready to predict.
+        case
+            The image or page.
+        after
+            So many objects lie on the pages before.
+        progress
+            Shows how far it is.
+
+        Returns
+        -------
+        Prediction
+            Its objects numbered after those before.
+        """
+        image = load_image(case, channels=model.channels)
+        if self._probabilities:
+            found, per_class = model.mask_and_probabilities(image, progress=progress)
+            write(self._folder / PROBABILITIES / f"{case.name}.tif", per_class)
+        else:
+            found = model.predict(image, progress=progress)
+        if self._overlay:
+            picture = found.overlay(image)
+            write(self._folder / OVERLAYS / f"{case.name}.png", Image(np.moveaxis(picture, -1, 0)))
+        found = replace(found, labels=found.labels.numbered_after(after))
+        if self._outlines.programs:
+            numbers, classes = _outlined(found)
+            self._outlines.add(case.name, numbers, classes, image=_image_name(case))
+        return found
+
+    def predicted(self, name: str, objects: Sequence[Listed] | None) -> None:
+        """Take down the objects of a mask that was written; None where the model finds none."""
+        self._predicted.add(name)
+        self._objects += objects or ()
+        self._numbered = self._numbered or objects is not None
+
+    def close(self) -> int | None:
+        """Write what is one file for all images: of the list of objects what it said of other masks stays.
+
+        Returns
+        -------
+        int or None
+            How many objects were found; None where the model finds none.
+        """
+        if self._predicted:
+            self._outlines.close()
+        kept = [one for one in self._before if one.image not in self._predicted]
+        if self._numbered or len(kept) < len(self._before):
+            write_list(self._folder / OBJECT_LIST, [*kept, *self._objects])
+        return len(self._objects) if self._numbered else None
+
+
+def listed_objects(name: str, found: Prediction) -> list[Listed] | None:
+    """The lines of the list of objects for a mask of this name; None where the model finds none."""
+    if found.objects is None:
+        return None
+    scores = found.object_scores
+    return [Listed(name, number, of, scores.get(number, math.nan)) for number, of in found.object_classes.items()]
+
+
+def _image_name(case: Case) -> str:
+    """The file of an image with the folders that its name has, of a page the case's name: no two images share it."""
+    source = case.images[0]
+    if source.page is not None:
+        return f"{case.name}{source.suffix}"
+    return (PurePosixPath(case.name).parent / source.name).as_posix()
+
+
+def _outlined(mask: Prediction) -> tuple[npt.NDArray[np.int64], dict[int, str]]:
+    """What is outlined: the objects, or the connected regions of each class; and the class of each."""
+    if mask.objects is not None:
+        return mask.objects.astype(np.int64), mask.object_classes
+    numbers = np.asarray(label(mask.labels.classes, connectivity=1), np.int64)  # type: ignore[no-untyped-call]
+    present, places = np.unique(numbers, return_index=True)
+    names = mask.labels.classes.ravel()[places]
+    return numbers, {int(n): mask.classes[k] for n, k in zip(present, names, strict=True) if n}

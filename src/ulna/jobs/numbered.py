@@ -1,0 +1,118 @@
+"""Masks that number objects, as `measure` reads them from files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+from skimage.measure import label
+
+from ulna.dataset import Case
+from ulna.errors import ReadError
+from ulna.formats import open_reader, read
+from ulna.image import Array, Labels, Source
+from ulna.numbering import consecutive
+from ulna.objectlist import ObjectLists, class_maps
+from ulna.text import listed
+
+
+def whole_volumes(cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
+    """The cases, with the pages of a volume as one, and notes on files of several pages.
+
+    Pages are a volume where objects go on from one to the next, and the file does not say that they are times.
+    Raises ReadError for volumes at several times.
+    """
+    files: dict[tuple[Path, tuple[str, ...]], list[Case]] = {}
+    for case in cases:
+        files.setdefault((case.images[0].path, case.images[0].inside), []).append(case)
+    made: list[Case] = []
+    whole, apart = [], []
+    for pages in files.values():
+        if len(pages) == 1:
+            made += pages
+            continue
+        source = replace(pages[0].images[0], page=None)
+        if _is_volume(source):
+            name = pages[0].name.removesuffix(f"_{pages[0].images[0].page:04d}")
+            made.append(replace(pages[0], name=name, images=(source,)))
+            whole.append(source.name)
+        else:
+            made += pages
+            apart.append(source.name)
+    notes = []
+    if whole:
+        notes.append(f"measured as volumes, since objects go on from page to page: {listed(whole)}")
+    if apart:
+        notes.append(f"each page is measured by itself: {listed(apart)}")
+    return made, notes
+
+
+def _is_volume(source: Source) -> bool:
+    """Whether objects of a mask of several pages go on from page to page, and pages are no times.
+
+    A number that is on two pages in a row is mostly one object where it lies in the same place.
+    """
+    with open_reader(source) as reader:
+        times, planes = reader.times, reader.planes
+    if times == planes:
+        return False
+    if times > 1:
+        what = f"holds volumes at {times} times, which cannot be measured together"
+        raise ReadError(what, where=source, hint="Save each time as a file of its own.")
+    mask = read(source).array
+    if len(mask) > 1:
+        return False  # said where it is measured
+    on_both = in_place = 0
+    for page, after in pairwise(mask[0]):
+        on_both += len(np.intersect1d(page[page > 0], after[after > 0]))
+        in_place += len(np.unique(page[(page == after) & (page > 0)]))
+    return 2 * in_place > on_both
+
+
+def are_of_one_value(cases: Sequence[Case]) -> bool:
+    """Whether no mask holds more than one value beside 0, and one of them shows several pieces: masks of a class."""
+    pieces = False
+    for case in cases:
+        mask = read(case.images[0]).array
+        values = np.unique(mask)
+        if len(mask) > 1 or len(values[values != 0]) > 1:
+            return False
+        pieces = pieces or ndimage.label(mask[0])[1] > 1
+    return pieces
+
+
+def read_objects(case: Case, lists: ObjectLists, doubts: Counter[str], *, connected: bool) -> Labels:
+    """The objects of a mask, with their classes."""
+    mask = read(case.images[0])
+    if len(mask.array) > 1:
+        what = f"a mask of objects has one channel, this one has {len(mask.array)}"
+        raise ReadError(what, where=case.images[0], hint="Give label images: one number per object.")
+    numbers = mask.array[0]
+    if numbers.dtype.kind == "f" and not np.array_equal(numbers, np.rint(numbers)):
+        raise ReadError("holds numbers that are not whole: it is no mask", where=case.images[0])
+    if numbers.size and (numbers.min() < 0 or numbers.max() > np.iinfo(np.int32).max):
+        what = "holds numbers that are negative or too large for those of objects"
+        raise ReadError(what, where=case.images[0], hint="Number objects from 1 to 2,147,483,647, the background 0.")
+    objects = label(numbers, connectivity=1) if connected else numbers  # type: ignore[no-untyped-call]
+    objects = np.asarray(objects, np.int32)
+    classes = lists.classes(case.images[0])
+    indices, names = class_maps(objects, classes or {})
+    present = np.unique(objects[objects > 0])
+    doubts["objects"] += len(present)
+    doubts["pieces"] += _in_pieces(objects)
+    if classes is not None:
+        doubts["unlisted"] += sum(int(number) not in classes for number in present)
+    return Labels(indices, objects, mask.grid, names)
+
+
+def _in_pieces(objects: Array) -> int:
+    """How many objects have several pieces that do not even touch by a corner."""
+    _, places = consecutive(objects)
+    pieces = label(places, connectivity=places.ndim)  # type: ignore[no-untyped-call]
+    _, first = np.unique(pieces[places > 0], return_index=True)
+    return int(np.count_nonzero(np.bincount(places[places > 0][first]) > 1))

@@ -1,0 +1,47 @@
+"""Numbers of objects without gaps, so that tables by number are as short as there are objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def consecutive(numbers: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
+    """Number objects from 1 without gaps, in their order.
+
+    Parameters
+    ----------
+    numbers : ndarray of int or bool
+        Numbers of objects, 0 the background, of any shape.
+
+    Returns
+    -------
+    numbers : ndarray of int
+        (K,), those that are there, in rising order.
+    objects : ndarray of int32
+        Of the same shape as before: k + 1 where the k-th number was.
+
+    Raises
+    ------
+    ValueError
+        For negative numbers.
+
+    Examples
+    --------
+    >>> numbers, objects = consecutive(np.array([[0, 7, 7], [2, 0, 9]]))
+    >>> numbers.tolist(), objects.tolist()
+    ([2, 7, 9], [[0, 2, 2], [1, 0, 3]])
+    """
+    flat = numbers.ravel()
+    if flat.size and int(flat.min()) < 0:
+        raise ValueError("numbers of objects are not negative")
+    if int(flat.max(initial=0)) > 4 * flat.size + 1000:  # a table of all numbers would be longer than the array
+        found, places = np.unique(flat, return_inverse=True)
+        objects, found = places + (found[0] > 0), found[found > 0]
+    else:
+        there = np.bincount(flat.astype(np.int64), minlength=1) > 0
+        there[0] = False
+        objects, found = np.where(there, np.cumsum(there), 0)[flat.astype(np.int64)], np.flatnonzero(there)
+    return found, objects.reshape(numbers.shape).astype(np.int32)
