@@ -11,7 +11,7 @@ import pytest
 
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Source
-from ulna.objectlist import NAME, Listed, ObjectLists, class_maps, read_list, write_list
+from ulna.objectlist import NAME, Listed, ObjectLists, class_indices, class_maps, read_list, write_list
 
 OBJECTS = np.array([[0, 1, 1], [2, 2, 7]], np.int32)
 
@@ -69,3 +69,15 @@ def test_no_such_list(tmp_path: Path, text: str) -> None:
 def test_an_empty_list(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text("")
     assert read_list(Source(tmp_path / NAME)) == ()
+
+
+def test_classes_in_the_order_of_a_data_set() -> None:
+    names = ("background", "cell", "tumor")
+    objects = np.array([[0, 1, 1], [2, 2, 70_000]], np.int32)
+    listed = {1: "tumor", 2: "cell", 70_000: "tumor", 9: "lymph"}
+    assert class_indices(objects, listed, names).tolist() == [[0, 2, 2], [1, 1, 2]]
+    assert not class_indices(objects * 0, {}, names).any()
+    with pytest.raises(UlnaError, match=r"objects\.csv does not list 2 objects of this mask: 2, 70000"):
+        class_indices(objects, {1: "cell"}, names)
+    with pytest.raises(UlnaError, match="are of the class 'lymph', the classes are background, cell, tumor"):
+        class_indices(np.array([[9]]), listed, names)

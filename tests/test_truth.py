@@ -13,7 +13,8 @@ from ulna.dataset import Case, load_image
 from ulna.errors import UlnaError
 from ulna.image import Image, Source
 from ulna.layouts import read_dataset
-from ulna.truth import inside, load_truth, merge_objects
+from ulna.masks import Overlap
+from ulna.truth import load_truth, merge_objects, stated_objects
 
 
 def saved(path: Path, array: np.ndarray) -> Source:
@@ -32,14 +33,14 @@ def test_objects_keep_their_identity_and_the_first_wins(tmp_path: Path) -> None:
     second[0, 3:5, 3:7] = 1
     third[0, 0, 7] = 9
     empty = np.zeros((1, 6, 8), np.uint8)
-    labels, overlapping = merge_objects(objects_case(tmp_path, first, second, empty, third))
+    labels, overlaps = merge_objects(objects_case(tmp_path, first, second, empty, third))
     expected = np.zeros((1, 6, 8), np.int32)
     expected[third > 0] = 4
     expected[second > 0] = 2
     expected[first > 0] = 1
     np.testing.assert_array_equal(labels, expected)
     assert labels.dtype == np.int32
-    assert overlapping == 1
+    assert overlaps == (Overlap("", "", 1, objects=1),)
 
 
 def test_an_object_in_color_counts_where_any_channel_does(tmp_path: Path) -> None:
@@ -64,13 +65,6 @@ def test_alpha_is_no_part_of_a_mask_of_one_thing(tmp_path: Path) -> None:
     assert len(np.argwhere(load_truth(case).array[0])) == 15  # the alpha alone shows it
 
 
-def test_lossy_masks_of_one_thing_are_cut_in_the_middle() -> None:
-    lossy = np.array([[[0, 3, 0, 120, 130, 255, 255, 255]]], np.uint8)
-    assert inside(lossy)[0].tolist() == [False] * 4 + [True] * 4
-    assert inside(np.array([[[0, 1, 2, 3, 255]]], np.uint8))[0].tolist() == [False] + [True] * 4
-    assert inside(np.array([[[0, 1, 2]], [[0, 0, 0]]], np.uint16))[0].tolist() == [False, True, True]
-
-
 def test_objects_of_another_size_are_named(tmp_path: Path) -> None:
     case = objects_case(tmp_path, np.zeros((1, 4, 5), np.uint8), np.zeros((1, 5, 4), np.uint8))
     with pytest.raises(UlnaError, match=r"1\.png: this mask is 5 × 4, the first of its case is 4 × 5"):
@@ -83,10 +77,54 @@ def test_an_object_of_several_pages_is_refused(tmp_path: Path) -> None:
         load_truth(Case("cells", (pages,), (pages, pages), objects=True))
 
 
+def classed(tmp_path: Path, **masks: np.ndarray) -> Case:
+    """A case with a file per class that numbers its objects; `a_1`, `a_2` are both of the class `a`."""
+    truth = tuple(saved(tmp_path / f"{name}.tif", mask[None]) for name, mask in masks.items())
+    of_it = tuple(name.partition("_")[0] for name in masks)
+    return Case("x", (truth[0],), truth, objects=True, truth_classes=of_it, classes=("a", "b"), numbered=True)
+
+
+def test_objects_of_two_classes_keep_class_and_number(tmp_path: Path) -> None:
+    first, second = np.zeros((6, 8), np.int32), np.zeros((6, 8), np.int32)
+    first[0, 0:2], first[0, 2:4], second[3, 0:2], second[3, 2:4] = 1, 7, 1, 2
+    labels = load_truth(classed(tmp_path, a=first, b=second)).array
+    expected = np.where(first, first + 1_000_000, 0) + np.where(second, second + 2_000_000, 0)
+    np.testing.assert_array_equal(labels[0], expected)
+
+
+def test_several_numbered_files_of_a_class_are_numbered_on(tmp_path: Path) -> None:
+    first, second = np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8)
+    first[0, :2], second[0, 1:3], second[2] = 3, 1, 2
+    labels, overlaps = merge_objects(classed(tmp_path, a_1=first, a_2=second))
+    base = 1_000_000
+    assert labels[0].tolist() == [[base + 3, base + 3, base + 4, 0], [0] * 4, [base + 5] * 4, [0] * 4]
+    assert overlaps == (Overlap("a", "a", 1, objects=1),)
+
+
+def test_where_numbered_classes_overlap_the_smaller_keeps_the_pixels(tmp_path: Path) -> None:
+    cell, nucleus = np.zeros((6, 6), np.uint8), np.zeros((6, 6), np.uint8)
+    cell[1:5, 1:5], nucleus[2:4, 2:4] = 9, 4
+    case = classed(tmp_path, a=cell, b=nucleus)
+    labels, overlaps = merge_objects(case)
+    np.testing.assert_array_equal(labels[0], np.where(nucleus, 2_000_004, np.where(cell, 1_000_009, 0)))
+    assert overlaps == (Overlap("a", "b", 4, nested=True),)
+    assert stated_objects(case) == 2
+
+
+def test_more_objects_than_a_class_can_number_are_refused(tmp_path: Path) -> None:
+    numbers = np.array([[0, 1_000_000]], np.int32)
+    with pytest.raises(UlnaError, match=r"a\.tif: object numbers up to 1,000,000 are too many: .* up to 999,999 here"):
+        load_truth(classed(tmp_path, a=numbers))
+    numbers[0, 1] = 999_999
+    assert load_truth(classed(tmp_path, a=numbers)).array.max() == 1_999_999
+    with pytest.raises(UlnaError, match=r"a_2\.tif: with those of the files before, 1,000,000 object numbers are"):
+        load_truth(classed(tmp_path, a_1=numbers, a_2=numbers // 999_999))
+
+
 def test_the_bowls_overlaps(data: Path) -> None:
     """The three images with overlapping masks, 5 pixels in all, that the data's README names."""
     cases = [c for c in read_dataset(data / "dsb2018").cases if c.name[:8] in ("0a7d30b2", "72e8c49d", "f26f4c2c")]
-    assert [merge_objects(case)[1] for case in cases] == [2, 2, 1]
+    assert [one.pixels for case in cases for one in merge_objects(case)[1]] == [2, 2, 1]
     for case in cases:
         labels = merge_objects(case)[0]
         assert labels.shape[1:] == load_image(case).shape

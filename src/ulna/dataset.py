@@ -14,7 +14,6 @@ import numpy as np
 import psutil
 
 from ulna import formats
-from ulna.config import DataConfig
 from ulna.errors import UlnaError
 from ulna.grid import check_same_place
 from ulna.image import Image, Source
@@ -67,10 +66,6 @@ def quiet(items: Sequence[T], _what: str, /) -> Iterable[T]:
     return items
 
 
-CLASS_STEP = 1_000_000
-"""Masks made of files that name the class of each object hold `CLASS_STEP` times the class index plus its number."""
-
-
 @dataclass(frozen=True)
 class Case:
     """One image with its truth.
@@ -87,7 +82,8 @@ class Case:
     group
         What must stay on one side of every split: a patient, a stack, a picture that tiles were cut from, duplicates.
     objects
-        Whether each file of the truth shows one object, or holds the outlines of several.
+        Whether the files of the truth are known to tell objects apart: each shows one, numbers several, or holds the
+        outlines of several.
     truth_classes
         The class that each file of the truth shows, where each shows one.
     classes
@@ -95,6 +91,10 @@ class Case:
         them.
     part
         The case's part of a ready-made split.
+    numbered
+        Whether, of `objects`, each file numbers those that it shows, of its class where files show one class each.
+    markers
+        A mask with a marker for every object, also for those that the truth leaves out; empty where there is none.
     """
 
     name: str
@@ -105,6 +105,8 @@ class Case:
     truth_classes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     part: Part = ""
+    numbered: bool = False
+    markers: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -258,61 +260,6 @@ def _stacked(case: Case) -> Image:
     check_same_place(case.name, [(source, image.grid) for source, image in zip(case.images, images, strict=True)])
     channels = tuple(channel for image in images for channel in image.channels)
     return replace(images[0], array=np.concatenate([image.array for image in images]), channels=channels)
-
-
-def stated_classes(config: DataConfig, cases: Sequence[Case]) -> DataConfig:
-    """The settings, with names and values of the classes where the files of truth name them.
-
-    Parameters
-    ----------
-    config
-        The section `data`.
-    cases
-        The cases of a data set.
-
-    Returns
-    -------
-    DataConfig
-        A copy, or the same where files name no classes.
-    """
-    names = next((case.classes for case in cases if case.classes), ())
-    if not names or config.values:
-        return config
-    classes = config.classes or ("background", *names)
-    if any(case.objects for case in cases):
-        ranges = [(f"{CLASS_STEP * k}..{CLASS_STEP * (k + 1) - 1}",) for k in range(1, len(names) + 1)]
-        return config.model_copy(update={"classes": classes, "values": ((0,), *ranges), "objects": True})
-    values = tuple((index,) for index in range(len(names) + 1))
-    return config.model_copy(update={"classes": classes, "values": values})
-
-
-def with_classes(cases: Sequence[Case], names: Sequence[str]) -> tuple[Case, ...]:
-    """The cases with class indices as a model has them.
-
-    Parameters
-    ----------
-    cases
-        The cases of a data set.
-    names
-        The classes of the model, the background first.
-
-    Returns
-    -------
-    tuple of Case
-        Copies where files of truth show one class each.
-
-    Raises
-    ------
-    UlnaError
-        Where files of truth show a class that is not among them.
-    """
-    for case in cases:
-        strange = [name for name in case.truth_classes if name not in names[1:]]
-        if strange:
-            raise UlnaError(
-                f"its truth shows the class '{strange[0]}', the classes are {', '.join(names)}", where=case.name
-            )
-    return tuple(replace(case, classes=tuple(names[1:])) if case.truth_classes else case for case in cases)
 
 
 def split_by_group(cases: Sequence[Case], share: float, seed: int) -> tuple[tuple[Case, ...], tuple[Case, ...]]:

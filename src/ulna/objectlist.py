@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +17,7 @@ from ulna.formats.atomic import atomic_write
 from ulna.formats.outlines.annotation import NAMELESS
 from ulna.image import MAX_CLASSES, Source
 from ulna.numbering import consecutive
+from ulna.text import listed, plural
 
 NAME = "objects.csv"
 COLUMNS = ("image", "object", "class", "score")
@@ -95,10 +96,10 @@ class ObjectLists:
         """
         there = False
         for depth, (place, name) in enumerate(_places(mask)):
-            listed = self._listed(place, strict=depth == 0)
-            if name in listed:
-                return listed[name]
-            there = there or bool(listed)
+            own = self._listed(place, strict=depth == 0)
+            if name in own:
+                return own[name]
+            there = there or bool(own)
         return {} if there else None
 
     def _listed(self, place: Source, *, strict: bool) -> dict[str, dict[int, str]]:
@@ -147,6 +148,47 @@ def class_maps(
         raise UlnaError(f"its objects are of {len(names)} classes, and {MAX_CLASSES - 1} can be told apart")
     indices = {name: index for index, name in enumerate(names, start=1)}
     return np.array([0, *(indices[name] for name in own)], np.uint8)[places], ("background", *names)
+
+
+def class_indices(
+    objects: npt.NDArray[np.integer], classes: Mapping[int, str], names: Sequence[str]
+) -> npt.NDArray[np.uint8]:
+    """Class indices of the pixels of objects, in the order of the classes of a data set.
+
+    Parameters
+    ----------
+    objects
+        (*spatial) numbers.
+    classes
+        The class of each number.
+    names
+        The classes of the data set, the background first.
+
+    Returns
+    -------
+    ndarray of uint8
+        (*spatial).
+
+    Raises
+    ------
+    UlnaError
+        For objects that are not listed, or of a class that is not among the names.
+
+    Examples
+    --------
+    >>> class_indices(np.array([[0, 1, 9]]), {1: "cell", 9: "nucleus"}, ("background", "nucleus", "cell"))
+    array([[0, 2, 1]], dtype=uint8)
+    """
+    numbers, places = consecutive(objects)
+    missing = [int(number) for number in numbers if int(number) not in classes]
+    if missing:
+        raise UlnaError(f"{NAME} does not list {plural(len(missing), 'object')} of this mask: {listed(missing)}")
+    own = [classes[int(number)] for number in numbers]
+    strange = [name for name in own if name not in names[1:]]
+    if strange:
+        what = f"{NAME} says that objects are of the class '{strange[0]}', the classes are {', '.join(names)}"
+        raise UlnaError(what, hint="Correct the list, or name the classes as it does with data.classes.")
+    return np.array([0, *(names.index(name) for name in own)], np.uint8)[places]
 
 
 def _places(mask: Source) -> Iterator[tuple[Source, str]]:

@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from ulna import formats
-from ulna.dataset import CLASS_STEP, Case
+from ulna.classfiles import CLASS_STEP, NOT_ANNOTATED, numbered_in_class
+from ulna.dataset import Case
 from ulna.errors import UlnaError
-from ulna.formats.outlines.annotation import NAMELESS, paint
+from ulna.formats.outlines.annotation import paint
 from ulna.formats.outlines.reading import is_outline, read_annotations
 from ulna.formats.palette import check_palette
 from ulna.image import Array, Image, Source
+from ulna.markers import not_annotated, unsegmented
+from ulna.masks import Overlap, inside, on_top, read_mask, read_numbers, too_many
 from ulna.text import size
 
-NESTED = 0.98  # share of a class's pixels that must lie within another's for the class to lie within it
 MAX_CLASSES = 254
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """Pixels that two files of a case's truth claim.
-
-    Parameters
-    ----------
-    first, second
-        The classes that the files show, or "" for objects or lesions.
-    pixels
-        How many.
-    nested
-        Whether the smaller of the two classes lies within the other, and is painted on top of it.
-    """
-
-    first: str
-    second: str
-    pixels: int
-    nested: bool = False
 
 
 def load_truth(case: Case) -> Image:
@@ -66,9 +47,9 @@ def load_truth(case: Case) -> Image:
 def merged_truth(case: Case) -> tuple[Image, tuple[Overlap, ...]]:
     """The mask of a case, and which of its files overlap.
 
-    One file is taken as it is, (C, Y, X). Files of one object each become a label map (1, Y, X) int32, files of one
-    class each a map of class indices (1, Y, X) uint8 in the order of `case.classes`, other files one mask that holds
-    the largest value of each pixel.
+    One file is taken as it is, (C, Y, X). Files of objects become a label map (1, Y, X) int32 (see `merge_objects`),
+    files of one class each a map of class indices (1, Y, X) uint8 in the order of `case.classes`, other files one mask
+    that holds the largest value of each pixel. What lies around markers without an object is `NOT_ANNOTATED`.
 
     Parameters
     ----------
@@ -89,9 +70,16 @@ def merged_truth(case: Case) -> tuple[Image, tuple[Overlap, ...]]:
     """
     if not case.truth:
         raise UlnaError("this case has no mask", where=case.name)
-    if case.objects:
-        labels, pixels = _painted(case) if is_outline(case.truth[0]) else merge_objects(case)
+    if case.objects and is_outline(case.truth[0]):
+        labels, pixels = _painted(case)
         return Image(labels, source=case.truth[0]), (Overlap("", "", pixels),) if pixels else ()
+    if case.objects:
+        labels, overlaps = merge_objects(case)
+        for source in case.markers:
+            labels[0, not_annotated(labels[0], _markers(source, labels.shape[1:]))] = NOT_ANNOTATED
+        if case.numbered:
+            return formats.read(case.truth[0]).with_array(labels), overlaps
+        return Image(labels, source=case.truth[0]), overlaps
     first = formats.read(case.truth[0])
     if case.truth_classes:
         indices, overlaps = _merge_classes(case)
@@ -101,60 +89,6 @@ def merged_truth(case: Case) -> tuple[Image, tuple[Overlap, ...]]:
     if len(case.truth) == 1:
         return first, ()
     return _united(case, first)
-
-
-def inside(mask: Array) -> Array:
-    """Where a mask of one thing shows it.
-
-    Every value but 0 counts, of color any channel. Where most of what is not 0 is 255 and other values lie between
-    (JPEG, a smooth resize), the nearer of 0 and 255 counts.
-
-    Parameters
-    ----------
-    mask
-        (C, *spatial).
-
-    Returns
-    -------
-    ndarray of bool
-        (*spatial).
-
-    Examples
-    --------
-    >>> inside(np.array([[[0, 3, 120, 130, 255, 255]]], np.uint8)).tolist()
-    [[False, False, False, True, True, True]]
-    """
-    gray = mask.max(axis=0)
-    if mask.dtype == np.uint8:
-        counts = np.bincount(gray.ravel(), minlength=256)
-        if counts[1:].argmax() == 254 and counts[1:255].any():
-            return np.asarray(gray >= 128)
-    return np.asarray(gray != 0)
-
-
-def read_mask(source: Source) -> Array:
-    """A mask of one thing without its alpha channel; the alpha alone where the rest shows nothing.
-
-    Parameters
-    ----------
-    source
-        The file.
-
-    Returns
-    -------
-    Array
-        (C, *spatial).
-
-    Raises
-    ------
-    ReadError
-        For a file that cannot be read.
-    """
-    image = formats.read(source)
-    signal = [index for index, channel in enumerate(image.channels) if channel.role != "alpha"]
-    array = image.array[signal]
-    flat = len(signal) < len(image.channels) and all(np.ptp(channel) == 0 for channel in array)
-    return np.delete(image.array, signal, axis=0) if flat or not signal else array
 
 
 def _same_size(masks: Sequence[Array], sources: Sequence[Source]) -> None:
@@ -187,20 +121,9 @@ def _merge_classes(case: Case) -> tuple[Array, tuple[Overlap, ...]]:
     _same_size(masks, case.truth)
     shown: dict[str, Array] = {}
     for name, mask in zip(case.truth_classes, masks, strict=True):
-        shown[name] = inside(mask) | shown[name] if name in shown else inside(mask)
-    sizes = {name: int(np.count_nonzero(mask)) for name, mask in shown.items()}
-    order = sorted(shown, key=lambda name: -sizes[name])
-    indices = np.zeros(masks[0].shape[1:], np.uint8)
-    for name in order:
-        indices[shown[name]] = case.classes.index(name) + 1
-    overlaps = []
-    for k, outer in enumerate(order):
-        for inner in order[k + 1 :]:
-            both = int(np.count_nonzero(shown[outer] & shown[inner]))
-            if both:
-                nested = both >= NESTED * sizes[inner] and sizes[inner] < sizes[outer]
-                overlaps.append(Overlap(outer, inner, both, nested))
-    return indices[None], tuple(overlaps)
+        index = inside(mask).astype(np.uint8) * np.uint8(case.classes.index(name) + 1)
+        shown[name] = np.maximum(index, shown[name]) if name in shown else index
+    return on_top(shown)
 
 
 def stated_objects(case: Case) -> int:
@@ -214,14 +137,48 @@ def stated_objects(case: Case) -> int:
     Returns
     -------
     int
-        Files of one object each, or outlines.
+        Files of one object each, outlines, or numbers in files.
 
     Raises
     ------
     ReadError
-        For a file of outlines that cannot be read.
+        For a file that cannot be read.
     """
+    if case.numbered:
+        return sum(len(np.setdiff1d(read_mask(source), 0)) for source in case.truth)
     return len(read_annotations(case.truth[0]).objects) if is_outline(case.truth[0]) else len(case.truth)
+
+
+def unsegmented_objects(case: Case) -> int:
+    """How many objects of a case have a marker, and no segmentation.
+
+    Parameters
+    ----------
+    case
+        A case with truth.
+
+    Returns
+    -------
+    int
+        0 for a case without markers.
+
+    Raises
+    ------
+    ReadError
+        For a file that cannot be read.
+    """
+    if not case.markers:
+        return 0
+    objects = merge_objects(case)[0][0]
+    return sum(len(unsegmented(objects, _markers(source, objects.shape))) for source in case.markers)
+
+
+def _markers(source: Source, shape: tuple[int, ...]) -> Array:
+    markers = read_numbers(source)
+    if markers.shape != shape:
+        what = f"the markers are {size(markers.shape)}, the mask is {size(shape)}"
+        raise UlnaError(what, where=source)
+    return markers
 
 
 def _painted(case: Case) -> tuple[Array, int]:
@@ -237,60 +194,85 @@ def _painted(case: Case) -> tuple[Array, int]:
     painted = paint(found.objects, shape)
     if found.objects and len(painted.lost) == len(found.objects):
         raise UlnaError("no outline has a pixel within the image", where=case.truth[0])
+    if case.classes and len(painted.names) >= CLASS_STEP:
+        raise too_many(f"{len(painted.names):,} outlines", CLASS_STEP - 1, case.truth[0])
     steps = np.zeros(len(painted.names) + 1, np.int64)
-    if case.classes:
-        steps[1:] = [CLASS_STEP * (1 + case.classes.index(name or NAMELESS)) for name in painted.names]
+    steps[1:] = [numbered_in_class(case, name) for name in painted.names]
     return (painted.numbers + steps[painted.numbers]).astype(np.int32)[None], painted.overlapping
 
 
-def merge_objects(case: Case) -> tuple[Array, int]:
-    """One label map of many files of one object each, and how many pixels two objects claim.
+def merge_objects(case: Case) -> tuple[Array, tuple[Overlap, ...]]:
+    """One label map of the files of objects, and which pixels two of them claim.
 
-    A pixel that several files claim belongs to the first of them.
+    A pixel that several objects of a class claim belongs to the first of them; where classes overlap, the smaller one
+    is painted on top.
 
     Parameters
     ----------
     case
-        A case whose truth are files of one object each.
+        A case whose truth are files of one object each, or files that number their objects.
 
     Returns
     -------
-    ndarray of int32, int
-        The map (1, Y, X): the k-th file's object is k, counted from 1, and 0 is the background. The number of pixels
-        that are claimed twice.
+    ndarray of int32, tuple of Overlap
+        The map (1, *spatial), 0 is the background: the object of the k-th file is k, counted from 1, and those of files
+        that number them have their own numbers, after those of the files before of the same class. Where files show one
+        class each, `CLASS_STEP` times the class is added. What is claimed twice.
 
     Raises
     ------
     ReadError
         For a file that cannot be read.
     UlnaError
-        Where sizes differ, or a file has several pages.
+        Where sizes differ, a file of one object has several pages, or numbers are none of objects or too large.
     """
-    labels: Array = np.empty((0, 0), np.int32)
-    overlapping = 0
-    for number, source in enumerate(case.truth, start=1):
-        mask = read_mask(source)
-        if mask.ndim != 3:
-            raise UlnaError(
-                f"this file of one object has {mask.shape[1]} pages",
-                where=source,
-                hint="Save each page as a file of its own, or the objects of all pages as one stack of masks.",
-            )
-        shown = inside(mask)
-        if number == 1:
-            labels = np.zeros(shown.shape, np.int32)
-        if shown.shape != labels.shape:
-            raise UlnaError(
-                f"this mask is {size(shown.shape)}, the first of its case is {size(labels.shape)}",
-                where=source,
-            )
-        # Only the object's own rectangle is touched: most files are nearly empty.
-        rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
-        if not len(rows):
-            continue
-        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        free = labels[box] == 0
-        overlapping += int(np.count_nonzero(shown[box] & ~free))
-        step = CLASS_STEP * (1 + case.classes.index(case.truth_classes[number - 1])) if case.truth_classes else 0
-        labels[box][shown[box] & free] = step + number
-    return labels[None], overlapping
+    shown: dict[str, Array] = {}
+    losses: dict[str, tuple[int, int]] = {}
+    shape: tuple[int, ...] = ()
+    most = CLASS_STEP - 1 if case.classes else np.iinfo(np.int32).max
+    if len(case.truth) > most:
+        raise too_many(f"{len(case.truth):,} files of one object each", most, case.name)
+    for k, (source, name) in enumerate(zip(case.truth, case.truth_classes or ("",) * len(case.truth), strict=True), 1):
+        numbers = read_numbers(source, most) if case.numbered else _one_object(source)
+        shape = shape or numbers.shape
+        if numbers.shape != shape:
+            what = f"this mask is {size(numbers.shape)}, the first of its case is {size(shape)}"
+            raise UlnaError(what, where=source)
+        labels = shown.setdefault(name, np.zeros(shape, np.int32))
+        before = int(labels.max()) if case.numbered else k - 1
+        if case.numbered and before + int(numbers.max()) > most:
+            what = f"with those of the files before, {before + int(numbers.max()):,} object numbers"
+            raise too_many(what, most, source)
+        taken = _add(numbers, labels, before)
+        pixels, objects = losses.get(name, (0, 0))
+        losses[name] = pixels + len(taken), objects + len(np.unique(taken))
+    for name, numbers in shown.items():
+        numbers[numbers > 0] += numbered_in_class(case, name) if name else 0
+    labels, overlaps = on_top(shown)
+    within = tuple(Overlap(name, name, pixels, objects=n) for name, (pixels, n) in losses.items() if pixels)
+    return labels, (*within, *overlaps)
+
+
+def _add(numbers: Array, labels: Array, before: int) -> Array:
+    """Add objects, numbered on, where no object is yet; for each pixel that is taken already, its object's number."""
+    # Only the objects' own box is touched: most files are nearly empty.
+    spans = [np.flatnonzero(numbers.any(axis=tuple({*range(numbers.ndim)} - {axis}))) for axis in range(numbers.ndim)]
+    if not len(spans[0]):
+        return np.zeros(0, np.int32)
+    box = tuple(slice(span[0], span[-1] + 1) for span in spans)
+    own, there = numbers[box], labels[box]
+    claimed, free = own != 0, there == 0
+    there[claimed & free] = own[claimed & free].astype(np.int32) + np.int32(before)
+    return np.asarray(own[claimed & ~free])
+
+
+def _one_object(source: Source) -> Array:
+    """Where a file shows its object, (Y, X)."""
+    mask = read_mask(source)
+    if mask.ndim != 3:
+        raise UlnaError(
+            f"this file of one object has {mask.shape[1]} pages",
+            where=source,
+            hint="Save each page as a file of its own, or the objects of all pages as one stack of masks.",
+        )
+    return inside(mask)

@@ -208,6 +208,7 @@ def test_overlapping_object_files_and_selected_cases(tmp_path: Path) -> None:
     found = check(tmp_path / "bowl.zip")
     (overlap,) = [p for p in found.problems if "overlap" in p.what]
     assert overlap.where == ("c0: 1 pixel",)
+    assert overlap.what == "objects overlap in 1 image (1 pixel in all, taken from 1 object); the first file keeps them"
     assert found.facts["objects"] == "6 in all, 2 to 2 per image"
     some = check(tmp_path / "bowl.zip", cases=["c1", "c2"], out=tmp_path / "out")
     assert [case.name for case in some.dataset.cases] == ["c1", "c2"]

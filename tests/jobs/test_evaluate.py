@@ -207,6 +207,47 @@ def test_objects_are_scored_by_the_measures_of_their_task(tmp_path):
     assert not any(row.measure == "ap_50" for row in semantic.rows)
 
 
+def _two_classes(tmp_path: Path, *, number: bool) -> None:
+    """Four images with a file per class, which numbers its objects or not; the same objects predicted in one file."""
+    rng = np.random.default_rng(0)
+    for k, name in enumerate("abcd"):
+        numbers = np.zeros((40, 40), np.uint8)
+        for n in range(6 + k):
+            y, x = 12 * (n // 3), 12 * (n % 3)
+            numbers[y : y + 6 + n % 2, x : x + 8] = n + 1
+        _save(tmp_path / f"data/images/{name}.png", rng.integers(0, 255, (40, 40), dtype=np.uint8))
+        for parity, of_class in enumerate(("cell", "debris")):
+            own = np.where((numbers > 0) & (numbers % 2 == parity), (numbers + 1) // 2, 0)
+            _save(tmp_path / f"data/masks/{of_class}/{name}.png", (own if number else (own > 0) * 255).astype(np.uint8))
+        _save(tmp_path / f"predicted/{name}.png", numbers)
+
+
+def _list(tmp_path: Path, lines: Sequence[str] = ()) -> None:
+    every = [f"{name},{n},{('cell', 'debris')[n % 2]}," for k, name in enumerate("abcd") for n in range(1, 7 + k)]
+    (tmp_path / "predicted/objects.csv").write_text("\n".join(["image,object,class,score", *(lines or every)]))
+
+
+@pytest.mark.parametrize("number", [True, False])
+def test_masks_that_number_objects_of_several_classes(tmp_path, number):
+    """`objects.csv` says the class of each object, whatever the true masks are like; without it nothing does."""
+    _two_classes(tmp_path, number=number)
+    with pytest.raises(UlnaError, match=r"these masks number objects, and nothing says .*: cell, debris") as error:
+        evaluate(tmp_path / "predicted", tmp_path / "data", out=tmp_path / "s")
+    assert "Put objects.csv" in error.value.hint
+    _list(tmp_path)
+    found = evaluate(tmp_path / "predicted", tmp_path / "data", out=tmp_path / "s")
+    assert found.classes == ("background", "cell", "debris")
+    assert found.summary.primary == ("ap" if number else "dice")
+    assert [case.dice for case in found.cases] == [1] * 4
+    if number:
+        assert [case.score("ap_90") for case in found.cases] == [1] * 4
+    assert any("objects.csv says the class of each" in note for note in found.notes)
+    _list(tmp_path, ["a,1,cell,"])
+    with pytest.raises(UlnaError, match=r"objects\.csv does not list 5 objects of this mask: 2, 3, 4"):
+        evaluate(tmp_path / "predicted", tmp_path / "data", out=tmp_path / "t", cases=["a"])
+    assert not (tmp_path / "t").exists()
+
+
 def test_class_indices_are_whole_numbers_of_the_classes(place):
     classes = Classes(("background", "disc"), ((0,), (255,)), "binary", "Values: 255 is disc.")
     for array, what in (

@@ -79,6 +79,11 @@ def test_yaml_is_what_a_configuration_reads() -> None:
     config = DataConfig(**yaml.safe_load(classes.yaml())["data"])
     assert (config.classes, config.values, config.ignore) == (classes.names, classes.values, classes.ignore)
     assert "ignore" not in Classes(("a", "b"), ((0,), (1,)), "binary", "").yaml()
+    objects = Classes(("background", "a", "b"), ((0,), ("1000..1999",), ("2000..2999",)), "instances", "")
+    assert DataConfig(**yaml.safe_load(objects.yaml())["data"]).objects
+    assert (
+        "objects" not in Classes(("background", "a"), ((0,), ("other",)), "instances", "").yaml()
+    )  # goes without saying
 
 
 def test_numbers_and_colors_of_objects_are_kept() -> None:

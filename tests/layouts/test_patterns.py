@@ -53,7 +53,7 @@ def test_a_class_in_the_pattern(tmp_path: Path) -> None:
     assert [case.truth_classes for case in found.cases] == [("heart", "left_lung")] * 2
     assert [case.classes for case in found.cases] == [("heart", "left_lung")] * 2
     assert [source.name for source in found.cases[1].truth] == ["img_1_b_heart.png", "img_1_b_left_lung.png"]
-    assert "one per class: 'heart', 'left_lung'" in found.sentence
+    assert "one mask per class: 'heart', 'left_lung'" in found.sentence
 
 
 def test_folders_tell_cases_of_one_name_apart(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from ulna.caselist import Names
+from ulna.classfiles import stated_classes
 from ulna.config import Config
 from ulna.console import Printed
-from ulna.dataset import Case, Dataset, Problem, Progress, load_image, quiet, stated_classes
+from ulna.dataset import Case, Dataset, Problem, Progress, load_image, quiet
 from ulna.errors import UlnaError
 from ulna.figures.samples import Sample, samples_picture, spread
 from ulna.formats import atomic_write

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ulna.caselist import Names
+from ulna.classfiles import with_classes
 from ulna.config import Config
-from ulna.dataset import Dataset, Progress, quiet, with_classes
+from ulna.dataset import Dataset, Progress, quiet
 from ulna.figures.results import Comparison, results_picture
 from ulna.image import Source
 from ulna.jobs.evaluation import FILES, Evaluation
@@ -62,7 +63,8 @@ def evaluate(
     ----------
     masks_or_run : path or Predictor
         A folder, pattern or archive of predicted masks, which are matched to the cases by name; or a run's folder, a
-        model file or a `Model`, which predicts them.
+        model file or a `Model`, which predicts them. Where there are several classes, `objects.csv` beside masks that
+        number objects says the class of each.
     data : path or Dataset
         A data set of any layout, a bare folder of true masks, or a `Dataset`, whose groups are taken as they are.
     out : path

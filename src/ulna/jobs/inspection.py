@@ -17,9 +17,10 @@ from ulna.image import Array
 from ulna.labels.packed import distinct
 from ulna.leaks import Fingerprint, fingerprint
 from ulna.leaks.duplicates import digest
+from ulna.masks import Overlap
 from ulna.normalization import sample
 from ulna.text import listed, plural, size
-from ulna.truth import Overlap, merged_truth, stated_objects
+from ulna.truth import merged_truth, stated_objects, unsegmented_objects
 
 FEW = 10  # cases below which a warning is given
 
@@ -105,7 +106,7 @@ def _seen(case: Case) -> Seen:
         str(image.array.dtype),
         values,
         counts,
-        int(np.count_nonzero(values)) if case.objects else 0,
+        int(np.count_nonzero(values > 0)) if case.objects else 0,
         overlaps,
         fingerprint(image.array),
         digest(mask),
@@ -208,6 +209,10 @@ def _lost_objects(inspections: Sequence[Inspection]) -> list[Problem]:
         total = plural(sum(count for _, count in lost), "outline shows", "outlines show")
         what = f"{total} no pixel: outside the image, too small, or covered by other objects"
         return [Problem(what, where)] if where else []
+    if any(look.case.numbered for look in cases):
+        where = tuple(f"{name}: {plural(count, 'object')}" for name, count in lost if count)
+        total = plural(sum(count for _, count in lost), "numbered object is", "numbered objects are")
+        return [Problem(f"{total} covered by other objects", where)] if where else []
     where = tuple(f"{name}: {plural(count, 'file')}" for name, count in lost if count)
     if not where:
         return []
@@ -215,34 +220,53 @@ def _lost_objects(inspections: Sequence[Inspection]) -> list[Problem]:
     return [Problem(f"{total} nothing: empty, or covered by other objects", where)]
 
 
+def _unsegmented(inspections: Sequence[Inspection]) -> list[Problem]:
+    """The note that objects have a marker and no segmentation, and what becomes of the pixels around them."""
+    missing = [(look.case.name, unsegmented_objects(look.case)) for look in inspections]
+    where = tuple(f"{name}: {plural(count, 'object')}" for name, count in missing if count)
+    if not where:
+        return []
+    total = plural(sum(count for _, count in missing), "object has", "objects have")
+    what = (
+        f"{total} a marker (TRA) and no segmentation, in {plural(len(where), 'image')}: the pixels around the marker, "
+        "as far as segmented objects reach from theirs, are taken for not annotated"
+    )
+    return [Problem(what, where, "note")]
+
+
 def _overlaps(inspections: Sequence[Inspection], *, nested: bool) -> list[Problem]:
     """Which files of truth overlap, in how many images and pixels, and which of two keeps the pixels."""
-    found: dict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
+    found: dict[tuple[str, str], list[tuple[str, int, int]]] = defaultdict(list)
     for look in inspections:
         for overlap in look.overlaps:
             if overlap.nested == nested:
-                found[overlap.first, overlap.second].append((look.case.name, overlap.pixels))
+                found[overlap.first, overlap.second].append((look.case.name, overlap.pixels, overlap.objects))
     problems = []
     for (first, second), places in found.items():
-        images, pixels = plural(len(places), "image"), plural(sum(count for _, count in places), "pixel")
+        images, pixels = plural(len(places), "image"), plural(sum(count for _, count, _ in places), "pixel")
         if nested:
             what = f"'{second}' lies within '{first}' in {images} ({pixels} in all) and is painted on top of it"
-        elif first:
-            what = f"'{first}' and '{second}' overlap in {images} ({pixels} in all); the smaller one keeps them"
-        elif any(look.case.objects for look in inspections):
+            if any(look.case.objects for look in inspections):
+                what += f": objects of '{first}' have holes there"
+        elif first == second and any(look.case.objects for look in inspections):
             drawn = any(is_outline(look.case.truth[0]) for look in inspections if look.case.objects)
             keeps = "the later outline" if drawn else "the first file"
-            what = f"objects overlap in {images} ({pixels} in all); {keeps} keeps them"
+            of_class = f" of '{first}'" if first else ""
+            losing = plural(sum(objects for *_, objects in places), "object")
+            lost = f", taken from {losing}" if not drawn else ""
+            what = f"objects{of_class} overlap in {images} ({pixels} in all{lost}); {keeps} keeps them"
+        elif first:
+            what = f"'{first}' and '{second}' overlap in {images} ({pixels} in all); the smaller one keeps them"
         else:
             what = f"masks that are united overlap in {images} ({pixels} in all)"
-        where = tuple(f"{name}: {plural(count, 'pixel')}" for name, count in places)
+        where = tuple(f"{name}: {plural(count, 'pixel')}" for name, count, _ in places)
         problems.append(Problem(what, where, "note" if nested else "warning"))
     return problems
 
 
 def notes(inspections: Sequence[Inspection]) -> list[Problem]:
     """What is worth knowing and no fault: classes within others, images of many sizes."""
-    nested = _overlaps(inspections, nested=True)
+    nested = [*_overlaps(inspections, nested=True), *_unsegmented(inspections)]
     sizes = Counter(look.shape for look in inspections)
     if len(sizes) < 2:
         return nested

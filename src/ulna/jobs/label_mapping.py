@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Generic, TypeVar, overload
 
+from ulna.classfiles import stated_classes
 from ulna.config import DataConfig
-from ulna.dataset import Case, stated_classes
+from ulna.dataset import Case
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Array, Labels
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference, infer, interpret
+from ulna.text import listed
 from ulna.truth import load_truth
 
 T = TypeVar("T")
@@ -63,9 +66,15 @@ def infer_truth(cases: Sequence[Case], config: DataConfig, *, chosen: Sequence[C
 
 def of_truth(cases: Sequence[Case], classes: Classes, config: DataConfig) -> Classes:
     """How true masks are written that the classes were not learned from: as was stated, or as is inferred."""
-    if not config.values:
-        return own_values(_truths(cases), classes, config)
-    told = infer((), config)
+    stated = stated_classes(config, cases)
+    if not stated.values:
+        own = own_values(_truths(cases), classes, stated)
+        added = tuple(value for value in stated.ignore if value not in own.ignore)
+        if not added:
+            return own
+        sentence = f"{own.sentence} {listed(added)} is not annotated."
+        return replace(own, ignore=(*own.ignore, *added), sentence=sentence)
+    told = infer((), stated)
     if len(told.names) != len(classes.names):
         raise UlnaError(f"it names {len(told.names)} classes, the masks have {len(classes.names)}", where="data.values")
     return told
@@ -76,7 +85,7 @@ def own_values(masks: Sequence[Array], classes: Classes, config: DataConfig) -> 
     if len(classes.names) != 2:
         return classes
     try:
-        if all(_fits(mask, classes) for mask in masks):
+        if all(fits(mask, classes) for mask in masks):
             return classes
         own = infer(masks, config)
     except UlnaError:  # the masks at fault are named when they are scored
@@ -84,7 +93,7 @@ def own_values(masks: Sequence[Array], classes: Classes, config: DataConfig) -> 
     return own if len(own.names) == 2 else classes
 
 
-def _fits(mask: Array, classes: Classes) -> bool:
+def fits(mask: Array, classes: Classes) -> bool:
     """Whether its values are those of the classes; a mask of ones that would all be background does not."""
     try:
         indices = classes.to_indices(mask)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ulna.config import Config
+from ulna.config import Config, DataConfig
 from ulna.dataset import Case, load_image
 from ulna.errors import UlnaError
 from ulna.formats import read
 from ulna.image import Labels, Source
-from ulna.jobs.label_mapping import Arrays, labels_of, own_values
+from ulna.jobs.label_mapping import Arrays, fits, labels_of, own_values
 from ulna.jobs.predictors import Mask, Predictor
 from ulna.labels.classes import Classes
+from ulna.labels.inference import infer
+from ulna.masks import read_numbers
 from ulna.metrics.overlap import check_indices
+from ulna.objectlist import COLUMNS, NAME, ObjectLists, class_indices
 from ulna.tasks import Task, build
 from ulna.truth import load_truth
+
+MAX_INSPECTED = 20
 
 Maker = Callable[[Case], Labels]
 
@@ -34,16 +39,29 @@ class Sides:
     task: Task
 
 
-def sides_of(source: Predictor | dict[str, Source], known: Classes, truth: Classes, config: Config) -> Sides:
-    """Both sides in the classes `known`; files of masks (by the name of their case) may be written in their own way."""
+def sides_of(
+    source: Predictor | dict[str, Source],
+    known: Classes,
+    truth: Classes,
+    config: Config,
+) -> Sides:
+    """Both sides in the classes `known`; files of masks (by the name of their case) may be written in their own way.
+
+    Where there are several classes, and `objects.csv` lies beside the files, it says the class of each object.
+    """
     notes, names, objects = [known.sentence], tuple(known.names), False
     if truth != known:
         notes.append(f"Of the true masks: {truth.sentence}")
-    if isinstance(source, dict):
+    listing = _listing(source) if isinstance(source, dict) and len(names) > 2 else {}
+    if isinstance(source, dict) and listing:
+        notes.append(f"Of the predicted masks: they number objects, and {NAME} says the class of each.")
+        maker, objects = _listed(source, listing, names), truth.numbers_objects
+    elif isinstance(source, dict):
         masks = Arrays(list(source.values()), lambda mask: read(mask).array)
         written = own_values(masks, known.predicted, config.data.model_copy(update={"ignore": ()})).predicted
         if written != known.predicted:
             notes.append(f"Of the predicted masks: {written.sentence}")
+        _check_classed(masks, written, where=next(iter(source.values())))
         maker, objects = _filed(source, written), written.numbers_objects and truth.numbers_objects
     else:
         maker = _predicted(source, known)
@@ -75,11 +93,48 @@ def _labels_of(mask: Mask, classes: Classes, *, where: str) -> Labels:
     return Labels.from_array(mask.array, names=classes.names)
 
 
+def _check_classed(masks: Arrays[Source], classes: Classes, *, where: Source) -> None:
+    """Raise UlnaError where masks number objects, there are several classes, and nothing says the class of each."""
+    if len(classes.names) == 2 or all(fits(mask, classes) for mask in masks):
+        return
+    try:
+        objects = infer(masks[:MAX_INSPECTED], DataConfig()).numbers_objects
+    except UlnaError:  # the masks at fault are named when they are scored
+        return
+    if objects:
+        raise UlnaError(
+            f"these masks number objects, and nothing says of which class each is: {', '.join(classes.names[1:])}",
+            where=where,
+            hint=f"Put {NAME}, which 'ulna predict' writes, beside the masks (columns: {', '.join(COLUMNS)}).",
+        )
+
+
 def _filed(masks: dict[str, Source], classes: Classes) -> Maker:
     """Labels from files, by the name of the case; `classes` says how they are written."""
 
     def make(case: Case) -> Labels:
         return labels_of(read(masks[case.name]).array, classes, where=masks[case.name])
+
+    return make
+
+
+def _listing(masks: dict[str, Source]) -> dict[str, Mapping[int, str]]:
+    """The classes of the objects of each mask, by the name of the case; nothing where none are listed."""
+    lists = ObjectLists()
+    found = {name: lists.classes(mask) for name, mask in masks.items()}
+    return {name: classes or {} for name, classes in found.items()} if any(found.values()) else {}
+
+
+def _listed(masks: dict[str, Source], listing: dict[str, Mapping[int, str]], names: Sequence[str]) -> Maker:
+    """Labels from files that number objects, by the name of the case; `listing` says the class of each."""
+
+    def make(case: Case) -> Labels:
+        mask = masks[case.name]
+        objects = read_numbers(mask)
+        try:
+            return Labels(class_indices(objects, listing[case.name], names), objects, names=tuple(names))
+        except UlnaError as error:
+            raise UlnaError(error.what, where=mask, hint=error.hint) from None
 
     return make
 

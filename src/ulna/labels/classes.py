@@ -11,7 +11,7 @@ import numpy as np
 from ulna.errors import UlnaError
 from ulna.image import IGNORE, Array, Labels
 from ulna.labels.packed import LOSSY_RANGE, Codes, codes_of, counted, gray_colors, replaced
-from ulna.labels.values import MAX_CLASSES, OTHER, Kind, Value, color_parts, shown, span, written
+from ulna.labels.values import MAX_CLASSES, OTHER, Kind, Value, color_parts, kind_of, shown, span, written
 from ulna.text import listed
 
 
@@ -168,6 +168,7 @@ class Classes:
 
         lines = [f"  classes: {flow(list(self.names))}", f"  values: {flow([list(group) for group in self.values])}"]
         lines += [f"  ignore: {flow(list(self.ignore))}"] if self.ignore else []
+        lines += ["  objects: true"] if self.kind == "instances" != kind_of(self.values) else []
         return "\n".join(["data:", *lines])
 
     def _codes(self, mask: Array) -> Array:

@@ -31,10 +31,10 @@ class CaseDraft:
     truth
         The files of the truth; empty where there is none.
     objects
-        Whether each file of the truth shows one object.
+        As that of `Case`.
     name
         Of the case; by default that of its first image.
-    truth_classes, classes
+    truth_classes, classes, numbered, markers
         As those of `Case`.
     """
 
@@ -44,6 +44,8 @@ class CaseDraft:
     name: str = ""
     truth_classes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    numbered: bool = False
+    markers: tuple[Entry, ...] = ()
 
 
 def drafts(pairing: Pairing) -> list[CaseDraft]:
@@ -90,7 +92,18 @@ def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Prob
     for draft, name, group, part in zip(found, names, groups, parts, strict=True):
         images = tuple(entry.source for entry in draft.images)
         truth = tuple(entry.source for entry in draft.truth)
-        case = Case(name, images, truth, group, draft.objects, draft.truth_classes, draft.classes, part)
+        case = Case(
+            name,
+            images,
+            truth,
+            group,
+            draft.objects,
+            draft.truth_classes,
+            draft.classes,
+            part,
+            draft.numbered,
+            tuple(entry.source for entry in draft.markers),
+        )
         counts = _counts(case)
         if len(set(counts)) > 1:
             uneven.setdefault(_pages_differ(counts[: len(images)], counts[len(images) :]), []).extend((*images, *truth))
@@ -112,7 +125,7 @@ def _assumed(found: Sequence[CaseDraft]) -> list[Problem]:
     """What files do not say and was assumed when they were opened, one problem per kind."""
     kinds: dict[str, list[tuple[str, str]]] = {}
     for draft in found:
-        for entry in (*draft.images, *(() if draft.objects else draft.truth)):
+        for entry in (*draft.images, *(() if draft.objects and not draft.numbered else draft.truth)):
             if entry.source.suffix not in SAYING:
                 continue
             try:
@@ -198,7 +211,8 @@ def left_over(masks: Sequence[Entry]) -> tuple[Problem, ...]:
 def _counts(case: Case) -> list[int]:
     """The pages of each file of a case; 1 for what cannot be read: that shows, and is said, when it is read."""
     files = (*case.images, *case.truth)
-    if case.objects or not any(source.suffix in formats.tiff.FORMAT.suffixes for source in files):
+    single = case.objects and not case.numbered
+    if single or not any(source.suffix in formats.tiff.FORMAT.suffixes for source in files):
         return [1] * len(files)
     counts = []
     for source in files:
@@ -220,6 +234,7 @@ def _pages(case: Case, count: int) -> list[Case]:
             name=f"{case.name}_{page:04d}",
             images=_page(case.images, page),
             truth=_page(case.truth, page),
+            markers=_page(case.markers, page),
             group=group,
         )
         for page in range(count)

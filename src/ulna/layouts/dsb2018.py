@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from ulna.dataset import Dataset
 from ulna.layouts.build import CaseDraft, left_over, make_cases
+from ulna.layouts.classed import by_class
 from ulna.layouts.listing import Entry, Listing
 from ulna.layouts.matching import MASK_WORD, folder_role, tokens, words
-from ulna.layouts.several import absent, class_draft, class_names
-from ulna.text import listed, plural
+from ulna.text import plural
 
 EXAMPLE = (
     "one file per object (2018 Data Science Bowl) or per class:  <id>/images/<id>.png  <id>/masks/<any>.png  "
@@ -38,13 +38,14 @@ def read(listing: Listing) -> Dataset | None:
     named = [[(_name(mask, draft), mask) for mask in draft.truth] for draft in found]
     count = sum(bool(draft.truth) for draft in found)
     if _are_classes([name for masks in named for name, _ in masks], count):
-        classes = class_names(name for masks in named for name, _ in masks)
-        found = [
-            replace(class_draft(draft.images, masks, classes), name=draft.name)
-            for draft, masks in zip(found, named, strict=True)
-        ]
-        sentence = f"{plural(count, 'image')} with one mask per class: {listed(classes, 8, quoted=True)}"
-        said = absent(found)
+        classed = by_class(
+            [
+                replace(draft, objects=False, truth_classes=tuple(name for name, _ in masks))
+                for draft, masks in zip(found, named, strict=True)
+            ]
+        )
+        found, said = classed.drafts, classed.problems
+        sentence = f"{plural(count, 'image')} with {classed.sentence}"
     else:
         objects = sum(len(draft.truth) for draft in found)
         sentence = (

@@ -33,7 +33,8 @@ def by_folders(images: Sequence[Entry], masks: Sequence[Entry]) -> list[Labeled]
     """The masks in folders of masks that belong to an image by folder and name, in the masks' order.
 
     `masks/liver/a.png` and `masks_liver/a.png` are masks of `images/a.png` with the label `liver`, and so is
-    `masks/a_liver.png`. The only image of a case's own folder needs no name that agrees.
+    `masks/a_liver.png`. The only image of a case's own folder needs no name that agrees, nor do masks in a folder that
+    has the image's name.
     """
     index = _Index(images, {_highest(mask) for mask in masks})
     found = (_in_folders(mask, index) for mask in masks)
@@ -148,6 +149,22 @@ def _in_folders(mask: Entry, index: _Index) -> Labeled | None:
         image = index.alone(_key(folders, place_))
         if image:
             return _labeled(image, mask, label, spelled)
+    return _in_folder_of_image(mask, at, index)
+
+
+def _in_folder_of_image(mask: Entry, at: int, index: _Index) -> Labeled | None:
+    """A mask in a folder that is named as its image, and maybe in one of a class: `masks/tumor/a/1.png`."""
+    for k in (k for k in range(len(mask.folders)) if k != at):
+        rest, place_ = (*mask.folders[:k], *mask.folders[k + 1 :]), at - (k < at)
+        spelled = [*tokens(mask.folders[k]), *tokens(mask.stem)]
+        for j in (None, *(j for j in range(len(rest)) if j != place_)):
+            if j is None:
+                folders, label = _key(rest, place_), ""
+            else:
+                folders, label = _key((*rest[:j], *rest[j + 1 :]), place_ - (j < place_)), _class_folder(rest[j])
+            found = index.named(folders, spelled)
+            if found:
+                return _labeled(found[0], mask, label, found[1])
     return None
 
 

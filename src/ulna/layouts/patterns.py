@@ -6,14 +6,14 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ulna.dataset import Dataset, Problem
 from ulna.errors import UlnaError
 from ulna.layouts.build import CaseDraft, drafts, left_over, make_cases
+from ulna.layouts.classed import by_class, class_names, each_an_object
 from ulna.layouts.listing import Entry, Listing
 from ulna.layouts.matching import pair
-from ulna.layouts.several import absent, class_draft, class_names, each_an_object
 from ulna.text import listed, plural
 
 _TOKENS = re.compile(r"\*\*/|\*|\?|\{case\}|\{class\}")
@@ -71,13 +71,13 @@ def read(listing: Listing, patterns: Patterns) -> Dataset:
         masks = _fitting(listing, "data.masks", patterns.masks, cases={match.case for match in images})
     if not patterns.masks or not any("{case}" in one or "*" in one for one in patterns.masks):
         return _by_name(images, rest if not patterns.masks else [match.entry for match in masks])
-    found = _joined(images, masks, folders=bool(patterns.images))
+    found, sentence, said = _joined(images, masks, folders=bool(patterns.images))
     if not any(draft.truth for draft in found):  # the wildcards of both stand for different things
         return _by_name(images, [match.entry for match in masks])
     used = {entry for draft in found for entry in draft.truth}
     made, problems = make_cases(found)
     unused = [match.entry for match in masks if match.entry not in used]
-    return Dataset(made, _sentence(found), (*_united(found), *absent(found), *problems, *left_over(unused)))
+    return Dataset(made, sentence, (*said, *problems, *left_over(unused)))
 
 
 def _fitting(listing: Listing, setting: str, patterns: Sequence[str], cases: Iterable[str] = ()) -> list[_Match]:
@@ -128,23 +128,29 @@ def _compiled(pattern: str, cases: Sequence[str]) -> re.Pattern[str]:
     return re.compile(text + re.escape(pattern[at:]))
 
 
-def _joined(images: Sequence[_Match], masks: Sequence[_Match], *, folders: bool) -> list[CaseDraft]:
-    """A draft per image, with the masks of the same case."""
+def _joined(
+    images: Sequence[_Match], masks: Sequence[_Match], *, folders: bool
+) -> tuple[Sequence[CaseDraft], str, tuple[Problem, ...]]:
+    """A draft per image, with the masks of the same case; what they are in words, and what is to be said."""
     alike = folders and len({len(match.folders) for match in (*images, *masks)}) == 1
     by_key: dict[tuple[object, ...], list[_Match]] = defaultdict(list)
     for mask in masks:
         by_key[mask.folders if alike else (), mask.case].append(mask)
-    classes = class_names(mask.class_ for mask in masks if mask.class_)
-    objects = not classes and each_an_object([[mask.entry for mask in of_it] for of_it in by_key.values()])
-    found = []
-    for image in images:
-        of_it = by_key.get((image.folders if alike else (), image.case), [])
-        if classes:
-            draft = class_draft((image.entry,), [(mask.class_, mask.entry) for mask in of_it], classes)
-        else:
-            draft = CaseDraft((image.entry,), tuple(mask.entry for mask in of_it), objects)
-        found.append(draft)
-    return found
+    of_image = [by_key.get((image.folders if alike else (), image.case), []) for image in images]
+    found = [
+        CaseDraft((image.entry,), tuple(mask.entry for mask in of_it))
+        for image, of_it in zip(images, of_image, strict=True)
+    ]
+    if class_names(mask.class_ for mask in masks if mask.class_):
+        named = [
+            replace(draft, truth_classes=tuple(mask.class_ for mask in of_it))
+            for draft, of_it in zip(found, of_image, strict=True)
+        ]
+        classed = by_class(named)
+        return classed.drafts, f"{_sentence(found)}, {classed.sentence}", classed.problems
+    objects = each_an_object([[mask.entry for mask in of_it] for of_it in by_key.values()])
+    found = [replace(draft, objects=objects) for draft in found]
+    return found, _sentence(found), _united(found)
 
 
 def _by_name(images: Sequence[_Match], masks: Sequence[Entry]) -> Dataset:
@@ -165,14 +171,12 @@ def _by_name(images: Sequence[_Match], masks: Sequence[Entry]) -> Dataset:
 
 
 def _sentence(found: Sequence[CaseDraft]) -> str:
-    classes = next((draft.classes for draft in found if draft.classes), ())
-    of_classes = f", one per class: {listed(classes, 8, quoted=True)}" if classes else ""
     count = sum(bool(draft.truth) for draft in found)
-    return f"{plural(count, 'image')} with masks as data.images and data.masks say{of_classes}"
+    return f"{plural(count, 'image')} with masks as data.images and data.masks say"
 
 
 def _united(found: Sequence[CaseDraft]) -> tuple[Problem, ...]:
-    several = [draft for draft in found if len(draft.truth) > 1 and not draft.truth_classes]
+    several = [draft for draft in found if len(draft.truth) > 1]
     if not several:
         return ()
     become = "each of which is taken for one object" if several[0].objects else "which are united to one"

@@ -149,7 +149,7 @@ def _with_others(found: Dataset, listing: Listing) -> Dataset:
 
     So it is predicted, and named where masks are needed. Its name has its folders, and leaves the others' alone.
     """
-    used = {replace(source, page=None) for case in found.cases for source in (*case.images, *case.truth)}
+    used = {replace(source, page=None) for case in found.cases for source in (*case.images, *case.truth, *case.markers)}
     told = {place for problem in found.problems for place in problem.where}
     names = {name_key(case.name) for case in found.cases}
     passed = [e for e in listing.images if e.source not in used and not told & {e.path, str(e.source)}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import median
@@ -16,15 +16,15 @@ from ulna.errors import UlnaError
 from ulna.formats.base import equal_channels
 from ulna.image import Array
 from ulna.labels.packed import MAX_COLORS
-from ulna.labels.statistics import is_whole
 from ulna.layouts.build import CaseDraft, left_over, make_cases
 from ulna.layouts.by_content import holds_masks
+from ulna.layouts.classed import by_class, each_an_object, numbers_objects
 from ulna.layouts.labeled import Labeled, by_extension, by_folders, by_names
 from ulna.layouts.listing import Entry, Listing, natural
 from ulna.layouts.matching import words
 from ulna.layouts.pairs import drawn_by_hand, sides
+from ulna.masks import inside, read_mask
 from ulna.text import listed, plural
-from ulna.truth import inside, read_mask
 
 EXAMPLE = (
     "several masks per image, one per class or lesion:  images/a.png  masks/liver/a.png  masks/kidney/a.png  "
@@ -35,8 +35,6 @@ SAY_CLASSES = "For classes set data.masks, for example 'masks/{case}_{class}.png
 MAX_INSPECTED = 7
 MAX_SIDE = 256  # pixels of the thumbnails on which masks are compared
 MAX_COMPARED = 8  # masks of one image that are compared with each other
-MIN_WHOLE = 0.8  # share of the masks that must be one connected component for each to be an object
-MAX_VALUES = 5  # of a mask that may be classes
 MIN_AGREEMENT = 0.5  # Dice from which two masks of one image are drawings of the same
 NESTED = 0.98  # share of the smaller mask from which it lies within the other
 
@@ -46,7 +44,6 @@ OBSERVER = re.compile(
 PICTURE = re.compile(r"colou?r(s|ed|map)?|rgb|vis|visuali[sz](ed|ations?)|previews?|overlays?|dist|distances?|weights?")
 # Several files of the same annotation (PASCAL VOC's SegmentationClass and SegmentationObject), the best one first.
 SAME = ("", "class", "semantic", "binary", "instance", "instances", "inst", "object", "objects")
-BACKGROUND = re.compile(r"background|bg")
 
 Groups = Mapping[Entry, Sequence[Labeled]]
 
@@ -94,31 +91,6 @@ def _affixed(groups: Groups) -> Reading:
     sentence = f"{plural(len(groups), 'image')} with one mask each{adds}"
     guess = f"names of masks add different words to their images' names. {SAY_CLASSES}"
     return Reading(drafts, sentence, (Problem(guess, added),) if len(added) > 1 else ())
-
-
-def class_draft(images: Sequence[Entry], masks: Iterable[tuple[str, Entry]], classes: Sequence[str]) -> CaseDraft:
-    """A draft whose masks show one class each, in the order of the classes; the background needs no mask."""
-    kept = sorted((one for one in masks if one[0] in classes), key=lambda one: classes.index(one[0]))
-    return CaseDraft(
-        tuple(images),
-        tuple(entry for _, entry in kept),
-        truth_classes=tuple(name for name, _ in kept),
-        classes=tuple(classes),
-    )
-
-
-def class_names(names: Iterable[str]) -> list[str]:
-    """The names of the classes in natural order, each once, without the background."""
-    return sorted({name for name in names if not BACKGROUND.fullmatch(name.casefold())}, key=natural)
-
-
-def absent(drafts: Sequence[CaseDraft]) -> tuple[Problem, ...]:
-    """The note that some cases have no file for some classes."""
-    short = [draft for draft in drafts if draft.truth and len(set(draft.truth_classes)) < len(draft.classes)]
-    if not short:
-        return ()
-    what = f"{plural(len(short), 'image has', 'images have')} no file for some classes: these are taken to be absent"
-    return (Problem(what, tuple(draft.images[0].path for draft in short), "note"),)
 
 
 def _found(listing: Listing) -> tuple[list[Entry], list[Entry], list[Labeled]]:
@@ -216,55 +188,44 @@ def _plain(groups: Groups) -> Reading:
 
 
 def _united(groups: Groups) -> Reading:
-    """The masks of an image are of several objects or lesions: each is one, or they become one mask."""
+    """The masks of an image are of several objects or lesions: each is one, they number theirs, or become one mask."""
     several = {image: of_one for image, of_one in groups.items() if len(of_one) > 1}
-    objects = each_an_object([[one.mask for one in of_one] for of_one in groups.values()])
-    drafts = tuple(CaseDraft((image,), tuple(one.mask for one in of_one), objects) for image, of_one in groups.items())
+    masks = [[one.mask for one in of_one] for of_one in groups.values()]
+    objects = each_an_object(masks)
+    numbered = not objects and numbers_objects(masks).sure
+    drafts = tuple(
+        CaseDraft((image,), tuple(files), objects or numbered, numbered=numbered)
+        for image, files in zip(groups, masks, strict=True)
+    )
     count = plural(len(several), "image has several masks", "images have several masks")
     first = next(iter(several.values()))
     shown = " and ".join(f"'{one.mask.source.name}'" for one in first[:2])
     become = "each of which is taken for one object" if objects else "which are united to one"
+    if numbered:
+        become = "which number objects: those of all of them are taken, and numbered on from file to file"
     where = tuple(image.path for image in several)
     sure = all(one.by_word or not one.number for of_one in several.values() for one in of_one)
     numbers = {tuple(sorted(_label(one) for one in of_one)) for of_one in groups.values()}
     if len(numbers) == 1 < len(groups):
         sure, become = False, f"{become}, although all images have the same numbers"
     problem = Problem(f"{count} ({shown}), {become}. {SAY_CLASSES}", where, "note" if sure else "warning")
+    images, files = plural(len(groups), "image"), sum(map(len, masks))
     if objects:
-        masks = sum(len(draft.truth) for draft in drafts)
-        return Reading(drafts, f"{plural(len(groups), 'image')} with {masks:,} masks, one file per object", (problem,))
-    sentence = f"{plural(len(groups), 'image')} with their masks; of {len(several)} several masks are united"
-    return Reading(drafts, sentence, (problem,))
-
-
-def each_an_object(cases: Sequence[Sequence[Entry]]) -> bool:
-    """Whether the masks of each case show one object each: one value, in one connected component."""
-    chosen: list[Entry] = []
-    for side in ([one for one in cases if len(one) > 1], [one for one in cases if len(one) == 1]):
-        chosen += (mask for masks in side[:: max(1, len(side) // MAX_INSPECTED)][:MAX_INSPECTED] for mask in masks)
-    single = []
-    for mask in chosen:
-        try:
-            array = read_mask(mask.source)
-        except UlnaError:
-            continue  # said when the case is read
-        shown = inside(array)
-        values = np.unique(array.max(axis=0)[shown])
-        lossy = len(values) > MAX_VALUES and values[0] >= 128  # by JPEG
-        if array.ndim != 3 or (len(values) > 1 and not lossy):
-            return False  # a stack, or classes
-        single.append(is_whole(shown))
-    return bool(single) and sum(single) >= MIN_WHOLE * len(single)
+        return Reading(drafts, f"{images} with {files:,} masks, one file per object", (problem,))
+    if numbered:
+        return Reading(drafts, f"{images} with {files:,} masks, whose values number objects", (problem,))
+    return Reading(drafts, f"{images} with their masks; of {len(several)} several masks are united", (problem,))
 
 
 def _by_class(groups: Groups) -> Reading:
-    """Each name is a class, and its masks show where it is."""
-    classes = class_names(one.name for of_one in groups.values() for one in of_one)
-    drafts = tuple(
-        class_draft((image,), [(one.name, one.mask) for one in of_one], classes) for image, of_one in groups.items()
+    """Each name is a class, and its masks show where it is, or its objects."""
+    found = by_class(
+        [
+            CaseDraft((image,), tuple(one.mask for one in of_one), truth_classes=tuple(one.name for one in of_one))
+            for image, of_one in groups.items()
+        ]
     )
-    sentence = f"{plural(len(groups), 'image')} with one mask per class: {listed(classes, 8, quoted=True)}"
-    return Reading(drafts, sentence, absent(drafts))
+    return Reading(found.drafts, f"{plural(len(groups), 'image')} with {found.sentence}", found.problems)
 
 
 def _as_dataset(reading: Reading, images: Sequence[Entry], masks: Sequence[Entry], unclear: Sequence[Entry]) -> Dataset:

@@ -58,7 +58,8 @@ def match(
 
 def _only(case: Case, known: dict[str, list[Source]]) -> Source | None:
     """The one mask that suits the case: the fullest of its names that one mask alone has decides."""
-    files = case.images if case.objects else (*case.images, *case.truth)  # an object's file names no image
+    apart = case.objects and not case.numbered  # an object's file names no image
+    files = case.images if apart else (*case.images, *case.truth)
     ways = [unicodedata.normalize("NFC", case.name), *(_way(source) for source in files)]
     tails = sorted({tail for way in ways for tail in _tails(way)}, key=lambda tail: -tail.count("/"))
     baselines: list[Source] = []
