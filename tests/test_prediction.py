@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from ulna.errors import UlnaError
 from ulna.figures.common import color
-from ulna.image import Grid, Labels, Source
+from ulna.image import Grid, Image, Labels, Source
 from ulna.labels.classes import Classes
 from ulna.prediction import Prediction
 
@@ -68,6 +68,24 @@ def test_where_there_are_objects_it_is_an_array_of_their_numbers(objects: Predic
     assert objects.object_classes == {4: "nucleus", 5: "nucleus", 9: "<b>"}
     assert repr(objects).endswith("<b> 8.3 %; 3 objects>")
     assert (prediction.objects, prediction.object_classes) == (None, {})
+
+
+def test_pages_are_measured_one_by_one_and_volumes_whole(objects: Prediction) -> None:
+    alone = objects.measure()
+    numbers = np.stack([objects.objects, objects.objects + (objects.objects > 0) * np.int32(5), objects.objects * 0])
+    grid = Grid(numbers.shape, spacing=(3.0, 0.5, 0.5), unit="µm")
+    pages = Prediction(Labels(np.stack([INDICES, INDICES, INDICES * 0]), numbers, grid, CLASSES.names), CLASSES)
+    table = pages.measure(numbers)
+    assert table["page"].tolist() == [0] * 3 + [1] * 3
+    assert table["object"].tolist() == [4, 5, 9, 9, 10, 14]
+    assert table["area"].tolist() == [area / 4 for area in alone["area"]] * 2
+    assert table["neighbors"].tolist() == alone["neighbors"].tolist() * 2
+    assert table["intensity_max"].tolist() == [4, 5, 9, 9, 10, 14]
+    assert set(table["unit"]) == {"µm"}
+    volume = replace(pages, labels=replace(pages.labels, objects=np.stack([objects.objects] * 2 + [numbers[2]])))
+    assert volume.measure()["volume"].tolist() == [2 * 3 / 4 * area for area in alone["area"]]
+    with pytest.raises(UlnaError, match="prediction"):
+        pages.measure(Image(np.zeros((1, 4, 30, 40), np.uint8)))
 
 
 def test_numbers_of_objects_are_written_in_16_bits_where_these_do(objects: Prediction) -> None:

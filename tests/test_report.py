@@ -218,6 +218,7 @@ def test_other_measures_than_dice_are_shown(run):
     assert len(page.all("circle")) == 8
     assert "PQ, median" in page.text
     assert "Dice, median" not in page.text
+    assert "Loss, PQ on the validation images" in page.text
 
 
 def test_one_group_alone_is_said(run):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -99,17 +100,30 @@ def measure_objects(labels: Labels, image: Image | None = None) -> Table:
     return table
 
 
-def together(tables: Mapping[str, Table]) -> Table:
-    """The tables of several images as one, with a column `image` before all others.
+def together(tables: Mapping[Any, Table], by: str = "image") -> Table:
+    """The tables of several images (or pages) as one, with a column that names these before all others.
 
     Columns that some images lack (a third channel, the surface of volumes) are NaN, or empty, there.
     """
     columns = list(dict.fromkeys(name for table in tables.values() for name in table))
-    made: Table = {"image": np.array([name for name, one in tables.items() for _ in one["object"]], dtype=str)}
+    counts = [len(one["object"]) for one in tables.values()]
+    made: Table = {by: np.repeat(np.array(list(tables)), counts) if tables else np.zeros(0, str)}
     for column in columns:
         parts = [one.get(column, np.full(len(one["object"]), np.nan)) for one in tables.values()]
         made[column] = np.concatenate(parts) if parts else np.zeros(0)
     return made
+
+
+def go_on(objects: Array) -> bool:
+    """Whether objects (Z, Y, X) go on from plane to plane: then they are those of a volume, else of single pages.
+
+    A number that is on two planes in a row is mostly one object where it lies in the same place.
+    """
+    on_both = in_place = 0
+    for plane, after in pairwise(objects):
+        on_both += len(np.intersect1d(plane[plane > 0], after[after > 0]))
+        in_place += len(np.unique(plane[(plane == after) & (plane > 0)]))
+    return 2 * in_place > on_both
 
 
 def _regions(objects: Array, image: Image | None, spacing: Sequence[float]) -> dict[str, Column]:

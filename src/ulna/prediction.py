@@ -238,18 +238,29 @@ class Prediction(OnGrid):
         Returns
         -------
         dict
-            Columns of one length by their names, see `ulna.measurement.measure_objects`.
+            Columns of one length by their names, see `ulna.measurement.measure_objects`. Of a stack whose objects do
+            not go on from page to page, each page is measured by itself, and a column `page` comes first.
 
         Raises
         ------
         UlnaError
             Where the model finds no objects, and for an image of another size.
         """
-        from ulna.measurement import measure_objects
+        from ulna.measurement import go_on, measure_objects, together
 
-        if image is None or isinstance(image, Image):
+        if image is not None and not isinstance(image, Image):
+            image = Image(self._channels_first(image), self.grid)
+        if self.objects is None or self.ndim == 2 or go_on(self.objects):
             return measure_objects(self.labels, image)
-        return measure_objects(self.labels, Image(self._channels_first(image), self.grid))
+        if image is not None and image.shape != self.shape:
+            raise UlnaError(f"the image is {size(image.shape)}, the prediction {size(self.shape)}")
+        grid = Grid(self.shape[1:], self.grid.spacing[1:], self.grid.unit)
+        tables = {}
+        for page, objects in enumerate(self.objects):
+            labels = Labels(self.labels.classes[page], objects, grid, self.labels.names)
+            plane = None if image is None else Image(image.array[:, page], grid, image.channels)
+            tables[page] = measure_objects(labels, plane)
+        return together(tables, by="page")
 
     def _add_legend(self, figure: Figure) -> None:
         from matplotlib.patches import Patch

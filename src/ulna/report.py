@@ -115,6 +115,7 @@ def _content(run: _Run) -> dict[str, Any]:
         "check": _check(run.record("check.json")),
         "plan": [str(sentence) for sentence in _list(record.get("plan"))] + _fitted(record),
         "curves_alt": _curves_in_words(curves, _primary(metrics)),
+        "curves_measure": label(_primary(metrics).measure),
         "scores": _scores(metrics, chose=_chosen(record)),
         "cases": _cases(run.table("scores/scores.csv"), _primary(metrics)),
         "pictures": {name: data for name, data in pictures.items() if data},

@@ -10,9 +10,22 @@ from hypothesis import strategies as st
 from scipy.ndimage import zoom
 
 from ulna.figures.common import COLORS
-from ulna.figures.objects import FATES, fate_panels, neighbor_colors, objects_overlay, outlined, sizes_picture
+from ulna.figures.objects import (
+    FATES,
+    NOT_COUNTED,
+    fate_panels,
+    neighbor_colors,
+    objects_overlay,
+    outlined,
+    sizes_picture,
+)
 from ulna.formats import read
-from ulna.image import Source
+from ulna.image import IGNORE, Source
+
+
+def _labels(objects: np.ndarray) -> np.ndarray:
+    """Numbers of objects of one class, as labels."""
+    return np.stack([(objects > 0).astype(objects.dtype), objects])
 
 
 @settings(max_examples=30, deadline=None)
@@ -64,15 +77,36 @@ def test_fates_are_told_apart() -> None:
     truth[5:20, 5:25], truth[5:20, 25:45], truth[30:50, 5:25], truth[30:50, 40:60] = 1, 2, 3, 5
     found = np.zeros_like(truth)
     found[5:20, 5:45], found[30:40, 5:25], found[40:50, 5:25], found[5:20, 60:75] = 1, 2, 3, 9
-    true, seen = fate_panels(np.zeros((60, 80, 3), np.uint8), truth, found)
+    true, seen = fate_panels(np.zeros((60, 80, 3), np.uint8), _labels(truth), _labels(found))
     lines = {"merged": (5, 10), "split": (30, 10), "missed": (30, 50)}
     assert {fate: tuple(true[place].tolist()) for fate, place in lines.items()} == {fate: FATES[fate] for fate in lines}
     lines = {"merged": (5, 40), "split": (40, 10), "false positive": (5, 65)}
     assert {fate: tuple(seen[place].tolist()) for fate, place in lines.items()} == {fate: FATES[fate] for fate in lines}
-    same, _ = fate_panels(np.zeros((60, 80, 3), np.uint8), truth, truth)
+    same, _ = fate_panels(np.zeros((60, 80, 3), np.uint8), _labels(truth), _labels(truth))
     assert tuple(same[5, 10].tolist()) == FATES["found"]
-    nothing, _ = fate_panels(np.full((60, 80, 3), 9, np.uint8), truth * 0, found)
+    nothing, _ = fate_panels(np.full((60, 80, 3), 9, np.uint8), _labels(truth * 0), _labels(found))
     assert (nothing == 9).all()
+
+
+def test_fates_are_those_of_the_scores_whatever_part_is_drawn() -> None:
+    truth, found = np.zeros((3, 40, 40), int), np.zeros((3, 40, 40), int)
+    truth[:, 10:20, 10:20], found[0, 10:20, 10:20] = 1, 1  # a third of a volume: the plane alone would be found
+    image = np.zeros((20, 20, 3), np.uint8)
+    true, seen = fate_panels(image, _labels(truth), _labels(found), (0, slice(None, None, 2), slice(None, None, 2)))
+    assert tuple(true[5, 5].tolist()) == FATES["missed"]
+    assert tuple(seen[5, 5].tolist()) == FATES["false positive"]
+
+
+def test_an_object_of_another_class_is_not_found_and_what_nobody_annotated_is_not_wrong() -> None:
+    numbers = np.zeros((40, 40), int)
+    numbers[5:15, 5:15], numbers[20:30, 20:30] = 1, 2
+    truth, found = _labels(numbers), _labels(numbers)
+    found[0][numbers == 1] = 2
+    truth[:, 20:30, 20:30] = np.array([IGNORE, 0])[:, None, None]
+    true, seen = fate_panels(np.zeros((40, 40, 3), np.uint8), truth, found)
+    assert tuple(true[5, 10].tolist()) == FATES["missed"]
+    assert tuple(seen[5, 10].tolist()) == FATES["false positive"]
+    assert tuple(seen[20, 25].tolist()) == NOT_COUNTED
 
 
 def test_huge_numbers_and_long_images_take_no_more_room() -> None:
@@ -81,7 +115,7 @@ def test_huge_numbers_and_long_images_take_no_more_room() -> None:
     picture = objects_overlay(np.zeros((6, 3000, 3), np.uint8), objects, numbers=True)
     assert picture.shape == (6, 3000, 3)
     assert tuple(picture[1, 500].tolist()) in COLORS
-    for panel in fate_panels(np.zeros((6, 3000, 3), np.uint8), objects, objects):
+    for panel in fate_panels(np.zeros((6, 3000, 3), np.uint8), _labels(objects), _labels(objects)):
         assert tuple(panel[1, 500].tolist()) == FATES["found"]
 
 

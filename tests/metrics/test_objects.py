@@ -13,7 +13,7 @@ from scipy.ndimage import zoom
 from torchmetrics.detection import PanopticQuality
 
 from ulna.errors import UlnaError
-from ulna.metrics.objects import THRESHOLDS, compare, sentence
+from ulna.metrics.objects import THRESHOLDS, compare, countable, sentence
 
 
 def _line(*pieces: tuple[int, int]) -> np.ndarray:
@@ -159,3 +159,20 @@ def test_numbers_beyond_those_that_a_float_tells_apart() -> None:
     for start in (2**53, 2**63 + 5):
         numbers = np.array([start, start + 1, 0], np.uint64)
         assert compare(numbers, numbers).counts() == (2, 0, 0)
+
+
+def test_what_lies_where_nobody_annotated_is_neither_right_nor_wrong() -> None:
+    truth = _line((0, 12), (1, 4), (0, 4))
+    found = _line((0, 3), (5, 6), (0, 1), (9, 6), (0, 2), (7, 2))
+    annotated = np.ones(20, bool)
+    annotated[:8] = False  # 5 lies there for the most part
+    counted = countable(found, truth, annotated)
+    assert np.unique(counted).tolist() == [0, 7, 9]
+    assert compare(counted, truth).counts() == (1, 1, 0)
+    annotated[:12] = False
+    annotated[16:] = False
+    found = _line((0, 6), (3, 10), (0, 4))  # its smaller part is all that is left, and is right
+    assert compare(countable(found, truth, annotated), truth).counts() == (1, 0, 0)
+    annotated[12:14] = False
+    truth = np.where(annotated, truth, 0)
+    assert np.unique(countable(found, truth, np.ones(20, bool))).tolist() == [0, 3]

@@ -228,6 +228,9 @@ def test_the_score_counts_objects() -> None:
     ignored[1, 30:33, 2:5] = 0
     (row,) = (r for r in task.evaluate(Labels.from_array(merged), Labels.from_array(ignored)) if r.measure == "ap_50")
     assert row.denominator == 3 + 2 - matched
+    merged[1, 29, 2:5], merged[0, 29, 2:5] = 20, 1  # a quarter of it is annotated
+    (row,) = (r for r in task.evaluate(Labels.from_array(merged), Labels.from_array(ignored)) if r.measure == "ap_50")
+    assert row.denominator == 3 + 2 - matched
     nothing = Labels(np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.int32))
     (row,) = (row for row in task.evaluate(nothing, nothing) if row.measure == "ap_50")
     assert np.isnan(row.value)

@@ -16,8 +16,8 @@ from scipy import ndimage
 from skimage.segmentation import expand_labels
 
 from ulna.figures.common import COLORS, DARK, Rgb, edges, new_figure, save_figure, words
-from ulna.image import Array
-from ulna.metrics.objects import compare
+from ulna.image import IGNORE, Array
+from ulna.metrics.objects import compare, countable
 from ulna.numbering import consecutive
 
 FATES: Mapping[str, tuple[int, int, int]] = {
@@ -28,6 +28,12 @@ FATES: Mapping[str, tuple[int, int, int]] = {
     "false positive": (204, 121, 167),  # reddish purple
 }
 """The color of each fate of an object, of the palette by Okabe and Ito."""
+
+NOT_COUNTED = (110, 110, 110)
+"""The color of an object that lies where nobody annotated."""
+
+Cut = tuple[int | slice, ...]
+"""What is drawn of an array."""
 
 NEAR = 4
 """Objects at most so many pixels apart have different colors."""
@@ -137,26 +143,40 @@ def objects_overlay(rgb: Rgb, objects: Array, *, numbers: bool = False) -> Rgb:
     return np.array(picture)
 
 
-def fate_panels(image: Rgb, truth: Array, found: Array) -> tuple[Rgb, Rgb]:
+def fate_panels(image: Rgb, truth: Array, found: Array, cut: Cut = ()) -> tuple[Rgb, Rgb]:
     """What became of the true objects, and what the predicted ones are, in the colors of `FATES`.
+
+    As in the scores, objects are compared class by class and as a whole, whatever part of them is drawn; those that
+    nobody annotated are gray.
 
     Parameters
     ----------
     image
         For the eye, (Y, X, 3).
     truth, found
-        (Y, X) numbers of objects, 0 the background.
+        Labels (2, *spatial): class indices, and numbers of objects.
+    cut
+        The plane and the pixels of these that are drawn; by default all.
 
     Returns
     -------
     Rgb, Rgb
         (Y, X, 3) each: the image with the true objects outlined, and with the predicted ones.
     """
-    panels = []
-    for objects, fates in zip((truth, found), compare(found, truth).fates(), strict=True):
-        shades = np.array([(0, 0, 0), *(FATES[fate] for fate in fates)])
-        panels.append(outlined(image, consecutive(objects)[1], shades, opacity=0.3))
-    return panels[0], panels[1]
+    annotated = truth[0] != IGNORE
+    sides = [consecutive(np.where(one[0] == IGNORE, 0, one[1])) for one in (truth, found)]
+    shades = [np.full((len(numbers) + 1, 3), NOT_COUNTED) for numbers, _ in sides]
+    for index in np.setdiff1d(np.union1d(truth[0], found[0]), (0, IGNORE)).tolist():
+        true, seen = (
+            np.where(one[0] == index, places, 0) for one, (_, places) in zip((truth, found), sides, strict=True)
+        )
+        seen = countable(seen, true, annotated)
+        for objects, shade, fates in zip((true, seen), shades, compare(seen, true).fates(), strict=True):
+            shade[np.unique(objects[objects > 0])] = np.reshape([FATES[fate] for fate in fates], (-1, 3))
+    true, seen = (
+        outlined(image, places[cut], shade, opacity=0.3) for (_, places), shade in zip(sides, shades, strict=True)
+    )
+    return true, seen
 
 
 def sizes_picture(path: Path, sizes: Mapping[str, Mapping[str, npt.ArrayLike]]) -> Path:

@@ -138,8 +138,11 @@ def _draw(row: Comparison, cells: dict[str, Axes], *, heads: bool, colored: bool
         "difference": difference(image, truth, mask),
     }
     if _has_objects(row):
-        numbers = (np.where(labels[0] == IGNORE, 0, labels[1]) for labels in both)
-        shown["ground truth"], shown["prediction"] = fate_panels(image, *numbers)
+        cut = (
+            *(() if row.truth.ndim == 3 else (row.truth.shape[1] // 2 if at is None else at,)),
+            *[slice(None, None, step)] * 2,
+        )
+        shown["ground truth"], shown["prediction"] = fate_panels(image, row.truth, row.mask, cut)
     for name, axes in cells.items():
         show(axes, shown[name], name if heads else "")
         axes.set_anchor("N")

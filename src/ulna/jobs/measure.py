@@ -239,7 +239,7 @@ def _in_words(doubts: Counter[str], table: Table) -> list[str]:
     made = []
     if doubts["pieces"]:
         many = f"{doubts['pieces']:,} of {doubts['objects']:,}"
-        made.append(f"objects in several pieces, each measured as one: {many}; so do masks of classes, and images")
+        made.append(f"objects in several pieces, each measured as one: {many} (as in masks of classes, and images)")
     if doubts["unlisted"]:
         many = plural(doubts["unlisted"], "object")
         made.append(f"{many} without a line in {OBJECT_LIST}: the class is '{NAMELESS}'")

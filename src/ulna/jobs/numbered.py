@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from ulna.dataset import Case
 from ulna.errors import ReadError
 from ulna.formats import open_reader, read
 from ulna.image import Array, Labels, Source
+from ulna.measurement import go_on
 from ulna.numbering import consecutive
 from ulna.objectlist import ObjectLists, class_maps
 from ulna.text import listed
@@ -53,10 +53,7 @@ def whole_volumes(cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
 
 
 def _is_volume(source: Source) -> bool:
-    """Whether objects of a mask of several pages go on from page to page, and pages are no times.
-
-    A number that is on two pages in a row is mostly one object where it lies in the same place.
-    """
+    """Whether objects of a mask of several pages go on from page to page, and pages are no times."""
     with open_reader(source) as reader:
         times, planes = reader.times, reader.planes
     if times == planes:
@@ -67,11 +64,7 @@ def _is_volume(source: Source) -> bool:
     mask = read(source).array
     if len(mask) > 1:
         return False  # said where it is measured
-    on_both = in_place = 0
-    for page, after in pairwise(mask[0]):
-        on_both += len(np.intersect1d(page[page > 0], after[after > 0]))
-        in_place += len(np.unique(page[(page == after) & (page > 0)]))
-    return 2 * in_place > on_both
+    return go_on(mask[0])
 
 
 def are_of_one_value(cases: Sequence[Case]) -> bool:

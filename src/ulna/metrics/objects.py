@@ -234,6 +234,40 @@ def compare(found: Array, truth: Array) -> ObjectOverlap:
     return ObjectOverlap(true_areas, found_areas, pairs // width - 1, pairs % width - 1, shared)
 
 
+def countable(found: Array, truth: Array, annotated: npt.NDArray[np.bool_]) -> Array:
+    """The predicted objects that can be right or wrong where only a part of an image is annotated.
+
+    Pixels that are not annotated are left out. So are objects that lie there with more than half of their pixels,
+    unless a true object is found by what is left: what they are nobody has said (Kirillov et al. 2019, void labels).
+
+    Parameters
+    ----------
+    found, truth : ndarray of int
+        As of `compare`; the truth is 0 where it is not annotated.
+    annotated : ndarray of bool
+        Of the same shape.
+
+    Returns
+    -------
+    ndarray of int
+        The numbers of `found`, 0 elsewhere.
+
+    Examples
+    --------
+    >>> countable(np.array([1, 1, 1, 0, 2]), np.zeros(5, int), np.array([0, 0, 1, 1, 1], bool)).tolist()
+    [0, 0, 0, 0, 2]
+    """
+    inside: Array = np.where(annotated, found, 0)
+    numbers, places = consecutive(found)
+    whole, within = (np.bincount(one.ravel(), minlength=len(numbers) + 1)[1:] for one in (places, places * annotated))
+    hidden = numbers[2 * within < whole]
+    if not hidden.size:
+        return inside
+    overlap = compare(inside, truth)
+    right = numbers[within > 0][overlap.found_index[overlap.matched(FOUND)]]
+    return np.where(np.isin(inside, np.setdiff1d(hidden, right)), 0, inside)
+
+
 def _compact(numbers: Array) -> tuple[Ints, Ints]:
     """The areas of the objects, and the flat array with objects numbered from 1 without gaps."""
     if numbers.dtype.kind not in "iub":

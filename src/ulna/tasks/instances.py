@@ -12,7 +12,7 @@ from skimage.measure import label
 
 from ulna.config import TaskConfig
 from ulna.image import IGNORE, Array, Grid, Labels
-from ulna.metrics.objects import compare
+from ulna.metrics.objects import compare, countable
 from ulna.metrics.rows import Primary, Row
 from ulna.tasks.base import Maps
 from ulna.tasks.decoding import Decoding, Example, decode, filled, fit
@@ -117,11 +117,11 @@ class Instances:
 
     def evaluate(self, labels: Labels, truth: Labels) -> list[Row]:
         """The rows of the objects of each class, then those of its pixels."""
-        there, found = (_numbers(one.to_array()) * truth.annotated for one in (truth, labels))
+        there, found = (_numbers(one.to_array()) for one in (truth, labels))
         rows = []
         for index, name in enumerate(self.classes[1:], start=1):
             true, seen = (np.where(one.classes == index, n, 0) for one, n in ((truth, there), (labels, found)))
-            rows += compare(seen, true).rows(name)
+            rows += compare(countable(seen, true, truth.annotated), true).rows(name)
         return [*rows, *self._semantic.evaluate(labels, truth)]
 
     def _foreground(self, activated: Maps) -> tuple[Maps, Maps]:
