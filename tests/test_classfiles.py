@@ -59,5 +59,5 @@ def test_what_the_layout_says_of_values() -> None:
     objects = stated_classes(DataConfig(), [Case("x", (), objects=True, classes=("a", "b"))])
     assert objects.values == ((0,), ("1000000..1999999",), ("2000000..2999999",))
     assert objects.objects
-    with pytest.raises(UlnaError, match="here files show one class each"):
+    with pytest.raises(UlnaError, match="here files or lists say the class"):
         stated_classes(DataConfig(ignore=(7,)), named)

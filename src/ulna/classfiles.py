@@ -36,7 +36,7 @@ def stated_classes(config: DataConfig, cases: Sequence[Case]) -> DataConfig:
     Raises
     ------
     UlnaError
-        Where `data.ignore` is set, and files of one class each hold no values that it could mean.
+        Where `data.ignore` is set, and files or lists say the classes, so that no values are left that it could mean.
     """
     if any(case.markers for case in cases):
         config = config.model_copy(update={"ignore": tuple(dict.fromkeys((*config.ignore, NOT_ANNOTATED)))})
@@ -45,13 +45,15 @@ def stated_classes(config: DataConfig, cases: Sequence[Case]) -> DataConfig:
         return config
     if config.ignore:
         raise UlnaError(
-            "data.ignore is set, but here files show one class each: what is not 0 in a file is of its class",
-            hint="Leave it away, and take the pixels that are not annotated out of the files.",
+            "data.ignore names values of masks, but here files or lists say the class of what is not 0",
+            hint="Leave it away, and set the pixels that are not annotated to 0.",
         )
     classes = config.classes or ("background", *names)
     if any(case.objects for case in cases):
         ranges = [(f"{CLASS_STEP * k}..{CLASS_STEP * (k + 1) - 1}",) for k in range(1, len(names) + 1)]
-        return config.model_copy(update={"classes": classes, "values": ((0,), *ranges), "objects": True})
+        return config.model_copy(
+            update={"classes": classes, "values": ((0,), *ranges), "objects": config.objects is not False}
+        )
     values = tuple((index,) for index in range(len(names) + 1))
     return config.model_copy(update={"classes": classes, "values": values})
 
@@ -69,12 +71,12 @@ def with_classes(cases: Sequence[Case], names: Sequence[str]) -> tuple[Case, ...
     Returns
     -------
     tuple of Case
-        Copies where files of truth name classes.
+        Copies where files of truth, or lists of objects, name classes.
 
     Raises
     ------
     UlnaError
-        Where files of truth show a class that is not among them, and for outlines that cannot be read.
+        Where the truth shows a class that is not among them, and for outlines that cannot be read.
     """
     return tuple(_with_classes(case, tuple(names[1:])) for case in cases)
 
@@ -99,11 +101,14 @@ def numbered_in_class(case: Case, name: str) -> int:
 
 def _with_classes(case: Case, names: tuple[str, ...]) -> Case:
     shown = case.truth_classes
-    if case.objects and case.truth and is_outline(case.truth[0]) and (case.classes or len(names) > 1):
+    outlined = case.objects and bool(case.truth) and is_outline(case.truth[0])
+    if case.object_classes or (outlined and (case.classes or len(names) > 1)):
         if len(names) == 1:
-            return replace(case, classes=())  # a model of one class knows objects alone
+            return replace(case, classes=(), object_classes=())  # a model of one class knows objects alone
+        shown = tuple(name for _, name in case.object_classes)
+    if outlined and len(names) > 1:
         shown = tuple(one.name or NAMELESS for one in read_annotations(case.truth[0]).objects)
-    elif not shown:
+    if not shown:
         return case
     strange = [name for name in shown if name not in names]
     if strange:

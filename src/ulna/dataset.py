@@ -95,6 +95,8 @@ class Case:
         Whether, of `objects`, each file numbers those that it shows, of its class where files show one class each.
     markers
         A mask with a marker for every object, also for those that the truth leaves out; empty where there is none.
+    object_classes
+        The number and the class of each object, where a list beside the truth says them.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Case:
     part: Part = ""
     numbered: bool = False
     markers: tuple[Source, ...] = ()
+    object_classes: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ulna.formats.palette import check_palette
 from ulna.image import Array, Image, Source
 from ulna.markers import not_annotated, unsegmented
 from ulna.masks import Overlap, inside, on_top, read_mask, read_numbers, too_many
+from ulna.objectlist import class_indices
 from ulna.text import size
 
 MAX_CLASSES = 254
@@ -247,10 +248,22 @@ def merge_objects(case: Case) -> tuple[Array, tuple[Overlap, ...]]:
         pixels, objects = losses.get(name, (0, 0))
         losses[name] = pixels + len(taken), objects + len(np.unique(taken))
     for name, numbers in shown.items():
-        numbers[numbers > 0] += numbered_in_class(case, name) if name else 0
+        if name:
+            numbers[numbers > 0] += numbered_in_class(case, name)
+        elif case.classes:
+            numbers += _steps(case, numbers)
     labels, overlaps = on_top(shown)
     within = tuple(Overlap(name, name, pixels, objects=n) for name, (pixels, n) in losses.items() if pixels)
     return labels, (*within, *overlaps)
+
+
+def _steps(case: Case, numbers: Array) -> Array:
+    """What is added to numbers of objects (*spatial) whose classes a list says."""
+    try:
+        indices = class_indices(numbers, dict(case.object_classes), ("background", *case.classes))
+    except UlnaError as error:
+        raise UlnaError(error.what, where=case.truth[0], hint=error.hint) from None
+    return CLASS_STEP * indices.astype(np.int32)
 
 
 def _add(numbers: Array, labels: Array, before: int) -> Array:

@@ -171,4 +171,4 @@ def test_files_of_classes_hold_no_values_to_ignore(tmp_path: Path) -> None:
     place = _images(tmp_path, "images/{n}.png")
     found = check(place, changes={"data.ignore": [255]})
     assert found.fatal
-    assert "data.ignore is set, but here files show one class each" in found.problems[0].what
+    assert "data.ignore names values of masks, but here files or lists say" in found.problems[0].what

@@ -15,6 +15,7 @@ from ulna.image import Source
 from ulna.jobs.grouping import fingerprints, joined_by, with_groups
 from ulna.jobs.predictors import Predictor
 from ulna.layouts import Patterns, find_images, read_dataset
+from ulna.layouts.listed import with_listed
 from ulna.layouts.listing import list_place
 from ulna.leaks import Fingerprint, group
 
@@ -129,7 +130,7 @@ def read_data(
         Case(mask.stem if unique else str(mask), (), (mask,), "" if mask.page is None else str(mask.path))
         for mask in masks
     )
-    return Dataset(cases, f"{len(masks)} true masks without images"), notes
+    return with_listed(Dataset(cases, f"{len(masks)} true masks without images")), notes
 
 
 def mask_files(place: str | Path) -> list[Source]:

@@ -13,6 +13,7 @@ from ulna.image import Source
 from ulna.layouts import by_content, dsb2018, outlined, pairs, several, sibling_folders, suffix_pairs, tracking
 from ulna.layouts import patterns as stated
 from ulna.layouts.build import CaseDraft, make_cases, name_key
+from ulna.layouts.listed import with_listed
 from ulna.layouts.listing import Listing, existing, list_place
 from ulna.layouts.matching import words
 from ulna.layouts.parts import with_parts
@@ -141,7 +142,7 @@ def _stated(listing: Listing, patterns: Patterns, *, depth: int) -> Dataset | No
 
 def _finished(found: Dataset, listing: Listing) -> Dataset:
     """The data set of a layout with what lies beside: other images, lists of a split, files that are no part."""
-    return _with_notes(with_lists(_with_others(_paged(found), listing), listing), listing)
+    return _with_notes(with_lists(with_listed(_with_others(_paged(found), listing)), listing), listing)
 
 
 def _with_others(found: Dataset, listing: Listing) -> Dataset:

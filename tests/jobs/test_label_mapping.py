@@ -1,0 +1,53 @@
+"""What mask values mean where masks are compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ulna.config import DataConfig
+from ulna.dataset import Case
+from ulna.formats import write
+from ulna.image import IGNORE, Image, Source
+from ulna.jobs.label_mapping import of_truth
+from ulna.labels.classes import Classes
+from ulna.truth import load_truth
+
+NUMBERED = Classes(("background", "cell"), ((0,), ("other",)), "instances", "Numbers.")
+
+
+def saved(path: Path, *numbers: int) -> Source:
+    array = np.zeros((1, 12, 12), np.uint16)
+    for k, number in enumerate(numbers):
+        array[0, 4 * k : 4 * k + 3, 2:6] = number
+    write(path, Image(array))
+    return Source(path)
+
+
+def test_what_is_not_annotated_is_no_object_of_a_model_s_class(tmp_path: Path) -> None:
+    """A model for which every value but 0 is an object, and true masks with markers of cells that are not segmented."""
+    mask, markers = saved(tmp_path / "m.tif", 3), saved(tmp_path / "t.tif", 3, 0, 5)
+    case = Case("x", (), (mask,), objects=True, numbered=True, markers=(markers,))
+    classes = of_truth([case], NUMBERED, DataConfig())
+    labels = classes.to_labels(load_truth(case).array)
+    assert labels.classes[9, 3] == IGNORE
+    assert set(np.unique(labels.objects)) == {0, 3}
+    assert classes.sentence.endswith("-1 is not annotated.")
+
+
+def test_values_that_are_stated_to_be_ignored_are(tmp_path: Path) -> None:
+    case = Case("x", (), (saved(tmp_path / "m.tif", 3, 255),))
+    classes = of_truth([case], NUMBERED, DataConfig(ignore=(255,)))
+    assert classes.to_indices(load_truth(case).array)[0, 5, 3] == IGNORE
+    assert of_truth([case], NUMBERED, DataConfig()) == NUMBERED
+
+
+def test_files_of_classes_against_a_model_that_learned_from_other_masks(tmp_path: Path) -> None:
+    """Objects of files are written in their own way, and so are the classes of a model."""
+    truth = (saved(tmp_path / "a.tif", 1, 2), saved(tmp_path / "b.tif", 0, 0, 1))
+    case = Case("x", (), truth, objects=True, truth_classes=("a", "b"), classes=("a", "b"), numbered=True)
+    model = Classes(("background", "a", "b"), ((0,), (128,), (255,)), "classes", "Gray values.")
+    labels = of_truth([case], model, DataConfig()).to_labels(load_truth(case).array)
+    assert np.unique(labels.classes).tolist() == [0, 1, 2]
+    assert len(np.unique(labels.objects)) == 4
