@@ -272,7 +272,7 @@ def test_an_image_larger_than_the_memory_is_refused(free: int, run: Path, tmp_pa
     memory = psutil.virtual_memory()._replace(available=free)
     cli.monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     if free > 1 << 29:
-        cli.monkeypatch.setattr("ulna.jobs.predict.load_image", _large)
+        cli.monkeypatch.setattr("ulna.jobs.extras.load_image", _large)
     whole = ["--probabilities"] if free > 1 << 29 else []  # a mask alone is predicted region by region
     refused(cli("predict", run, path, "--out", tmp_path / "masks", *whole), "not predicted: large", "memory")
     assert all_files(tmp_path / "masks") == set()
