@@ -133,7 +133,7 @@ def test_no_object_and_several_images_together() -> None:
 
 def test_bad_input() -> None:
     labels = _labels(_rectangles())
-    with pytest.raises(UlnaError, match="shape"):
+    with pytest.raises(UlnaError, match="the image has 3 × 3 pixels, its mask 20 × 30"):
         measure_objects(labels, Image(np.zeros((1, 3, 3), np.uint8)))
     with pytest.raises(UlnaError, match="no objects"):
         measure_objects(replace(labels, objects=None))

@@ -225,7 +225,7 @@ def evaluate(
 @app.command()
 def measure(
     masks: Annotated[
-        str, typer.Argument(metavar="MASKS", help="Folder, pattern or file of masks that number objects.")
+        list[str], typer.Argument(metavar="MASKS", help="Files, or a folder, pattern or archive of numbered objects.")
     ],
     out: Annotated[Path, typer.Option(metavar="MEASURED", help="Folder for the table and the pictures.")],
     images: Annotated[str | None, typer.Option(help="Their images, for intensities.", show_default=False)] = None,

@@ -19,6 +19,7 @@ from skimage.measure import marching_cubes, mesh_surface_area, regionprops_table
 from ulna.errors import UlnaError
 from ulna.image import Array, Image, Labels
 from ulna.numbering import consecutive
+from ulna.text import size
 
 Column = npt.NDArray[Any]
 Table = dict[str, Column]
@@ -74,7 +75,7 @@ def measure_objects(labels: Labels, image: Image | None = None) -> Table:
     if labels.objects is None:
         raise UlnaError("the labels hold classes and no objects: there is nothing to count")
     if image is not None and image.shape != labels.grid.shape:
-        raise UlnaError(f"the image's shape {image.shape} is not that of the labels, {labels.grid.shape}")
+        raise UlnaError(f"the image has {size(image.shape)} pixels, its mask {size(labels.grid.shape)}")
     numbers, objects = consecutive(labels.objects)
     spacing = labels.grid.spacing
     found = _regions(objects, image, spacing)

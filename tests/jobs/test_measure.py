@@ -63,6 +63,11 @@ def test_command(folders: Path, cli: CommandLine) -> None:
     assert read(Source(out / "objects.png")).array.shape == (3, 640, 800)
 
 
+def test_a_pattern_may_be_spelled_out_by_the_shell(folders: Path, cli: CommandLine) -> None:
+    masks = sorted((folders / "masks").iterdir())
+    assert "6 objects in 2 images" in cli("measure", *masks, "--out", folders / "measured").out
+
+
 def test_without_images_and_with_classes(folders: Path) -> None:
     write_list(folders / "masks" / NAME, [Listed("a", 1, "cell", 0.9), Listed("a", 2, "debris", 0.9)])
     done = ulna.measure(folders / "masks", out=folders / "out")
@@ -112,7 +117,11 @@ def test_bad_input(folders: Path, cli: CommandLine, fault: str) -> None:
     else:
         out.mkdir()
         (out / "mine.txt").write_text("mine")
-    words = {"missing image": "1 of 2 masks have no image", "other size": "shape", "color mask": "one channel"}
+    words = {
+        "missing image": "1 of 2 masks have no image",
+        "other size": "b: the image has 30 × 50 pixels, its mask 40 × 50",
+        "color mask": "one channel",
+    }
     words |= {"fractions": "not whole", "no masks": "no image here", "not empty": "other things"}
     done = cli("measure", folders / "masks", "--images", folders / "images", "--out", out)
     assert done.code == 2
@@ -196,6 +205,14 @@ def test_what_is_left_out_is_said(folders: Path) -> None:
     assert "not measured: 1 image (b.tif)" in notes
     assert "passed over: 1 file" in notes
     assert "objects.png shows a" in notes
+
+
+def test_what_files_leave_open_is_said(folders: Path) -> None:
+    planes = RNG.integers(0, 255, (3, 40, 50)).astype(np.uint8)
+    tifffile.imwrite(folders / "images" / "b.tif", planes, photometric="rgb", planarconfig="separate")
+    done = ulna.measure(folders / "masks", folders / "images", out=folders / "out")
+    assert "red_intensity_mean" in done.columns()
+    assert any(note.startswith("b.tif: its 3 planes are declared to be red, green, blue") for note in done.notes)
 
 
 def test_objects_in_pieces_are_counted(tmp_path: Path) -> None:

@@ -513,7 +513,7 @@ def test_masks_are_listed_though_the_prediction_is_stopped(tmp_path: Path, monke
     assert (tmp_path / "out" / "outlines" / "coco.json").exists()
 
 
-@pytest.mark.parametrize("fault", ["a list of something else", "outlines of other images", "volumes"])
+@pytest.mark.parametrize("fault", ["a list of something else", "earlier outlines", "volumes"])
 def test_what_is_in_the_way_of_objects_is_said_first(tmp_path: Path, fault: str) -> None:
     gray(tmp_path / "a.png")
     model, out = make_instances(), tmp_path / "out"
@@ -521,10 +521,10 @@ def test_what_is_in_the_way_of_objects_is_said_first(tmp_path: Path, fault: str)
         out.mkdir()
         (out / "objects.csv").write_text("telescope,lens\n1,2\n")
         words = "is no list of objects"
-    elif fault == "outlines of other images":
+    elif fault == "earlier outlines":
         gray(tmp_path / "b.png")
         predict(model, tmp_path / "b.png", out=out, outlines="coco")
-        words = "outlines of other images are here already"
+        words = "earlier outlines are here already"
     else:
         config = model.config.changed({"network.ndim": 3})
         network = networks.build(config.network, 1, model.saved.outputs).eval()

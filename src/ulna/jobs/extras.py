@@ -70,7 +70,7 @@ class Extras:
             raise UlnaError("outlines are of planes, and this model finds volumes", hint="Leave --outlines away.")
         coco = folder / OUTLINES / COCO_FILE
         if "coco" in outlines and coco.exists() and not overwrite:
-            what = "the outlines of other images are here already, and one file holds those of all images"
+            what = "earlier outlines are here already, and one file holds those of all images"
             raise UlnaError(what, where=coco, hint="Name another --out, or add --overwrite.")
 
     @property

@@ -21,7 +21,7 @@ from ulna.dataset import Case, Progress, load_image, quiet
 from ulna.errors import UlnaError
 from ulna.figures.common import plane, to_rgb
 from ulna.figures.objects import objects_overlay, sizes_picture
-from ulna.formats import write
+from ulna.formats import open_reader, write
 from ulna.formats.outlines.annotation import NAMELESS
 from ulna.image import Array, Image, Labels, Source
 from ulna.jobs.numbered import are_of_one_value, read_objects, whole_volumes
@@ -168,6 +168,7 @@ def measure(
     if found.passed_over:
         notes.append(f"passed over: {plural(len(found.passed_over), 'file')} of formats that are not read")
     pictured = _images_of(cases, images, notes)
+    notes += _assumed([case.images[0] for case in cases] + [one for case in pictured.values() for one in case.images])
     lists = ObjectLists()
     binary = are_of_one_value(cases)
     if binary:
@@ -221,6 +222,16 @@ def _images_of(cases: Sequence[Case], images: Place | None, notes: list[str]) ->
     if left:
         notes.append(f"without a mask, and not measured: {plural(len(left), 'image')} ({listed(left)})")
     return {name: found[source] for name, source in matched.items()}
+
+
+def _assumed(sources: Sequence[Source]) -> list[str]:
+    """What files do not say and was assumed; that time points are pages is said of masks elsewhere."""
+    kinds: dict[str, list[str]] = {}
+    for source in dict.fromkeys(replace(source, page=None) for source in sources):
+        with open_reader(source) as reader:
+            if reader.assumed and reader.times == 1:
+                kinds.setdefault(reader.assumed, []).append(source.name)
+    return [f"{listed(names)}: {said}" for said, names in kinds.items()]
 
 
 def _on(labels: Labels, image: Image, doubts: Counter[str]) -> Labels:
