@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,6 +123,17 @@ def test_constants_are_fitted() -> None:
     # where objects are smaller than the map says, the foreground begins higher
     thin = [Example(one.probability * 0.5 + 0.3 * (one.truth > 0), one.distance, one.truth) for one in examples]
     assert fit(thin, sizes, holes=False).foreground != 0.3
+
+
+def test_what_nobody_annotated_has_no_say() -> None:
+    one = _example(3)
+    known = np.zeros(one.truth.shape, bool)
+    known[:, :40] = True
+    part = np.where(known, one.truth, 0)
+    assert part.any()
+    assert _scored([replace(one, truth=part, annotated=known)], Decoding()) > _scored(
+        [replace(one, truth=part)], Decoding()
+    )
 
 
 def test_nothing_to_find() -> None:

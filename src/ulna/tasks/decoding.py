@@ -14,7 +14,7 @@ from scipy import ndimage
 from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
 
-from ulna.metrics.objects import THRESHOLDS, compare
+from ulna.metrics.objects import THRESHOLDS, compare, countable
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int32]
@@ -57,11 +57,12 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Example:
-    """What a network says of an image, and its true objects; all (*spatial)."""
+    """What a network says of an image, its true objects, and where these are known (None: everywhere); (*spatial)."""
 
     probability: Floats
     distance: Floats
     truth: npt.NDArray[np.integer]
+    annotated: npt.NDArray[np.bool_] | None = None
 
 
 def decode(probability: Floats, distance: Floats, constants: Decoding) -> Numbers:
@@ -182,7 +183,8 @@ def score(found: Iterable[Numbers], examples: Iterable[Example]) -> float:
     """The mean over thresholds of TP / (TP + FP + FN), all examples together; 1 where there is nothing to find."""
     parts = np.zeros((len(THRESHOLDS), 2))
     for objects, one in zip(found, examples, strict=True):
-        overlap = compare(objects, one.truth)
+        known = objects if one.annotated is None else countable(objects, one.truth, one.annotated)
+        overlap = compare(known, one.truth)
         parts += [overlap.precision(threshold) for threshold in THRESHOLDS]
     return round(float(np.mean(parts[:, 0] / parts[:, 1])), 4) if parts[:, 1].all() else 1.0
 

@@ -111,7 +111,9 @@ class Instances:
         known = [_numbers(labels.to_array()) for labels in truth]
         sizes = np.concatenate([np.zeros(0, int), *(np.bincount(one.ravel())[1:] for one in known)])
         holes = any(bool((filled(one) != one).any()) for one in known)
-        examples = [Example(*self._foreground(said), _numbers(labels.to_array())) for said, labels in answers]
+        examples = [
+            Example(*self._foreground(said), _numbers(labels.to_array()), labels.annotated) for said, labels in answers
+        ]
         found = fit(examples, sizes[sizes > 0], holes=holes)
         return {f"task.decoding.{key}": value for key, value in vars(found).items()}
 

@@ -59,6 +59,14 @@ def test_what_qupath_writes() -> None:
     assert painted.lost == (1,)  # the second covers it
 
 
+def test_the_nuclei_within_cells_are_named() -> None:
+    square = {"type": "Polygon", "coordinates": [SQUARE]}
+    cell = _feature(square, {"objectType": "cell"}) | {"nucleusGeometry": square}
+    found = geojson.from_bytes(json.dumps([cell, cell]).encode(), "x")
+    assert len(found.objects) == 2
+    assert found.skipped == ("2 nucleus outlines",)
+
+
 @pytest.mark.parametrize(
     "content",
     [

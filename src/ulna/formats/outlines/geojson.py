@@ -46,7 +46,8 @@ def from_bytes(data: bytes, where: object) -> Annotations:
         except (KeyError, TypeError, ValueError) as error:
             raise ReadError(f"the coordinates of a {kind} are damaged ({error})", where=where) from error
         objects.append(Annotation(rings, _class(feature)))
-    return Annotations(tuple(objects), skipped=tuple(plural(count, kind) for kind, count in skipped.items()))
+        skipped["nucleus outline"] += "nucleusGeometry" in feature  # QuPath's cells have one within the cell's own
+    return Annotations(tuple(objects), skipped=tuple(plural(count, kind) for kind, count in skipped.items() if count))
 
 
 def recognizes(content: Any) -> bool:
