@@ -254,9 +254,9 @@ def test_what_was_joined_is_pictured(run):
 
 def test_what_the_scored_images_had_a_say_in_is_said() -> None:
     fitted = {"fitted": {"task.decoding.seed": 0.4}, "weights": "last"}
-    assert report._chosen(fitted) == "the constants that turn outputs into objects"
-    assert report._chosen({"weights": "best"}) == "the best epoch"
-    assert report._chosen({"weights": "last"}) == ""
+    assert report.chose(fitted).startswith("These images also chose the constants that turn outputs into objects, so")
+    assert report.chose({"weights": "best"}).startswith("These images also chose the best epoch, so")
+    assert report.chose({"weights": "last"}) == ""
     assert "the images held out. seed 0.4" in report._fitted(fitted | {"fitted_on": "held out"})[0]
     assert "none were held out" in report._fitted(fitted | {"fitted_on": "trained on"})[0]
     assert report._fitted({}) == []

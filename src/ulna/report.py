@@ -116,7 +116,7 @@ def _content(run: _Run) -> dict[str, Any]:
         "plan": [str(sentence) for sentence in _list(record.get("plan"))] + _fitted(record),
         "curves_alt": _curves_in_words(curves, _primary(metrics)),
         "curves_measure": label(_primary(metrics).measure),
-        "scores": _scores(metrics, chose=_chosen(record)),
+        "scores": _scores(metrics, chose=chose(record)),
         "cases": _cases(run.table("scores/scores.csv"), _primary(metrics)),
         "pictures": {name: data for name, data in pictures.items() if data},
         "command": _in_words(record.get("command", "")),
@@ -129,10 +129,24 @@ def _content(run: _Run) -> dict[str, Any]:
     }
 
 
-def _chosen(record: dict[str, Any]) -> str:
-    """What the images that are scored had a say in; empty where they had none."""
+def chose(record: dict[str, Any]) -> str:
+    """What the images that are scored had a say in, as a sentence; empty where they had none.
+
+    Parameters
+    ----------
+    record
+        What `run.json` holds.
+
+    Returns
+    -------
+    str
+        A sentence, or "".
+    """
     found = ["the best epoch"] * (record.get("weights") != "last")
-    return " and ".join([*found, *["the constants that turn outputs into objects"] * ("fitted" in record)])
+    found += ["the constants that turn outputs into objects"] * ("fitted" in record)
+    if not found:
+        return ""
+    return f"These images also chose {' and '.join(found)}, so images that were never used may score lower."
 
 
 def _fitted(record: dict[str, Any]) -> list[str]:
@@ -251,7 +265,7 @@ def _pooled(metrics: dict[str, Any], primary: Primary) -> list[str]:
 
 def _how(cases: Any, groups: Any, *, chose: str) -> str:
     """How the scores were obtained."""
-    used = f" These images also chose {chose}, so images that were never used may score lower." if chose else ""
+    used = f" {chose}" if chose else ""
     held = (
         f"{_counted(cases, 'image')} in {_counted(groups, 'group')} {'was' if cases == 1 else 'were'} held out of the "
         "training and scored at full resolution."

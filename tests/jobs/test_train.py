@@ -16,6 +16,7 @@ import ulna
 from command_line import CommandLine
 from small_data import put
 from ulna import runfolder as runs
+from ulna import synthetic
 from ulna.image import Array
 from ulna.jobs.train import Trained, train
 from ulna.report import write_report
@@ -189,3 +190,29 @@ def test_a_ready_made_split_is_kept_and_its_test_part_left_out(
 
 def stop(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_constants_of_objects_are_fitted_kept_and_said(tmp_path: Path) -> None:
+    pairs = synthetic.cells(8, (48, 48))
+    trained = train(pairs, tmp_path / "run", epochs=1, changes=SMALL)
+    record = runs.words(tmp_path / "run")
+    assert record["fitted_on"] == "held out"
+    loaded = ulna.load(tmp_path / "run").config
+    assert loaded.task.decoding is not None
+    assert record["fitted"] == {f"task.decoding.{key}": value for key, value in loaded.task.decoding}
+    assert "These images also chose the constants" in str(trained)
+    # where they are stated they are kept
+    stated = {"task.decoding.seed": 0.35, "data.validation": 0}
+    other = train(pairs, tmp_path / "other", epochs=1, changes=SMALL | stated)
+    assert "fitted" not in runs.words(tmp_path / "other")
+    assert other.model.config.task.decoding is not None
+    assert other.model.config.task.decoding.seed == 0.35
+    assert "These images also chose" not in str(other)
+
+
+def test_a_training_that_was_short_is_said_where_it_ends(run: Path, tmp_path: Path) -> None:
+    done = Trained(run, ulna.load(run), None, 61, tmp_path / "report.html", short="The training was [short].")
+    said = str(done)
+    assert "The training was [short]." in said
+    assert "No case was held out" in said
+    assert "Trained in 1:01" in said

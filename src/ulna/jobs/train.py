@@ -33,7 +33,7 @@ from ulna.model import Model
 from ulna.modelfile import Saved
 from ulna.paths import expand_home
 from ulna.preset import DEFAULT, load_preset, settings
-from ulna.report import write_report
+from ulna.report import chose, write_report
 from ulna.run import Data, Run, in_sides, split
 from ulna.text import clock as as_clock
 from ulna.training.budget import ScoringBudget
@@ -59,6 +59,8 @@ class Trained(Printed):
         The HTML page.
     short
         Says whether a longer training is likely to do better; "" if not.
+    chose
+        Says what the cases that were scored had a say in; "" if in nothing.
     """
 
     run: Path
@@ -67,6 +69,7 @@ class Trained(Printed):
     seconds: float
     report: Path
     short: str = ""
+    chose: str = ""
 
     def __repr__(self) -> str:
         return f"<Trained: {self.run}, {as_clock(self.seconds)}; {self.scores!r}>"
@@ -74,6 +77,8 @@ class Trained(Printed):
     def __rich__(self) -> Group:
         """The scores, and where to look."""
         lines: list[Any] = [self.scores] if self.scores else ["No case was held out, so there are no scores."]
+        if self.scores and self.chose:
+            lines.append(escape(self.chose))
         if self.short:
             lines.append(f"[yellow]{escape(self.short)}[/]")
         lines.append(f"Trained in {as_clock(self.seconds)}: {escape(str(self.run / modelfile.NAME))}")
@@ -222,7 +227,8 @@ def _run(work: Run, asked: Request, *, resume: bool, command: str | None) -> Tra
         shutil.rmtree(place, ignore_errors=True)
     runs.note(run, state=runs.FINISHED)
     (run / runs.USED).unlink(missing_ok=True)
-    return Trained(run, model, scores, timer.seconds, report, runs.words(run).get("length", ""))
+    record = runs.words(run)
+    return Trained(run, model, scores, timer.seconds, report, record.get("length", ""), chose(record))
 
 
 def _seed(config: Config) -> int:
