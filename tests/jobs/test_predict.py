@@ -15,7 +15,7 @@ from torch import nn
 
 import ulna
 from command_line import CommandLine, all_files
-from ulna import networks, tasks
+from ulna import networks, synthetic, tasks
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.formats import open_reader, read, write
@@ -26,6 +26,7 @@ from ulna.jobs.evaluate import evaluate
 from ulna.jobs.predict import predict
 from ulna.labels.classes import Classes
 from ulna.labels.inference import infer
+from ulna.metrics.objects import compare
 from ulna.model import Model
 from ulna.modelfile import Saved
 from ulna.objectlist import read_list
@@ -549,3 +550,20 @@ def test_outlines_for_a_program_that_is_not_known(untrained: Model, tmp_path: Pa
     with pytest.raises(UlnaError, match="not for cellpose"):
         predict(untrained, tmp_path / "a.png", out=tmp_path / "masks", outlines=["cellpose"])
     assert not (tmp_path / "masks").exists()
+
+
+def test_objects_that_cross_tiles_are_one() -> None:
+    """Whatever the tile, they are those of the whole image, up to the order of their numbers."""
+    image, model = synthetic.cells(1, (150, 130), seed=3)[0][0], make_instances()
+    decoding = {"foreground": 0.6, "seed": 0.3, "depth": 0.0, "smallest": 20, "holes": True}
+    changes = {f"task.decoding.{key}": value for key, value in decoding.items()}
+    whole, *tiled = (
+        np.asarray(
+            Model(replace(model.saved, config=model.config.changed(changes | {"inference.tile": tile}))).predict(image)
+        )
+        for tile in (4000, 48, 64, 96)
+    )
+    widths = [np.ptp(np.nonzero(whole == number)[1]) for number in range(1, whole.max() + 1)]
+    assert max(widths) > 48 - 32  # one is wider than a tile without its margins
+    for found in tiled:
+        assert compare(found, whole).counts(90) == (whole.max(), 0, 0)
