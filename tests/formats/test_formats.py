@@ -179,7 +179,7 @@ def test_what_is_no_image_is_said_so(tmp_path: Path) -> None:
         "b.png": "does not begin like a PNG",
         "c.xyz": "no image of a kind",
         "d.png": "no such file",
-        "folder.png": "cannot be opened",
+        "folder.png": "cannot be opened: Is a directory",
     }.items():
         with pytest.raises(ReadError, match=message):
             formats.read(Source(tmp_path / name))

@@ -146,6 +146,9 @@ def test_masks_of_several_classes_resized_smoothly(values: tuple[int, ...], meth
     assert len(found.classes.names) == len(values)
     assert agreement(found, masks, [np.kron(mask, np.ones((2, 2), int)) for mask in clean]) > 0.99
     assert "Along edges between two classes that may give a third" in found.doubts[0].what
+    pairs = zip(found.classes.values, found.classes.names, strict=True)
+    said = [f"{', '.join(map(str, bounds))} is '{name}'" for bounds, name in pairs]
+    assert f"(by JPEG or a smooth resize): {', '.join(said[1:])}, the rest is background." in found.classes.sentence
 
 
 @pytest.mark.parametrize(
