@@ -34,6 +34,9 @@ def test_pictures_of_check_and_evaluate_go_with_their_records() -> None:
     assert own_files(folder, ["check.json", "a.png"]) == {folder / "samples.png", folder / "joined.png"}
     assert own_files(folder, ["metrics.json", "scores.csv"]) == {folder / "cases.png"}
     assert own_files(folder, ["metrics.json", "cases.png"]) == set()
+    measured = {folder / name for name in ("sizes.png", "objects.png", "table.parquet")}
+    assert own_files(folder, ["table.csv", "sizes.png", "objects.png"]) == measured
+    assert own_files(folder, ["table.csv", "objects.png"]) == set()
 
 
 def test_a_data_set_says_what_was_left_out_and_passed_over(tmp_path: Path) -> None:

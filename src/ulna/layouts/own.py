@@ -17,8 +17,9 @@ RUN = {"run.json", "config.yaml"}
 RECORDS: tuple[tuple[set[str], set[str]], ...] = (
     ({"check.json"}, {"samples.png", "joined.png"}),
     ({"scores.csv", "metrics.json"}, {"cases.png"}),
+    ({"table.csv", "sizes.png"}, {"sizes.png", "objects.png", "table.parquet"}),
 )
-"""The records that `check` and `evaluate` write, and the pictures beside them."""
+"""The records that `check`, `evaluate` and `measure` write, and the pictures and tables beside them."""
 
 
 def mark(folder: Path, masks: Iterable[str], pictures: Iterable[str]) -> None:

@@ -257,6 +257,8 @@ def countable(found: Array, truth: Array, annotated: npt.NDArray[np.bool_]) -> A
     >>> countable(np.array([1, 1, 1, 0, 2]), np.zeros(5, int), np.array([0, 0, 1, 1, 1], bool)).tolist()
     [0, 0, 0, 0, 2]
     """
+    if annotated.all():
+        return found
     inside: Array = np.where(annotated, found, 0)
     numbers, places = consecutive(found)
     whole, within = (np.bincount(one.ravel(), minlength=len(numbers) + 1)[1:] for one in (places, places * annotated))
