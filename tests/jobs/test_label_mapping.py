@@ -10,7 +10,7 @@ from ulna.config import DataConfig
 from ulna.dataset import Case
 from ulna.formats import write
 from ulna.image import IGNORE, Image, Source
-from ulna.jobs.label_mapping import of_truth
+from ulna.jobs.label_mapping import of_truth, own_values
 from ulna.labels.classes import Classes
 from ulna.truth import load_truth
 
@@ -51,3 +51,15 @@ def test_files_of_classes_against_a_model_that_learned_from_other_masks(tmp_path
     labels = of_truth([case], model, DataConfig()).to_labels(load_truth(case).array)
     assert np.unique(labels.classes).tolist() == [0, 1, 2]
     assert len(np.unique(labels.objects)) == 4
+
+
+def test_classes_of_numbered_objects_come_back_as_the_numbers_of_the_classes() -> None:
+    ranges = ((0,), ("1000000..1999999",), ("2000000..2999999",))
+    classes = Classes(("background", "a", "b"), ranges, "instances", "Ranges.")
+    written = classes.to_values(np.array([[[0, 1, 2]]]))
+    assert (written.dtype, written.tolist()) == (np.uint8, [[[0, 1, 2]]])
+    own = own_values([written, written[..., :1]], classes, DataConfig())
+    assert own.to_indices(written).tolist() == [[[0, 1, 2]]]
+    assert not own.numbers_objects
+    assert own.sentence == "Masks hold the numbers of the classes: 1 is 'a', 2 is 'b'."
+    assert own_values([written, np.array([[[0, 1_000_007]]])], classes, DataConfig()) == classes

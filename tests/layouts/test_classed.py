@@ -172,3 +172,23 @@ def test_files_of_classes_hold_no_values_to_ignore(tmp_path: Path) -> None:
     found = check(place, changes={"data.ignore": [255]})
     assert found.fatal
     assert "data.ignore names values of masks, but here files or lists say" in found.problems[0].what
+
+
+def test_a_value_that_seems_not_annotated_is_named(tmp_path: Path) -> None:
+    """255 along borders, as PASCAL VOC has it, beside 1."""
+    for n, truth in TRUTH.items():
+        for c, of_class in truth.items():
+            shown = (of_class > 0).astype(np.uint8)
+            edge = ndimage.binary_dilation(shown) & (shown == 0)
+            _write(tmp_path / f"masks/{c}/{n}.png", np.where(edge, 255, shown).astype(np.uint8))
+    found = read_dataset(_images(tmp_path, "images/{n}.png"))
+    assert any("255, which seems to mean 'not annotated' and is taken for the class" in p.what for p in found.problems)
+
+
+def test_classes_alone_where_that_is_stated(tmp_path: Path) -> None:
+    for n, truth in TRUTH.items():
+        for c, of_class in truth.items():
+            _write(tmp_path / f"masks/{c}/{n}.png", of_class)
+    found = check(_images(tmp_path, "images/{n}.png"), changes={"data.objects": False})
+    assert found.classes.names == ("background", "stroma", "tumor")
+    assert not found.classes.numbers_objects

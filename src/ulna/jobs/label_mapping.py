@@ -81,9 +81,13 @@ def of_truth(cases: Sequence[Case], classes: Classes, config: DataConfig) -> Cla
 
 
 def own_values(masks: Sequence[Array], classes: Classes, config: DataConfig) -> Classes:
-    """How masks are written: as `classes` says or, with one class, in their own way (0/1)."""
+    """How masks are written: as `classes` says or, with one class, in their own way (0/1).
+
+    Where objects of several classes are numbered, masks without objects hold the numbers of the classes.
+    """
     if len(classes.names) != 2:
-        return classes
+        plain = _by_number(classes.names)
+        return plain if classes.numbers_objects and all(fits(mask, plain) for mask in masks) else classes
     try:
         if all(fits(mask, classes) for mask in masks):
             return classes
@@ -91,6 +95,12 @@ def own_values(masks: Sequence[Array], classes: Classes, config: DataConfig) -> 
     except UlnaError:  # the masks at fault are named when they are scored
         return classes
     return own if len(own.names) == 2 else classes
+
+
+def _by_number(names: Sequence[str]) -> Classes:
+    parts = [f"{index} is '{name}'" for index, name in enumerate(names) if index]
+    sentence = f"Masks hold the numbers of the classes: {', '.join(parts)}."
+    return Classes(tuple(names), tuple((index,) for index in range(len(names))), "classes", sentence)
 
 
 def fits(mask: Array, classes: Classes) -> bool:

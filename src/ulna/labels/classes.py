@@ -123,10 +123,10 @@ class Classes:
         Array
             Numbers as (1, *spatial) uint8, or uint16 or int32 where a value needs it; colors as (3, *spatial) uint8.
             A class of "other" alone is written as 0 (black) as background, else 255 (white), or the smallest value
-            that no class has. Numbered objects become 0 and 255. Where training masks have one channel per class,
-            the number of the class.
+            that no class has. Numbered objects become 0 and 255. Where training masks have one channel per class, or
+            number objects of several classes, the number of the class.
         """
-        if self.kind == "channels":
+        if self.kind == "channels" or (self.kind == "instances" and len(self.names) > 2):
             return indices.astype(np.uint8)
         colored = self.kind == "colors"
         codes = [written(self.values, index, self.ignore, colored=colored) for index in range(len(self.values))]

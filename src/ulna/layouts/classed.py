@@ -13,6 +13,7 @@ from ulna.config import DataConfig
 from ulna.dataset import Problem, T
 from ulna.errors import UlnaError
 from ulna.image import Array
+from ulna.labels.classes import Classes
 from ulna.labels.inference import SURE, interpret
 from ulna.labels.statistics import is_whole
 from ulna.layouts.build import CaseDraft
@@ -147,18 +148,30 @@ def numbers_objects(cases: Sequence[Sequence[Entry]]) -> Numbering:
     except UlnaError as error:
         what = f"masks of one class hold many values ({error.what}): all but 0 are taken for the class"
         return Numbering(False, (Problem(what, tuple(where)),))
+    ignored = _ignored(found.classes, where)
     if not found.classes.numbers_objects:
         if len(found.classes.names) == 2:
-            return NO_NUMBERS
+            return Numbering(False, ignored)
         what = "masks of one class hold several values, which are taken for the same: all but 0 are the class"
         return Numbering(False, (Problem(what, tuple(where)),))
-    if found.certainty >= SURE:
-        return Numbering(objects=True)
+    if ignored or found.certainty >= SURE:
+        return Numbering(True, ignored)
     what = (
         f"masks of one class seem to number their objects ({found.certainty:.0%} sure). If they do not, "
-        "--set task.name=semantic learns the classes alone"
+        "--set data.objects=false takes each mask for its class"
     )
     return Numbering(True, (Problem(what, tuple(where)),))
+
+
+def _ignored(classes: Classes, where: Sequence[str]) -> tuple[Problem, ...]:
+    """The problem that a value of masks of one class seems to mean "not annotated", which no such file can say."""
+    if not classes.ignore:
+        return ()
+    what = (
+        f"masks of one class hold {listed(classes.ignore)}, which seems to mean 'not annotated' and is taken for "
+        f"{'an object' if classes.numbers_objects else 'the class'} here. Set such pixels to 0"
+    )
+    return (Problem(what, tuple(where)),)
 
 
 def _in_pieces(drafts: Sequence[CaseDraft]) -> tuple[Problem, ...]:
