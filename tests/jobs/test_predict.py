@@ -536,6 +536,16 @@ def test_what_is_in_the_way_of_objects_is_said_first(tmp_path: Path, fault: str)
     assert (all_files(out) if out.exists() else {}) == before
 
 
+def test_more_objects_than_a_png_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gray(tmp_path / "in" / "a.png")
+    monkeypatch.setattr("ulna.jobs.predict.MOST_IN_PNG", 1)
+    ((name, why),) = predict(make_instances(), tmp_path / "in", out=tmp_path / "out").failed
+    assert name == "a"
+    assert "a PNG can number 1" in why
+    gray(tmp_path / "tif" / "a.tif")
+    assert predict(make_instances(), tmp_path / "tif", out=tmp_path / "out").complete
+
+
 def test_outlines_of_classes_are_those_of_connected_regions(untrained: Model, tmp_path: Path) -> None:
     gray(tmp_path / "a.png")
     predict(untrained, tmp_path / "a.png", out=tmp_path / "masks", outlines="geojson")

@@ -65,6 +65,7 @@ def test_objects_of_one_class(tmp_path: Path, program: str) -> None:
     dataset = read_dataset(_put(tmp_path, program, {}))
     assert [case.name for case in dataset.cases] == list(TRUTH)
     assert "the outlines of 12 objects" in dataset.sentence
+    assert not dataset.problems
     classes = infer_truth(dataset.cases, settings().data, chosen=dataset.cases).classes
     for case in dataset.cases:
         labels = classes.to_labels(load_truth(case).array)

@@ -201,7 +201,10 @@ def write(path: Path, image: Image) -> None:
     if image.array.dtype == np.bool_:
         image = replace(image, array=image.array.astype(np.uint8))
     with atomic_write(path) as beside:
-        save(beside, image)
+        try:
+            save(beside, image)
+        except UlnaError as error:
+            raise type(error)(error.what, where=path, hint=error.hint) from None
 
 
 def write_pages(path: Path, images: Sequence[Image]) -> None:

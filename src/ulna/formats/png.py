@@ -20,6 +20,7 @@ from ulna.errors import ReadError, UlnaError
 from ulna.formats.base import BY_SAMPLES, Format, Reader, begins, guard_memory, upright
 from ulna.formats.spacing import PRINT
 from ulna.image import Array, Grid, Image, Region, Source
+from ulna.text import plural
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 HEADER = 33  # bytes of the magic and the first chunk
@@ -78,7 +79,7 @@ def save(path: Path, image: Image) -> None:
     declared = roles in [[channel.role for channel in channels] for channels in BY_SAMPLES.values()]
     if array.ndim != 3 or not declared or array.dtype not in (np.uint8, np.uint16):
         raise UlnaError(
-            f"PNG cannot hold {len(array)} channels of {array.dtype} with {image.ndim} axes",
+            f"PNG cannot hold {plural(len(array), 'channel')} of {array.dtype} with {image.ndim} axes",
             where=path,
             hint="Write it as .tif.",
         )

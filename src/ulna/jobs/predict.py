@@ -30,6 +30,9 @@ from ulna.objectlist import Listed
 from ulna.paths import expand_home
 from ulna.text import listed, plural
 
+MOST_IN_PNG = 65_535
+"""Objects that 16 bits can number."""
+
 
 @dataclass(frozen=True)
 class Predicted(Printed):
@@ -320,6 +323,10 @@ def _predict(
     first, *others = job.pages
     found = extras.predict(model, first, after=0, progress=progress)
     if not others:
+        count = int(found.objects.max(initial=0)) if found.objects is not None else 0
+        if target.suffix == ".png" and count > MOST_IN_PNG:
+            what = f"{count:,} objects were found, and a PNG can number {MOST_IN_PNG:,}"
+            raise UlnaError(what, where=first.images[0], hint="Save the image as TIFF, and its mask will be one, too.")
         write(target, found.to_image())
         return target, listed_objects(job.name, found)
     mask = found.to_image(wide=True)  # how many objects the stack has is known at its end

@@ -163,9 +163,10 @@ def _with_others(found: Dataset, listing: Listing) -> Dataset:
 def _with_notes(found: Dataset, listing: Listing) -> Dataset:
     """The data set, and which files and archives beside it are no part of it."""
     found = replace(found, problems=(*found.problems, *passed_over(listing), *left_out(listing)))
-    if not listing.archives:
+    truth = {source for case in found.cases for source in case.truth}  # a zip of regions is one
+    names = tuple(source.name for source in listing.archives if source not in truth)
+    if not names:
         return found
-    names = tuple(source.name for source in listing.archives)
     what = plural(len(names), "zip beside the images was", "zips beside the images were")
     return replace(found, problems=(*found.problems, Problem(f"{what} not opened", names, "note")))
 
