@@ -221,6 +221,15 @@ def test_other_measures_than_dice_are_shown(run):
     assert "Loss, PQ on the validation images" in page.text
 
 
+def test_counts_of_objects_come_first(run):
+    words = json.loads((run / "scores/metrics.json").read_text())
+    counts = {"true": 1234, "found": 1200, "split": 1, "merged": 3, "missed": 30, "false positive": 2}
+    (run / "scores/metrics.json").write_text(json.dumps(words | {"objects": {"counts": counts, "sentences": []}}))
+    text = " ".join(_page(run).text.split())
+    assert "1,200 of 1,234" in text
+    assert "objects found; 1 split, 3 merged, 30 missed, 2 false positives" in text
+
+
 def test_one_group_alone_is_said(run):
     words = json.loads((run / "scores/metrics.json").read_text())
     (run / "scores/metrics.json").write_text(json.dumps(words | {"groups": 1}))

@@ -163,9 +163,13 @@ def _figures(metrics: dict[str, Any], record: dict[str, Any], lists: Sequence[tu
     """The few numbers at the top: what a reader looks for first."""
     shown = []
     if counts := _inner(metrics, "objects", "counts"):
-        lost = ", ".join(f"{counts.get(fate, 0)} {fate}" for fate in (*TRUE_FATES[1:], "false positive"))
+        lost = [f"{counts.get(fate, 0):,} {fate}" for fate in TRUE_FATES[1:]]
+        lost.append(plural(counts.get("false positive", 0), "false positive"))
         shown.append(
-            {"value": f"{counts.get('found', 0)} of {counts.get('true', 0)}", "label": f"objects found; {lost}"}
+            {
+                "value": f"{counts.get('found', 0):,} of {counts.get('true', 0):,}",
+                "label": f"objects found; {', '.join(lost)}",
+            }
         )
     for name in _measures(metrics)[:1]:
         score = _inner(metrics, "overall", name)
