@@ -118,7 +118,7 @@ def read_numbers(source: Source, most: int = np.iinfo(np.int32).max) -> Array:
     mask = read_mask(source)
     if not equal_channels(mask):
         raise UlnaError(
-            f"this file of numbered objects has {len(mask)} different channels",
+            f"this file of numbered objects has {len(mask)} different channels, and numbers are gray",
             where=source,
             hint="Save a gray label image: one number per object, 0 beside them.",
         )

@@ -220,6 +220,7 @@ def test_the_best_of_two_files_of_the_same_annotation(tmp_path: Path) -> None:
     found = read_dataset(put(tmp_path, masks, "V/JPEGImages/a.png", "V/JPEGImages/b.png"))
     np.testing.assert_array_equal(load_truth(found.cases[0]).array, LEFT)
     assert found.problems[0].where == ("V/SegmentationObject/a.png", "V/SegmentationObject/b.png")
+    assert "(data.masks says which to use, for example 'SegmentationObject/{case}.png'" in found.problems[0].what
 
 
 def test_pictures_of_masks_are_left_out(tmp_path: Path) -> None:

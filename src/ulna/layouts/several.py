@@ -32,6 +32,7 @@ EXAMPLE = (
 )
 AFFIXED = "masks whose names add the same to their images' names:  images/a.png  masks/a_cp_masks.png"
 SAY_CLASSES = "For classes set data.masks, for example 'masks/{case}_{class}.png'"
+SAY_WHICH = "data.masks says which to use, for example 'SegmentationObject/{case}.png' for objects"
 MAX_INSPECTED = 7
 MAX_SIDE = 256  # pixels of the thumbnails on which masks are compared
 MAX_COMPARED = 8  # masks of one image that are compared with each other
@@ -142,7 +143,9 @@ def _reading(groups: Groups) -> Reading:
         return _without(groups, lambda one: _label(one) == first, _of_observers(first))
     if len(names) > 1 and {name.casefold() for name in names} <= set(SAME):
         best = min(names, key=lambda name: SAME.index(name.casefold()))
-        return _without(groups, lambda one: one.name == best, f"they show the same as those named '{best}'")
+        return _without(
+            groups, lambda one: one.name == best, f"they show the same as those named '{best}' ({SAY_WHICH})"
+        )
     if len(names) == 1:
         alike = _agreeing(groups, _label)
         if alike:
