@@ -15,6 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: one thread e
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--data", default=None, help="folder with the real data sets (default: ../shared/data)")
+    parser.addoption("--new-thumbnails", action="store_true", help="draw tests/figures/golden anew, to be looked at")
 
 
 @pytest.fixture(scope="session")

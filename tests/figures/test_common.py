@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image as Pillow
 from skimage.segmentation import find_boundaries
 
@@ -18,6 +19,8 @@ from ulna.figures.common import (
     annotated,
     color,
     edges,
+    elided,
+    flatness,
     legend,
     new_figure,
     outline,
@@ -25,6 +28,7 @@ from ulna.figures.common import (
     plane,
     save_figure,
     to_rgb,
+    words,
 )
 from ulna.image import IGNORE
 
@@ -46,6 +50,12 @@ def test_contrast_does_not_depend_on_the_scale() -> None:
     array = np.random.default_rng(0).integers(100, 4000, (1, 20, 20)).astype(np.uint16)
     assert (to_rgb(array) == to_rgb(array * 3.0 + 50)).mean() > 0.99
     assert to_rgb(array).max() == 255
+    low, high = np.percentile(array, (0.5, 99.8))
+    expected = 255 * ((array[0] - low) / (high - low)).clip(0, 1)
+    assert abs(to_rgb(array)[..., 2] - expected).max() <= 0.51
+    specks = np.zeros((1, 100, 100))
+    specks[0, 3, 3], specks[0, 5, 5] = 50, 100
+    assert to_rgb(specks)[[3, 5, 7], [3, 5, 7], 0].tolist() == [128, 255, 0]
     assert to_rgb(np.full((1, 4, 4), 7)).max() == 0
     assert to_rgb(np.array([[[np.nan, np.inf], [0, 1]]]))[0, 0, 0] == 0
     assert (to_rgb(np.full((1, 3, 3), np.nan)) == 0).all()
@@ -56,11 +66,28 @@ def test_colors_that_fill_their_range_stay_as_they_are() -> None:
     assert (to_rgb(rgb) == np.moveaxis(rgb, 0, -1)).all()
 
 
+def test_colors_that_are_gray_or_dark_are_stretched() -> None:
+    gray = np.arange(256, dtype=np.uint8).reshape(1, 16, 16) // 2
+    assert to_rgb(np.repeat(gray, 3, axis=0)).max() == 255
+    rgb = np.random.default_rng(0).integers(0, 256, (3, 20, 20), np.uint8)
+    for brightest, stays in ((128, False), (129, True)):
+        shown = np.minimum(rgb, brightest)
+        assert (to_rgb(shown) == np.moveaxis(shown, 0, -1)).all() == stays
+    for channel in (0, 2):  # one that differs makes it colorful
+        shown = np.repeat(np.arange(0, 250, 5, dtype=np.uint8).reshape(1, 5, 10), 3, axis=0)
+        shown[channel] = shown[channel, ::-1]
+        np.testing.assert_array_equal(to_rgb(shown), np.moveaxis(shown, 0, -1))
+    five = np.random.default_rng(0).random((5, 6, 6))
+    np.testing.assert_array_equal(to_rgb(five), to_rgb(five[:3]))
+    np.testing.assert_array_equal(to_rgb(five[:2]), to_rgb(five[:1]))
+
+
 def test_planes() -> None:
     volume = np.arange(5)[None, :, None, None] * np.ones((2, 5, 3, 3))
     assert plane(volume)[0, 0, 0] == 2
     assert plane(volume, 4)[0, 0, 0] == 4
-    with pytest.raises(UlnaError):
+    assert plane(volume, 0)[0, 0, 0] == 0
+    with pytest.raises(UlnaError, match=r"2 or 3 spatial axes after its channels, this has the shape \(3, 3\)"):
         plane(volume[0, 0])
 
 
@@ -80,7 +107,9 @@ def test_outlines_and_tints_stay_within_their_class() -> None:
     assert (drawn[4, 4] == color(1)).all()
     assert (drawn[5, 5] == 90).all()
     assert (drawn[12, 5] == color(2)).all()
+    assert (outline(gray, mask)[4, 4] == 90).all()
     tinted = overlay(gray, mask)
+    assert tinted[4, 4].tolist() == [round(0.6 * 90 + 0.4 * part) for part in color(1)]
     assert (tinted[mask == 0] == 90).all()
     assert (tinted[mask > 0] != 90).any(axis=1).all()
     assert (gray == 90).all()
@@ -91,11 +120,39 @@ def test_there_is_a_color_for_every_class() -> None:
     assert color(1) == color(1 + len(COLORS)) != color(2)
 
 
+def test_names_are_brought_to_one_line_of_a_length_that_fits() -> None:
+    assert words("line\nbreak $x$") == r"line?break \$x\$"
+    assert words("line\nbreak $x$", math=False) == "line?break $x$"
+    assert words("_hidden") == " _hidden"
+    assert words("a" * 110) == "a" * 110
+    assert words("a" * 61 + "b" * 50) == "a" * 60 + " … " + "b" * 45
+    assert elided("a" * 22) == "a" * 22
+    assert elided("a" * 12 + "b" * 11) == "a" * 11 + "…" + "b" * 10
+
+
+def test_what_is_high_or_wide_is_shown_within_bounds() -> None:
+    assert [flatness(shape) for shape in ((3, 50, 100), (100, 50), (10, 100), (5, 0))] == [0.5, 1.6, 0.3, 1.6]
+
+
+def test_a_legend_is_exact() -> None:
+    strip = legend(("background", "a", "$", "c"), 100)
+    assert strip.shape == (48, 100, 3)  # two rows, for the third name does not fit into the first
+    assert strip[0, 0].tolist() == list(DARK)
+    for index, (left, top) in {1: (6, 6), 2: (43, 6), 3: (6, 30)}.items():
+        square = (strip == color(index)).all(axis=2)
+        rows, columns = np.flatnonzero(square.any(axis=1)), np.flatnonzero(square.any(axis=0))
+        assert (rows[0], rows[-1], columns[0], columns[-1]) == (top, top + 11, left, left + 11), index
+    assert legend(("background", "a"), 900).shape == (40, 900, 3)
+    assert legend(("background", "a"), 5000).shape == (80, 5000, 3)
+
+
 def test_figures_appear_whole_or_not_at_all(tmp_path: Path) -> None:
     figure = new_figure(1, 1)
     path = save_figure(figure, tmp_path / "a.png")
     with Pillow.open(path) as picture:
         assert picture.size == (120, 120)
+    assert save_figure(Figure(figsize=(1, 1), dpi=50), tmp_path / "b").read_bytes()[1:4] == b"PNG"
+    (tmp_path / "b").unlink()
     (tmp_path / "file").write_text("")
     with pytest.raises(UlnaError):
         save_figure(figure, tmp_path / "file" / "b.png")

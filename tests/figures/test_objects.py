@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import zoom
 
-from ulna.figures.common import COLORS
+from ulna.figures.common import COLORS, DARK
 from ulna.figures.objects import (
     FATES,
     NOT_COUNTED,
@@ -44,6 +45,32 @@ def test_all_colors_are_used_and_gaps_in_numbers_do_not_matter() -> None:
     objects[:, ::10] = 3 * np.arange(1, 11)
     assert set(neighbor_colors(objects)[objects[objects > 0]].tolist()) == set(range(len(COLORS)))
     assert neighbor_colors(np.zeros((4, 4), int)).tolist() == [0]
+
+
+@pytest.mark.parametrize(("gap", "differ"), [(1, True), (4, True), (5, False)])
+def test_objects_up_to_four_pixels_apart_differ_in_color(gap: int, differ: bool) -> None:
+    """The eighth object would have the color of the first."""
+    for axis in (0, 1):
+        objects = np.zeros((30, 200), int)
+        objects[5:10, 5:10] = 1
+        objects[20:25, 40:180:20] = np.arange(2, 9)
+        objects[20:25, 160] = 0
+        place = [slice(5, 10), slice(5, 10)]
+        place[axis] = slice(10 + gap, 15 + gap)
+        objects[tuple(place)] = 8
+        colors = neighbor_colors(objects)
+        assert colors[:8].tolist() == [0, 0, 1, 2, 3, 4, 5, 6]
+        assert colors[8] == (1 if differ else 0)
+
+
+@pytest.mark.parametrize(("side", "width", "border"), [(600, 2, 1), (1700, 4, 2)])
+def test_lines_are_as_wide_as_the_image_is_large(side: int, width: int, border: int) -> None:
+    objects = np.zeros((side, side), int)
+    objects[100:200, 100:200] = 1
+    drawn = outlined(np.full((side, side, 3), 100, np.uint8), objects, np.array([[0, 0, 0], [255, 0, 0]]))[150, :150]
+    line = (drawn == (255, 0, 0)).all(axis=1)
+    assert np.flatnonzero(line).tolist() == list(range(100, 100 + width))
+    assert np.flatnonzero((drawn == DARK).all(axis=1)).tolist() == list(range(100 - border, 100))
 
 
 def test_lines_lie_on_the_objects_and_touching_ones_are_parted() -> None:
@@ -114,6 +141,7 @@ def test_huge_numbers_and_long_images_take_no_more_room() -> None:
     objects[1:5, 10:2000], objects[1:5, 2000:2900] = 2**31 - 1, 5
     picture = objects_overlay(np.zeros((6, 3000, 3), np.uint8), objects, numbers=True)
     assert picture.shape == (6, 3000, 3)
+    assert objects_overlay(np.zeros((6, 2000, 3), np.uint8), objects[:, :2000], numbers=True).shape == (12, 4000, 3)
     assert tuple(picture[1, 500].tolist()) in COLORS
     for panel in fate_panels(np.zeros((6, 3000, 3), np.uint8), _labels(objects), _labels(objects)):
         assert tuple(panel[1, 500].tolist()) == FATES["found"]

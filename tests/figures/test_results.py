@@ -9,6 +9,7 @@ import pytest
 from ulna.errors import UlnaError
 from ulna.figures import results
 from ulna.figures.common import color
+from ulna.figures.objects import FATES
 from ulna.figures.results import (
     CORRECT,
     FALSE_NEGATIVE,
@@ -85,6 +86,56 @@ def test_a_class_has_its_color_also_where_it_is_alone(tmp_path, monkeypatch):
     assert shown["prediction"][0].tolist() == [[0, 0, 0], *3 * [list(color(1))]]
     results_picture(tmp_path / "cases.png", [row], classes=("background", "cell"))
     assert shown["prediction"][0, 1].tolist() == [255, 255, 255]
+
+
+@pytest.fixture
+def shown(monkeypatch) -> dict[str, np.ndarray]:
+    """What the cells of figures show."""
+    cells: dict[str, np.ndarray] = {}
+    monkeypatch.setattr(results, "show", lambda axes, picture, name: cells.update({name: picture}))
+    return cells
+
+
+@pytest.mark.parametrize(("side", "step"), [(1000, 1), (1999, 1), (2000, 2)])
+@pytest.mark.parametrize("objects", [False, True])
+def test_of_large_images_every_so_manieth_pixel_is_shown(tmp_path, shown, side, step, objects):
+    truth = np.zeros((1 + objects, 2, side), np.uint8)
+    truth[:, :, 100:110] = 1
+    image = np.arange(2 * side).reshape(1, 2, side)
+    results_picture(tmp_path / "cases.png", [Comparison("a", image, truth, truth)], classes=("background", "cell"))
+    assert (
+        shown["image"].shape == shown["ground truth"].shape == shown["difference"].shape == (2 // step, side // step, 3)
+    )
+    drawn = shown["ground truth"][0, 100 // step : 110 // step]
+    assert (drawn > 0).any(axis=1).all()
+    assert not (shown["ground truth"][0, 110 // step + 2 :] > 0).all(axis=1).any() or objects
+
+
+def test_what_is_not_annotated_does_not_make_a_plane_the_fullest(tmp_path, shown):
+    truth, mask = np.zeros((2, 1, 4, 9, 9), np.uint8)
+    truth[0, 0], truth[0, 1, :4], mask[0, 1, :4], mask[0, 2, :7] = 255, 1, 1, 1
+    for both, expected in (
+        ((truth, mask), truth[0, 1]),
+        ((truth, mask * 0), truth[0, 1]),
+        ((truth * 0, mask), mask[0, 2] * 0),
+    ):
+        results_picture(tmp_path / "cases.png", [Comparison("a", None, *both)], classes=("background", "cell"))
+        np.testing.assert_array_equal(shown["ground truth"][..., 0], expected * 255)
+    results_picture(
+        tmp_path / "cases.png", [Comparison("a", None, truth * 0, mask * 0)], classes=("background", "cell")
+    )
+    assert shown["prediction"].max() == 0
+
+
+def test_of_a_volume_with_objects_the_fullest_plane_is_shown_in_its_colors(tmp_path, shown):
+    truth = np.zeros((2, 5, 20, 20), np.uint8)
+    truth[:, 1, 5:15, 5:15] = 1
+    results_picture(tmp_path / "cases.png", [Comparison("a", None, truth, truth)], classes=("background", "cell"))
+    assert tuple(shown["ground truth"][5, 8].tolist()) == tuple(shown["prediction"][5, 8].tolist()) == FATES["found"]
+    results_picture(
+        tmp_path / "cases.png", [Comparison("a", None, truth * 0, truth * 0)], classes=("background", "cell")
+    )
+    assert (shown["ground truth"] == 40).all()
 
 
 def test_colors_differ_in_lightness_too():

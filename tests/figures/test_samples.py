@@ -9,9 +9,11 @@ import pytest
 from PIL import Image as Pillow
 
 from ulna.errors import UlnaError
-from ulna.figures.common import color
-from ulna.figures.contact import Joint, contact_sheet
+from ulna.figures import contact
+from ulna.figures.common import color, to_rgb
+from ulna.figures.contact import Joint, contact_sheet, couples_picture
 from ulna.figures.samples import Sample, samples_figure, samples_picture, spread
+from ulna.image import IGNORE
 
 
 def sample(shape: tuple[int, ...], name: str = "a") -> Sample:
@@ -38,6 +40,30 @@ def test_the_mask_is_outlined_in_the_class_color(tmp_path: Path) -> None:
     assert (pixels == color(2)).all(axis=1).any()
 
 
+@pytest.mark.parametrize(("side", "width"), [(64, 1), (512, 2)])
+def test_each_object_is_outlined_as_wide_as_the_image_is_large(side: int, width: int) -> None:
+    mask = np.zeros((1, 3, side, side), np.uint8)
+    mask[0, 2, 10:30, 10:30], mask[0, 2, 40:50, 10:30] = 1, IGNORE
+    objects = mask.astype(np.int32)
+    objects[0, 2, 10:30, 20:30] = 2
+    figure = samples_figure([Sample("a", np.zeros((1, 3, side, side)), mask, objects)], ("background", "one"))
+    left, right = (axes.images[0].get_array() for axes in figure.axes)
+    assert left.max() == 0
+    line = (right == color(1)).all(axis=2)
+    assert np.flatnonzero(line[20]).tolist() == [
+        *range(10, 10 + width), *range(20 - width, 20 + width), *range(30 - width, 30),
+    ]  # fmt: skip
+    assert not line[35:].any()
+    assert [axes.get_title() for axes in figure.axes] == ["a", f"3 × {side} × {side}"]
+
+
+def test_of_many_cases_a_thousand_are_compared() -> None:
+    features = np.zeros((2001, 1))
+    features[1] = 100.0  # one that is not among every other
+    assert all(features[index] == 0 for index in spread(features, 2))
+    assert 1 in spread(features[:1000], 2)
+
+
 def test_samples_are_spread_over_what_there_is() -> None:
     draw = np.random.default_rng(0)
     kinds = np.repeat(np.arange(4), [50, 30, 15, 5])
@@ -54,8 +80,24 @@ def test_contact_sheets(tmp_path: Path) -> None:
     path = contact_sheet(tmp_path / "sheet.png", [Joint("seam", left, right, 1)] * 3, columns=2)
     with Pillow.open(path) as picture:
         assert picture.width > 200
-    with pytest.raises(UlnaError, match="do not fit"):
+    with pytest.raises(UlnaError, match=r"seam: borders of \(3, 50, 40\) and \(3, 60, 40\) do not fit"):
         contact_sheet(tmp_path / "bad.png", [Joint("seam", left[:, :50], right, 1)])
     with pytest.raises(UlnaError, match="no joint"):
         contact_sheet(tmp_path / "bad.png", [])
+    with pytest.raises(UlnaError, match="no couple"):
+        couples_picture(tmp_path / "bad.png", [])
     assert not (tmp_path / "bad.png").exists()
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_joint_is_shown_near_its_seam_as_roots(axis: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shown: list[np.ndarray] = []
+    monkeypatch.setattr(contact, "to_rgb", lambda array: shown.append(array) or to_rgb(array))
+    first, second = np.random.default_rng(0).integers(5, 255, (2, 1, 30, 40), np.uint8)
+    both = np.concatenate([first, second], axis=1 + axis)
+    contact_sheet(tmp_path / "sheet.png", [Joint("a", first, second, axis)], depth=7)
+    middle = first.shape[1 + axis]
+    near = np.take(both, range(middle - 7, middle + 7), axis=1 + axis)
+    np.testing.assert_allclose(shown[0], np.sqrt(near - float(near.min())), rtol=1e-6)
+    contact_sheet(tmp_path / "sheet.png", [Joint("a", first, second, axis)])
+    assert shown[1].shape == both.shape  # smaller than the depth

@@ -222,7 +222,7 @@ def legend(names: Sequence[str], width: int) -> Rgb:
     size = min(max(12, round(width / 45)), 40)
     font = ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)
     gap = size // 2
-    labels = [(color(index), words(name).strip()) for index, name in enumerate(names) if index]
+    labels = [(color(index), words(name, math=False).strip()) for index, name in enumerate(names) if index]
     widths = [gap + size + gap + round(font.getlength(name)) + gap for _, name in labels]
     places, x, row = [], 0, 0
     for needed in widths:
@@ -358,20 +358,22 @@ def flatness(shape: Sequence[int]) -> float:
     return min(max(shape[-2] / max(shape[-1], 1), 0.3), 1.6)
 
 
-def words(text: str) -> str:
+def words(text: str, *, math: bool = True) -> str:
     """A name from a file system as pictures can show it: one line, not too long, nothing that is taken for a formula.
 
     Parameters
     ----------
     text
         A name.
+    math
+        Whether a dollar sign would begin a formula, as in matplotlib, and is escaped therefore.
 
     Returns
     -------
     str
         For titles and legends.
     """
-    line = "".join(letter if letter.isprintable() else "?" for letter in text).replace("$", r"\$")
+    line = "".join(letter if letter.isprintable() else "?" for letter in text).replace("$", r"\$" if math else "$")
     shown = line if len(line) <= 110 else f"{line[:60]} … {line[-45:]}"
     return f" {shown}" if shown.startswith("_") else shown  # legends drop labels that begin with "_"
 
