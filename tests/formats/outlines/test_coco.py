@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 
 from ulna.errors import ReadError
 from ulna.formats.outlines import coco
-from ulna.formats.outlines.annotation import paint
+from ulna.formats.outlines.annotation import Annotation, paint
 from ulna.formats.outlines.polygons import outlines
 
 
@@ -64,7 +64,12 @@ def test_run_lengths_as_pycocotools(mask: np.ndarray) -> None:
     theirs = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
     counts = coco.decompressed(theirs["counts"].decode())
     assert counts == coco.run_lengths(mask)
-    assert (coco.from_run_lengths(counts, mask.shape) == mask).all()
+    assert (_whole(counts, mask.shape) == mask).all()
+
+
+def _whole(counts: list[int], shape: tuple[int, int]) -> np.ndarray:
+    mask, corner = coco.from_run_lengths(counts, shape)
+    return Annotation(mask=mask, corner=corner).pixels(shape)
 
 
 def _content(**changes: Any) -> dict[str, Any]:
@@ -127,4 +132,7 @@ def test_run_lengths_of_a_part() -> None:
     whole = np.zeros((7, 9), np.bool_)
     whole[2:5, 3:8], whole[3, 4:6], whole[0, 8] = True, False, False
     assert coco.run_lengths(whole[2:6, 3:9], (7, 9), (2, 3)) == coco.run_lengths(whole)
-    assert (coco.from_run_lengths(coco.run_lengths(whole), (7, 9)) == whole).all()
+    assert (_whole(coco.run_lengths(whole), (7, 9)) == whole).all()
+    part, corner = coco.from_run_lengths(coco.run_lengths(whole), (7, 9))
+    assert (part.shape, corner) == ((3, 5), (2, 3))
+    assert coco.from_run_lengths([63], (7, 9))[0].size == 0

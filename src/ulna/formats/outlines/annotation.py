@@ -26,21 +26,39 @@ class Annotation:
     name : str
         Its class; empty where the file says none.
     mask : ndarray of bool, optional
-        The object's pixels (Y, X) of the whole image, in place of pieces.
+        The object's pixels (Y, X) in place of pieces, as far as it reaches.
+    corner : (int, int)
+        The row and the column of the mask's first pixel in the image.
     """
 
     pieces: tuple[tuple[Ring, ...], ...] = ()
     name: str = ""
     mask: Mask | None = None
+    corner: tuple[int, int] = (0, 0)
+
+    def part(self, shape: Sequence[int]) -> tuple[tuple[slice, slice], Mask]:
+        """Where the object lies in an image of a shape (Y, X), and its pixels there; what lies outside is cut off."""
+        if self.mask is not None:
+            rows, columns = (
+                slice(start, min(start + n, side))
+                for start, n, side in zip(self.corner, self.mask.shape, shape, strict=True)
+            )
+            return (rows, columns), self.mask[: max(rows.stop - rows.start, 0), : max(columns.stop - columns.start, 0)]
+        sides = np.array(shape)
+        corners = np.concatenate([np.zeros((0, 2)), *(ring for rings in self.pieces for ring in rings)])[:, ::-1]
+        low = np.clip(np.floor(corners.min(axis=0, initial=np.inf)), 0, sides).astype(int)
+        high = np.clip(np.ceil(corners.max(axis=0, initial=-np.inf)) + 1, low, sides).astype(int)
+        found = np.zeros(high - low, np.bool_)
+        for rings in self.pieces if found.size else ():
+            found |= fill([ring - low[::-1] for ring in rings], found.shape)
+        return (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))), found
 
     def pixels(self, shape: Sequence[int]) -> Mask:
-        """The object's pixels in an image of a shape (Y, X); what lies outside the image is cut off."""
-        if self.mask is not None:
-            return self.mask
-        found = np.zeros(shape, np.bool_)
-        for rings in self.pieces:
-            found |= fill(rings, shape)
-        return found
+        """The object's pixels in an image of a shape (Y, X)."""
+        whole = np.zeros(shape, np.bool_)
+        box, found = self.part(shape)
+        whole[box] = found
+        return whole
 
 
 @dataclass(frozen=True)
@@ -84,9 +102,9 @@ def paint(objects: Sequence[Annotation], shape: Sequence[int]) -> Painted:
     numbers = np.zeros(shape, np.int32)
     twice = np.zeros(shape, np.bool_)
     for number, one in enumerate(objects, start=1):
-        mask = one.pixels(shape)
-        twice |= mask & (numbers > 0)
-        numbers[mask] = number
+        box, mask = one.part(shape)
+        twice[box] |= mask & (numbers[box] > 0)
+        numbers[box][mask] = number
     areas = np.bincount(numbers.ravel(), minlength=len(objects) + 1)[1:]
     lost = tuple(int(number) for number in np.flatnonzero(areas == 0) + 1)
     return Painted(numbers, tuple(one.name for one in objects), int(np.count_nonzero(twice)), lost)

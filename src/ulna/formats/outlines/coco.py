@@ -114,14 +114,24 @@ def run_lengths(mask: Mask, shape: tuple[int, int] | None = None, corner: tuple[
     return counts if counts[-1] else counts[:-1]
 
 
-def from_run_lengths(counts: Sequence[int], shape: tuple[int, int]) -> Mask:
-    """The mask (Y, X) of run lengths. Raises ValueError where they do not fill the image."""
+def from_run_lengths(counts: Sequence[int], shape: tuple[int, int]) -> tuple[Mask, tuple[int, int]]:
+    """The pixels of run lengths (Y, X) as far as they reach, and the row and column where that begins.
+
+    Raises ValueError where they do not fill the image.
+    """
     lengths = np.asarray(counts, np.int64)
     height, width = shape
     if (lengths < 0).any() or int(lengths.sum()) != height * width:
         raise ValueError(f"run lengths of {int(lengths.sum())} pixels do not fill {height} × {width}")
-    values = np.arange(len(lengths)) % 2 == 1
-    return np.ascontiguousarray(np.repeat(values, lengths).reshape(width, height).T)
+    starts, runs = (np.cumsum(lengths) - lengths)[1::2], lengths[1::2]
+    places = np.repeat(starts - (np.cumsum(runs) - runs), runs) + np.arange(runs.sum())
+    if not places.size:
+        return np.zeros((0, 0), np.bool_), (0, 0)
+    columns, rows = np.divmod(places, height)
+    top, left = int(rows.min()), int(columns.min())
+    mask = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1), np.bool_)
+    mask[rows - top, columns - left] = True
+    return mask, (top, left)
 
 
 def decompressed(text: str) -> list[int]:
@@ -172,7 +182,8 @@ def _annotation(one: dict[str, Any], shape: tuple[int, int], names: Mapping[Any,
             raise ValueError(f"run lengths for {found['size']} in an image of {list(shape)}")
         counts = found["counts"]
         lengths = decompressed(counts) if isinstance(counts, str) else counts
-        return Annotation(name=name, mask=from_run_lengths(lengths, shape))
+        mask, corner = from_run_lengths(lengths, shape)
+        return Annotation(name=name, mask=mask, corner=corner)
     return Annotation(tuple((_ring(ring),) for ring in found), name)
 
 

@@ -41,7 +41,7 @@ def from_bytes(data: bytes, where: object) -> Annotations:
                 skipped[kind] += 1
                 continue
             key = ("single", place) if group is None else (group, found.name)
-            objects[key] = _together(objects[key], found) if key in objects else found
+            objects[key] = _together(objects[key], found, shape) if key in objects else found
     except (KeyError, TypeError, ValueError, IndexError, OSError, AttributeError) as error:
         raise ReadError(f"this labelme file is damaged ({type(error).__name__}: {error})", where=where) from error
     names = tuple(plural(count, kind) for kind, count in skipped.items())
@@ -84,18 +84,14 @@ def _mask(encoded: str, points: Ring, shape: tuple[int, int] | None, name: str) 
         raise ValueError("a mask needs the size of its image")
     with PillowImage.open(io.BytesIO(base64.b64decode(encoded, validate=True))) as picture:
         inside = np.asarray(picture.convert("L")) > 0
-    whole = np.zeros(shape, np.bool_)
-    left, top = np.floor(points[0]).astype(int)
-    part = whole[top : top + inside.shape[0], left : left + inside.shape[1]]
-    if left < 0 or top < 0 or part.shape != inside.shape:
+    left, top = np.floor(points[0]).astype(int).tolist()
+    if left < 0 or top < 0 or top + inside.shape[0] > shape[0] or left + inside.shape[1] > shape[1]:
         raise ValueError("a mask reaches beyond the image")
-    part |= inside
-    return Annotation(name=name, mask=whole)
+    return Annotation(name=name, mask=inside, corner=(top, left))
 
 
-def _together(first: Annotation, second: Annotation) -> Annotation:
+def _together(first: Annotation, second: Annotation, shape: tuple[int, int] | None) -> Annotation:
     """Two shapes of one object."""
-    if first.mask is None and second.mask is None:
+    if shape is None or (first.mask is None and second.mask is None):  # a mask needs the size of its image
         return Annotation((*first.pieces, *second.pieces), first.name)
-    shape = next(one.mask.shape for one in (first, second) if one.mask is not None)
     return Annotation(name=first.name, mask=first.pixels(shape) | second.pixels(shape))
