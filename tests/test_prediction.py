@@ -51,6 +51,19 @@ def test_it_is_an_array_of_class_indices(prediction: Prediction, volume: Predict
     assert volume.array.shape == (1, 5, 12, 14)
 
 
+def test_more_objects_than_a_png_numbers(tmp_path: Path) -> None:
+    numbers = np.arange(66_000, dtype=np.int32).reshape(220, 300)
+    found = Prediction(Labels((numbers > 0).astype(np.uint8), numbers, names=CLASSES.names), CLASSES)
+    with pytest.raises(UlnaError, match=r"65,999 objects were found, and a PNG numbers at most 65,535"):
+        found.save(tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+    written = tifffile.imread(found.save(tmp_path / "a.tif"))
+    np.testing.assert_array_equal(written, numbers)
+    few = Prediction(Labels(np.ones((1, 2), np.uint8), np.array([[1, 65_535]], np.int32), names=CLASSES.names), CLASSES)
+    with Pillow.open(few.save(tmp_path / "b.png")) as picture:
+        assert np.asarray(picture).tolist() == [[1, 65_535]]
+
+
 @pytest.fixture
 def objects() -> Prediction:
     """Two nuclei that touch, numbered 4 and 5, and one of another class, numbered 9."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from ulna.measurement import Table
 
+MAX_NARROW = 65_535
+"""The largest number of an object in 16 bits."""
+
 SHOWN = 480
 """The largest side of the picture in a notebook, pixels."""
 
@@ -125,7 +128,7 @@ class Prediction(OnGrid):
         """
         objects = self.labels.objects
         if objects is not None:
-            wide = wide or int(objects.max(initial=0)) > np.iinfo(np.uint16).max
+            wide = wide or int(objects.max(initial=0)) > MAX_NARROW
             return Image(objects[None] if wide else objects[None].astype(np.uint16), self.grid, source=self.source)
         return Image(self.meaning.to_values(self.array), self.grid, source=self.source)
 
@@ -154,8 +157,30 @@ class Prediction(OnGrid):
         'mask.tif'
         """
         target = Path(path).expanduser()
+        self.check_fits(target)
         write(target, self.to_image())
         return target
+
+    def check_fits(self, path: Path) -> None:
+        """Refuse a file that cannot number all objects, before anything is written.
+
+        Parameters
+        ----------
+        path
+            The file of the mask.
+
+        Raises
+        ------
+        UlnaError
+            For a PNG and more than 65,535 objects.
+        """
+        count = int(self.objects.max(initial=0)) if self.objects is not None else 0
+        if count > MAX_NARROW and path.suffix.lower() == ".png":
+            raise UlnaError(
+                f"{count:,} objects were found, and a PNG numbers at most {MAX_NARROW:,}",
+                where=path,
+                hint="Write the mask as .tif, with 32 bits; 'ulna predict' does so where the image is a TIFF.",
+            )
 
     def overlay(self, image: Any, *, legend: bool = True) -> npt.NDArray[np.uint8]:
         """The image with the classes tinted and outlined, and a legend below it.

@@ -201,6 +201,10 @@ def test_objects_are_scored_by_the_measures_of_their_task(tmp_path):
         tmp_path / "predicted", tmp_path / "data", out=tmp_path / "s", changes={"data.values": [[0], ["other"]]}
     )
     assert again.summary.primary == "ap"  # both sides number their objects
+    assert not any("connected pieces" in note for note in found.notes)
+    binary = {"task.name": "instances", "data.values": [[0], ["1..255"]]}
+    parted = evaluate(tmp_path / "predicted", tmp_path / "data", out=tmp_path / "u", changes=binary)
+    assert "The true masks do not number their objects: connected pieces are taken for objects." in parted.notes
     changes["task.name"] = "semantic"
     semantic = evaluate(tmp_path / "predicted", tmp_path / "data", out=tmp_path / "t", changes=changes)
     assert semantic.summary.primary == "dice"

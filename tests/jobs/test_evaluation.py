@@ -8,6 +8,7 @@ import numpy as np
 
 from ulna.jobs.evaluation import Evaluation
 from ulna.metrics import Row, Scored, measure, summarize
+from ulna.metrics.objects import compare
 
 CLASSES = ("background", "cytoplasm", "nucleus")
 
@@ -72,6 +73,13 @@ def test_a_class_without_the_first_measure_has_dashes():
     assert lines[1].split()[-3:] == ["median", "PQ", "images"]
     assert lines[4].split() == ["objects", "–", "–", "0.389", "0"]
     assert lines[3].split()[-2:] == ["–", "6"]
+
+
+def test_images_without_an_object_have_dashes():
+    nothing = np.zeros((8, 8), np.int64)
+    found = _evaluation([Scored.of(compare(nothing, nothing).rows("cell"), name="a", group="a")])
+    assert "at IoU .50 .55 … .90: – – – – – – – – –" in str(found)
+    assert "nan" not in str(found)
 
 
 def test_nothing_scored():

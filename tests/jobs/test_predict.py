@@ -30,6 +30,7 @@ from ulna.metrics.objects import compare
 from ulna.model import Model
 from ulna.modelfile import Saved
 from ulna.objectlist import read_list
+from ulna.prediction import Prediction
 
 
 @pytest.fixture
@@ -216,6 +217,25 @@ def test_values_that_no_png_holds_are_written_as_tiff(tmp_path: Path) -> None:
     done = predict(wide, tmp_path / "in", out=tmp_path / "out")
     assert [path.name for path in done.masks] == ["a.tif"]
     assert set(np.unique(tifffile.imread(done.masks[0]))) <= {0, 100_000}
+
+
+def test_more_objects_than_a_png_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TIFF of 32 bits for a TIFF; for a PNG nothing is written at all."""
+    numbers = np.arange(300 * 300, dtype=np.int32).reshape(300, 300)
+    model = make_instances()
+    found = Prediction(Labels((numbers > 0).astype(np.uint8), numbers, names=model.classes.names), model.classes)
+    monkeypatch.setattr(Model, "predict", lambda *_, **__: found)
+    for name in ("a.png", "b.tif"):
+        gray(tmp_path / "in" / name)
+    done = predict(model, tmp_path / "in" / "a.png", out=tmp_path / "png", overlay=True)
+    ((name, why),) = done.failed
+    assert name == "a"
+    assert "89,999 objects were found, and a PNG numbers at most 65,535" in why
+    assert ".tif" in why
+    assert {path.name for path in all_files(tmp_path / "png")} <= {"ulna.json"}
+    (mask,) = predict(model, tmp_path / "in" / "b.tif", out=tmp_path / "tif").masks
+    written = tifffile.imread(mask)
+    assert (written.dtype, int(written.max())) == (np.int32, 89_999)
 
 
 def test_arrays_are_looked_at_as_files_are() -> None:
@@ -534,16 +554,6 @@ def test_what_is_in_the_way_of_objects_is_said_first(tmp_path: Path, fault: str)
     with pytest.raises(UlnaError, match=words):
         predict(model, tmp_path / "a.png", out=out, outlines="coco")
     assert (all_files(out) if out.exists() else {}) == before
-
-
-def test_more_objects_than_a_png_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gray(tmp_path / "in" / "a.png")
-    monkeypatch.setattr("ulna.jobs.predict.MOST_IN_PNG", 1)
-    ((name, why),) = predict(make_instances(), tmp_path / "in", out=tmp_path / "out").failed
-    assert name == "a"
-    assert "a PNG can number 1" in why
-    gray(tmp_path / "tif" / "a.tif")
-    assert predict(make_instances(), tmp_path / "tif", out=tmp_path / "out").complete
 
 
 def test_outlines_of_classes_are_those_of_connected_regions(untrained: Model, tmp_path: Path) -> None:

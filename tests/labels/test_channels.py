@@ -31,7 +31,7 @@ def test_two_classes_in_two_channels(value: int) -> None:
     assert not found.doubts
     for mask, truth in zip(masks, clean, strict=True):
         np.testing.assert_array_equal(found.classes.to_indices(mask), truth)
-        values, counts = distinct(mask)
+        values, counts, _ = distinct(mask)
         np.testing.assert_array_equal(
             np.bincount(found.classes.to_indices(values).ravel(), counts, 3), np.bincount(truth.ravel(), minlength=3)
         )

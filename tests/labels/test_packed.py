@@ -25,7 +25,7 @@ def test_distinct_values_are_counted(colors: np.ndarray, channels: int, alpha: i
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ulna.labels.packed.STRIP", strip)
         mask = np.concatenate([colors, np.full((1, 6, 7), alpha, np.uint8)])[:channels]
-        values, counts = distinct(mask)
+        values, counts, _ = distinct(mask)
         shown = mask[: len(values)].reshape(len(values), -1).T.tolist()
         expected = Counter(map(tuple, shown))
         assert dict(zip(map(tuple, values[:, 0].T.tolist()), counts.tolist(), strict=True)) == expected
@@ -72,7 +72,7 @@ def test_a_large_mask_is_counted_in_little_memory(channels: int) -> None:
 
 
 def test_an_empty_mask_has_no_values() -> None:
-    values, counts = distinct(np.zeros((1, 0, 5), np.uint8))
+    values, counts, _ = distinct(np.zeros((1, 0, 5), np.uint8))
     assert (values.shape, counts.shape) == ((1, 1, 0), (0,))
 
 

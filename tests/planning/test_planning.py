@@ -17,6 +17,7 @@ from ulna.dataset import Case
 from ulna.errors import UlnaError
 from ulna.image import Grid, Image, Source
 from ulna.labels.inference import infer
+from ulna.labels.touching import Touching
 from ulna.layouts import read_dataset
 from ulna.networks import UNet
 from ulna.planning import FALLBACK_EPOCHS, SHORT_WIDTHS, Fingerprint, plan
@@ -178,6 +179,7 @@ def test_the_fingerprint_of_labels(tmp_path: Path) -> None:
     facts = Fingerprint.of(store, ("background", "a", "b"))
     assert (facts.objects, facts.groups, facts.suffixes, facts.files) == (2, 1, (".tif",), 1)
     assert facts.object_sizes == tuple(np.percentile([20, 4, 20, 4], (5, 50, 95)))
+    assert facts.touching == Touching(2, 4, 0)
     assert facts.class_shares == (426 / 450, 20 / 450, 4 / 450)
     assert (facts.spacings, facts.unit) == (((0.5, 0.25),) * 2, "µm")
     assert facts.intensities[0].largest == 27
@@ -221,6 +223,23 @@ def test_masks_that_number_objects_are_learned_as_objects() -> None:
     found = plan(stated, numbered, device=CPU)
     assert found.config.task.name == "semantic"
     assert next(one for one in found.decisions if one.key == "task.name").overridden
+
+
+def test_objects_of_masks_that_number_none_are_connected_pieces_and_that_is_said() -> None:
+    connected = replace(FACTS, touching=Touching(40, 800, 30))
+    asked = Config().changed({"task.name": "instances"})
+    said = plan(asked, connected, device=CPU).sentences[2]
+    assert said.startswith("Masks do not number their objects: each connected piece is learned as one. There are 800 ")
+    assert "30 of which look like several objects that touch" in said
+    for config, facts in ((Config(), connected), (asked, replace(connected, numbered=True, touching=None))):
+        assert not any("connected piece" in one for one in plan(config, facts, device=CPU).sentences)
+
+
+def test_classes_that_only_images_held_out_show() -> None:
+    two = replace(FACTS, classes=("background", "a", "b"), class_shares=(0.9, 0.1, 0))
+    assert "No image to learn from shows 'b': that cannot be learned." in plan(Config(), two, device=CPU).sentences
+    with pytest.raises(UlnaError, match="nothing but background: every mask that shows more is held out"):
+        plan(Config(), replace(two, class_shares=(1, 0, 0)), device=CPU)
 
 
 def test_with_border_weights_classes_weigh_the_same_together() -> None:

@@ -27,6 +27,7 @@ from ulna.jobs import inspection
 from ulna.jobs.grouping import joined_by, joined_picture, leak_problems, table_of_groups, with_groups
 from ulna.jobs.inspection import Failure, Inspection, inspect
 from ulna.jobs.label_checks import TO_SET, class_pixels, doubts, lossy_files, missing_in_training, shares
+from ulna.jobs.object_checks import counts, object_problems
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference, interpret
 from ulna.layouts import Patterns, read_dataset
@@ -217,8 +218,8 @@ def check(
 ) -> Check:
     """Look at a data set of any known layout: everything that is wrong at once, and which cases leak.
 
-    Every file is read once. Cases that cannot be read, or whose mask has another size, are fatal problems; all are
-    named.
+    Every file is read once, up to 100 masks of one class twice. Cases that cannot be read, or whose mask has another
+    size, are fatal problems; all are named.
 
     Parameters
     ----------
@@ -286,6 +287,7 @@ def check(
         *(missing_in_training(inspections, classes, pixels) if classes else ()),
         *doubts(inferred),
         *lossy_files(inspections, inferred),
+        *(object_problems(inspections, inferred, wanted.data) if inferred else ()),
         *inspection.warnings(inspections),
     ]
     problems += [
@@ -301,7 +303,7 @@ def check(
         replace(found, cases=usable, problems=tuple(problems)),
         classes,
         tuple(problems),
-        _facts(inspections, usable, shares(classes, pixels) if classes else {}, how),
+        _facts(inspections, usable, shares(classes, pixels) | counts(inspections, classes) if classes else {}, how),
         tuple(float(part) for part in total),
         leaks,
         _chosen(inspections, annotated),
@@ -352,11 +354,7 @@ def _facts(inspections: Sequence[Inspection], cases: Sequence[Case], shown: dict
     }
     if parts:
         facts["ready-made split"] = ", ".join(f"{part} {count}" for part, count in parts.items())
-    facts |= shown
-    numbers = [look.objects for look in inspections if look.objects]
-    if numbers:
-        facts["objects"] = f"{sum(numbers):,} in all, {min(numbers)} to {max(numbers)} per image"
-    return facts
+    return facts | shown
 
 
 def _counted(values: Sequence[int | str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -102,7 +103,7 @@ class Evaluation(Printed):
         pooled = [scores[name].pooled.estimate for name in MEANS["ap"] if name in scores]
         if not pooled:
             return []
-        values = " ".join(f"{value:.3f}" for value in pooled)
+        values = " ".join("–" if math.isnan(value) else f"{value:.3f}" for value in pooled)
         return [sentence(self.rows), f"AP with all objects together, at IoU .50 .55 … .90: {values}"]
 
     def __repr__(self) -> str:

@@ -86,7 +86,7 @@ class Extras:
             made += [f"{OUTLINES}/{file}" for file in self._outlines.files(name)]
         return made
 
-    def predict(self, model: Model, case: Case, *, after: int, progress: Progress) -> Prediction:
+    def predict(self, model: Model, case: Case, target: Path, *, after: int, progress: Progress) -> Prediction:
         """The mask of an image or a page; what else was asked for is written at once.
 
         Parameters
@@ -95,6 +95,8 @@ class Extras:
             Ready to predict.
         case
             The image or page.
+        target
+            The file of the mask, which is written later.
         after
             So many objects lie on the pages before.
         progress
@@ -104,13 +106,20 @@ class Extras:
         -------
         Prediction
             Its objects numbered after those before.
+
+        Raises
+        ------
+        UlnaError
+            For more objects than the file of the mask can number; then nothing is written.
         """
         image = load_image(case, channels=model.channels)
         if self._probabilities:
             found, per_class = model.mask_and_probabilities(image, progress=progress)
+            found.check_fits(target)
             write(self._folder / PROBABILITIES / f"{case.name}.tif", per_class)
         else:
             found = model.predict(image, progress=progress)
+            found.check_fits(target)
         if self._overlay:
             picture = found.overlay(image)
             write(self._folder / OVERLAYS / f"{case.name}.png", Image(np.moveaxis(picture, -1, 0)))

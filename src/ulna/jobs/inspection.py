@@ -14,7 +14,9 @@ from ulna.formats.base import RGB
 from ulna.formats.outlines.reading import is_outline
 from ulna.grid import check_same_place
 from ulna.image import Array
-from ulna.labels.packed import distinct
+from ulna.labels.interpolation import is_interpolated
+from ulna.labels.packed import counted, distinct
+from ulna.labels.pieces import Pieces, pieces_of
 from ulna.leaks import Fingerprint, fingerprint
 from ulna.leaks.duplicates import digest
 from ulna.masks import Overlap
@@ -29,7 +31,8 @@ FEW = 10  # cases below which a warning is given
 class Inspection:
     """A case that was read: sizes, types, the values of its mask and their counts, and what tells leaks.
 
-    `values` (1, 1, n), or (3, 1, n) for colors, are the different values of the mask and `counts` (n,) their pixels.
+    `values` (1, 1, n), or (3, 1, n) for colors, are the different values of the mask, `counts` (n,) their pixels and
+    `pieces` how they are connected; `interpolated` says whether thin rims of values lie between those of both sides.
     """
 
     case: Case
@@ -39,6 +42,9 @@ class Inspection:
     dtype: str
     values: Array
     counts: Array
+    pieces: Pieces
+    interpolated: bool
+    truth_dtype: str
     objects: int
     overlaps: tuple[Overlap, ...]
     print: Fingerprint
@@ -95,9 +101,10 @@ def _seen(case: Case) -> Seen:
     except UlnaError as error:
         return Failure(case, ELSEWHERE, f"{case.name}: {error.what}")
     try:
-        values, counts = distinct(mask)
+        values, counts, codes = distinct(mask)
     except UlnaError as error:
         return Failure(case, NO_MASK, f"{case.name}: {error.what}. {error.hint}")
+    found = counted(codes)[0]
     look = Inspection(
         case,
         image.shape,
@@ -106,6 +113,9 @@ def _seen(case: Case) -> Seen:
         str(image.array.dtype),
         values,
         counts,
+        pieces_of(codes, found),
+        len(values) == 1 and not (case.objects or case.truth_classes) and is_interpolated(codes, found),
+        str(mask.dtype),
         int(np.count_nonzero(values > 0)) if case.objects else 0,
         overlaps,
         fingerprint(image.array),

@@ -15,8 +15,9 @@ from ulna.dataset import Case
 from ulna.errors import ReadError
 from ulna.formats import open_reader, read
 from ulna.image import Array, Labels, Source
+from ulna.labels.packed import counted
+from ulna.labels.pieces import pieces_of
 from ulna.measurement import go_on
-from ulna.numbering import consecutive
 from ulna.objectlist import ObjectLists, class_maps
 from ulna.text import listed
 
@@ -105,7 +106,4 @@ def read_objects(case: Case, lists: ObjectLists, doubts: Counter[str], *, connec
 
 def _in_pieces(objects: Array) -> int:
     """How many objects have several pieces that do not even touch by a corner."""
-    _, places = consecutive(objects)
-    pieces = label(places, connectivity=places.ndim)  # type: ignore[no-untyped-call]
-    _, first = np.unique(pieces[places > 0], return_index=True)
-    return int(np.count_nonzero(np.bincount(places[places > 0][first]) > 1))
+    return int(np.count_nonzero(pieces_of(objects, counted(objects)[0]).counts > 1))

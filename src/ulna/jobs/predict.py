@@ -30,9 +30,6 @@ from ulna.objectlist import Listed
 from ulna.paths import expand_home
 from ulna.text import listed, plural
 
-MOST_IN_PNG = 65_535
-"""Objects that 16 bits can number."""
-
 
 @dataclass(frozen=True)
 class Predicted(Printed):
@@ -321,12 +318,8 @@ def _predict(
         _by_region(model, job, target, progress)
         return target, None
     first, *others = job.pages
-    found = extras.predict(model, first, after=0, progress=progress)
+    found = extras.predict(model, first, target, after=0, progress=progress)
     if not others:
-        count = int(found.objects.max(initial=0)) if found.objects is not None else 0
-        if target.suffix == ".png" and count > MOST_IN_PNG:
-            what = f"{count:,} objects were found, and a PNG can number {MOST_IN_PNG:,}"
-            raise UlnaError(what, where=first.images[0], hint="Save the image as TIFF, and its mask will be one, too.")
         write(target, found.to_image())
         return target, listed_objects(job.name, found)
     mask = found.to_image(wide=True)  # how many objects the stack has is known at its end
@@ -335,7 +328,7 @@ def _predict(
     with create(target, grid, dtype=mask.array.dtype, channels=mask.channels) as writer:
         for number, page in enumerate(job.pages):
             if number:
-                found = extras.predict(model, page, after=objects, progress=progress)
+                found = extras.predict(model, page, target, after=objects, progress=progress)
                 if listing is not None:
                     listing += listed_objects(job.name, found) or ()
             if found.shape != grid.shape[1:]:

@@ -68,6 +68,8 @@ def sides_of(
     task = config.task
     if task.name == "auto" and objects:  # both sides tell objects apart: they are compared
         task = config.changed({"task.name": "instances"}).task
+    if task.name == "instances" and not truth.numbers_objects:
+        notes.append("The true masks do not number their objects: connected pieces are taken for objects.")
     return Sides(maker, truth, names, tuple(notes), build(task, names))
 
 

@@ -16,7 +16,7 @@ from ulna.labels.classes import Classes
 from ulna.labels.doubt import Doubt
 from ulna.labels.evidence import Evidence, evidence
 from ulna.labels.folding import MANY, Folded, fold, fold_colors, unclear
-from ulna.labels.ignored import Ignored, find_ignored, outlines
+from ulna.labels.ignored import LARGEST, Ignored, find_ignored, outlines
 from ulna.labels.packed import MAX_COLORS
 from ulna.labels.statistics import MaskStatistics
 from ulna.labels.values import Kind, Value, check, shown, span
@@ -215,11 +215,15 @@ def _folded(seen: MaskStatistics, folded: Folded, background: int, foreground: S
 def _refuse_unclear(seen: MaskStatistics, foreground: Sequence[int]) -> None:
     """Raise UlnaError for more values than classes have, or many that fill no areas, as noise does."""
     if len(foreground) > MAX_COLORS or len(unclear(seen.values)) >= MANY:
+        hint = "Are these masks? If they are, save them without loss (PNG, TIFF), or set data.values in the "
+        hint += "configuration ('0..127' is a range)."
+        full = next((most for most in LARGEST if most - 1 <= foreground[-1] <= most), 0)
+        if full:
+            hint += f" If they number objects, numbers beyond {full:,} began again: save them with 32 bits."
         raise UlnaError(
             f"the masks hold {len(foreground) + 1:,} different values ({listed(foreground, 8)}): neither a few classes "
             "nor numbers of objects",
-            hint="Are these masks? If they are, save them without loss (PNG, TIFF), or set data.values in the "
-            "configuration ('0..127' is a range).",
+            hint=hint,
         )
 
 

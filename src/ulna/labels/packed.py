@@ -21,7 +21,7 @@ MIN_CHOSEN = 0.005  # share of the pixels that a color has which somebody chose
 STRIP = 1 << 20  # pixels that are counted or replaced at a time
 
 
-def distinct(mask: Array) -> tuple[Array, Codes]:
+def distinct(mask: Array) -> tuple[Array, Codes, Array]:
     """The different values of a mask as a mask of their own, and how many pixels have each.
 
     Parameters
@@ -35,6 +35,8 @@ def distinct(mask: Array) -> tuple[Array, Codes]:
         (1, 1, n); (3, 1, n) uint8 for colors; (C, 1, n) where a second or fourth channel says more.
     counts
         (n,) pixels of each.
+    codes
+        (*spatial), a whole number per pixel; its different ones, in order, stand for the values.
 
     Raises
     ------
@@ -50,11 +52,11 @@ def distinct(mask: Array) -> tuple[Array, Codes]:
         found, counts = counted(codes)
         places = np.unravel_index(found, [len(values) for values in present])
         every = [values[place] for values, place in zip(present, places, strict=True)]
-        return np.stack(every).astype(mask.dtype)[:, None], counts
+        return np.stack(every).astype(mask.dtype)[:, None], counts, codes
     codes, colored = codes_of(mask, tint=0)
     found, counts = counted(codes)
     values = np.stack([found >> bits & 255 for bits in (16, 8, 0)]).astype(np.uint8) if colored else found[None]
-    return values[:, None], counts
+    return values[:, None], counts, codes
 
 
 def codes_of(mask: Array, *, channels: bool = False, tint: int | None = None) -> tuple[Array, bool]:

@@ -11,6 +11,7 @@ import psutil
 from scipy import ndimage
 
 from ulna.image import IGNORE, Array
+from ulna.labels.touching import Touching, find_touching
 from ulna.store import Intensities, Store
 
 MAX_INSPECTED = 100
@@ -34,6 +35,8 @@ class Fingerprint:
         a connected region of foreground.
     numbered
         Whether the masks number their objects.
+    touching
+        Where they do not, how many connected pieces were counted, and how many look like several objects.
     object_sizes
         Pixels of the objects: the 5th, 50th and 95th percentile; empty where there is none.
     class_shares
@@ -51,6 +54,7 @@ class Fingerprint:
     classes: tuple[str, ...]
     objects: float
     numbered: bool = False
+    touching: Touching | None = None
     object_sizes: tuple[float, ...] = ()
     class_shares: tuple[float, ...] = ()
     spacings: tuple[tuple[float, ...], ...] = ()
@@ -68,6 +72,7 @@ class Fingerprint:
         inspected = np.linspace(0, len(store) - 1, min(len(store), MAX_INSPECTED)).round().astype(int).tolist()
         sizes = [_object_sizes(store.truth(case)) for case in inspected]
         pixels = np.concatenate(sizes)
+        numbered = any(len(store.truth(case)) > 1 for case in inspected)
         units = {case.grid.unit for case in store.cases}
         totals = np.array([sum(case.counts.get(label, 0) for case in store.cases) for label in range(len(classes))])
         return cls(
@@ -75,7 +80,8 @@ class Fingerprint:
             shapes=tuple(shape[1:] for shape in store.shapes),
             classes=classes,
             objects=float(np.median([len(found) for found in sizes if len(found)] or [0])),
-            numbered=any(len(store.truth(case)) > 1 for case in inspected),
+            numbered=numbered,
+            touching=None if numbered else find_touching(_annotated(store.truth(case)) for case in inspected),
             object_sizes=tuple(np.percentile(pixels, (5, 50, 95)).tolist()) if len(pixels) else (),
             class_shares=tuple((totals / max(totals.sum(), 1)).tolist()),
             spacings=tuple(case.grid.spacing for case in store.cases),
@@ -91,7 +97,12 @@ class Fingerprint:
 
 def _object_sizes(labels: Array) -> npt.NDArray[np.int64]:
     """Pixels of each object of labels (L, *spatial): those with a number, or connected regions of foreground."""
-    inside = (labels[0] != 0) & (labels[0] != IGNORE)
+    inside = _annotated(labels) > 0
     numbers = np.where(inside, labels[1], 0) if len(labels) > 1 else ndimage.label(inside)[0]
     sizes = np.bincount(numbers.ravel())[1:]
     return sizes[sizes > 0]
+
+
+def _annotated(labels: Array) -> Array:
+    """The classes of labels (L, *spatial), with background for what is not annotated."""
+    return np.where(labels[0] == IGNORE, 0, labels[0])

@@ -103,8 +103,9 @@ def plan(config: Config, facts: Fingerprint, *, device: torch.device) -> Plan:
     Raises
     ------
     UlnaError
-        For sizes that the network does not take.
+        For training images that show nothing but background, and for sizes that the network does not take.
     """
+    _check_classes(facts)
     decisions = [
         Decision("data.channels", facts.channels, "as the images have it"),
         *_task(config, facts),
@@ -203,6 +204,15 @@ def patch_size(config: Config, network: NetworkConfig, facts: Fingerprint, *, mo
 def _geometry(network: NetworkConfig, channels: int) -> Geometry:
     with torch.device("meta"):  # no weights are wanted
         return geometry(build(network, channels, 1))
+
+
+def _check_classes(facts: Fingerprint) -> None:
+    """Raise UlnaError where there is nothing to learn: every mask that shows something is held out."""
+    if facts.class_shares and not any(facts.class_shares[1:]):
+        raise UlnaError(
+            "the images to learn from show nothing but background: every mask that shows more is held out",
+            hint="Hold out others with another training.seed, none with data.validation=0, or annotate more images.",
+        )
 
 
 def _check_sizes(config: Config, facts: Fingerprint) -> None:

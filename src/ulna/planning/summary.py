@@ -8,7 +8,7 @@ from ulna.config import Config, TrainingConfig
 from ulna.planning.decisions import Decision
 from ulna.planning.fingerprint import Fingerprint
 from ulna.planning.modality import STAINS, TITLES
-from ulna.text import plural, size
+from ulna.text import listed, plural, size
 
 
 def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision]) -> tuple[str, ...]:
@@ -23,7 +23,9 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         f"A {network.ndim}D {network.name} with {len(network.widths)} levels of {network.widths[0]} to "
         f"{network.widths[-1]} channels, {network.norm} norm, {network.padding} padding; "
         f"{plural(facts.channels, 'channel')} in; it learns {classes}.",
+        *_missing(facts),
         *(f"The task is {one.value}: {one.reason}." for one in decisions if one.key == "task.name"),
+        *_connected(config, facts),
         *_modality(decisions),
         f"Intensities: {config.data.normalization} of each image."
         + (f" Images are resized to {size(config.data.resize, '×')}." if config.data.resize else ""),
@@ -34,6 +36,21 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         f"{training.learning_rate:g}; the loss is {config.task.loss.replace('_', ' + ', 1).replace('_', '-')}; "
         f"{training.precision}; {length}.",
     )
+
+
+def _missing(facts: Fingerprint) -> list[str]:
+    """Which classes no training image shows."""
+    shares = zip(facts.classes, facts.class_shares, strict=False)
+    missing = [name for name, share in list(shares)[1:] if not share]
+    return [f"No image to learn from shows {listed(missing, quoted=True)}: that cannot be learned."] if missing else []
+
+
+def _connected(config: Config, facts: Fingerprint) -> list[str]:
+    """What is taken for an object where masks do not number them."""
+    if config.task.name != "instances" or facts.touching is None:
+        return []
+    sentence = f"Masks do not number their objects: each connected piece is learned as one. There are {facts.touching}."
+    return [f"{sentence} To learn objects apart that touch, number them in the masks."]
 
 
 def _modality(decisions: Sequence[Decision]) -> list[str]:
