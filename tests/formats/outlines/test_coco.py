@@ -89,6 +89,15 @@ def test_polygons_that_overlap_are_one_object_and_crowds_are_said() -> None:
     assert found.skipped == ("1 crowd",)
 
 
+def test_boxes_without_outlines_are_left_out_and_said() -> None:
+    content = _content()
+    box = {key: value for key, value in content["annotations"][0].items() if key != "segmentation"}
+    content["annotations"] += [box, box | {"segmentation": []}, box | {"segmentation": None}]
+    (found,) = coco.from_bytes(json.dumps(content).encode(), "x.json")
+    assert len(found.objects) == 1
+    assert found.skipped == ("3 boxes",)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -100,7 +109,7 @@ def test_polygons_that_overlap_are_one_object_and_crowds_are_said() -> None:
         {"segmentation": {"counts": [16], "size": [2, 8]}},
         {"segmentation": {"counts": "~~", "size": [4, 4]}},
         {"segmentation": {"counts": "P", "size": [4, 4]}},
-        {"segmentation": None},
+        {"segmentation": 3},
     ],
 )
 def test_damaged(changes: dict[str, Any]) -> None:

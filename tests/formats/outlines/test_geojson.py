@@ -59,6 +59,13 @@ def test_what_qupath_writes() -> None:
     assert painted.lost == (1,)  # the second covers it
 
 
+def test_a_ring_that_is_not_closed_keeps_its_last_corner() -> None:
+    for corners in (SQUARE, SQUARE[:-1]):
+        content = [_feature({"type": "Polygon", "coordinates": [corners]})]
+        (one,) = geojson.from_bytes(json.dumps(content).encode(), "x").objects
+        assert one.pixels((5, 5)).sum() == 2
+
+
 def test_the_nuclei_within_cells_are_named() -> None:
     square = {"type": "Polygon", "coordinates": [SQUARE]}
     cell = _feature(square, {"objectType": "cell"}) | {"nucleusGeometry": square}

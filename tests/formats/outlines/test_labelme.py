@@ -84,3 +84,9 @@ def test_shapes_of_one_group_are_one_object() -> None:
 def test_damaged(data: bytes) -> None:
     with pytest.raises(ReadError):
         labelme.from_bytes(data, "a.json")
+
+
+def test_a_rectangle_may_have_all_of_its_corners() -> None:
+    shape = _shape("cell", [[1, 1], [4, 1], [4, 3], [1, 3]], "rectangle")
+    (one,) = labelme.from_bytes(json.dumps({"shapes": [shape]}).encode(), "x").objects
+    assert one.pixels((9, 12)).sum() == 6

@@ -54,7 +54,8 @@ def to_bytes(images: Sequence[CocoImage]) -> bytes:
 def from_bytes(data: bytes, where: object) -> list[Annotations]:
     """The objects of each image, in the order of the file.
 
-    Regions marked as crowds are no single objects: they are left out and said. Raises ReadError for what is damaged.
+    Regions marked as crowds are no single objects, and boxes say nothing of outlines: they are left out and said.
+    Raises ReadError for what is damaged.
     """
     try:
         content = json.loads(data)
@@ -71,11 +72,11 @@ def from_bytes(data: bytes, where: object) -> list[Annotations]:
         if twice := next((name for name, count in named.items() if count > 1), ""):
             raise ReadError(f"lists the image {twice} twice", where=where, hint="Give each image one entry.")
         objects: dict[Any, list[Annotation]] = {key: [] for key in images}
-        crowds = dict.fromkeys(images, 0)
+        skipped: dict[Any, Counter[str]] = {key: Counter() for key in images}
         for one in content["annotations"]:
             image = images[one["image_id"]]
-            if one.get("iscrowd"):
-                crowds[image["id"]] += 1
+            if one.get("iscrowd") or not one.get("segmentation"):
+                skipped[image["id"]]["crowd" if one.get("iscrowd") else "box"] += 1
                 continue
             shape = (int(image["height"]), int(image["width"]))
             objects[image["id"]].append(_annotation(one, shape, names))
@@ -84,7 +85,9 @@ def from_bytes(data: bytes, where: object) -> list[Annotations]:
                 tuple(objects[key]),
                 image=str(image["file_name"]),
                 shape=(int(image["height"]), int(image["width"])),
-                skipped=(plural(crowds[key], "crowd"),) if crowds[key] else (),
+                skipped=tuple(
+                    plural(count, kind, "boxes" if kind == "box" else "") for kind, count in skipped[key].items()
+                ),
             )
             for key, image in images.items()
         ]

@@ -88,9 +88,13 @@ def _features(content: Any, where: object) -> list[dict[str, Any]]:
 
 def _ring(corners: Any) -> Ring:
     ring = np.asarray(corners, np.float64)
-    if ring.ndim != 2 or ring.shape[1] < 2 or len(ring) < 4 or not np.isfinite(ring).all():
-        raise ValueError("a ring needs four pairs of numbers or more")
-    return ring[:-1, :2]
+    if ring.ndim != 2 or ring.shape[1] < 2 or not np.isfinite(ring).all():
+        raise ValueError("a ring is a list of pairs of numbers")
+    if len(ring) > 1 and (ring[0] == ring[-1]).all():  # some programs leave the last corner, the first again, away
+        ring = ring[:-1]
+    if len(ring) < 3:
+        raise ValueError("a ring needs three corners or more")
+    return ring[:, :2]
 
 
 def _class(feature: dict[str, Any]) -> str:

@@ -66,7 +66,7 @@ def _annotation(one: dict[str, Any], kind: str, shape: tuple[int, int] | None) -
 
 
 def _ring(points: Ring, kind: str) -> Ring | None:
-    if kind == "polygon" and len(points) > 2:
+    if kind in ("polygon", "rectangle") and len(points) > 2:  # some programs write all corners of a rectangle
         return points
     if kind == "rectangle" and len(points) == 2:
         (x0, y0), (x1, y1) = points
