@@ -145,7 +145,7 @@ def _whole(mask: Array) -> Array:
             strange = mask[whole != mask]
             raise UlnaError(
                 f"the mask holds numbers that are not whole, like {float(strange.flat[0]):.6g}",
-                hint="Save the mask with one whole number per class.",
+                hint="Save the mask with one whole number per class or object.",
             )
         return whole.astype(np.int64)
     return mask.astype(np.int64) if mask.dtype == bool or mask.itemsize > 4 else mask
