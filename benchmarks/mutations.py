@@ -1,18 +1,20 @@
 """How many broken lines the tests notice: lines of `src` drawn at random and broken, one at a time.
 
-    python benchmarks/mutations.py [--lines 30] [--leave-out src/ulna/x.py:12 ...]
+    python benchmarks/mutations.py [--lines 30] [--commit HEAD] [--leave-out src/ulna/x.py:12 ...]
 
-The seed is the hash of the commit. A line is broken by one small change to it: another comparison, operator, constant
-or condition, or a statement that is taken away. Docstrings, comments, imports and annotations are no candidates. A
-mutant that cannot change any behavior (equivalent: say which with `--leave-out`, after reading it) is replaced by the
-next line drawn. The tests run in a copy of the commit, those of the same file first, until one fails. Writes
-`results/mutations.md`.
+The seed is the hash of the commit. Each line that was tested is recorded in `results/mutations.json`: the same command
+with the same commit goes on where it was stopped. A line is broken by one small change to it: another comparison,
+operator, constant or condition, or a statement that is taken away. Docstrings, comments, imports and annotations are no
+candidates. A mutant that cannot change any behavior (equivalent: say which with `--leave-out`, after reading it) is
+replaced by the next line drawn. The tests run in a copy of the commit, those of the same file first, until one fails.
+The table is `results/mutations.md`.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import json
 import os
 import random
 import subprocess
@@ -24,6 +26,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+RECORD = HERE / "results" / "mutations.json"
 LIMIT = 1200
 """Seconds after which a mutant that does not come to an end counts as noticed."""
 
@@ -42,7 +45,7 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 class Mutant:
     """One line that is broken: where, as it was, as it is, and the whole file with it."""
 
-    path: Path
+    path: str
     line: int
     before: str
     after: str
@@ -51,46 +54,50 @@ class Mutant:
     @property
     def place(self) -> str:
         """File and line."""
-        return f"{self.path.relative_to(ROOT).as_posix()}:{self.line}"
+        return f"{self.path}:{self.line}"
 
 
 def main() -> None:
     """Draw, break, test, write."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--lines", type=int, default=30)
+    words.add_argument("--commit", default="HEAD")
     words.add_argument("--leave-out", action="append", default=[], help="equivalent mutants, as file:line")
     words.add_argument("--workers", default="2", help="of pytest")
     words.add_argument("--list", action="store_true", help="show the mutants and end")
     given = words.parse_args()
-    commit = _git("rev-parse", "HEAD")
-    drawn = list(_drawn(commit, given.lines, set(given.leave_out)))
-    if given.list:
-        for mutant in drawn:
-            print(f"{mutant.place}\n  - {mutant.before.strip()}\n  + {mutant.after.strip()}")
-        return
-    rows = []
+    commit = _git("rev-parse", given.commit)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "ulna"
         _git("clone", "--quiet", "--no-hardlinks", str(ROOT), str(copy))
+        _git("-C", str(copy), "checkout", "--quiet", commit)
+        drawn = list(_drawn(copy, commit, given.lines, set(given.leave_out)))
+        if given.list:
+            for mutant in drawn:
+                print(f"{mutant.place}\n  - {mutant.before.strip()}\n  + {mutant.after.strip()}")
+            return
+        known = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
+        seen: dict[str, str] = known.get(commit, {})
         for number, mutant in enumerate(drawn, start=1):
-            noticed = _noticed(mutant, copy, given.workers)
-            print(f"{number}/{len(drawn)} {mutant.place}: {noticed or 'NOT NOTICED'}", flush=True)
-            rows.append((mutant, noticed))
-    _write(commit, rows, given.leave_out)
+            if mutant.place not in seen:
+                seen[mutant.place] = _noticed(mutant, copy, given.workers)
+                RECORD.write_text(json.dumps({commit: seen}, indent=1) + "\n", "utf-8")
+            print(f"{number}/{len(drawn)} {mutant.place}: {seen[mutant.place] or 'NOT NOTICED'}", flush=True)
+    _write(commit, [(mutant, seen[mutant.place]) for mutant in drawn], given.leave_out)
 
 
 def _git(*words: str) -> str:
     return subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _drawn(commit: str, count: int, left_out: set[str]) -> Iterator[Mutant]:
+def _drawn(copy: Path, commit: str, count: int, left_out: set[str]) -> Iterator[Mutant]:
     """So many mutants, at most one per line; every line that can be broken is equally likely."""
     generator = random.Random(commit)
-    lines: list[tuple[Path, int]] = []
-    possible: dict[tuple[Path, int], list[Mutant]] = {}
-    for path in sorted((ROOT / "src").rglob("*.py")):
-        for mutant in _mutants(path):
-            possible.setdefault((path, mutant.line), []).append(mutant)
+    lines: list[tuple[str, int]] = []
+    possible: dict[tuple[str, int], list[Mutant]] = {}
+    for path in sorted((copy / "src").rglob("*.py")):
+        for mutant in _mutants(path, copy):
+            possible.setdefault((mutant.path, mutant.line), []).append(mutant)
     lines = sorted(possible)
     generator.shuffle(lines)
     for line in lines:
@@ -103,8 +110,9 @@ def _drawn(commit: str, count: int, left_out: set[str]) -> Iterator[Mutant]:
             return
 
 
-def _mutants(path: Path) -> Iterator[Mutant]:
+def _mutants(path: Path, root: Path) -> Iterator[Mutant]:
     """All mutants of a file."""
+    name = path.relative_to(root).as_posix()
     text = path.read_text("utf-8")
     rows = text.splitlines(keepends=True)
     for node in _code(ast.parse(text)):
@@ -119,7 +127,7 @@ def _mutants(path: Path) -> Iterator[Mutant]:
             except SyntaxError:
                 continue
             if after != rows[start[0] - 1]:
-                yield Mutant(path, start[0], rows[start[0] - 1].rstrip("\n"), after.rstrip("\n"), source)
+                yield Mutant(name, start[0], rows[start[0] - 1].rstrip("\n"), after.rstrip("\n"), source)
 
 
 def _code(tree: ast.AST) -> Iterator[ast.AST]:
@@ -174,7 +182,7 @@ def _span(node: ast.AST) -> tuple[Place, Place]:
 
 def _noticed(mutant: Mutant, copy: Path, workers: str) -> str:
     """The first test that fails with the mutant in place; empty where all pass."""
-    target = copy / mutant.path.relative_to(ROOT)
+    target = copy / mutant.path
     kept = target.read_text("utf-8")
     target.write_text(mutant.source, "utf-8")
     try:
@@ -188,7 +196,7 @@ def _noticed(mutant: Mutant, copy: Path, workers: str) -> str:
 
 def _own_tests(mutant: Mutant, copy: Path) -> list[str]:
     """The test file that mirrors the source file, or else the tests of its package."""
-    own = mutant.path.relative_to(ROOT / "src" / "ulna")
+    own = Path(mutant.path).relative_to("src/ulna")
     for place in (copy / "tests" / own.parent / f"test_{own.name}", copy / "tests" / own.parent):
         if place.exists() and place != copy / "tests":
             return [str(place.relative_to(copy))]
