@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 import leaks_beyond_borders
-from state import commit
+from trials import commit
 from ulna.dataset import load_image
 from ulna.figures.common import new_figure, save_figure, show, to_rgb
 from ulna.figures.contact import Joint, contact_sheet

@@ -16,26 +16,18 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
-import subprocess
-import sys
-import tempfile
-import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
-import torch
 
 from keras_baseline.environment import baseline_python
-from state import commit
-from ulna.dataset import Case, Dataset, load_image, split_by_group
+from trials import DATA, HERE, Trial, bowl, folder_of, recorded, trained, watched
+from ulna.dataset import load_image, split_by_group
 from ulna.formats import write
 from ulna.image import Image
 from ulna.jobs.evaluate import evaluate
@@ -46,22 +38,8 @@ from ulna.metrics.objects import counted
 from ulna.metrics.rows import MEANS
 from ulna.truth import load_truth
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results"
 STARDIST = HERE / ".venv-stardist"
 SCORES = (*MEANS["ap"], "ap", "pq", "aji", "seg", "kaggle", "dice")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A data set, who is trained on and who is judged; `kinds` splits the judged into rows of their own."""
-
-    name: str
-    data: Path
-    train: tuple[Case, ...]
-    test: Dataset
-    minutes: float
-    kinds: dict[str, str]
 
 
 def main() -> None:
@@ -71,26 +49,19 @@ def main() -> None:
     words.add_argument("--minutes", type=float, default=None)
     words.add_argument("--seed", type=int, default=0)
     words.add_argument("--set", action="append", default=[], help="passed on to ulna train")
-    words.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data")
+    words.add_argument("--data", type=Path, default=DATA)
     words.add_argument("--keep", type=Path, default=None, help="keep the run and its scores in this folder")
     words.add_argument("--stardist", type=Path, default=STARDIST, help="folder of StarDist's environment")
     given = words.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        place = given.keep or Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        trial = _trial(given.what, given.data)
-        minutes = given.minutes or trial.minutes
+    trial = _trial(given.what, given.data)
+    minutes = given.minutes or trial.minutes
+    with folder_of(given.keep) as place:
         if given.what == "stardist":
-            row = _stardist(
-                trial,
-                place,
-                baseline_python(given.stardist, HERE / "stardist_baseline/requirements.txt"),
-                minutes,
-                given.seed,
-            )
+            python = baseline_python(given.stardist, HERE / "stardist_baseline/requirements.txt")
+            row = _stardist(trial, place, python, minutes, given.seed)
         else:
             row = _ulna(trial, place, minutes, given.seed, given.set)
-        _add(row | {"asked": minutes, "seed": given.seed, "commit": commit(), "threads": torch.get_num_threads()})
+        recorded("objects", row | {"asked": minutes, "seed": given.seed}, _table)
 
 
 def _trial(what: str, data: Path) -> Trial:
@@ -100,23 +71,14 @@ def _trial(what: str, data: Path) -> Trial:
         return _by_list(
             "PhC-C2DH-U373", data / "phc_u373" / "PhC-C2DH-U373_02_train.zip", None, 30, last=("049", "051", "052")
         )
-    folder = data / "dsb2018"
-    dataset = read_dataset(folder / "stage1_train.zip")
-    known = {row["id"]: row for row in csv.DictReader((folder / "kinds.csv").open(encoding="utf-8"))}
-    kinds = {name: row["kind"] for name, row in known.items()}
-    test_ids = set((folder / "test_ids.txt").read_text("utf-8").split())
-    cases = [changed(case, group=known[case.name]["group"]) for case in dataset.cases]
-    if what != "all":
-        cases = [case for case in cases if kinds[case.name] == "fluorescence"]
-    train = tuple(case for case in cases if case.name not in test_ids)
-    test = tuple(case for case in cases if case.name in test_ids)
-    if what == "trial":
-        train, test = split_by_group(train, 0.2, 0)
-    name = {"all": "Data Science Bowl", "trial": "Data Science Bowl, fluorescence, a fifth of the training groups"}
-    return Trial(
-        name.get(what, "Data Science Bowl, fluorescence"), folder / "stage1_train.zip", train,
-        changed(dataset, cases=test), 10 if what in ("all", "trial") else 60, kinds if what == "all" else {},
-    )  # fmt: skip
+    if what == "all":
+        return bowl(data)
+    whole = bowl(data, kind="fluorescence")
+    if what != "trial":
+        return changed(whole, minutes=60)
+    train, test = split_by_group(whole.train, 0.2, 0)
+    name = f"{whole.name}, a fifth of the training groups"
+    return changed(whole, name=name, train=train, test=changed(whole.test, cases=test))
 
 
 def _by_list(name: str, data: Path, ids: Path | None, minutes: float, *, last: tuple[str, ...] = ()) -> Trial:
@@ -125,15 +87,11 @@ def _by_list(name: str, data: Path, ids: Path | None, minutes: float, *, last: t
     listed = tuple(ids.read_text("utf-8").split()) if ids else last
     test = tuple(case for case in dataset.cases if case.name.endswith(listed))
     train = tuple(case for case in dataset.cases if not case.name.endswith(listed))
-    return Trial(name, data, train, changed(dataset, cases=test), minutes, {})
+    return Trial(name, data, train, changed(dataset, cases=test), minutes)
 
 
 def _ulna(trial: Trial, place: Path, minutes: float, seed: int, settings: Sequence[str]) -> dict[str, Any]:
-    (place / "train.txt").write_text("\n".join(case.name for case in trial.train) + "\n", encoding="utf-8")
-    command = [sys.executable, "-c", "from ulna.cli import main; main()", "train", str(trial.data)]
-    command += ["--out", str(place / "run"), "--cases", str(place / "train.txt"), "--minutes", f"{minutes:g}"]
-    command += ["--seed", str(seed), *(word for setting in settings for word in ("--set", setting))]
-    taken, memory = _watched(command)
+    taken, memory = trained(trial, place, minutes=minutes, seed=seed, settings=settings)
     from ulna.model import load
 
     model = load(place / "run")
@@ -169,15 +127,9 @@ def _stardist(trial: Trial, place: Path, python: Path, minutes: float, seed: int
             if part != "test":
                 arrays[f"{part}_labels_{number}"] = load_truth(case).array[0].astype(np.int32)
     np.savez(place / "data.npz", **arrays)
-    command = [
-        python,
-        HERE / "stardist_baseline" / "stardist_dsb.py",
-        place / "data.npz",
-        place / "out.npz",
-        minutes,
-        seed,
-    ]
-    taken, memory = _watched([str(word) for word in command])
+    script = HERE / "stardist_baseline" / "stardist_dsb.py"
+    command = [python, script, place / "data.npz", place / "out.npz", minutes, seed]
+    taken, memory = watched([str(word) for word in command])
     with np.load(place / "out.npz") as out:
         for number, case in enumerate(trial.test.cases):
             write(place / "masks" / f"{case.name}.tif", Image(out[f"labels_{number}"][None]))
@@ -188,29 +140,6 @@ def _stardist(trial: Trial, place: Path, python: Path, minutes: float, seed: int
     return _row(trial, result, recipe="StarDist") | {
         "taken": taken, "training images/s": steps * batch / training, "prediction images/s": speed, "memory": memory,
     }  # fmt: skip
-
-
-def _watched(command: Sequence[str]) -> tuple[float, int]:
-    """Run a command: its seconds, and the most memory that it and its children had resident."""
-    began, most = time.monotonic(), 0
-    process = subprocess.Popen(command)
-
-    def watch() -> None:
-        nonlocal most
-        while process.poll() is None:
-            try:
-                family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-                most = max(most, sum(one.memory_info().rss for one in family))
-            except psutil.Error:
-                pass
-            time.sleep(0.5)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    watcher.join()
-    if process.returncode:
-        raise SystemExit(f"ended with {process.returncode}: {' '.join(command)}")
-    return time.monotonic() - began, most
 
 
 def _row(trial: Trial, result: Evaluation, *, recipe: str) -> dict[str, Any]:
@@ -229,13 +158,8 @@ def _row(trial: Trial, result: Evaluation, *, recipe: str) -> dict[str, Any]:
     return {"data": trial.name, "recipe": recipe, "train": len(trial.train), "scores": scores}
 
 
-def _add(row: dict[str, Any]) -> None:
-    """Put a row into the record, in the place of an older one of the same trial, and write the table."""
-    path = RESULTS / "objects.json"
-    rows = json.loads(path.read_text("utf-8")) if path.exists() else []
-    rows = [old for old in rows if any(old[key] != row[key] for key in ("data", "recipe", "asked", "seed"))] + [row]
-    rows.sort(key=lambda one: one["data"])
-    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    """All rows as `results/objects.md`."""
     thresholds = " ".join(f".{name[-2:]}" for name in MEANS["ap"])
     lines = [
         "# Objects in images that were held out of training",
@@ -261,9 +185,7 @@ def _add(row: dict[str, Any]) -> None:
                 f"| {name} | {recipe} | {one['commit']} | {one['asked']:g} / {one['taken'] / 60:.1f} | {values} | "
                 f"{others} | {fates} of {found['true']} | {speeds} | {one['memory'] / 2**30:.1f} |"
             )
-    text = "\n".join(lines) + "\n"
-    (RESULTS / "objects.md").write_text(text, encoding="utf-8")
-    print(text)
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
