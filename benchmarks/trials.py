@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -56,14 +58,14 @@ def bowl(data: Path, *, kind: str = "") -> Trial:
 
 
 def trained(
-    trial: Trial, place: Path, *, minutes: float, seed: int, settings: Sequence[str], preset: str = "default"
+    trial: Trial, place: Path, *, minutes: float | None, seed: int, settings: Sequence[str], preset: str = "default"
 ) -> tuple[float, int]:
     """Run `ulna train` into `place / "run"`: its seconds, and the most bytes that were resident at once."""
     assert not {case.name for case in trial.train} & {case.name for case in trial.test.cases}
     (place / "train.txt").write_text("\n".join(case.name for case in trial.train) + "\n", encoding="utf-8")
     command = [sys.executable, "-c", "from ulna.cli import main; main()", "train", str(trial.data)]
     command += ["--out", str(place / "run"), "--cases", str(place / "train.txt"), "--preset", preset]
-    command += ["--minutes", f"{minutes:g}", "--seed", str(seed)]
+    command += ["--seed", str(seed), *(["--minutes", f"{minutes:g}"] if minutes else [])]
     return watched([*command, *(word for setting in settings for word in ("--set", setting))])
 
 
@@ -94,6 +96,14 @@ def commit() -> str:
     """The short hash of the commit that is checked out, and whether files differ from it."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"]
     return subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def processor() -> str:
+    """Its name, as the system knows it, and how many cores are used."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text("utf-8").splitlines() if facts.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
 def recorded(name: str, row: dict[str, Any], table: Callable[[Sequence[dict[str, Any]]], str]) -> None:
