@@ -4,9 +4,11 @@
     python benchmarks/objects.py stardist [--minutes 60]      StarDist on the same images
     python benchmarks/objects.py all [--minutes 10]           fluorescence and histology, scored by kind
     python benchmarks/objects.py monuseg                      H&E: MoNuSeg
+    python benchmarks/objects.py together                     the same, learned with the Data Science Bowl's images
     python benchmarks/objects.py u373                         phase contrast: the Cell Tracking Challenge
     python benchmarks/objects.py trial [--set task.target=…]  fluorescence, judged on a fifth of the training groups:
                                                               for choices, in which no test image may have a say
+    python benchmarks/objects.py trial --zoom 2               the same, enlarged twice, scored at their own size
 
 Each adds one row to `results/objects.json` and writes all rows to `results/objects.md`. The clock runs over the whole
 training command; what StarDist takes to optimize its thresholds comes on top of it. `--keep FOLDER` keeps the run.
@@ -24,10 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from keras_baseline.environment import baseline_python
 from trials import DATA, HERE, Trial, bowl, folder_of, recorded, trained, watched
-from ulna.dataset import load_image, split_by_group
+from ulna.dataset import Case, load_image, split_by_group
 from ulna.formats import write
 from ulna.image import Image
 from ulna.jobs.evaluate import evaluate
@@ -39,34 +42,41 @@ from ulna.metrics.rows import MEANS
 from ulna.truth import load_truth
 
 STARDIST = HERE / ".venv-stardist"
+OBJECTS = {"task.name": "instances", "data.objects": True}
 SCORES = (*MEANS["ap"], "ap", "pq", "aji", "seg", "kaggle", "dice")
 
 
 def main() -> None:
     """Train, judge, write."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("what", choices=["fluorescence", "stardist", "all", "monuseg", "u373", "trial"])
+    words.add_argument("what", choices=["fluorescence", "stardist", "all", "monuseg", "together", "u373", "trial"])
     words.add_argument("--minutes", type=float, default=None)
     words.add_argument("--seed", type=int, default=0)
     words.add_argument("--set", action="append", default=[], help="passed on to ulna train")
+    words.add_argument("--zoom", type=int, default=1, help="enlarge images so often before training")
     words.add_argument("--data", type=Path, default=DATA)
     words.add_argument("--keep", type=Path, default=None, help="keep the run and its scores in this folder")
     words.add_argument("--stardist", type=Path, default=STARDIST, help="folder of StarDist's environment")
     given = words.parse_args()
-    trial = _trial(given.what, given.data)
-    minutes = given.minutes or trial.minutes
     with folder_of(given.keep) as place:
+        trial = _trial(given.what, given.data, place)
+        minutes = given.minutes or trial.minutes
         if given.what == "stardist":
             python = baseline_python(given.stardist, HERE / "stardist_baseline/requirements.txt")
             row = _stardist(trial, place, python, minutes, given.seed)
         else:
-            row = _ulna(trial, place, minutes, given.seed, given.set)
+            row = _ulna(trial, place, minutes, given.seed, given.set, zoom=given.zoom)
         recorded("objects", row | {"asked": minutes, "seed": given.seed}, _table)
 
 
-def _trial(what: str, data: Path) -> Trial:
-    if what == "monuseg":
-        return _by_list("MoNuSeg", data / "monuseg" / "monuseg_train_crops.zip", data / "monuseg" / "test_ids.txt", 30)
+def _trial(what: str, data: Path, place: Path) -> Trial:
+    if what in ("monuseg", "together"):
+        folder = data / "monuseg"
+        alone = _by_list("MoNuSeg", folder / "monuseg_train_crops.zip", folder / "test_ids.txt", 30)
+        if what == "monuseg":
+            return alone
+        both = _copied([*alone.train, *bowl(data).train], place / "both", channels=3)
+        return changed(alone, name=f"{alone.name}, learned with the Data Science Bowl", data=place / "both", train=both)
     if what == "u373":
         return _by_list(
             "PhC-C2DH-U373", data / "phc_u373" / "PhC-C2DH-U373_02_train.zip", None, 30, last=("049", "051", "052")
@@ -90,7 +100,23 @@ def _by_list(name: str, data: Path, ids: Path | None, minutes: float, *, last: t
     return Trial(name, data, train, changed(dataset, cases=test), minutes)
 
 
-def _ulna(trial: Trial, place: Path, minutes: float, seed: int, settings: Sequence[str]) -> dict[str, Any]:
+def _copied(cases: Sequence[Case], folder: Path, *, channels: int, zoom: int = 1) -> tuple[Case, ...]:
+    """The cases as images and numbered masks in one folder, enlarged by a whole number."""
+    for case in cases:
+        image = load_image(case, channels=channels)
+        large = ndimage.zoom(image.array, (1, zoom, zoom), order=1, grid_mode=True, mode="nearest")
+        write(folder / "images" / f"{case.name}.tif", Image(large if zoom > 1 else image.array))
+        numbers = load_truth(case).array.repeat(zoom, axis=1).repeat(zoom, axis=2)
+        write(folder / "masks" / f"{case.name}.tif", Image(numbers.astype(np.int32)))
+    return read_dataset(folder).cases
+
+
+def _ulna(
+    trial: Trial, place: Path, minutes: float, seed: int, settings: Sequence[str], *, zoom: int
+) -> dict[str, Any]:
+    if zoom > 1:
+        larger = _copied(trial.train, place / "larger", channels=1, zoom=zoom)
+        trial = changed(trial, data=place / "larger", train=larger)
     taken, memory = trained(trial, place, minutes=minutes, seed=seed, settings=settings)
     from ulna.model import load
 
@@ -102,8 +128,16 @@ def _ulna(trial: Trial, place: Path, minutes: float, seed: int, settings: Sequen
         model.predict(image)
     speed = len(images) / (time.monotonic() - began)
     steps, batch = _steps(place / "run")
-    result = evaluate(model, trial.test, out=place / "scores")
-    recipe = " ".join(["ulna", *settings])
+    if zoom > 1:
+        for case in trial.test.cases:
+            image = load_image(case, channels=1).array
+            large = ndimage.zoom(image, (1, zoom, zoom), order=1, grid_mode=True, mode="nearest")
+            numbers = np.asarray(model.predict(large))
+            write(place / "masks" / f"{case.name}.tif", Image(numbers[None, zoom // 2 :: zoom, zoom // 2 :: zoom]))
+        result = evaluate(place / "masks", trial.test, out=place / "scores", changes=OBJECTS)
+    else:
+        result = evaluate(model, trial.test, out=place / "scores")
+    recipe = " ".join(["ulna", *settings, *[f"on images enlarged {zoom} times"] * (zoom > 1)])
     return _row(trial, result, recipe=recipe) | {
         "taken": taken, "training images/s": steps * batch / taken, "prediction images/s": speed, "memory": memory,
     }  # fmt: skip
@@ -135,8 +169,7 @@ def _stardist(trial: Trial, place: Path, python: Path, minutes: float, seed: int
             write(place / "masks" / f"{case.name}.tif", Image(out[f"labels_{number}"][None]))
         steps, batch, training = int(out["steps"]), int(out["batch"]), float(out["training"])
         speed = len(trial.test.cases) / float(out["prediction"])
-    changes = {"task.name": "instances", "data.objects": True}
-    result = evaluate(place / "masks", trial.test, out=place / "scores", changes=changes)
+    result = evaluate(place / "masks", trial.test, out=place / "scores", changes=OBJECTS)
     return _row(trial, result, recipe="StarDist") | {
         "taken": taken, "training images/s": steps * batch / training, "prediction images/s": speed, "memory": memory,
     }  # fmt: skip
@@ -164,10 +197,10 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
     lines = [
         "# Objects in images that were held out of training",
         "",
-        "`python benchmarks/objects.py fluorescence|stardist|all|monuseg|u373|trial`. AP is TP / (TP + FP + FN) of the",
-        "objects of all images together; its mean is over the nine thresholds. PQ and AJI are pooled as well; SEG and",
-        "Dice are means over images. Minutes are asked / taken, for the whole of the training command (StarDist's with",
-        "its thresholds and predictions).",
+        "`python benchmarks/objects.py fluorescence|stardist|all|monuseg|together|u373|trial`. AP is TP / (TP + FP",
+        "+ FN) of the objects of all images together; its mean is over the nine thresholds. PQ and AJI are pooled",
+        "as well; SEG and Dice are means over images. Minutes are asked / taken, for the whole of the training",
+        "command (StarDist's with its thresholds and predictions).",
         "",
         f"| data | recipe | commit | minutes | AP at IoU {thresholds} | mean | PQ | AJI | SEG | Dice | found, split, "
         "merged, missed, false positive | images/s in training, prediction | memory, GiB |",
