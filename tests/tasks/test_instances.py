@@ -147,14 +147,18 @@ def test_the_target_of_neighbors_makes_seeds_of_touching_objects_smaller() -> No
     assert float(losses["neighbors"]) == pytest.approx(np.abs(0.5 - maps[2])[inside].mean(), rel=1e-5)
 
 
-def test_without_a_target_objects_are_connected_regions() -> None:
+def test_without_a_target_objects_are_connected_regions_with_lines_between() -> None:
     task = Instances(TaskConfig(name="instances", target="none"), TWO)
     labels = torch.from_numpy(touching()[None])
-    assert torch.equal(task.maps(labels, GRID), labels[:, :1])
-    inside = (touching()[0] > 0).astype(np.float32)
+    maps = task.maps(labels, GRID)
+    inside = maps[0, 0].numpy().astype(np.float32)
+    lost = (touching()[0] > 0) & (inside == 0)
+    assert 0 < lost.sum() < 15  # a line of one pixel where the disks touch
     found = task.decode(np.stack([1 - inside, inside]), GRID)
     assert found.objects is not None
-    assert found.objects.max() == 2  # the touching disks are one
+    assert found.objects.max() == 3
+    weighted = Instances(TaskConfig(name="instances", target="none", border_weight=10, loss="cross_entropy"), TWO)
+    assert weighted.maps(labels, GRID)[0, 1].numpy()[lost].min() > 9  # 1 + 10 exp(-(1 + 1)² / 50)
 
 
 def test_scores_of_objects_are_mean_probabilities_of_their_class() -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import zoom
+from scipy.ndimage import label, zoom
 from scipy.spatial.distance import cdist
 
-from ulna.tasks.targets import border_weights, distances, neighbor_distances
+from ulna.tasks.targets import apart, border_weights, distances, neighbor_distances
 
 SPACINGS = st.sampled_from([None, (2.0, 1.0), (0.5, 0.25)])
 
@@ -111,3 +111,18 @@ def test_no_objects_and_one_that_fills_everything(function) -> None:  # type: ig
     full = function(np.ones((6, 6), np.int32))
     assert full.shape == (6, 6)
     assert (full == (1 if function is distances else 0)).all()
+
+
+def test_a_line_is_put_between_objects_that_touch() -> None:
+    row = np.array([[1, 1, 2, 2, 0, 3, 3], [1, 1, 1, 2, 0, 0, 4]])
+    assert apart(row).astype(int).tolist() == [[1, 0, 0, 1, 0, 1, 0], [1, 1, 0, 1, 0, 0, 1]]
+
+
+@given(st.integers(0, 1000), st.sampled_from([(7, 8), (4, 5, 6)]))
+@settings(max_examples=30, deadline=None)
+def test_objects_that_are_apart_are_connected_regions_of_one_each(seed: int, shape: tuple[int, ...]) -> None:
+    objects = zoom(np.random.default_rng(seed).integers(0, 4, [side // 2 for side in shape]), 3, order=0)
+    kept = apart(objects)
+    assert not kept[objects == 0].any()
+    regions, count = label(kept)
+    assert all(len(np.unique(objects[regions == number])) == 1 for number in range(1, count + 1))

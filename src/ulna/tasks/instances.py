@@ -17,7 +17,7 @@ from ulna.metrics.rows import Primary, Row
 from ulna.tasks.base import Maps
 from ulna.tasks.decoding import Decoding, Example, decode, filled, fit
 from ulna.tasks.semantic import Semantic
-from ulna.tasks.targets import distances, neighbor_distances
+from ulna.tasks.targets import apart, distances, neighbor_distances
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,14 +67,16 @@ class Instances:
     def maps(self, labels: Tensor, grid: Grid) -> Tensor:
         """Labels (N, L, *spatial) → the maps of the classes, then one per target, (N, M, *spatial) float32.
 
-        With L = 1, objects are the connected regions of each class.
+        With L = 1, objects are the connected regions of each class. Without a target a line of background is put
+        between objects that touch, as in the U-Net paper: nothing else could part them.
         """
         import torch  # who scores masks that lie in files needs none
 
-        classes = self._semantic.maps(labels, grid)
-        if not self._targets:
-            return classes
         numbers = [_connected(_numbers(one)) for one in labels.cpu().numpy()]
+        if not self._targets:
+            lines = np.stack([(one > 0) & ~apart(one) for one in numbers])
+            return self._semantic.maps(labels * ~torch.from_numpy(lines).to(labels.device)[:, None], grid)
+        classes = self._semantic.maps(labels, grid)
         made = np.stack([[target(one, grid.spacing) for target in self._targets] for one in numbers])
         return torch.cat([classes.float(), torch.from_numpy(made).to(labels.device)], dim=1)
 

@@ -85,6 +85,27 @@ def neighbor_distances(objects: Numbers, spacing: Sequence[float] | None = None)
     return found
 
 
+def apart(objects: Numbers) -> npt.NDArray[np.bool_]:
+    """The objects with a line of background, one pixel wide, between those that touch.
+
+    Parameters
+    ----------
+    objects
+        As of `distances`.
+
+    Returns
+    -------
+    ndarray of bool
+        Which pixels are kept: connected regions of these, by faces, are of one object each.
+    """
+    kept = np.asarray(objects > 0)
+    for axis in range(objects.ndim):
+        before, after = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
+        one, other = objects[before], objects[after]
+        kept[before] &= (one == other) | (other == 0)
+    return kept
+
+
 def border_weights(
     objects: Numbers, *, w0: float = 10, sigma: float = 5, spacing: Sequence[float] | None = None
 ) -> Floats:
