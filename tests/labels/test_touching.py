@@ -33,10 +33,10 @@ def test_pieces_are_of_one_class() -> None:
     mask = np.zeros((40, 60), np.uint8)
     mask[2:10, 2:10] = mask[2:10, 20:28] = 1
     mask[20:30, 20:30], mask[29:39, 30:40] = 1, 2
-    assert find_touching([mask]) == Touching(1, 4, 0)
+    assert find_touching([mask]) == Touching(1, 4, 2, 0)
     mask[mask == 2] = 1
     mask[29, 29:31] = 1
-    assert find_touching([mask]) == Touching(1, 3, 1)
+    assert find_touching([mask]) == Touching(1, 3, 1, 1)
 
 
 def test_volumes_and_masks_without_an_object() -> None:
@@ -44,21 +44,23 @@ def test_volumes_and_masks_without_an_object() -> None:
     z, y, x = np.mgrid[:30, :30, :60]
     for center in ((15, 10, 10), (15, 10, 23), (15, 10, 45), (5, 25, 50)):
         volume |= sum((a - b) ** 2 for a, b in zip((z, y, x), center, strict=True)) < 49 - 13 * (center[2] > 23)
-    assert find_touching([volume, volume * False]) == Touching(2, 3, 1)
+    assert find_touching([volume, volume * False]) == Touching(2, 3, 1, 1)
     assert str(find_touching([])) == "0 connected pieces in 0 masks"
 
 
 def test_twenty_thousand_pieces_are_enough() -> None:
     dots = np.kron(np.ones((100, 101), bool), np.pad(np.ones((1, 1), bool), ((0, 1), (0, 1))))
-    assert find_touching([dots] * 9) == Touching(2, 20_200, 0)
+    assert find_touching([dots] * 9) == Touching(2, 20_200, 0, 0)
 
 
 def test_it_is_said_how_it_was_judged() -> None:
-    assert str(Touching(1, 5, 0)) == "5 connected pieces in 1 mask"
-    words = str(Touching(2, 1500, 1))
+    assert str(Touching(1, 5, 2, 0)) == "5 connected pieces in 1 mask"
+    words = str(Touching(2, 1500, 700, 1))
     assert words.startswith("1,500 connected pieces in 2 masks, 1 of which looks like several objects")
     assert "larger than the median" in words
     assert "90%" in words
+    assert "such shapes" not in words
+    assert str(Touching(2, 30, 14, 8)).endswith("so that single objects may have such shapes")
 
 
 def test_solidity_is_nearly_that_of_scikit_image() -> None:

@@ -179,7 +179,7 @@ def test_the_fingerprint_of_labels(tmp_path: Path) -> None:
     facts = Fingerprint.of(store, ("background", "a", "b"))
     assert (facts.objects, facts.groups, facts.suffixes, facts.files) == (2, 1, (".tif",), 1)
     assert facts.object_sizes == tuple(np.percentile([20, 4, 20, 4], (5, 50, 95)))
-    assert facts.touching == Touching(2, 4, 0)
+    assert facts.touching == Touching(2, 4, 2, 0)
     assert facts.class_shares == (426 / 450, 20 / 450, 4 / 450)
     assert (facts.spacings, facts.unit) == (((0.5, 0.25),) * 2, "µm")
     assert facts.intensities[0].largest == 27
@@ -226,7 +226,7 @@ def test_masks_that_number_objects_are_learned_as_objects() -> None:
 
 
 def test_objects_of_masks_that_number_none_are_connected_pieces_and_that_is_said() -> None:
-    connected = replace(FACTS, touching=Touching(40, 800, 30))
+    connected = replace(FACTS, touching=Touching(40, 800, 390, 30))
     asked = Config().changed({"task.name": "instances"})
     said = plan(asked, connected, device=CPU).sentences[2]
     assert said.startswith("Masks do not number their objects: each connected piece is learned as one. There are 800 ")

@@ -28,12 +28,13 @@ class Touching:
 
     Parameters
     ----------
-    masks, pieces, suspected
-        How many.
+    masks, pieces, larger, suspected
+        How many there are; `larger` are those of which the shape was judged.
     """
 
     masks: int
     pieces: int
+    larger: int
     suspected: int
 
     def __str__(self) -> str:
@@ -41,11 +42,12 @@ class Touching:
         counted = f"{plural(self.pieces, 'connected piece')} in {plural(self.masks, 'mask')}"
         if not self.suspected:
             return counted
+        how = f"larger than the median of the image, and less than {SOLID:.0%} of the convex hull filled"
         like = "looks" if self.suspected == 1 else "look"
-        return (
-            f"{counted}, {self.suspected:,} of which {like} like several objects that touch (larger than the median of "
-            f"the image, and less than {SOLID:.0%} of the convex hull filled)"
-        )
+        words = f"{counted}, {self.suspected:,} of which {like} like several objects that touch ({how})"
+        if 2 * self.suspected <= self.larger:
+            return words
+        return f"{words}; most of the larger pieces do, so that single objects may have such shapes"
 
 
 def find_touching(masks: Iterable[Array]) -> Touching:
@@ -67,20 +69,21 @@ def find_touching(masks: Iterable[Array]) -> Touching:
     >>> mask = np.zeros((40, 60), bool)
     >>> mask[2:12, 2:12] = mask[2:12, 20:30] = mask[20:30, 20:30] = mask[29:39, 29:39] = True
     >>> find_touching([mask])
-    Touching(masks=1, pieces=3, suspected=1)
+    Touching(masks=1, pieces=3, larger=1, suspected=1)
     """
-    count = pieces = suspected = 0
+    count = pieces = larger = suspected = 0
     for mask in masks:
         numbered: Array = label(mask, connectivity=1)  # type: ignore[no-untyped-call]
         sizes = np.bincount(numbered.ravel())[1:]
         boxes = ndimage.find_objects(numbered)
         count, pieces = count + 1, pieces + len(sizes)
         judged = sizes >= max(MIN_PIXELS, np.median(sizes) + 1) if len(sizes) else sizes
+        larger += int(np.count_nonzero(judged))
         for piece in np.flatnonzero(judged):
             suspected += _solidity(numbered[boxes[piece]] == piece + 1) < SOLID
         if pieces >= ENOUGH:
             break
-    return Touching(count, pieces, suspected)
+    return Touching(count, pieces, larger, suspected)
 
 
 def _solidity(inside: Array) -> float:
