@@ -18,6 +18,36 @@ from ulna.labels.classes import Classes
 from ulna.networks import FCN8, UNet, build
 from ulna.preset import preset_names
 
+TABLE = """\
+UNet, input 1 × 800 × 1000
+┏━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┓
+┃ layer           ┃ kind            ┃   output shape ┃ parameters ┃ connected to                  ┃
+┡━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┩
+│ down.0.conv1    │ Conv2d          │ 2 × 800 × 1000 │         20 │ input                         │
+│ down.0.act1.0   │ ReLU            │ 2 × 800 × 1000 │          0 │ down.0.conv1                  │
+│ down.0.conv2    │ Conv2d          │ 2 × 800 × 1000 │         38 │ down.0.act1.0                 │
+│ down.0.shortcut │ Conv2d          │ 2 × 800 × 1000 │          4 │ input                         │
+│ add             │ Add             │ 2 × 800 × 1000 │          0 │ down.0.conv2, down.0.shortcut │
+│ pool.0          │ MaxPool2d       │  2 × 400 × 500 │          0 │ add                           │
+│ down.1.conv1    │ Conv2d          │  4 × 400 × 500 │         76 │ pool.0                        │
+│ down.1.act1.0   │ ReLU            │  4 × 400 × 500 │          0 │ down.1.conv1                  │
+│ down.1.conv2    │ Conv2d          │  4 × 400 × 500 │        148 │ down.1.act1.0                 │
+│ down.1.shortcut │ Conv2d          │  4 × 400 × 500 │         12 │ pool.0                        │
+│ add (2)         │ Add             │  4 × 400 × 500 │          0 │ down.1.conv2, down.1.shortcut │
+│ up.0            │ ConvTranspose2d │ 2 × 800 × 1000 │         34 │ add (2)                       │
+│ concatenate     │ Concatenate     │ 4 × 800 × 1000 │          0 │ up.0, add                     │
+│ join.0.conv1    │ Conv2d          │ 2 × 800 × 1000 │         74 │ concatenate                   │
+│ join.0.act1.0   │ ReLU            │ 2 × 800 × 1000 │          0 │ join.0.conv1                  │
+│ join.0.conv2    │ Conv2d          │ 2 × 800 × 1000 │         38 │ join.0.act1.0                 │
+│ join.0.shortcut │ Conv2d          │ 2 × 800 × 1000 │         10 │ concatenate                   │
+│ add (3)         │ Add             │ 2 × 800 × 1000 │          0 │ join.0.conv2, join.0.shortcut │
+│ head            │ Conv2d          │ 3 × 800 × 1000 │          9 │ add (3)                       │
+└─────────────────┴─────────────────┴────────────────┴────────────┴───────────────────────────────┘
+parameters       463 (0.0 MiB in float32)
+multiply-adds    0.194 billion for one image
+layers' outputs  105.3 MiB for one image in float32
+"""
+
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_has_a_table(name: str) -> None:
@@ -102,6 +132,13 @@ def test_it_prints() -> None:
     text = captured.get()
     assert "1,962,625" in text
     assert "up.3, down.3.act2.0" in text
+
+
+def test_the_whole_table() -> None:
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(summary(UNet(1, 3, widths=(2, 4), residual=True), size=(800, 1000)))
+    assert [line.rstrip() for line in captured.get().splitlines()] == TABLE.splitlines()
 
 
 @pytest.mark.parametrize(

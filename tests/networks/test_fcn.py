@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ulna.errors import UlnaError
-from ulna.networks import FCN8
+from ulna.networks import FCN8, InstanceNorm
 from ulna.networks.fcn import bilinear
 
 
@@ -69,8 +69,46 @@ def test_scores_start_at_nothing() -> None:
 
 
 def test_five_stages_it_has() -> None:
-    with pytest.raises(UlnaError, match="five stages"):
+    with pytest.raises(UlnaError, match="five stages") as caught:
         FCN8(1, 1, widths=(16, 32, 64))
+    assert str(caught.value) == (
+        "network.widths: FCN-8 has five stages, the widths (16, 32, 64) are for 3\n"
+        "Give five widths, or a sixth for its two last layers."
+    )
+
+
+def test_what_is_not_said_is_as_documented() -> None:
+    network = FCN8(1, 1)
+    assert [stage[0].out_channels for stage in network.stages] == [16, 32, 64, 128, 128]
+    assert (network.fc6[0].out_channels, network.fc7[0].out_channels) == (1024, 1024)  # eight times the fifth
+    assert (network.fc6[0].kernel_size, network.fc7[0].kernel_size) == ((7, 7), (1, 1))
+    assert network.dropout.p == 0.5
+    assert not any(isinstance(module, InstanceNorm | nn.BatchNorm2d) for module in network.modules())
+    assert all(not weights.any() for name, weights in network.named_parameters() if name.endswith("bias"))
+    assert FCN8(1, 1, norm="batch").fc6[0].bias is None  # the norm has one of its own
+
+
+@pytest.mark.parametrize("size", [(64, 32), (40, 65)])
+def test_logits_are_the_sum_of_three_scores(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    network = FCN8(2, 3, widths=(2, 3, 4, 5, 6, 7)).eval()
+    for one in (network.score3, network.score4, network.score7):
+        nn.init.normal_(one.weight)
+    x = torch.rand(1, 2, *size)
+    with torch.no_grad():
+        found = network(x)
+        y = F.pad(x, (0, -size[1] % 32, 0, -size[0] % 32), mode="reflect")
+        pooled = []
+        for stage in network.stages:
+            for layer in stage[::2]:
+                y = F.conv2d(y, layer.weight, layer.bias, padding=1).relu()
+            y = F.max_pool2d(y, 2)
+            pooled.append(y)
+        y = F.conv2d(y, network.fc6[0].weight, network.fc6[0].bias, padding=3).relu()
+        y = F.conv2d(y, network.fc7[0].weight, network.fc7[0].bias).relu()
+        y = network.up7(network.score7(y)) + network.score4(pooled[3])
+        y = network.up4(y) + network.score3(pooled[2])
+        torch.testing.assert_close(found, network.up3(y)[..., : size[0], : size[1]])
 
 
 def test_instance_norm_fits_too() -> None:

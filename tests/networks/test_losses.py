@@ -96,3 +96,16 @@ def test_a_batch_without_annotated_pixels_moves_nothing(loss: Loss, channels: in
     assert torch.isfinite(found)
     assert outputs.grad is not None
     assert not outputs.grad.any()
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, dice_cross_entropy])
+@pytest.mark.parametrize("classes", [2, 4])
+def test_weights_multiply_the_terms_of_pixels_and_the_mean_is_over_pixels(loss: Loss, classes: int) -> None:
+    outputs, truth = sample(classes)
+    weights = torch.rand(truth.shape, generator=torch.Generator().manual_seed(1)) * 3
+    ignored = truth.clone()
+    ignored[:, :, :2] = IGNORE
+    logits = torch.cat([outputs * 0, outputs], 1) if classes == 2 else outputs
+    each = -logits.log_softmax(1).gather(1, truth.long())
+    expected = (each * weights)[:, :, 2:].mean() + (dice(outputs, ignored) if loss is dice_cross_entropy else 0)
+    torch.testing.assert_close(loss(outputs, ignored, weights), expected)

@@ -10,11 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional as F
 
 from ulna.config import NetworkConfig
 from ulna.errors import UlnaError
-from ulna.networks import UNet, build, geometry
+from ulna.networks import AxisGeometry, InstanceNorm, UNet, build, geometry
 from ulna.networks.layers import padded
+from ulna.networks.unet import up
 
 
 def count(network: nn.Module) -> int:
@@ -116,10 +118,88 @@ def test_exports() -> None:
     torch.testing.assert_close(exported.module()(x), network(x), atol=1e-5, rtol=1e-5)
 
 
+def reference(network: UNet, x: torch.Tensor, *, residual: bool, valid: bool) -> torch.Tensor:
+    """The paper's figure 1 in plain functions."""
+
+    def middle(y: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        top, left = ((a - b) // 2 for a, b in zip(y.shape[2:], like.shape[2:], strict=True))
+        return y[:, :, top : top + like.shape[2], left : left + like.shape[3]]
+
+    def block(layers: nn.Module, y: torch.Tensor) -> torch.Tensor:
+        pad = 0 if valid else 1
+        made = F.conv2d(y, layers.conv1.weight, layers.conv1.bias, padding=pad).relu()
+        made = F.conv2d(made, layers.conv2.weight, layers.conv2.bias, padding=pad)
+        if residual:
+            made = made + middle(y if y.shape[1] == made.shape[1] else layers.shortcut(y), made)
+        return made.relu()
+
+    skips = [block(network.down[0], x)]
+    for layers in network.down[1:]:
+        skips.append(block(layers, F.max_pool2d(skips[-1], 2)))
+    y = skips.pop()
+    for layers, upwards in zip(reversed(network.join), reversed(network.up), strict=True):
+        y = F.conv_transpose2d(y, upwards.weight, upwards.bias, stride=2)
+        y = block(layers, torch.cat([y, middle(skips.pop(), y)], 1))
+    return F.conv2d(y, network.head.weight, network.head.bias)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("valid", [False, True])
+def test_logits_are_those_of_the_papers_figure(residual: bool, valid: bool) -> None:
+    torch.manual_seed(0)
+    network = UNet(2, 3, widths=(4, 5, 6), residual=residual, padding="valid" if valid else "same").eval()
+    for name, weights in network.named_parameters():
+        if name.endswith("bias"):
+            nn.init.normal_(weights)
+    size = geometry(network).next_size((45, 60))
+    x = torch.rand(1, 2, *size)
+    with torch.no_grad():
+        found = network(x)
+        whole = x if valid else F.pad(x, (0, -size[1] % 4, 0, -size[0] % 4), mode="reflect")
+        expected = reference(network, whole, residual=residual, valid=valid)
+    torch.testing.assert_close(found, expected[..., : found.shape[2], : found.shape[3]])
+
+
+def test_first_weights_are_as_documented() -> None:
+    torch.manual_seed(0)
+    for how in ("he", "glorot"):
+        network = UNet(8, 1, widths=(32, 64), initialization=how)
+        assert all(not weights.any() for name, weights in network.named_parameters() if name.endswith("bias")), how
+    weights = network.down[1].conv1.weight.detach()  # 64 × 32 × 3 × 3
+    bound = math.sqrt(6 / (9 * 32 + 9 * 64))
+    assert 0.98 * bound < float(weights.abs().max()) <= bound
+    assert float(weights.std()) == pytest.approx(bound / math.sqrt(3), rel=0.05)
+
+
+def test_what_is_not_said_is_as_documented() -> None:
+    network = UNet(1, 1)
+    assert [block.conv2.out_channels for block in network.down] == [16, 32, 64, 128, 256]
+    assert {block.conv1.kernel_size for block in (*network.down, *network.join)} == {(3, 3)}
+    assert {pool.kernel_size for pool in network.pool} == {(2, 2)}
+    assert not any(isinstance(module, nn.Dropout | nn.Upsample | InstanceNorm) for module in network.modules())
+    assert all(block.shortcut is None for block in network.down)
+    dropped = UNet(1, 1, widths=(2, 2, 2), dropout=0.25)
+    assert [block.dropout.p for block in (*dropped.down, *dropped.join)] == [0.25] * 5
+    assert network.geometry() == UNet(1, 1, padding="same", upsampling="transposed").geometry()
+    assert AxisGeometry(4, 2) == AxisGeometry(stride=4, halo=2, shrink=0, smallest=1, clamped=0)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_upsampling_that_learns_nothing_is_pytorchs(ndim: int) -> None:
+    x = torch.rand(1, 2, *(4, 5, 6)[:ndim])
+    for how, mode in (("nearest", "nearest"), ("linear", "bilinear" if ndim == 2 else "trilinear")):
+        made = up(2, 1, stride=(2,) * ndim, how=how)(x)
+        torch.testing.assert_close(made, F.interpolate(x, scale_factor=2, mode=mode))
+
+
 def test_valid_says_which_sizes_fit() -> None:
     network = UNet(1, 1, widths=(1, 1, 1, 1, 1), padding="valid")
-    with pytest.raises(UlnaError, match=r"600×572(.|\n)*604×572(.|\n)*188"):
+    with pytest.raises(UlnaError, match="do not fit") as caught:
         network(torch.rand(1, 1, 600, 572))
+    assert str(caught.value) == (
+        "this network's valid convolutions do not fit an input of 600×572 pixels\n"
+        "The next size that fits is 604×572; the smallest is 188×188."
+    )
 
 
 def test_build_takes_what_the_config_says() -> None:
@@ -139,11 +219,20 @@ def test_build_takes_what_the_config_says() -> None:
     ],
 )
 def test_build_refuses_what_fcn8_has_not(change: dict[str, object]) -> None:
-    with pytest.raises(UlnaError, match="fcn8 cannot"):
+    with pytest.raises(UlnaError, match="fcn8 cannot do") as caught:
         build(NetworkConfig.model_validate({"name": "fcn8", **change}), 3, 1)
+    ((key, value),) = change.items()
+    fits = {"padding": "same", "residual": False, "upsampling": "transposed", "kernels": 3, "strides": 2}
+    if key in fits:
+        assert caught.value.where == f"network.{key}"
+        assert caught.value.what == f"fcn8 cannot do '{value}'"
+        assert caught.value.hint == f"Set it to '{fits[key]}'."
+    else:
+        assert (caught.value.where, caught.value.hint) == ("network.dropout_levels", "Set it to 'bottom'.")
 
 
 @pytest.mark.parametrize("wrong", [{"ndim": 4}, {"widths": (16,)}])
 def test_what_is_no_unet_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UlnaError, match="2 or 3 dimensions"):
+    dimensions, widths = wrong.get("ndim", 2), len(wrong.get("widths", range(5)))
+    with pytest.raises(UlnaError, match=f"2 or 3 dimensions, not {dimensions}, and at least two widths, not {widths}"):
         UNet(1, 1, **wrong)
