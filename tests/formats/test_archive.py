@@ -15,7 +15,7 @@ import tifffile
 
 from ulna import formats
 from ulna.errors import ReadError, UlnaError
-from ulna.formats.archive import Kept, members
+from ulna.formats.archive import Kept, members, opened
 from ulna.image import Source
 
 PNG = imagecodecs.png_encode(np.arange(12, dtype=np.uint8).reshape(3, 4))
@@ -77,9 +77,12 @@ def test_an_archive_that_changes_is_opened_anew(tmp_path: Path) -> None:
 )
 def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
     archive = zipped(tmp_path / "a.zip", {"good.png": PNG, name: PNG})
-    with pytest.raises(UlnaError, match="leads out of it") as raised:
+    with pytest.raises(UlnaError) as raised:
         members(archive)
-    assert name.rsplit("/", 1)[-1] in str(raised.value)
+    assert str(raised.value) == (
+        f"{archive.path}: the archive holds '{name}', a name that leads out of it\n"
+        "Such archives are made to overwrite files. Get it from a source you trust, or repack it."
+    )
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.zip"]
 
 
@@ -88,6 +91,57 @@ def test_a_bomb_is_refused_by_what_it_declares(tmp_path: Path) -> None:
     declare(archive.path, "bomb.png", 3 << 30)
     with pytest.raises(UlnaError, match=r"'bomb\.png'.*3\.0 GiB: this is a bomb"):
         members(archive)
+
+
+@pytest.mark.parametrize(("declared", "refused"), [(1 << 30, False), ((1 << 30) + 1, True)])
+def test_below_a_gibibyte_nothing_is_a_bomb(tmp_path: Path, declared: int, refused: bool) -> None:
+    archive = zipped(tmp_path / "a.zip", {"bomb.png": b"\0" * 200_000})
+    declare(archive.path, "bomb.png", declared)
+    if not refused:
+        assert members(archive) == ("bomb.png",)
+        return
+    with pytest.raises(UlnaError) as caught:
+        members(archive)
+    with zipfile.ZipFile(archive.path) as listed:
+        packed = listed.infolist()[0].compress_size
+    assert str(caught.value) == (
+        f"{archive.path}: the archive holds 'bomb.png', which would unpack {packed:,} bytes to 1.0 GiB: "
+        "this is a bomb, not data"
+    )
+
+
+@pytest.mark.parametrize(("more", "refused"), [(0, False), (1, True)])
+def test_what_is_packed_a_thousandfold_is_no_bomb(tmp_path: Path, more: int, refused: bool) -> None:
+    archive = zipped(tmp_path / "a.zip", {"dense.png": np.random.default_rng(0).bytes(1_200_000)})
+    with zipfile.ZipFile(archive.path) as listed:
+        packed = listed.infolist()[0].compress_size
+    declare(archive.path, "dense.png", 1000 * packed + more)
+    if refused:
+        with pytest.raises(UlnaError, match="this is a bomb"):
+            members(archive)
+    else:
+        assert members(archive) == ("dense.png",)
+
+
+def test_a_member_that_does_not_fit_in_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = zipped(tmp_path / "a.zip", {"a.bin": b"\0" * 3_000_000})
+    monkeypatch.setattr("ulna.formats.archive.SMALL", 2_000_000)
+    for free, refused in ((3_000_000, False), (2_999_999, True)):
+        monkeypatch.setattr(
+            "ulna.formats.archive.psutil.virtual_memory",
+            lambda free=free: type("M", (), {"total": 0, "available": free}),
+        )
+        source = Source(archive.path, ("a.bin",))
+        if refused:
+            with pytest.raises(ReadError) as caught, opened(source):
+                pass
+            assert str(caught.value) == f"{source}: needs 2.9 MiB of memory, more than is free"
+        else:
+            with opened(source) as stream:
+                assert len(stream.read()) == 3_000_000
+    monkeypatch.setattr("ulna.formats.archive.SMALL", 3_000_000)
+    with opened(source) as stream:  # of small ones nobody asks
+        assert len(stream.read()) == 3_000_000
 
 
 def test_a_header_that_lies_does_not_fill_the_memory(tmp_path: Path) -> None:
@@ -209,6 +263,32 @@ def test_large_stored_members_are_read_where_they_lie(
     assert (kept.nbytes == 0) == (not inner)  # of two zips the outer one is read in place
 
 
+def test_a_member_where_it_lies_is_a_file_like_any_other(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = np.random.default_rng(0).bytes(5000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("before.txt", "text")
+        archive.writestr("a.bin", content)
+        archive.writestr("after.txt", "text")
+    source = Source(tmp_path / "a.zip", ("a.bin",))
+    for limit, in_place in ((4999, True), (5000, False)):
+        monkeypatch.setattr("ulna.formats.archive.IN_PLACE", limit)
+        with opened(source) as stream:
+            assert isinstance(stream, io.BytesIO) != in_place
+            assert stream.readable()
+            assert stream.seekable()
+            assert stream.read(7) == content[:7]
+            assert stream.seek(10, io.SEEK_CUR) == 17
+            assert stream.read(3) == content[17:20]
+            assert stream.seek(-4, io.SEEK_END) == 4996
+            assert stream.read() == content[-4:]  # and nothing of what follows
+            assert stream.read() == b""
+            assert stream.seek(0) == 0
+            assert stream.read() == content
+        assert stream.closed
+
+
 def test_a_stored_member_that_is_cut_off_is_an_error(
     tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,8 +317,8 @@ def test_what_is_used_stays_and_what_is_not_goes() -> None:
 def test_a_member_that_was_replaced_is_there_once(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "a.zip", {"a.png": PNG, "b.png": PNG})
     newer = imagecodecs.png_encode(np.full((5, 6), 9, np.uint8))
-    with zipfile.ZipFile(archive.path, "a") as opened, pytest.warns(UserWarning, match="Duplicate name"):
-        opened.writestr("a.png", newer)
+    with zipfile.ZipFile(archive.path, "a") as longer, pytest.warns(UserWarning, match="Duplicate name"):
+        longer.writestr("a.png", newer)
     assert members(archive) == ("a.png", "b.png")
     assert formats.read(Source(archive.path, ("a.png",))).array.shape == (1, 5, 6)
 

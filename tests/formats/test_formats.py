@@ -174,15 +174,47 @@ def test_what_is_no_image_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "b.png").write_text("hello, this is a text")
     (tmp_path / "c.xyz").write_text("hello, this is a text")
     (tmp_path / "folder.png").mkdir()
+    known = ".bmp, .btf, .gif, .jfif, .jpe, .jpeg, .jpg, .png, .tf8, .tif, .tiff, .webp"
     for name, message in {
-        "a.png": "0 bytes",
-        "b.png": "does not begin like a PNG",
-        "c.xyz": "no image of a kind",
-        "d.png": "no such file",
+        "a.png": "the file is empty (0 bytes)\nCopy or download it again.",
+        "b.png": "is named .png but does not begin like a PNG file\n"
+        "It is damaged or of another kind: copy it again, or save it as PNG or TIFF.",
+        "c.xyz": f"is no image of a kind that is known here\nKnown: {known}.",
+        "d.png": "there is no such file",
         "folder.png": "cannot be opened: Is a directory",
     }.items():
-        with pytest.raises(ReadError, match=message):
+        with pytest.raises(ReadError) as caught:
             formats.read(Source(tmp_path / name))
+        assert str(caught.value) == f"{tmp_path / name}: {message}"
+
+
+def test_pages_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    gray, wide = Image(np.zeros((1, 4, 4), np.uint8)), Image(np.zeros((1, 4, 5), np.uint16))
+    for images, message in (
+        ([], "there is no page to write"),
+        ([gray, wide, gray], "pages of different kinds cannot go into one file: uint16 (1, 4, 5), uint8 (1, 4, 4)"),
+    ):
+        with pytest.raises(UlnaError) as caught:
+            formats.write_pages(tmp_path / "a.tif", images)
+        assert str(caught.value) == f"{tmp_path / 'a.tif'}: {message}"
+    with pytest.raises(UlnaError) as caught:
+        formats.write_pages(tmp_path / "a.png", [gray])
+    assert str(caught.value) == f"{tmp_path / 'a.png'}: only TIFF holds several pages, not '.png'"
+    assert not list(tmp_path.iterdir())
+    formats.write_pages(tmp_path / "one.tif", [gray])
+    assert formats.read(Source(tmp_path / "one.tif")).array.shape == (1, 4, 4)
+
+
+def test_nan_and_infinity_are_counted_apart() -> None:
+    array = np.array([np.nan, np.inf, -np.inf, 1.0])
+    with pytest.raises(ReadError) as caught:
+        formats.check_finite(array, "a.tif")
+    assert str(caught.value) == (
+        "a.tif: holds 1 NaN and 2 infinite values among 4\n"
+        "Replace them by numbers (for example by the background) and save the image again."
+    )
+    formats.check_finite(array[3:], "a.tif")
+    formats.check_finite(np.array([1, 2]), "a.tif")
 
 
 def test_an_image_larger_than_the_memory_is_refused_before_it_is_decoded(

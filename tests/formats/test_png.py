@@ -14,9 +14,9 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 
 from ulna import formats
-from ulna.errors import ReadError
+from ulna.errors import ReadError, UlnaError
 from ulna.formats import png
-from ulna.image import Source
+from ulna.image import Grid, Image, Source
 
 A = np.arange(20, dtype=np.uint8).reshape(4, 5) * 12
 
@@ -122,3 +122,59 @@ def test_the_memory_is_asked_for_what_is_decoded(
         array = reader.read()
     assert asked == [(nbytes, (4, 5))]
     assert array.nbytes == nbytes
+
+
+def test_png_says_what_it_cannot_hold(tmp_path: Path) -> None:
+    with pytest.raises(UlnaError) as caught:
+        formats.write(tmp_path / "a.png", Image(np.zeros((5, 4, 4), np.float32)))
+    assert str(caught.value) == (
+        f"{tmp_path / 'a.png'}: PNG cannot hold 5 channels of float32 with 2 axes\nWrite it as .tif."
+    )
+
+
+def resolution(x: int, y: int, unit: int = 1) -> Grid:
+    """What is read of a PNG with so many pixels per unit."""
+    data = encoded(Pillow.fromarray(A))
+    content = b"pHYs" + struct.pack(">IIB", x, y, unit)
+    chunk = struct.pack(">I", 9) + content + struct.pack(">I", zlib.crc32(content))
+    source = Source(Path("a.png"))
+    return png.open_png(io.BytesIO(data[:33] + chunk + data[33:]), source).grid
+
+
+def test_pixels_per_meter_are_a_size_unless_a_printer_has_them() -> None:
+    assert resolution(2_000_000, 500_000) == Grid((4, 5), (2.0, 0.5), "µm")
+    assert resolution(2_000_000, 500_000, unit=0) == Grid((4, 5))
+    assert resolution(2_000_000, 0) == resolution(0, 2_000_000) == Grid((4, 5))
+    for inch in (72, 75, 96, 100, 120, 144, 150, 180, 200, 240, 300, 350, 400, 600, 1200):
+        assert (
+            resolution(round(inch / 0.0254), 2_000_000) == resolution(2_000_000, round(inch / 0.0254)) == Grid((4, 5))
+        )
+    assert resolution(round(97 / 0.0254), round(97 / 0.0254)).unit == "µm"
+
+
+@pytest.mark.parametrize(
+    ("grid", "meters"),
+    [
+        (Grid((4, 5), (0.5, 0.25), "nm"), (4_000_000_000, 2_000_000_000)),
+        (Grid((4, 5), (0.5, 0.25), "µm"), (4_000_000, 2_000_000)),
+        (Grid((4, 5), (0.5, 0.25), "mm"), (4000, 2000)),
+        (Grid((4, 5), (0.5, 0.25), "cm"), (400, 200)),
+        (Grid((4, 5), (0.5, 0.25), "m"), (4, 2)),
+        (Grid((4, 5), (4.0, 4.0), "m"), (0, 0)),
+        (Grid((4, 5), (0.5, 0.25), "pixel"), None),
+        (Grid((4, 5)), None),
+    ],
+)
+def test_the_size_of_pixels_is_written_for_other_programs(
+    tmp_path: Path, grid: Grid, meters: tuple[int, int] | None
+) -> None:
+    formats.write(tmp_path / "a.png", Image(A[None], grid))
+    assert formats.read(Source(tmp_path / "a.png")).grid == grid
+    data = (tmp_path / "a.png").read_bytes()
+    fits = meters is not None and min(meters) > 0 and max(meters) < 1 << 31
+    assert (b"pHYs" in data) == fits
+    if fits:
+        place = data.index(b"pHYs")
+        assert struct.unpack(">IIB", data[place + 4 : place + 13]) == (*meters, 1)
+        assert struct.unpack(">I", data[place + 13 : place + 17]) == (zlib.crc32(data[place : place + 13]),)
+    assert (b"ulna grid" in data) == (grid != Grid((4, 5)))

@@ -12,6 +12,7 @@ from PIL import Image as Pillow
 
 from ulna import formats
 from ulna.errors import UlnaError
+from ulna.formats.spacing import spelled
 from ulna.image import Grid, Image, Source
 
 STACK = np.zeros((3, 4, 5), np.uint16)
@@ -149,3 +150,66 @@ def test_the_resolution_of_a_png(tmp_path: Path, dpi: tuple[int, int], spacing: 
     image = formats.read(Source(tmp_path / "a.png"))
     assert image.spacing == pytest.approx(spacing, rel=1e-4)
     assert image.unit == ("pixel" if spacing == (1, 1) else "µm")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"imagej": True, "metadata": {"axes": "ZYX", "unit": "um"}, "resolution": (4, 2)}, ((1, 0.5, 0.25), "µm")),
+        (
+            {"imagej": True, "metadata": {"axes": "ZYX", "unit": "cm", "spacing": -3}, "resolution": (4, 2)},
+            ((3, 0.5, 0.25), "cm"),
+        ),
+        ({"imagej": True, "metadata": {"axes": "ZYX", "unit": "parsec"}, "resolution": (4, 2)}, ((1, 1, 1), "pixel")),
+        (
+            {"ome": True, "metadata": {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25}},
+            ((1, 0.25, 0.5), "µm"),
+        ),
+        ({"ome": True, "metadata": {"axes": "ZYX", "PhysicalSizeX": 0.5}}, ((1, 1, 1), "pixel")),
+        ({"metadata": None, "resolution": (400, 500), "resolutionunit": "CENTIMETER"}, ((1, 20, 25), "µm")),
+        ({"metadata": None, "resolution": (2540, 5080), "resolutionunit": "INCH"}, ((1, 5, 10), "µm")),
+        ({"metadata": None, "resolution": (2540, 96), "resolutionunit": "INCH"}, ((1, 1, 1), "pixel")),
+        ({"metadata": None, "resolution": (96, 96), "resolutionunit": "CENTIMETER"}, ((1, 1e4 / 96, 1e4 / 96), "µm")),
+        ({"metadata": None, "resolution": (5, 5), "resolutionunit": "NONE"}, ((1, 1, 1), "pixel")),
+        ({"metadata": None, "resolution": (0, 5), "resolutionunit": "CENTIMETER"}, ((1, 1, 1), "pixel")),
+    ],
+)
+def test_sizes_of_pixels(tmp_path: Path, options: dict[str, Any], expected: tuple[tuple[float, ...], str]) -> None:
+    image = saved(tmp_path, STACK, **options)
+    assert image.spacing == pytest.approx(expected[0])
+    assert image.unit == expected[1]
+    assert image.origin == (0, 0, 0)
+
+
+def test_the_place_of_a_plane_in_space_is_that_of_the_lowest(tmp_path: Path) -> None:
+    words = {
+        "axes": "ZYX",
+        "PhysicalSizeX": 0.5,
+        "PhysicalSizeY": 0.25,
+        "PhysicalSizeZ": 2,
+        "Plane": {f"Position{axis}": [9.0, 8.0, 7.0] for axis in "XYZ"}
+        | {f"Position{axis}Unit": ["µm", "µm", "µm"] for axis in "XYZ"},
+    }
+    assert saved(tmp_path, STACK, ome=True, metadata=words).origin == (9, 9, 9)
+    words = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25}
+    flat = words | {"Plane": {"PositionX": 4.0, "PositionY": 3.0, "PositionXUnit": "nm", "PositionYUnit": "µm"}}
+    image = saved(tmp_path, STACK[0], ome=True, metadata=flat)
+    assert image.grid.origin == pytest.approx((3, 0.004))
+    deep = flat | {"Plane": flat["Plane"] | {"PositionZ": 5.0, "PositionZUnit": "mm"}}
+    image = saved(tmp_path, STACK[0], ome=True, metadata=deep)
+    assert image.grid.origin == pytest.approx((5000, 3, 0.004))
+    assert image.grid.direction == ((0, 0), (1, 0), (0, 1))
+
+
+def test_units_are_spelled_in_one_way() -> None:
+    spellings = {
+        "µm": ("um", "micron", "Microns", " micrometer ", "micrometers", "\\u00B5m", "μm", "µm"),
+        "pixel": ("pixels", "", "pixel"),
+        "mm": ("millimeter", "mm"),
+        "cm": ("centimeter",),
+        "nm": ("nanometer",),
+        "m": ("meter",),
+        "furlong": (" furlong",),
+    }
+    for unit, words in spellings.items():
+        assert {spelled(word) for word in words} == {unit}
