@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from command_line import CommandLine
+from golden_values import Golden
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: one thread each, set before torch is loaded
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,7 +16,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: one thread e
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--data", default=None, help="folder with the real data sets (default: ../shared/data)")
-    parser.addoption("--new-thumbnails", action="store_true", help="draw tests/figures/golden anew, to be looked at")
+    parser.addoption("--new-golden", action="store_true", help="write values and thumbnails anew, to be looked at")
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +46,12 @@ def run(cells: Path) -> Path:
 
     small = {"training.steps": 3, "network.widths": [4, 8], "training.patch": [32, 32], "training.batch_size": 2}
     return train(cells, cells.parent / "run", epochs=2, changes=small).run
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Holds what a test computes to what it computed before."""
+    return Golden(request.path.parent / "golden", rewrite=request.config.getoption("--new-golden"))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 Where a figure is to look different, draw the thumbnails anew, look at them, and commit them:
 
-    python -m pytest -n 0 tests/figures/test_thumbnails.py --new-thumbnails
+    python -m pytest -n 0 tests/figures/test_thumbnails.py --new-golden
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def test_figures_look_as_before(name: str, tmp_path: Path, request: pytest.Fixtu
     golden = GOLDEN / f"{name}.png"
     with Pillow.open(PICTURES[name](tmp_path / "picture.png")) as picture:
         drawn = picture.convert("RGB").reduce(SMALLER)
-    if request.config.getoption("--new-thumbnails"):
+    if request.config.getoption("--new-golden"):
         drawn.save(golden, optimize=True)
     with Pillow.open(golden) as picture:
         before = np.asarray(picture.convert("RGB"), np.int16)
