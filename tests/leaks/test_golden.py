@@ -35,7 +35,7 @@ def test_groups_and_their_reasons(golden: Golden) -> None:
 def test_seams(golden: Golden) -> None:
     images = pictures()[:6] + [cells((96, 96), seed) for seed in range(20, 26)]
     colored = [np.concatenate([image, image[:, ::-1], image // 2]) / 1e3 for image in images]
-    volumes = np.split(cells((32, 96, 96), 3, spots=400), 2, axis=3) + [cells((32, 96, 48), 4, spots=400)]
+    volumes = [*np.split(cells((32, 96, 96), 3, spots=400), 2, axis=3), cells((32, 96, 48), 4, spots=400)]
     found = {
         "gray": find_seams([border_edges(image) for image in images]),
         "color": find_seams([border_edges(image) for image in colored]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -123,6 +124,41 @@ def test_constants_are_fitted() -> None:
     # where objects are smaller than the map says, the foreground begins higher
     thin = [Example(one.probability * 0.5 + 0.3 * (one.truth > 0), one.distance, one.truth) for one in examples]
     assert fit(thin, sizes, holes=False).foreground != 0.3
+
+
+def two_halves(peaks: tuple[float, float], saddle: float, *, one: bool) -> Example:
+    """A plate whose two halves have peaks of this height and a saddle between them; they are one object, or two."""
+    ramp = np.abs(np.linspace(-1, 1, 21))
+    left, right = (peak - (peak - saddle) * ramp for peak in peaks)
+    distance = np.repeat(np.concatenate([left, right])[None], 9, axis=0).astype(np.float32)
+    truth = np.ones(distance.shape, np.int32)
+    truth[:, 21:] = 1 if one else 2
+    return Example(np.ones_like(distance), distance, truth)
+
+
+@pytest.mark.parametrize("seed", [0.3, 0.4, 0.5, 0.6, 0.7])
+def test_the_seed_that_parts_objects_and_keeps_others_whole_is_found(seed: float) -> None:
+    """Two whose saddle is just below it and whose peaks are just above."""
+    apart = two_halves((seed + 0.05, seed + 0.05), seed - 0.05, one=False)
+    whole = two_halves((seed + 0.2, seed + 0.2), seed + 0.01, one=True)
+    found = fit([apart, whole], [189], holes=False)
+    assert (found.seed, found.depth, found.foreground) == (seed, 0.0, 0.5)
+
+
+@pytest.mark.parametrize(("fall", "whole", "depth"), [(0.12, 0.05, 0.1), (0.22, 0.15, 0.2)])
+def test_the_depth_that_parts_objects_and_keeps_others_whole_is_found(fall: float, whole: float, depth: float) -> None:
+    parts = two_halves((0.95, 0.95), 0.95 - fall, one=False)
+    found = fit([parts, two_halves((0.95, 0.95), 0.95 - whole, one=True)], [189], holes=False)
+    assert (found.seed, found.depth) == (0.3, depth)
+
+
+@pytest.mark.parametrize("foreground", [0.3, 0.4, 0.5, 0.6, 0.7])
+def test_the_foreground_that_cuts_objects_as_they_are_is_found(foreground: float) -> None:
+    truth = np.zeros((30, 30), np.int32)
+    truth[10:20, 10:20] = 1
+    probability = np.where(truth, foreground + 0.05, 0.0).astype(np.float32)
+    probability[6:24, 6:24] = np.maximum(probability[6:24, 6:24], foreground - 0.05)
+    assert fit([Example(probability, distances(truth), truth)], [100], holes=False).foreground == foreground
 
 
 def test_what_nobody_annotated_has_no_say() -> None:

@@ -164,4 +164,4 @@ def _scores(objects: npt.NDArray[np.int32], classes: npt.NDArray[np.uint8], acti
     """The mean probability of each object's class over its pixels, in the order of their numbers."""
     own = np.take_along_axis(activated, classes[None].astype(np.intp), axis=0)[0]
     sums, areas = np.bincount(objects.ravel(), own.ravel())[1:], np.bincount(objects.ravel())[1:]
-    return tuple((sums / np.maximum(areas, 1)).tolist())
+    return tuple((sums / areas).tolist())
