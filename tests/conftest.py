@@ -16,7 +16,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: one thread e
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--data", default=None, help="folder with the real data sets (default: ../shared/data)")
-    parser.addoption("--new-golden", action="store_true", help="write values and thumbnails anew, to be looked at")
+    parser.addoption("--new-golden", action="store_true", help="write golden values, texts and thumbnails anew")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Values that were looked at once and are to stay, in a JSON file per test.
+"""Values and texts that were looked at once and are to stay, in a file per test.
 
 Where they are to change, write them anew, look at the difference, and commit it:
 
@@ -34,6 +34,14 @@ class Golden:
         before = json.loads(path.read_text(encoding="utf-8"))
         different = list(_differences(plain, before, near, ""))
         assert not different, "\n".join(different[:20])
+
+    def check_text(self, name: str, text: str) -> None:
+        """All lines must be equal."""
+        path = self.folder / f"{name}.txt"
+        if self.rewrite:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"{text.rstrip()}\n", encoding="utf-8")
+        assert text.rstrip().splitlines() == path.read_text(encoding="utf-8").splitlines()
 
 
 def _plain(value: Any) -> Any:

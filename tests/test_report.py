@@ -269,3 +269,24 @@ def test_what_the_scored_images_had_a_say_in_is_said() -> None:
     assert "the images held out. seed 0.4" in report._fitted(fitted | {"fitted_on": "held out"})[0]
     assert "none were held out" in report._fitted(fitted | {"fitted_on": "trained on"})[0]
     assert report._fitted({}) == []
+
+
+def test_the_words_of_whole_pages(run, golden):
+    """Of two runs: all text, what pictures show in words, and where dots stand."""
+    parts = []
+    more = {
+        "asked": "x", "state": "finished", "length": "The training was short.", "afterwards": 10.79, "stops": [1, 2],
+        "fitted": {"task.decoding.seeds": 0.4}, "weights": "last", "gpu": True,
+    }  # fmt: skip
+    for groups in (6, 3):
+        _scored(run, groups)
+        page = _page(run)
+        text = "\n".join(words for line in page.text.splitlines() if (words := " ".join(line.split())))
+        dots = [f"{dot['cx']} {dot['cy']}" for dot in page.all("circle")]
+        parts += [text, *(str(image["alt"]) for image in page.all("img")), ", ".join(dots), ""]
+        words = json.loads((run / "run.json").read_text())
+        (run / "run.json").write_text(json.dumps(words | more))
+        (run / "validation.txt").write_text("c\n")
+        (run / "metrics.csv").write_text("epoch,val_dice\n1,\n")
+    text = re.sub(r"(?<=ulna )\d+\.\d+\S*", "…", "\n".join(parts))
+    golden.check_text("reports", text)

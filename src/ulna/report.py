@@ -123,7 +123,7 @@ def _content(run: _Run) -> dict[str, Any]:
         "short": str(record.get("length") or ""),
         "facts": _facts(record, leave=_APART),
         "config": run.text("config.yaml").strip(),
-        "lists": [(name, lines) for name, lines in lists if lines],
+        "lists": [(name, plural(len(lines), "image"), lines) for name, lines in lists if lines],
         "faults": run.faults,
         "version": _version(),
     }
@@ -337,7 +337,7 @@ def _curves_in_words(rows: list[dict[str, str]], primary: Primary) -> str:
     name = f"validation {label(primary.measure)}"
     scores = [_float(row.get(validation_column(primary)) or "") for row in rows]
     known = [value for value in scores if math.isfinite(value)]
-    text = f"Curves over {len(rows)} epochs: loss, {name} and learning rate"
+    text = f"Curves over {plural(len(rows), 'epoch')}: loss, {name} and learning rate"
     return f"{text}; the best {name} is {max(known, key=primary.rank):.3f}" if known else text
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from golden_values import Golden
 from ulna.config import AugmentationConfig, Config
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
@@ -56,30 +57,30 @@ def facts(*images: np.ndarray, suffix: str = ".png", unit: str = "pixel", files:
 GRAY = cells(1).repeat(3, 0)
 
 
-@pytest.mark.parametrize(
-    ("known", "expected"),
-    [
-        (facts(tissue(), tissue()), "stained"),
-        (facts(tissue(), tissue(), GRAY, GRAY, GRAY), "stained"),  # as in the Data Science Bowl
-        (facts(cells(3), suffix=".jpg"), "stained"),
-        (facts(mr(3), suffix=".tif"), "mr"),
-        (facts(cells(3)), "fluorescence"),
-        (facts(cells(1)), "fluorescence"),
-        (facts(GRAY), "fluorescence"),
-        (facts(255 - cells(1)), "em"),
-        (facts(cells(1), unit="nm"), "em"),
-        (facts(mr(1), unit="mm"), "mr"),
-        (facts(ct(), unit="mm"), "ct"),
-        (facts(ct()), "ct"),
-        (facts(mr(1), suffix=".dcm"), "mr"),
-        (facts(mr(4), files=4), "mr"),
-        (facts(mr(4, "float32"), files=4), "mr"),
-        (facts(mr(2, "int16"), suffix=".tif"), "mr"),
-        (facts(cells(4, "uint16"), suffix=".tif"), "fluorescence"),
-        (facts(cells(2, "float32"), unit="µm"), "fluorescence"),
-        (facts(cells(3), files=3), "fluorescence"),
-    ],
-)
+KNOWN = [
+    (facts(tissue(), tissue()), "stained"),
+    (facts(tissue(), tissue(), GRAY, GRAY, GRAY), "stained"),  # as in the Data Science Bowl
+    (facts(cells(3), suffix=".jpg"), "stained"),
+    (facts(mr(3), suffix=".tif"), "mr"),
+    (facts(cells(3)), "fluorescence"),
+    (facts(cells(1)), "fluorescence"),
+    (facts(GRAY), "fluorescence"),
+    (facts(255 - cells(1)), "em"),
+    (facts(cells(1), unit="nm"), "em"),
+    (facts(mr(1), unit="mm"), "mr"),
+    (facts(ct(), unit="mm"), "ct"),
+    (facts(ct()), "ct"),
+    (facts(mr(1), suffix=".dcm"), "mr"),
+    (facts(mr(4), files=4), "mr"),
+    (facts(mr(4, "float32"), files=4), "mr"),
+    (facts(mr(2, "int16"), suffix=".tif"), "mr"),
+    (facts(cells(4, "uint16"), suffix=".tif"), "fluorescence"),
+    (facts(cells(2, "float32"), unit="µm"), "fluorescence"),
+    (facts(cells(3), files=3), "fluorescence"),
+]
+
+
+@pytest.mark.parametrize(("known", "expected"), KNOWN)
 def test_modality(known: Fingerprint, expected: str) -> None:
     planned = plan(Config(), known, device=CPU)
     assert planned.config.data.modality == expected
@@ -93,6 +94,20 @@ def test_modality(known: Fingerprint, expected: str) -> None:
     (sentence,) = (one for one in planned.sentences if one.startswith("The images are taken for"))
     assert "Set data.modality" in sentence
     assert ("Stains are not varied" in sentence) == no_stains
+
+
+def test_the_words_of_modalities(golden: Golden) -> None:
+    """The reasons and other readings of all of them, and of one that was stated."""
+    made = [plan(Config(), known, device=CPU) for known, _ in KNOWN]
+    made.append(plan(Config().changed({"data.modality": "em", "augmentation.stain": 0}), KNOWN[3][0], device=CPU))
+    made.append(plan(Config(), replace(KNOWN[0][0], intensities=()), device=CPU))
+    made.append(plan(Config(), replace(KNOWN[5][0], intensities=()), device=CPU))
+    lines = []
+    for one in made:
+        lines += [sentence for sentence in one.sentences if sentence.startswith("The images are taken for")]
+        changed = ("data.modality", "data.counts", "data.normalization", *STAINS)
+        lines += [f"  {said.key} = {said.value}: {said.reason}" for said in one.decisions if said.key in changed]
+    golden.check_text("modalities", "\n".join(lines))
 
 
 def decisions(planned: Plan) -> dict[str, tuple[object, bool]]:

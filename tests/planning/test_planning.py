@@ -11,6 +11,7 @@ import yaml
 from rich.console import Console
 from skimage import measure
 
+from golden_values import Golden
 from ulna import formats
 from ulna.config import Config, DataConfig, dotted
 from ulna.dataset import Case
@@ -249,3 +250,26 @@ def test_with_border_weights_classes_weigh_the_same_together() -> None:
     assert plan(Config(), facts, device=CPU).config.task.class_weights is None
     stated = Config().changed({"task.border_weight": 10, "task.class_weights": [1, 3]})
     assert plan(stated, facts, device=CPU).config.task.class_weights == (1, 3)
+
+
+PLANS: tuple[tuple[dict[str, object], dict[str, object]], ...] = (
+    ({}, {}),
+    ({"training.minutes": 1}, {"objects": 2, "numbered": True, "class_shares": (0.9, 0.1)}),
+    ({"training.minutes": 1.5, "network.dropout": 0.1, "task.border_weight": 5}, {"class_shares": (0.75, 0.25)}),
+    ({"training.epochs": 3, "training.batch_size": 5, "training.patch": [64, 96]}, {"channels": 1}),
+    ({"network.ndim": 3, "training.sampling": "images"}, {"shapes": ((20, 90, 70), (40, 60, 80)), "objects": 3.5}),
+    ({"data.resize": [64, 96], "training.final_phase": 0}, {"classes": ("background", "a", "b"), "objects": 3}),
+    ({"augmentation": None, "data.modality": "ct", "network.padding": "valid"}, {"channels": 2}),
+)
+
+
+def test_plans_in_words(golden: Golden) -> None:
+    """Sentences, YAML and table of plans, complete."""
+    text = ""
+    for changes, facts in PLANS:
+        made = plan(Config().changed({"training.precision": "float32"} | changes), replace(FACTS, **facts), device=CPU)
+        console = Console(width=200, record=True, file=io.StringIO())
+        console.print(made)
+        table = "\n".join(line.rstrip() for line in console.export_text().splitlines())
+        text += "\n".join([f"# {changes} {facts}", *made.sentences, made.yaml(), table, ""])
+    golden.check_text("plans", text)

@@ -96,11 +96,11 @@ def _of_three(facts: Fingerprint) -> tuple[Modality, str]:
     dark = f"three channels on a dark ground (brightness {bright:.2f}) that"
     if together >= TOGETHER:
         return "mr", (
-            f"{dark} show the same thing (correlation {together:.2f}){beside}; a guess, the other readings: "
+            f"{dark} show the same thing (correlation {together:z.2f}){beside}; a guess, the other readings: "
             "fluorescence (treated alike) or, if these are color photographs, stained"
         )
     return "fluorescence", (
-        f"{dark} show different things (correlation {together:.2f}){beside}; a guess, the other readings: mr (treated "
+        f"{dark} show different things (correlation {together:z.2f}){beside}; a guess, the other readings: mr (treated "
         "alike) or, if these are color photographs, stained"
     )
 
@@ -110,8 +110,8 @@ def _of_stack(facts: Fingerprint) -> tuple[Modality, str]:
     what = f"{plural(facts.channels, 'channel')}, which are no colors"
     counts = all(one.dtype.startswith("uint") for one in facts.intensities)
     if facts.unit not in ("µm", "nm") and (not counts or (facts.files > 1 and together >= TOGETHER)):
-        return "mr", f"{what} and go together (correlation {together:.2f}); the other reading: fluorescence"
-    return "fluorescence", f"{what} (correlation {together:.2f}); the other reading, treated alike: mr"
+        return "mr", f"{what} and go together (correlation {together:z.2f}); the other reading: fluorescence"
+    return "fluorescence", f"{what} (correlation {together:z.2f}); the other reading, treated alike: mr"
 
 
 def _gray(facts: Fingerprint) -> bool:
