@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from golden_values import Golden
 from small_clock import TestClock
 from ulna.training.budget import EPOCHS, MIN_STEPS, SCORING, VALIDATING, Ending, ScoringBudget, StepBudget, TimeBudget
 from ulna.training.timer import Timer
@@ -114,6 +115,57 @@ def test_the_promise_is_kept_when_the_speed_halves(minutes: float, when: float) 
     machine = Simulated(minutes, step=0.2, after=0.5, speed=lambda now: 2.0 if now > 60 * minutes * when else 1.0)
     assert 0.93 < machine.run() <= 1.05
     assert machine.scored >= 10
+
+
+def test_what_is_not_said_of_the_end_takes_no_time() -> None:
+    assert Ending() == Ending(validated=0, scored=0, slower=1.0, seconds=0.0, case_pixels=1.0, batch_pixels=1.0)
+    budget = TimeBudget(Timer(TestClock(), limit=60), Ending())
+    assert (budget.progress(0), budget.step_seconds, budget.reserve, budget.left(0)) == (0, 0, 0, 60)
+
+
+@pytest.mark.parametrize("limit", [9.9, 10.1])
+def test_no_step_is_begun_of_which_half_lies_behind_the_end(limit: float) -> None:
+    clock = TestClock(0)
+    budget = TimeBudget(Timer(clock, limit=limit), Ending())
+    clock.move(8)
+    budget.stepped(4.0)  # the next would end at 12
+    assert (budget.progress(1) == 1) == (limit < 10)
+    assert list(itertools.islice(budget.epoch(1), 1)) == ([] if limit < 10 else [1])
+
+
+def test_the_number_of_steps_is_expected_from_what_each_takes() -> None:
+    def expected(step: float, /, **ending: float) -> int:
+        budget = TimeBudget(Timer(TestClock(), used=40, limit=1000), Ending(batch_pixels=100, **ending))  # type: ignore[arg-type]
+        return budget.expected_steps(step)
+
+    assert expected(0.0) == 1
+    assert expected(2.0) == 480
+    assert expected(5000.0) == 1
+    assert expected(2.0, seconds=60) == 450
+    assert expected(2.0, validated=3, case_pixels=50) == round((960 - 1 - 16 * 3 / 3) / 2)
+    assert expected(2.0, validated=300, case_pixels=50) == round(0.8 * 860 / 2)
+    assert expected(2.0, scored=30, slower=2.0, case_pixels=50) == round((960 - 20) / 2)
+    assert expected(2.0, scored=3000, case_pixels=50) == round((960 - 1000 / 3) / 2)
+
+
+def test_trainings_by_time_go_as_they_went(golden: Golden) -> None:
+    machines = {
+        "steady": Simulated(3),
+        "slower": Simulated(3, speed=lambda now: 2.0 if now > 100 else 1.0),
+        "faster": Simulated(3, speed=lambda now: 0.5 if now > 60 else 1.0),
+        "slow to validate": Simulated(3, case=1.5),
+        "slow steps": Simulated(2, step=6.0, case=0.4, after=1.0),
+        "nothing held out": Simulated(2, held_out=0),
+        "many held out": Simulated(2, held_out=500, case=0.2),
+    }
+    used = {name: machine.run() for name, machine in machines.items()}
+    golden.check(
+        "budget",
+        {
+            name: [used[name], machine.scored, machine.validated, machine.epochs, machine.clock.seconds]
+            for name, machine in machines.items()
+        },
+    )
 
 
 def test_a_machine_that_becomes_faster_trains_for_longer() -> None:

@@ -32,9 +32,12 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 def test_a_damaged_checkpoint_is_named_with_what_to_do(path: Path, content: bytes, tmp_path: Path) -> None:
     (tmp_path / path).parent.mkdir()
     (tmp_path / path).write_bytes(content)
-    with pytest.raises(UlnaError, match=path.name) as caught:
+    with pytest.raises(UlnaError, match=f"{path.name}: this checkpoint cannot be read: ") as caught:
         (load_last if path == LAST else load_best)(tmp_path)
-    assert "--resume" in caught.value.hint
+    assert "\n" not in caught.value.what
+    assert caught.value.hint == (
+        "Delete the folder 'checkpoints' and add --resume: the training begins anew with the same plan."
+    )
 
 
 @pytest.mark.parametrize("words", [{}, {"state": {"losses": 3}}, {"state": {"other": 1, "losses": torch.zeros(1)}}])
@@ -43,5 +46,11 @@ def test_a_checkpoint_of_another_kind_is_named(words: dict[str, object], tmp_pat
     for path in (LAST, BEST):
         torch.save(words, tmp_path / path)
     for load in (load_last, load_best):
-        with pytest.raises(UlnaError, match="another kind"):
+        with pytest.raises(UlnaError, match="this checkpoint is of another kind") as caught:
             load(tmp_path)
+        assert caught.value.where == str(tmp_path / (LAST if load is load_last else BEST))
+        assert caught.value.hint.startswith("Delete the folder 'checkpoints'")
+
+
+def test_a_training_begins_at_nothing() -> None:
+    assert State() == State(epoch=0, step=0, progress=0.0, validated=None, empty=0, losses=[])

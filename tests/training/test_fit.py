@@ -22,9 +22,10 @@ from ulna.metrics import Primary
 from ulna.store import Store
 from ulna.training import checkpoints, log
 from ulna.training.batches import Batch, Batches
+from ulna.training.budget import Ending
 from ulna.training.checkpoints import BEST, LAST, State, load_best, load_last
 from ulna.training.constants import spread
-from ulna.training.fit import fit
+from ulna.training.fit import SLOWER, ending, fit
 from ulna.training.learner import Learner
 from ulna.training.log import COLUMNS
 from ulna.training.optimizers import OPTIMIZERS
@@ -499,6 +500,16 @@ def test_dropout_is_drawn_from_the_step(stores: Stores, tmp_path: Path) -> None:
         losses.append(float(learner(batch).detach()))
     assert losses[0] == losses[1]
     assert len(set(losses)) == 3
+
+
+def test_what_a_training_by_time_leaves_room_for(stores: Stores) -> None:
+    validation = stores[1]  # two images of 64 × 64
+    assert ending(SMALL, validation, 7.0, fits=0.0) == Ending(2, 2, 1.0, 7.0, 64 * 64, 2 * 32 * 32)
+    assert ending(SMALL, validation, 7.0, fits=6.0).scored == 2 + 6 * 2
+    fast = ending(SMALL.changed({"training.precision": "bf16"}), validation, 7.0, fits=0.0)
+    assert fast == Ending(2, 2, SLOWER, 7.0, 64 * 64, 2 * 32 * 32)
+    assert SLOWER == 2.0
+    assert ending(SMALL, None, 7.0, fits=6.0) == Ending(seconds=7.0, batch_pixels=2 * 32 * 32)
 
 
 def test_cases_are_spread_evenly() -> None:

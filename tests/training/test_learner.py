@@ -13,7 +13,7 @@ from ulna.config import Config
 from ulna.image import IGNORE, Grid
 from ulna.store import Store
 from ulna.training.batches import Batches
-from ulna.training.learner import Learner
+from ulna.training.learner import Learner, total
 
 CONFIG = Config().changed(
     {"data.channels": 1, "network.widths": [4, 8], "training.patch": [32, 32], "training.batch_size": 2}
@@ -56,6 +56,19 @@ def test_what_is_learned_from_a_patch_depends_on_the_spacing_of_its_case(stores:
     one.task.maps = maps  # type: ignore[method-assign]
     one(drawn)
     assert asked == [Grid((32, 32), spacing) for spacing in batch.spacings]
+
+
+def test_pixels_lie_with_their_channels_side_by_side() -> None:
+    flat = learner().network.down[1].conv1.weight
+    assert flat.is_contiguous(memory_format=torch.channels_last)
+    deep = learner(**{"network.ndim": 3, "training.patch": [8, 8, 8]}).network.down[1].conv1.weight
+    assert deep.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_the_loss_is_the_sum_of_its_terms() -> None:
+    terms = {"classes": torch.tensor(0.5), "distance": torch.tensor(0.25)}
+    assert float(total(terms)) == 0.75
+    assert float(total({"classes": torch.tensor(0.5)})) == 0.5
 
 
 def test_seeds_differ_by_run_step_and_purpose() -> None:

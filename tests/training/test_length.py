@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from golden_values import Golden
 from small_clock import TestClock
 from ulna import networks, tasks
 from ulna.config import Config
@@ -77,6 +78,47 @@ def test_a_short_training_says_why_and_what_would_be_longer(stores: tuple[Store,
     assert too_short(tiny, stores[0], [1.0] * 10, []) == ""  # few steps, which have seen everything many times
 
 
+def test_all_that_is_said_of_short_trainings(stores: tuple[Store, Store], golden: Golden) -> None:
+    store, by_time = stores[0], CONFIG.changed({"training.epochs": None, "training.minutes": 1.5})
+    steep = list(np.geomspace(1.0, 0.05, 400))
+    flat = list(np.linspace(1.0, 0.905, 400))  # less than a tenth in the last half
+    golden.check(
+        "length",
+        {
+            "falling": too_short(CONFIG, store, FALLING, [0.2, 0.3]),
+            "falling steeply": too_short(CONFIG, store, steep, []),
+            "falling a little": too_short(CONFIG, store, flat, []),
+            "19 steps": too_short(CONFIG, store, FALLING[:19], []),
+            "20 steps": too_short(CONFIG, store, FALLING[::20], []),
+            "by time": too_short(by_time, store, FALLING, []),
+            "few steps by time": too_short(by_time, store, FALLING[:3], []),
+            "in seconds": too_short(by_time.changed({"training.minutes": 0.1}), store, FALLING, []),
+            "falls": [falling(losses) for losses in (FALLING, steep, flat, FALLING[:19], FALLING[::20], FALLING[::21])],
+            "expected": [expected(config, store, 1234) for config in (CONFIG, by_time)],
+            "resized": str(Length.of(CONFIG.changed({"data.resize": [32, 48]}), store, 40)),
+            "one": str(Length(1, 1, 1.0, 0.04)),
+            "ten": str(Length(1000, 20000, 9.96, 10.0)),
+        },
+    )
+
+
+def test_what_counts_as_rising_and_falling() -> None:
+    """A gain of more than .01 in the last quarter of eight epochs; a trend that is seldom chance."""
+    assert rising([0.9] * 6 + [0.1])
+    assert not rising([0.9] * 6 + [0.1, 0.1])
+    assert not rising([0.5] * 6 + [0.5, 0.5099])
+    assert rising([0.5] * 6 + [0.5, 0.5101])
+    assert not rising([0.5] * 8 + [0.6] + [0.5] * 3)
+    parts = np.arange(10, 0, -1.0)
+    parts[[4, 5, 6, 7]] = parts[[5, 4, 7, 6]]  # two pairs are the other way: S = 41
+    both = [1.0] * 10
+    assert falling([*both, *parts]) > 0
+    parts = np.array([10, 9, 8, 7, 6, 1, 2, 3, 5, 4.0])  # S = 45 - 2 · 9 = 27
+    assert falling([*both, *parts]) > 0
+    parts = np.array([10, 9, 8, 7, 6, 1, 2, 3, 4, 5.0])  # 25
+    assert falling([*both, *parts]) == 0
+
+
 def test_a_step_is_timed_without_changing_anything(
     stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,3 +133,9 @@ def test_a_step_is_timed_without_changing_anything(
     assert all(torch.equal(before[name], weights) for name, weights in net.state_dict().items())
     costs = iter([9.0])
     assert time_step(net, task, CONFIG, store=stores[0], timer=Timer(clock, limit=60)) == 9
+    costs, recorded = iter([2.0, 1.5, 1.75, 0.1]), list[float]()
+    timer = Timer(clock, limit=100, record=recorded.append)  # one takes 2 % of the time, and no more
+    assert time_step(net, task, CONFIG, store=stores[0], timer=timer) == 1.5
+    assert recorded == [2, 3.5, 5.25]
+    costs = iter([2.01, 1.0])
+    assert time_step(net, task, CONFIG, store=stores[0], timer=Timer(clock, limit=100)) == pytest.approx(2.01)

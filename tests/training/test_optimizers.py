@@ -9,9 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.optim import SGD, Adam, AdamW
 
+from ulna.config import TrainingConfig
 from ulna.networks import UNet
-from ulna.training.optimizers import Muon, is_kernel, orthogonalize
+from ulna.training.optimizers import OPTIMIZERS, Muon, is_kernel, orthogonalize
 
 WORDS = {"lr": 0.02, "weight_decay": 0.1}
 
@@ -36,6 +38,31 @@ def test_singular_values_become_alike_and_their_vectors_stay(rows: int, columns:
     assert torch.allclose(turned, turned.diagonal().diag(), atol=1e-6)
     large = values > 0.02 * values.norm()
     assert ((turned.diagonal() > 0.6) & (turned.diagonal() < 1.25))[large].all()
+
+
+def test_each_singular_value_goes_through_jordans_polynomial_five_times() -> None:
+    values = torch.tensor([3.0, 2.0, 1.0, 0.3, 0.01], dtype=torch.float64)
+    expected = values / values.norm()
+    for _ in range(5):
+        expected = 3.4445 * expected - 4.7750 * expected**3 + 2.0315 * expected**5
+    left, right = (torch.linalg.qr(torch.randn(n, 5, dtype=torch.float64))[0] for n in (5, 9))
+    for matrix in (left @ values.diag() @ right.mT, right @ values.diag() @ left.mT):
+        made = orthogonalize(matrix)
+        wanted = left @ expected.diag() @ right.mT
+        torch.testing.assert_close(made, wanted if made.shape == wanted.shape else wanted.mT)
+
+
+def test_settings_reach_the_optimizers() -> None:
+    config = TrainingConfig(learning_rate=0.02, momentum=0.8, weight_decay=0.03)
+    weights = [nn.Parameter(torch.ones(2, 2, 3, 3)), nn.Parameter(torch.ones(3))]
+    for name, kind in {"muon": Muon, "adamw": AdamW, "adam": Adam, "sgd": SGD}.items():
+        made = OPTIMIZERS[name](weights, config)
+        assert type(made) is kind
+        for group in made.param_groups:
+            assert (group["lr"], group["weight_decay"]) == (0.02, 0.03)
+        assert [group.get("momentum") for group in made.param_groups] == {
+            "muon": [0.8, None], "sgd": [0.8],
+        }.get(name, [None])  # fmt: skip
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-15, 1e15])
@@ -108,3 +135,4 @@ def test_it_goes_on_from_a_stored_state() -> None:
             gradients(net, seed)
             optimizer.step()
     assert all(torch.equal(one, other) for one, other in zip(straight.parameters(), stopped.parameters(), strict=True))
+    assert {float(second.state[weights]["step"]) for weights in stopped.parameters()} == {4.0}

@@ -13,6 +13,17 @@ def test_one_cycle_rises_to_one_and_falls_to_nearly_nothing() -> None:
     assert falling == sorted(falling, reverse=True)
 
 
+def test_one_cycle_is_made_of_two_halves_of_a_cosine() -> None:
+    for progress, rate in {
+        0.05: 0.04 + 0.96 * 0.1464466,
+        0.1: 0.52,
+        0.6: 0.50005,
+        0.8: 1e-4 + 0.9999 * 0.1464466,
+    }.items():
+        assert one_cycle(progress) == pytest.approx(rate, rel=1e-5)
+    assert one_cycle(-1) == one_cycle(0)
+
+
 def test_one_cycle_agrees_with_pytorch() -> None:
     import torch
 

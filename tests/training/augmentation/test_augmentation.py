@@ -236,6 +236,11 @@ def test_image_and_mask_move_together(seed: int) -> None:
     assert torch.equal((patches > 0)[clear], labels.bool()[clear])
 
 
+def test_of_a_single_plane_there_is_nothing_to_mirror() -> None:
+    assert mirrored(torch.arange(-2, 3), 1).tolist() == [0] * 5
+    assert mirrored(torch.arange(-3, 6), 3).tolist() == [1, 2, 1, 0, 1, 2, 1, 0, 1]
+
+
 def test_all_layers_of_the_truth_move_alike() -> None:
     images, classes = batch_of((40, 40))
     numbers = 1000 * classes.int() + 7

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ulna.config import Config
+from ulna.image import Grid, Labels
+from ulna.store import Store
+from ulna.tasks import Task
+from ulna.training.constants import fit_constants
+
+
+class Numbered:
+    """Cases of a store, whose images and masks hold their own numbers."""
+
+    def __init__(self, count: int) -> None:
+        self.cases = [type("Stored", (), {"grid": Grid((4, 4), (0.5, 0.25), "µm")}) for _ in range(count)]
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def image(self, case: int) -> np.ndarray:
+        return np.full((1, 4, 4), case, np.float32)
+
+    def truth(self, case: int) -> np.ndarray:
+        return np.full((1, 4, 4), case, np.uint8)
+
+
+class Asked:
+    """A task that notes what it is fitted on."""
+
+    outputs = 1
+
+    def __init__(self, fits: float) -> None:
+        self.fits = fits
+
+    def activate(self, logits: np.ndarray) -> np.ndarray:
+        assert torch.is_inference_mode_enabled()
+        return logits
+
+    def fit(self, answers: list[tuple[np.ndarray, Labels]], truth: list[Labels]) -> dict[str, Any]:
+        for logits, labels in answers:
+            assert float(logits.mean()) == pytest.approx(float(labels.classes.mean()))
+            assert labels.grid == Grid((4, 4), (0.5, 0.25), "µm")
+        return {
+            "answers": [int(one.classes[0, 0]) for _, one in answers],
+            "truth": [int(one.classes[0, 0]) for one in truth],
+        }
+
+
+def fitted(train: int, held_out: int | None, *, fits: float = 1.0) -> dict[str, Any]:
+    network = nn.Conv2d(1, 1, 1)
+    nn.init.ones_(network.weight)
+    nn.init.zeros_(cast(Any, network.bias))
+    network.geometry = lambda: geometry_of_one_pixel()  # type: ignore[assignment]
+    stores = Numbered(train), None if held_out is None else Numbered(held_out)
+    config = Config().changed({"data.channels": 1, "inference.precision": "float32"})
+    found = fit_constants(
+        network.train(), cast(Task, Asked(fits)), config, stores=cast("tuple[Store, Store | None]", stores)
+    )
+    assert network.training == (not fits)
+    return found
+
+
+def geometry_of_one_pixel() -> Any:
+    from ulna.networks import AxisGeometry, Geometry
+
+    return Geometry((AxisGeometry(1, 0),) * 2)
+
+
+def test_constants_are_fitted_on_up_to_24_cases_that_were_held_out() -> None:
+    assert fitted(5, 3) == {"answers": [0, 1, 2], "truth": [0, 1, 2, 3, 4]}
+    found = fitted(200, 47)
+    assert found["answers"] == [*range(0, 47, 2)]
+    assert len(found["truth"]) == 96
+    assert (found["truth"][0], found["truth"][-1]) == (0, 199)
+
+
+def test_without_any_held_out_those_learned_from_are_taken() -> None:
+    assert fitted(3, None) == {"answers": [0, 1, 2], "truth": [0, 1, 2]}
+
+
+def test_a_task_without_constants_is_asked_nothing() -> None:
+    assert fitted(3, 2, fits=0) == {}
