@@ -28,6 +28,8 @@ def sample(shape: tuple[int, ...], name: str = "a") -> Sample:
 def test_one_pair_a_sample(count: int, shape: tuple[int, ...]) -> None:
     figure = samples_figure([sample(shape, "x" * 99)] * count, ("background", "one", "two"))
     assert len(figure.axes) == 2 * count
+    if not count:
+        assert figure.get_size_inches().tolist() == pytest.approx([3.3, 1.55 + 0.3 + 0.35])
     assert len(figure.legends) == 1
     assert len(samples_figure([sample(shape)] * count, ("background", "one")).legends) == 0
 
@@ -70,6 +72,8 @@ def test_samples_are_spread_over_what_there_is() -> None:
     features = np.stack([kinds * 10.0, -kinds * 5.0], axis=1) + draw.normal(0, 0.1, (100, 2))
     assert [int(kinds[index]) for index in spread(features, 4)] == [0, 1, 2, 3]
     assert spread(features, 4) == spread(features, 4)
+    far = np.concatenate([1000 + np.arange(-4, 5.0), [0.0, 1.0, 2.5]])[:, None]
+    assert spread(far, 2) == [4, 10]  # the middle of each, whatever their place
     assert spread(features[:3], 8) == [0, 1, 2]
     assert len(spread(np.zeros((50, 3)), 8)) <= 8
     assert len(spread(draw.random((3000, 2)), 8)) == 8

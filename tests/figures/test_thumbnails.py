@@ -68,7 +68,7 @@ def _long_log(folder: Path) -> Path:
 
 
 def _short_log(folder: Path) -> Path:
-    return _log(folder, ["1,60,.001,.9,,.7", "3,180,.0007,.8,.7,.2", "4,240,.0002,.6,.5,.4"])
+    return _log(folder, ["1,60,.001,.9,.8,.7", "2,120,.001,.85,,", "3,180,.0007,.8,.7,.2", "4,240,.0002,.6,.5,.4"])
 
 
 def _volume() -> Comparison:

@@ -36,14 +36,20 @@ def test_apples_gpu_is_taken_when_it_is_named(machine: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("name", ["cuda:2", "mps", "cpu:1"])
 def test_a_device_that_is_not_there_is_refused(name: str, machine: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UlnaError, match=r"It finds: cpu, cuda:0, cuda:1\."):
+    with pytest.raises(UlnaError) as caught:
         choose_device(name)
+    assert str(caught.value) == f"device: PyTorch finds no '{name}' on this machine\nIt finds: cpu, cuda:0, cuda:1."
+    machine.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("mps").type == "mps"
+    with pytest.raises(UlnaError, match=r"It finds: cpu, cuda:0, cuda:1, mps\."):
+        choose_device("cuda:2")
 
 
 @pytest.mark.parametrize("name", ["gpu", "tpu", "", "meta", "cuda:x"])
 def test_a_name_that_is_unknown_is_refused(name: str) -> None:
-    with pytest.raises(UlnaError, match="Known: cpu, cuda, mps"):
+    with pytest.raises(UlnaError) as caught:
         choose_device(name)
+    assert str(caught.value) == f"device: there is no device '{name}'\nKnown: cpu, cuda, mps."
 
 
 def test_device_of() -> None:

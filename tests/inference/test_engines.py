@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ulna.errors import UlnaError
-from ulna.inference.engines import TorchEngine, torch_precision
+from ulna.inference.engines import TorchEngine, averaged, torch_precision
 from ulna.networks import UNet
 
 
@@ -29,6 +29,24 @@ def test_a_wish_is_a_wish(able: dict[str, bool], auto: str, monkeypatch: pytest.
     assert torch_precision("bf16", torch.device("cpu")) == "bf16"
     assert torch_precision("float32", torch.device("cpu")) == "float32"
     assert torch_precision("auto", torch.device("cpu")) == auto
+
+
+def test_an_ensemble_is_the_mean_and_leaves_its_runners_outputs_alone() -> None:
+    batch = np.ones((1, 1, 2, 2), np.float32)
+    made = [np.full_like(batch, value) for value in (1, 2, 6)]
+    runners = [lambda _, one=one: one for one in made]
+    np.testing.assert_array_equal(averaged(runners)(batch), 3 * batch)
+    assert [float(one.mean()) for one in made] == [1, 2, 6]
+    assert averaged(runners[:1]) is runners[0]
+
+
+def test_a_volume_goes_through_the_network_as_it_is() -> None:
+    torch.manual_seed(0)
+    network = UNet(1, 1, widths=(2, 4), ndim=3).eval()
+    batch = np.random.default_rng(0).random((1, 1, 8, 8, 8), dtype=np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(batch)).numpy()
+    np.testing.assert_allclose(TorchEngine().compile(network, {}, batch.shape, "float32")(batch), expected, atol=1e-6)
 
 
 def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

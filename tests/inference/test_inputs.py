@@ -60,8 +60,21 @@ def test_channels_are_found_by_their_number() -> None:
 
 
 def test_axes_that_can_be_read_in_two_ways_are_not_guessed() -> None:
-    with pytest.raises(UlnaError, match="can be its first or its last axis"):
+    with pytest.raises(UlnaError) as caught:
         given(np.zeros((3, 20, 3)), 3)
+    assert str(caught.value) == (
+        "the channels of an array of shape (3, 20, 3) can be its first or its last axis\n"
+        "Give ulna.Image(array), with its channels first."
+    )
+    with pytest.raises(UlnaError) as caught:
+        given(np.zeros((2, 3, 20, 20)), 3)
+    assert str(caught.value) == (
+        "an array of shape (2, 3, 20, 20) is no image for this model\nIt takes 2 spatial axes, with 3 channels before "
+        "or after them. Give the images of a batch one by one: model.predict(list(batch))."
+    )
+    with pytest.raises(UlnaError) as caught:
+        given(np.zeros(5), 3)
+    assert caught.value.hint == "It takes 2 spatial axes, with 3 channels before or after them."
     with pytest.raises(UlnaError, match="can be its first or its last axis"):
         given(np.zeros((1, 20, 4)), 1)
     with pytest.raises(UlnaError, match="can be its first or its last axis"):

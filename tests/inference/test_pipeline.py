@@ -15,7 +15,7 @@ from ulna.formats import open_reader, tiff, write
 from ulna.image import Image, Region, Source
 from ulna.inference import pipeline
 from ulna.inference.engines import Runner
-from ulna.inference.pipeline import SAMPLED, Pipeline, affordable_pixels, empty_output, largest_tile
+from ulna.inference.pipeline import SAMPLED, Pipeline, affordable_pixels, empty_output, largest_side, largest_tile
 from ulna.networks import UNet
 from ulna.normalization import normalize
 
@@ -119,17 +119,35 @@ def test_a_resizing_model_answers_on_the_images_own_grid() -> None:
     assert Pipeline(network, config, 3).normalized(image).shape == (3, 70, 45)
 
 
-def test_sizes_follow_the_memory() -> None:
+def test_sizes_follow_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert affordable_pixels(Config(), torch.device("cpu")) > 256 * 256
+    config = Config().changed({"network.widths": [10, 20]})
+    monkeypatch.setattr(pipeline.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 10**9}))
+    assert affordable_pixels(config, torch.device("cpu")) == int(10**9 / 4 / (64 * 10))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**8, 10**12))
+    assert affordable_pixels(config, torch.device("cuda")) == int(10**8 / 4 / (64 * 10))
+    assert largest_side((30, 500)) == 4 * 500 + 4096
+    for shape, limit in (((1280, 1310), 1024), ((192, 192, 307), 192)):  # twice the largest tile, less a fifth
+        assert largest_tile(shape, 10**9) == largest_side(shape)
+        assert largest_tile((*shape[:-1], shape[-1] + 1), 10**9) == limit
+    assert largest_tile((100, 80), 10_000) == largest_side((100, 80))
+    assert largest_tile((100, 81), 10_000) == 100
     assert largest_tile((3000, 3000), 10**9) == 1024
     assert largest_tile((3000, 3000), 500**2) == 500
     assert largest_tile((1040, 1388), 10**9) >= 1388 + 32
     assert largest_tile((400, 512, 512), 10**9) == 192
 
 
-def test_more_than_the_memory_holds_is_refused() -> None:
+def test_more_than_the_memory_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UlnaError, match="GiB"):
         empty_output((1, 2**24, 2**20))
+    monkeypatch.setattr(pipeline.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 3 << 20}))
+    pipeline.check_room((3, 512, 512))
+    with pytest.raises(UlnaError) as caught:
+        pipeline.check_room((3, 512, 513))
+    assert str(caught.value) == (
+        "this image needs 3.0 MiB of memory, 3.0 MiB are free\nCut the image into parts, or close other programs."
+    )
 
 
 @pytest.mark.parametrize("shape", [(200, 170), (70, 61, 86)])

@@ -202,7 +202,7 @@ def test_where_no_interval_can_be_given_it_says_why():
         same = interval([1.0] * 6, range(6))
         assert "same value" in same.reason
         assert str(same) == "1.000"
-        with pytest.raises(UlnaError, match="need as many groups"):
+        with pytest.raises(UlnaError, match="2 values need as many groups, not 1"):
             interval([0.5, 0.7], ["a"])
     assert str(mean_interval([0.5, 0.6, 0.7, 0.8, 0.9], range(5))).startswith("0.700 (0.")
 

@@ -137,11 +137,11 @@ def test_numbers_do_not_matter(seed: int) -> None:
 
 def test_bad_input() -> None:
     good = np.zeros((2, 2), int)
-    with pytest.raises(UlnaError, match="shape"):
+    with pytest.raises(UlnaError, match=r"the predicted objects, \(2, 2\), is not that of the true ones, \(2, 3\)"):
         compare(good, np.zeros((2, 3), int))
-    with pytest.raises(UlnaError, match="whole numbers"):
+    with pytest.raises(UlnaError, match="numbers of objects must be whole numbers, not float64"):
         compare(good.astype(float), good)
-    with pytest.raises(UlnaError, match="start at 1"):
+    with pytest.raises(UlnaError, match="numbers of objects start at 1, and 0 is the background; here is -1"):
         compare(good - 1, good)
 
 

@@ -169,5 +169,7 @@ def test_next_size_fits_and_is_next(size: int, shrink: int) -> None:
 
 
 def test_a_stranger_has_no_geometry() -> None:
-    with pytest.raises(UlnaError, match="Conv2d"):
+    with pytest.raises(
+        UlnaError, match=r"the network Conv2d does not say how far it looks(.|\n)Give it a method geometry"
+    ):
         geometry(nn.Conv2d(1, 1, 3))
