@@ -10,7 +10,7 @@ from ulna.dataset import Dataset, Problem
 from ulna.layouts.build import drafts, left_over, make_cases
 from ulna.layouts.listing import Entry, Listing, natural
 from ulna.layouts.matching import EITHER_WORD, FOLDER_ROLES, PART, Pairing, folder_role, pair, words
-from ulna.text import listed
+from ulna.text import listed, plural
 
 EXAMPLE = "a folder of images and one of masks:  images/a.png  masks/a.png  (or masks/a_mask.png)"
 MAX_NAMES = 3
@@ -27,7 +27,8 @@ def as_dataset(pairing: Pairing) -> Dataset | None:
         return None
     images = _listed(_folder_name(found[0]) for found, _ in pairing.pairs)
     masks = _listed(_folder_name(mask) for _, mask in pairing.pairs)
-    sentence = f"{len(pairing.pairs)} images in {images} with their masks in {masks}"
+    their = "its mask" if len(pairing.pairs) == 1 else "their masks"
+    sentence = f"{plural(len(pairing.pairs), 'image')} in {images} with {their} in {masks}"
     made, problems = make_cases(drafts(pairing))
     return Dataset(made, sentence, (*problems, *_left_over(pairing)))
 

@@ -150,7 +150,7 @@ def _reading(groups: Groups) -> Reading:
         alike = _agreeing(groups, _label)
         if alike:
             first = min((_label(one) for of_one in groups.values() for one in of_one), key=natural)
-            return _without(groups, lambda one: _label(one) == first, f"{alike}. {_of_observers(first)}")
+            return _without(groups, lambda one: _label(one) == first, f"{alike}; {_of_observers(first)}")
         return _united(groups)
     if "" in names:
         others = sorted((name for name in names if name), key=natural)
@@ -159,7 +159,7 @@ def _reading(groups: Groups) -> Reading:
     alike = _agreeing(groups, lambda one: one.name)
     if alike:
         first = min(names, key=natural)
-        return _without(groups, lambda one: one.name == first, f"{alike}. {_of_observers(first)}")
+        return _without(groups, lambda one: one.name == first, f"{alike}; {_of_observers(first)}")
     return _by_class(groups)
 
 

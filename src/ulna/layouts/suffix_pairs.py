@@ -6,6 +6,7 @@ from ulna.dataset import Dataset
 from ulna.layouts.build import drafts, left_over, make_cases
 from ulna.layouts.listing import Listing
 from ulna.layouts.matching import Pairing, is_mask_name, pair
+from ulna.text import plural
 
 EXAMPLE = "masks beside images:  a.png  a_mask.png  (or _label, _seg, _gt …; a sub-folder is one patient)"
 
@@ -19,7 +20,7 @@ def read(listing: Listing) -> Dataset | None:
     nested = f", in {len(folders)} folders" if len(folders) > 1 else ""
     images, mask = pairing.pairs[0]
     names = f"'{images[0].source.name}', '{mask.source.name}'"
-    sentence = f"{len(pairing.pairs)} masks beside their images ({names}){nested}"
+    sentence = f"{plural(len(pairing.pairs), 'mask beside its image', 'masks beside their images')} ({names}){nested}"
     made, problems = make_cases(drafts(pairing))
     return Dataset(made, sentence, (*problems, *left_over(pairing.masks)))
 
