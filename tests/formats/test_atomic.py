@@ -10,15 +10,18 @@ import pytest
 
 from ulna import formats
 from ulna.errors import UlnaError
-from ulna.formats.atomic import atomic_write
+from ulna.formats.atomic import atomic_write, is_partial
 from ulna.image import Image
 
 
 def test_nothing_is_there_before_the_end(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "a.txt"
+    path = tmp_path / "deep" / "deeper" / "a.txt"
     with atomic_write(path) as beside:
         beside.write_text("new")
         assert not path.exists()
+        assert is_partial(beside)
+        assert beside.suffix == path.suffix
+        assert not any(is_partial(Path(name)) for name in ("a.txt", ".hidden", "a.part-3.txt"))
     assert path.read_text() == "new"
     assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
 
@@ -60,13 +63,16 @@ def write_to_the_full_device(path: Path) -> None:
 def test_a_device_that_is_really_full(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full on this system")
-    with pytest.raises(UlnaError, match="the disk is full"):
+    with pytest.raises(UlnaError, match=r"cannot be written: the disk is full\nFree some space and try again\."):
         write_to_the_full_device(tmp_path / "a")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(UlnaError, match="cannot be written"):
+    with pytest.raises(
+        UlnaError,
+        match=r"a\.png: cannot be written: (not a directory|file exists)\nChoose another place for the output\.",
+    ):
         formats.write(tmp_path / "out" / "a.png", Image(np.zeros((1, 3, 3), np.uint8)))
     assert (tmp_path / "out").read_text() == "a file"

@@ -15,8 +15,8 @@ from PIL import Image as Pillow
 from ulna import formats
 from ulna.errors import ReadError, UlnaError
 from ulna.formats import base
-from ulna.formats.base import Format, begins, equal_channels, guard_memory, upright
-from ulna.image import Grid, Source
+from ulna.formats.base import Format, Reader, begins, equal_channels, guard_memory, upright
+from ulna.image import Channel, Grid, Source
 
 GRAY = np.arange(20, dtype=np.uint8).reshape(4, 5)
 COLOR = np.stack([GRAY, GRAY[::-1], 9 * GRAY], axis=-1)
@@ -133,6 +133,33 @@ def test_a_level_that_is_not_there(tmp_path: Path) -> None:
             assert str(caught.value) == f"{tmp_path / 'a.png'}: has 1 levels, level {level} is asked for"
 
 
+def test_pixels_that_are_not_those_that_are_announced(tmp_path: Path) -> None:
+    said = Reader(
+        Source(tmp_path / "a.png"), Grid((4, 5)), np.dtype("u1"), base.GRAY, lambda region, level: GRAY[None, :3]
+    )
+    with pytest.raises(ReadError) as caught:
+        said.read()
+    assert str(caught.value) == f"{tmp_path / 'a.png'}: is damaged: its pixels are not those that it announces"
+
+
+def test_a_constant_alpha_is_left_out_and_a_gray_palette_is_gray() -> None:
+    def image(array: np.ndarray, channels: tuple[Channel, ...], *, palette: bool = False) -> tuple[list[str], int]:
+        reader = Reader(Source(Path("a")), Grid((4, 5)), array.dtype, channels, lambda *_: array, palette=palette)
+        made = reader.image()
+        assert made.array.flags.c_contiguous
+        return [channel.name for channel in made.channels], len(made.array)
+
+    gray, clear, color = np.stack([GRAY] * 3), np.full((1, 4, 5), 7, np.uint8), np.moveaxis(COLOR, -1, 0)
+    assert image(np.concatenate([color, clear]), base.BY_SAMPLES[4]) == (["red", "green", "blue"], 3)
+    assert image(np.concatenate([color, color[:1]]), base.BY_SAMPLES[4]) == (["red", "green", "blue", "alpha"], 4)
+    assert image(gray, base.RGB) == (["red", "green", "blue"], 3)
+    assert image(gray, base.RGB, palette=True) == (["gray"], 1)
+    assert image(color, base.RGB, palette=True) == (["red", "green", "blue"], 3)
+    assert image(np.concatenate([gray, color[1:2]]), base.BY_SAMPLES[4], palette=True) == (["gray", "alpha"], 2)
+    assert image(np.concatenate([gray, clear]), base.BY_SAMPLES[4], palette=True) == (["gray"], 1)
+    assert image(np.stack([GRAY, GRAY]), base.BY_SAMPLES[2]) == (["gray", "alpha"], 2)
+
+
 def test_memory_is_asked_for_an_image_and_a_copy_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     free = 3 * base.SMALL
     monkeypatch.setattr(base.psutil, "virtual_memory", lambda: type("Memory", (), {"available": free}))
@@ -175,6 +202,10 @@ def test_small_steps() -> None:
 
 def test_a_format_that_is_not_written_says_so(tmp_path: Path) -> None:
     family = Format("JPEG", (".jpg",), begins(b""), lambda stream, source: None, ())  # type: ignore[arg-type, return-value]
+    written = formats.FORMATS[0].create(tmp_path / "a.png", Grid((4, 5)), dtype=np.dtype("u1"), channels=base.GRAY)
+    written.write(None, GRAY[None])
+    written.close()
+    assert formats.read(Source(tmp_path / "a.png")).shape == (4, 5)
     for ask in (
         lambda: family.saver(tmp_path / "a.jpg"),
         lambda: family.create(tmp_path / "a.jpg", Grid((4, 5)), dtype=np.dtype("u1"), channels=base.GRAY),

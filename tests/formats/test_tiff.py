@@ -190,6 +190,32 @@ def test_inks_and_ycbcr_become_rgb_as_in_pillow(tmp_path: Path, mode: str, compr
     np.testing.assert_allclose(np.moveaxis(image.array, 0, -1).astype(int), expected, atol=1)
 
 
+def test_inks_beside_an_extra_sample_become_rgb(tmp_path: Path) -> None:
+    inks = RNG.integers(0, 256, (8, 9, 5)).astype(np.uint8)
+    image = saved(tmp_path, inks, photometric="separated", extrasamples=[0], planarconfig="contig")
+    assert [channel.name for channel in image.channels] == ["red", "green", "blue", "channel 3"]
+    expected = Pillow.frombytes("CMYK", (9, 8), inks[..., :4].tobytes()).convert("RGB")
+    np.testing.assert_array_equal(np.moveaxis(image.array[:3], 0, -1), np.asarray(expected))
+    np.testing.assert_array_equal(image.array[3], inks[..., 4])
+
+
+def test_the_whole_message_of_what_is_refused(tmp_path: Path) -> None:
+    hint = "Convert it to gray or RGB in the program that wrote it, or with ImageJ or GIMP."
+    for array, photometric, what in (
+        (np.zeros((8, 9, 4), np.uint16), "separated", "it holds 4 inks of uint16; CMYK of 8 bits can be converted"),
+        (COLOR.astype(np.uint16), "ycbcr", "it holds YCbCr colors of a kind that cannot be converted"),
+        (
+            np.zeros((4, 5), np.float32),
+            "miniswhite",
+            "it says that 0 is white, which has no meaning for numbers of the type float32",
+        ),
+    ):
+        with pytest.raises(ReadError) as caught:
+            saved(tmp_path, array, photometric=photometric)
+        where = tmp_path / "a.tif"
+        assert str(caught.value) == f"{where}: this TIFF cannot be read as gray or RGB: {what}\n{hint}"
+
+
 def test_colors_that_cannot_be_converted_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "lab.tif"
     profiles = [ImageCms.createProfile(name) for name in ("sRGB", "LAB")]
@@ -434,8 +460,15 @@ def test_a_lost_page_at_the_end_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     path.write_bytes(data[:end])
     for look in (formats.pages, formats.read):
-        with pytest.raises(ReadError, match="truncated"):
+        with pytest.raises(ReadError) as caught:
             look(Source(path))
+        assert str(caught.value) == (
+            f"{path}: this TIFF is truncated: it ends after {end:,} bytes, its data reach to {end:,}\n"
+            "Copy or download the file again."
+        )
+    path.write_bytes(data[: end + 5])
+    with pytest.raises(ReadError, match=r"this TIFF is (truncated|damaged)|damaged or truncated"):
+        formats.read(Source(path))
 
 
 def test_complex_numbers_are_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_f1_score, multiclass_jaccard_index
 
-from ulna.metrics import ALL_CLASSES, Row, measure, of_case, overlap
+from ulna.metrics import ALL_CLASSES, Primary, Row, measure, of_case, overlap
 from ulna.metrics.rows import label, state
 
 CLASSES = ("background", "cytoplasm", "nucleus")
@@ -56,6 +56,12 @@ def test_the_states_of_a_class():
     assert found == {"empty, predicted empty", "false positive", "missed", "scored"}
     assert state(present=True, found=False) == "missed"
     assert state(present=False, found=True) == "false positive"
+
+
+def test_a_rank_is_the_larger_the_better():
+    assert Primary("dice").rank(0.3) == 0.3
+    assert Primary("distance", higher_is_better=False).rank(0.3) == -0.3
+    assert Primary("dice") == Primary("dice", higher_is_better=True, counts="pixels")
 
 
 def test_rows_are_given_their_case():

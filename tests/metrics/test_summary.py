@@ -177,6 +177,7 @@ def test_nothing_at_all():
     found = summarize([])
     assert (found.cases, found.classes, found.measures, found.primary) == (0, (), (), "")
     assert found.overall.scores == {}
+    assert found.by_group.reason == "no case has a score"
     assert found.left_out() == []
     json.dumps(found.as_json(), allow_nan=False)
 

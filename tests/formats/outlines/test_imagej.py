@@ -75,6 +75,15 @@ def test_damaged(data: bytes) -> None:
         imagej.from_bytes(data, "x.zip")
 
 
+def test_the_region_that_is_damaged_is_named() -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("a.roi", b"Iout")
+    for data, name in ((made.getvalue(), "the region a.roi"), (b"Iout", "this region")):
+        with pytest.raises(ReadError, match=rf"^x\.zip: {name} is damaged \("):
+            imagej.from_bytes(data, "x.zip")
+
+
 def test_a_zip_of_something_else() -> None:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:

@@ -56,7 +56,8 @@ def from_bytes(data: bytes, where: object) -> Annotations:
             region = ImagejRoi.frombytes(content)
             rings = _rings(region)
         except (ValueError, IndexError, KeyError, RuntimeError, NotImplementedError, TypeError) as error:
-            raise ReadError(f"the region {name or ''} is damaged ({error})", where=where) from error
+            what = f"the region {name}" if name else "this region"
+            raise ReadError(f"{what} is damaged ({error})", where=where) from error
         if rings:
             objects.append(Annotation((rings,), _class(region.name or Path(name).stem)))
         else:
@@ -73,7 +74,7 @@ def _members(data: bytes, where: object) -> list[tuple[str, bytes]]:
                 raise ReadError("holds more than regions take", where=where)
             others = [one.filename for one in archive.infolist() if one not in inside and not one.is_dir()]
             if others and not inside:
-                raise ReadError(f"holds no .roi file, but {listed(others[:3])}", where=where)
+                raise ReadError(f"holds no .roi file, but {listed(others)}", where=where)
             return [(one.filename, archive.read(one)) for one in inside]
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise ReadError(f"this zip is damaged ({error})", where=where) from error
