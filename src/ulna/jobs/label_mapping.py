@@ -13,7 +13,7 @@ from ulna.errors import ReadError, UlnaError
 from ulna.image import Array, Labels
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference, infer, interpret
-from ulna.text import listed
+from ulna.text import listed, plural
 from ulna.truth import load_truth
 
 T = TypeVar("T")
@@ -76,7 +76,8 @@ def of_truth(cases: Sequence[Case], classes: Classes, config: DataConfig) -> Cla
         return replace(own, ignore=(*own.ignore, *added), sentence=sentence)
     told = infer((), stated)
     if len(told.names) != len(classes.names):
-        raise UlnaError(f"it names {len(told.names)} classes, the masks have {len(classes.names)}", where="data.values")
+        named = plural(len(told.names), "class", "classes")
+        raise UlnaError(f"it names {named}, the masks have {len(classes.names)}", where="data.values")
     return told
 
 

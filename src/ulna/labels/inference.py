@@ -234,7 +234,9 @@ def _named(found: list[Inference], config: DataConfig) -> Inference:
     if names:
         fitting = [one for one in found if len(one.classes.names) == len(names)]
         if not fitting:
-            what = f"data.classes names {len(names)} classes, the masks hold {len(best.classes.names)}"
+            what = (
+                f"data.classes names {plural(len(names), 'class', 'classes')}, the masks hold {len(best.classes.names)}"
+            )
             hint = best.classes.sentence.format(*best.classes.names)
             raise UlnaError(f"{what} with the background", hint=hint)
         best = fitting[0]
