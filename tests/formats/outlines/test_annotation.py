@@ -53,3 +53,11 @@ def test_later_objects_lie_on_earlier_ones() -> None:
     assert painted.numbers[3, 5] == 2
     assert painted.lost == (1, 3)
     assert painted.overlapping == 12
+
+
+def test_objects_without_a_pixel_are_lost_also_at_the_end() -> None:
+    outside = Annotation(mask=np.ones((3, 4), bool), corner=(50, 60), name="b")
+    inside = Annotation(mask=np.ones((3, 4), bool), corner=(1, 1), name="a")
+    painted = paint([inside, outside, outside], (6, 7))
+    assert (painted.lost, painted.names, painted.overlapping) == ((2, 3), ("a", "b", "b"), 0)
+    assert paint([], (6, 7)).lost == ()
