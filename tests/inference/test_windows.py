@@ -40,6 +40,16 @@ def test_a_window_that_is_read_is_that_of_the_whole(axes: list[tuple[int, int, i
     np.testing.assert_array_equal(found, window(image, start, size))
 
 
+@pytest.mark.parametrize(("start", "size"), [((2, 3), (4, 5)), ((5, 3), (7, 4)), ((2, 6), (3, 9)), ((5, 6), (7, 8))])
+def test_a_window_that_leaves_the_image_at_its_far_side_is_mirrored_there(
+    start: tuple[int, int], size: tuple[int, int]
+) -> None:
+    image = np.arange(2 * 10 * 11).reshape(2, 10, 11)
+    found = read_window(lambda region: image[(slice(None), *region)], (10, 11), start, size)
+    padded = np.pad(image, ((0, 0), (0, 9), (0, 9)), mode="reflect")
+    np.testing.assert_array_equal(found, padded[:, start[0] : start[0] + size[0], start[1] : start[1] + size[1]])
+
+
 def test_of_a_window_only_what_it_needs_is_read() -> None:
     image, asked = np.arange(10_000).reshape(1, 100, 100), []
     read_window(lambda region: asked.append(region) or image[(slice(None), *region)], (100, 100), (-5, 20), (15, 30))

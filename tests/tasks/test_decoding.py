@@ -152,6 +152,22 @@ def test_the_depth_that_parts_objects_and_keeps_others_whole_is_found(fall: floa
     assert (found.seed, found.depth) == (0.3, depth)
 
 
+def test_what_lies_just_at_a_constant() -> None:
+    """Parted at a saddle of the height of the seed, and where the fall is the depth; no seed at the seed's height."""
+
+    def count(example: Example, **constants: float) -> int:
+        return int(decode(example.probability, example.distance, Decoding(**constants)).max())  # type: ignore[arg-type]
+
+    halves = two_halves((0.75, 0.75), 0.5, one=False)
+    assert [count(halves, seed=seed) for seed in (0.49, 0.5, 0.74, 0.75)] == [1, 2, 2, 1]
+    assert [count(halves, seed=0.3, depth=depth) for depth in (0.24, 0.25, 0.26)] == [2, 2, 1]
+    likely = replace(halves, probability=np.full_like(halves.probability, 0.5))
+    assert [count(likely, foreground=foreground) for foreground in (0.49, 0.5)] == [2, 0]
+    small = np.zeros((5, 9), np.float32)
+    small[1:3, 1:4] = 1
+    assert [int(decode(small, small, Decoding(smallest=smallest)).max()) for smallest in (6, 7)] == [1, 0]
+
+
 @pytest.mark.parametrize("foreground", [0.3, 0.4, 0.5, 0.6, 0.7])
 def test_the_foreground_that_cuts_objects_as_they_are_is_found(foreground: float) -> None:
     truth = np.zeros((30, 30), np.int32)

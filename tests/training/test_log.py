@@ -41,6 +41,17 @@ def test_tensorboard_reads_the_same_numbers(tmp_path: Path) -> None:
     assert [(one.step, one.value) for one in events.Scalars("val_dice")] == [(0, 0), (10, 0.25), (20, 0.5)]
 
 
+def test_the_file_of_events_says_what_it_is_once(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    for epoch in range(2):
+        write_row(tmp_path, row(epoch), DICE)
+    events = [Event.FromString(one) for one in RawEventFileLoader(str(tmp_path / EVENTS)).Load()]
+    assert [one.file_version for one in events] == ["brain.Event:2", "", ""]
+    assert [(one.step, one.wall_time) for one in events[1:]] == [(0, 1.25), (10, 1.25)]
+
+
 def test_without_tensorboard_the_table_is_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ulna.training.log.find_spec", lambda name: None)
     write_row(tmp_path, row(0), DICE)
