@@ -184,6 +184,20 @@ def test_constants_that_are_set_are_used_and_the_others_are_fitted() -> None:
     assert Instances(config, TWO).decode(said, GRID).objects.max() == 2
 
 
+def test_the_size_of_debris_goes_by_all_true_objects_of_the_training() -> None:
+    task = Instances(TaskConfig(name="instances"), TWO)
+    numbers = np.zeros((40, 60), np.int32)
+    numbers[::4, ::4] = np.arange(150).reshape(10, 15) + 1  # a pixel each
+    numbers[1, 1:5] = 200
+    labels = Labels.from_array(np.stack([(numbers > 0).astype(np.int32), numbers]))
+    large = Labels.from_array(touching())
+    found = task.fit([], [labels, large])
+    assert found["task.decoding.smallest"] == int(0.5 * 1)
+    assert task.fit([], [large, large])["task.decoding.smallest"] > 10
+    assert found["task.decoding.holes"]
+    assert task.fit([], [])["task.decoding.smallest"] == 0
+
+
 def test_objects_of_each_class_are_scored_by_themselves() -> None:
     labels = touching()
     labels[0][labels[1] == 9] = 2

@@ -88,6 +88,16 @@ def test_borders_between_cells_weigh_more() -> None:
     torch.testing.assert_close(loss, (each * maps[:, 1:]).mean())
 
 
+def test_the_width_of_a_border_is_in_pixels_of_the_smaller_side() -> None:
+    task = Semantic(TaskConfig(border_weight=10, loss="cross_entropy"), ("background", "cell"))
+    weights = [
+        float(task.maps(two_cells(), Grid((21, 23), spacing))[0, 1, 10, 11])
+        for spacing in ((1.0, 1.0), (0.2, 0.2), (0.2, 0.4), (30.0, 60.0), (0.4, 0.2))
+    ]
+    near, wide = 1 + 10 * np.exp(-16 / 50), 1 + 10 * np.exp(-64 / 50)  # the gap lies along the columns
+    assert weights == pytest.approx([near, near, wide, wide, near], rel=1e-5)
+
+
 def test_without_numbers_connected_regions_are_cells_and_what_is_ignored_is_none() -> None:
     task = Semantic(TaskConfig(border_weight=10), ("background", "cell"))
     labels = two_cells()[:, :1].byte()
