@@ -29,6 +29,9 @@ def test_a_run_tells_what_it_began_with(tmp_path: Path) -> None:
     told = runs.words(run)
     assert (told["state"], told["seconds"], told["plan"]) == ("training", 3.5, ["words"])
     assert set(told["versions"]) >= {"ulna", "torch", "python"}
+    assert runs.seconds_used(run) == 0
+    runs.record_used(run, 2.345)
+    assert runs.seconds_used(run) == pytest.approx(2.345, abs=0.01)
 
 
 def test_names_that_are_no_proper_text_are_kept(tmp_path: Path) -> None:

@@ -45,6 +45,10 @@ TREES: dict[str, tuple[str, ...]] = {
     "frames of unequal number": tuple(
         f"{k}.png" for k in ("imagesTr/a_0000", "imagesTr/a_0001", "labelsTr/a", "imagesTr/b_0000", "labelsTr/b")
     ),
+    "several that are united": tuple(
+        f"{k}.png" for n in "abc" for k in (f"images/{n}", *(f"masks/{n}_cells_{i}" for i in "34"))
+    ),
+    "many folders": tuple(f"{k}{n}/{n}.png" for n in "1234" for k in ("images", "masks")),
     "observers": tuple(f"{k}.png" for n in "ab" for k in (f"images/{n}", f"masks/{n}_rater1", f"masks/{n}_rater2")),
     "the same by several people": tuple(f"{k}/{n}.png" for n in "ab" for k in ("images", "masks/anna", "masks/ben")),
     "patients": tuple(f"p{p}/{k}/{n}.png" for p in "12" for k in ("images", "masks") for n in "ab"),
@@ -98,6 +102,10 @@ def test_what_is_read_of_folders(tmp_path: Path, golden: Golden) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             if "debris" in name or path.stem.endswith("_2"):
                 path.write_bytes(imagecodecs.png_encode(np.eye(8, 9, k=5, dtype=np.uint8) * 255))
+            elif "cells_" in name:
+                numbers = np.kron(np.arange(12).reshape(3, 4), np.eye(4, dtype=int)[:, :3]) * 5
+                numbers = np.roll(numbers, int(path.stem[-1]), axis=0)
+                path.write_bytes(imagecodecs.png_encode(numbers.astype(np.uint16)))
             elif path.suffix == ".tif":
                 tifffile.imwrite(path, np.diag([1, 2, 3, 0]).astype(np.uint16))
             elif path.suffix != ".png":
