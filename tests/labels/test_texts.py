@@ -52,6 +52,10 @@ SETS: dict[str, Masks] = {
     "JPEG": _each(lambda mask: _jpeg((mask > 0) * 255)),
     "JPEG of types": _each(lambda mask: _jpeg(mask * 100)),
     "strays": [*_each(lambda mask: _with(9, 0)(mask)), np.where(np.eye(64) * np.arange(64) == 9, 9, CELLS[0])],
+    "a stray near the background": [
+        *_each(lambda mask: mask * 100),
+        np.where(np.eye(64) * np.arange(64) == 9, 3, CELLS[0] * 100),
+    ],
     "empty": _each(lambda mask: mask * 0),
     "full": _each(lambda mask: mask * 0 + 1),
     "numbers that are not whole": _each(lambda mask: mask / np.float32(3)),
