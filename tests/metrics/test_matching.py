@@ -83,3 +83,9 @@ def test_accents_and_double_suffixes_may_differ():
     stack = [Case(f"v_{page.page:04d}", (page,)) for page in pages]
     masks = [Source(Path("out/v.tif"), page=page) for page in range(2)]
     assert list(match(stack, masks, where="out").values()) == masks
+
+
+def test_folders_within_an_archive_tell_equal_names_apart():
+    cases = [_case(f"{folder}/001", f"data/p1/{folder}/001.png") for folder in "xy"]
+    masks = [Source(Path("out.zip"), (f"p1/{folder}/001.png",)) for folder in "yx"]
+    assert match(cases, masks, where="out") == {"x/001": masks[1], "y/001": masks[0]}

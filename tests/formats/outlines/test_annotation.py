@@ -61,3 +61,9 @@ def test_objects_without_a_pixel_are_lost_also_at_the_end() -> None:
     painted = paint([inside, outside, outside], (6, 7))
     assert (painted.lost, painted.names, painted.overlapping) == ((2, 3), ("a", "b", "b"), 0)
     assert paint([], (6, 7)).lost == ()
+
+
+def test_a_mask_without_a_corner_begins_at_the_first_pixel() -> None:
+    expected = np.zeros((3, 4), bool)
+    expected[:2, :2] = True
+    np.testing.assert_array_equal(Annotation(mask=np.ones((2, 2), bool)).pixels((3, 4)), expected)
