@@ -83,6 +83,17 @@ def test_files_of_one_class_each(tmp_path: Path, layout: str) -> None:
     assert len(find_cases(tmp_path)) == 3
 
 
+def test_classes_that_are_called_like_images_and_masks(tmp_path: Path) -> None:
+    """`X` and `y` are images and masks where they are alone; within a folder of masks they are names of classes."""
+    names = ("a1", "b2", "c3")
+    masks = {f"masks/{c}/{n}.png": a for n in names for c, a in (("x", LEFT), ("y", RIGHT))}
+    found = read_dataset(put(tmp_path / "within", masks, *(f"images/{n}.png" for n in names)))
+    assert [case.truth_classes for case in found.cases] == [("x", "y")] * 3
+    assert {case.images[0].path.parent.name for case in found.cases} == {"images"}
+    alone = read_dataset(put(tmp_path / "alone", {f"y/{n}.png": LEFT for n in names}, *(f"X/{n}.png" for n in names)))
+    assert {case.images[0].path.parent.name for case in alone.cases} == {"X"}
+
+
 def test_numbered_class_folders_keep_their_order_and_background_needs_no_file(tmp_path: Path) -> None:
     masks = {f"masks/{c}/a.png": a for c, a in (("2", LEFT), ("10", RIGHT), ("background", 255 - ALL))}
     (case,) = read_dataset(put(tmp_path, masks, "images/a.png")).cases

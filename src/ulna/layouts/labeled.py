@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ulna.layouts.listing import Entry
-from ulna.layouts.matching import EITHER_WORD, MASK_WORD, PART, folder_role, is_mask_name, tokens, words
+from ulna.layouts.matching import EITHER_WORD, FOLDER_ROLES, MASK_WORD, PART, folder_role, is_mask_name, tokens, words
 from ulna.layouts.pairs import place
 from ulna.layouts.parts import part_of
 
@@ -136,7 +136,9 @@ def _in_folders(mask: Entry, index: _Index) -> Labeled | None:
     ways = [(mask.folders, at, role)]
     for k in (*range(at + 1, len(mask.folders)), *range(at)):  # the folder of a class, or of all masks
         rest = (*mask.folders[:k], *mask.folders[k + 1 :])
-        label = _role_label(mask.folders[k]) if folder_role(mask.folders[k]) else _class_folder(mask.folders[k])
+        name = mask.folders[k]
+        says_role = folder_role(name) and name.casefold() not in FOLDER_ROLES
+        label = _role_label(name) if says_role else _class_folder(name)
         ways.append((rest, at - (k < at), " ".join(filter(None, (role, label)))))
     spelled = tokens(mask.stem)
     for folders, place_, label in ways:

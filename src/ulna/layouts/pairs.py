@@ -59,8 +59,12 @@ def drawn_by_hand(masks: Sequence[Entry]) -> list[Entry]:
 
 
 def place(entry: Entry) -> int | None:
-    """Which of an entry's folders tells its role: the deepest that does."""
-    return next((i for i in reversed(range(len(entry.folders))) if folder_role(entry.folders[i])), None)
+    """Which of an entry's folders tells its role: the deepest that does. `x` and `y` within masks are classes."""
+    named = [i for i, name in enumerate(entry.folders) if folder_role(name)]
+    letters = {i for i in named if entry.folders[i].casefold() in FOLDER_ROLES}
+    masks = [i for i in named if i not in letters and folder_role(entry.folders[i]) == "mask"]
+    told = [i for i in named if not (i in letters and masks and masks[0] < i)]
+    return told[-1] if told else None
 
 
 def _pairing(listing: Listing) -> Pairing:
