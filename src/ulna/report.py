@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import io
-import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
@@ -22,45 +17,15 @@ from ulna.metrics import Primary, label
 from ulna.metrics.intervals import MIN_GROUPS
 from ulna.metrics.objects import TRUE_FATES
 from ulna.metrics.rows import DETAILS
+from ulna.runfiles import RunFiles, as_list, inner
 from ulna.text import duration, plural
 from ulna.training.log import validation_column
-
-T = TypeVar("T")
 
 NAME = "report.html"
 _PICTURES = ("samples.png", "joined.png", "augmented.png", "curves.png", "scores/cases.png")
 _ROWS = 500  # of the table of all images
 _APART = ("plan", "command", "asked", "state", "classes", "length", "seconds", "afterwards", "fitted", "fitted_on")
 """What of the record stands in other places of the page, or is for `--resume` alone."""
-
-
-@dataclass
-class _Run:
-    """What lies in a run's folder, read as far as it is there; what cannot be read is named in `faults`."""
-
-    folder: Path
-    faults: list[str] = field(default_factory=list)
-
-    def text(self, name: str) -> str:
-        return self._read(name, _text, "")
-
-    def record(self, name: str) -> dict[str, Any]:
-        return self._read(name, _json, {})
-
-    def picture(self, name: str) -> str:
-        return self._read(name, lambda data: base64.b64encode(data).decode("ascii"), "")
-
-    def table(self, name: str) -> list[dict[str, str]]:
-        return self._read(name, _rows, [])
-
-    def _read(self, name: str, parse: Callable[[bytes], T], nothing: T) -> T:
-        try:
-            return parse((self.folder / name).read_bytes())
-        except FileNotFoundError:
-            return nothing
-        except (OSError, ValueError, csv.Error) as error:
-            self.faults.append(f"{name} could not be read: {error}")
-            return nothing
 
 
 def write_report(run: Path) -> Path:
@@ -88,7 +53,7 @@ def write_report(run: Path) -> Path:
     """
     if not run.is_dir():
         raise UlnaError("there is no such run", where=run)
-    found = _Run(run)
+    found = RunFiles(run)
     page = _template(_content(found))
     path = run / NAME
     with atomic_write(path) as beside:
@@ -102,7 +67,7 @@ def _template(content: Mapping[str, Any]) -> str:
     return environment.from_string(text).render(content)
 
 
-def _content(run: _Run) -> dict[str, Any]:
+def _content(run: RunFiles) -> dict[str, Any]:
     """All names that the template uses."""
     record = run.record("run.json")
     metrics = run.record("scores/metrics.json")
@@ -113,7 +78,7 @@ def _content(run: _Run) -> dict[str, Any]:
         "title": run.folder.resolve().name,
         "figures": _figures(metrics, record, lists),
         "check": _check(run.record("check.json")),
-        "plan": [str(sentence) for sentence in _list(record.get("plan"))] + _fitted(record),
+        "plan": [str(sentence) for sentence in as_list(record.get("plan"))] + _fitted(record),
         "curves_alt": _curves_in_words(curves, _primary(metrics)),
         "curves_measure": label(_primary(metrics).measure),
         "scores": _scores(metrics, chose=chose(record)),
@@ -151,7 +116,7 @@ def chose(record: dict[str, Any]) -> str:
 
 def _fitted(record: dict[str, Any]) -> list[str]:
     """The constants that were chosen once the network was trained."""
-    found = _inner(record, "fitted")
+    found = inner(record, "fitted")
     if not found:
         return []
     named = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in found.items())
@@ -162,7 +127,7 @@ def _fitted(record: dict[str, Any]) -> list[str]:
 def _figures(metrics: dict[str, Any], record: dict[str, Any], lists: Sequence[tuple[str, list[str]]]) -> list[Any]:
     """The few numbers at the top: what a reader looks for first."""
     shown = []
-    if counts := _inner(metrics, "objects", "counts"):
+    if counts := inner(metrics, "objects", "counts"):
         lost = [f"{counts.get(fate, 0):,} {fate}" for fate in TRUE_FATES[1:]]
         lost.append(plural(counts.get("false positive", 0), "false positive"))
         shown.append(
@@ -172,7 +137,7 @@ def _figures(metrics: dict[str, Any], record: dict[str, Any], lists: Sequence[tu
             }
         )
     for name in _measures(metrics)[:1]:
-        score = _inner(metrics, "overall", name)
+        score = inner(metrics, "overall", name)
         words = f"mean {label(name)} of images held out"
         if _interval(score):
             few = "mean_of_groups" in score
@@ -199,13 +164,13 @@ def _check(record: dict[str, Any]) -> dict[str, Any] | None:
             "what": str(problem.get("what", "")),
             "where": _in_words(problem.get("where", ())),
         }
-        for problem in _list(record.get("problems"))
+        for problem in as_list(record.get("problems"))
         if isinstance(problem, dict)
     ]
     return {
         "sentences": [
             f"{str(text).rstrip('.')}."
-            for text in (record.get("sentence"), _inner(record, "classes").get("sentence"))
+            for text in (record.get("sentence"), inner(record, "classes").get("sentence"))
             if text
         ],
         "facts": _facts(record, leave=("sentence", "problems", "classes", "leaks", "groups", "cases")),
@@ -215,28 +180,28 @@ def _check(record: dict[str, Any]) -> dict[str, Any] | None:
 
 def _measures(metrics: dict[str, Any]) -> list[str]:
     """The measures that were taken; cases are ranked by the first."""
-    return [name for name, part in _inner(metrics, "overall").items() if isinstance(part, dict)]
+    return [name for name, part in inner(metrics, "overall").items() if isinstance(part, dict)]
 
 
 def _primary(metrics: dict[str, Any]) -> Primary:
     """The measure that comes first, which way is better, and what it counts."""
-    first, known = next(iter(_measures(metrics)), "dice"), _inner(metrics, "primary")
+    first, known = next(iter(_measures(metrics)), "dice"), inner(metrics, "primary")
     return Primary(first, bool(known.get("higher_is_better", True)), str(known.get("counts", "pixels")))
 
 
 def _scores(metrics: dict[str, Any], *, chose: str) -> dict[str, Any] | None:
     """The table of scores with how they were obtained; None where nothing was scored."""
-    per_class = _inner(metrics, "per_class")
+    per_class = inner(metrics, "per_class")
     measures = [name for name in _measures(metrics) if name not in DETAILS]
     if not per_class or not measures:
         return None
-    parts = per_class if len(per_class) == 1 else {"all classes": _inner(metrics, "overall"), **per_class}
-    notes = [str(note) for note in _list(metrics.get("notes"))]
-    notes += [str(note) for note in _list(metrics.get("left_out"))]
-    if wrong := _inner(metrics, "wrong_pixels").get("sentence"):
+    parts = per_class if len(per_class) == 1 else {"all classes": inner(metrics, "overall"), **per_class}
+    notes = [str(note) for note in as_list(metrics.get("notes"))]
+    notes += [str(note) for note in as_list(metrics.get("left_out"))]
+    if wrong := inner(metrics, "wrong_pixels").get("sentence"):
         notes.append(str(wrong))
     notes += _pooled(metrics, _primary(metrics))
-    notes += [str(note) for note in _list(_inner(metrics, "objects").get("sentences"))]
+    notes += [str(note) for note in as_list(inner(metrics, "objects").get("sentences"))]
     return {
         "how": _how(metrics.get("cases"), metrics.get("groups"), chose=chose),
         "what": "Means over the images"
@@ -251,7 +216,7 @@ def _scores(metrics: dict[str, Any], *, chose: str) -> dict[str, Any] | None:
 def _pooled(metrics: dict[str, Any], primary: Primary) -> list[str]:
     """The first score with the pixels (or objects) of all images, and of each group, taken together."""
     measure, counts = primary.measure, primary.counts
-    score, by_group = _inner(metrics, "overall", measure), _inner(metrics, "by_group", measure)
+    score, by_group = inner(metrics, "overall", measure), inner(metrics, "by_group", measure)
     found = (
         (f"With the {counts} of all images taken together (pooled)", score.get("pooled"), _interval(score, "pooled")),
         (
@@ -298,10 +263,9 @@ def _counted(count: Any, noun: str, nouns: str = "") -> str:
 
 
 def _cells(part: dict[str, Any], measures: Sequence[str]) -> list[dict[str, str]]:
-    first = _inner(part, measures[0])
+    first = inner(part, measures[0])
     means = [
-        {"value": _number(_inner(part, name).get("mean")), "interval": _interval(_inner(part, name))}
-        for name in measures
+        {"value": _number(inner(part, name).get("mean")), "interval": _interval(inner(part, name))} for name in measures
     ]
     median = {"value": _number(first.get("median")), "interval": _interval(first, "median")}
     return [*means, median, {"value": str(first.get("cases", "?")), "interval": ""}]
@@ -360,27 +324,12 @@ def _in_words(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _list(value: Any) -> list[Any]:
-    """What should be a list, as one: nothing is none, and a value alone is a list of one."""
-    return list(value) if isinstance(value, list | tuple) else [value] if value else []
-
-
-def _inner(record: dict[str, Any], *names: str) -> dict[str, Any]:
-    """A dictionary inside dictionaries; empty where there is none."""
-    for name in names:
-        inner = record.get(name)
-        if not isinstance(inner, dict):
-            return {}
-        record = inner
-    return record
-
-
 def _interval(part: dict[str, Any], name: str = "mean") -> str:
     """The confidence interval of an estimate; where groups are too few for one, what each group says."""
-    ends = [end for end in _list(part.get(f"{name}_interval")) if isinstance(end, int | float)]
+    ends = [end for end in as_list(part.get(f"{name}_interval")) if isinstance(end, int | float)]
     if len(ends) == 2:
         return f"{_number(ends[0])}–{_number(ends[1])}"
-    alone = _inner(part, f"{name}_of_groups")
+    alone = inner(part, f"{name}_of_groups")
     return " · ".join(_number(value) for value in alone.values()) if len(alone) > 1 else ""
 
 
@@ -399,24 +348,6 @@ def _float(cell: str) -> float:
         return float(cell)
     except ValueError:
         return math.nan
-
-
-def _text(data: bytes) -> str:
-    """Text, in which names of files that are no UTF-8 are kept."""
-    if b"\0" in data:
-        raise ValueError("it is no text")
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _json(data: bytes) -> dict[str, Any]:
-    record = json.loads(data)
-    if not isinstance(record, dict):
-        raise ValueError("it holds no names and values")
-    return record
-
-
-def _rows(data: bytes) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(data.decode("utf-8"), newline="")))
 
 
 def _version() -> str:
