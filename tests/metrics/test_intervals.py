@@ -262,3 +262,11 @@ def test_every_order_of_the_cases_gives_the_same_estimate():
         found = mean_interval([values[k] for k in order], [groups[k] for k in order])
         assert found.estimate == pytest.approx(0.6)
         assert dict(found.group_values) == {"a": pytest.approx(0.45), "b": 0.9}
+
+
+def test_groups_of_two_values_and_several_sizes() -> None:
+    """Where all groups drawn have one ratio nothing spreads: what rounding leaves is no standard error."""
+    sums = Sums.of("abcdef", np.array([4, 4, 4, 3, 4, 3]), np.array([5, 5, 5, 4, 5, 4]))
+    found = sums.interval(cases=6)
+    assert found.estimate == pytest.approx(22 / 28)
+    assert (found.low, found.high) == (pytest.approx(0.757, abs=0.01), pytest.approx(0.809, abs=0.01))

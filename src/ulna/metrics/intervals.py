@@ -26,6 +26,7 @@ METHOD = (
 SHARE = (0.0, 1.0)
 """The bounds of scores that are shares, such as Dice."""
 _SAME = 1e-9  # a spread relative to the values that is rounding and nothing else
+_SAME_ERROR = 1e-6  # the same for standard errors: they are roots of what is left where squares cancel
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ class Sums:
         picks = np.random.default_rng(seed).integers(count, size=(draws, count)) + count * np.arange(draws)[:, None]
         times = np.bincount(picks.ravel(), minlength=draws * count).reshape(draws, count).astype(np.float64)
         errors = self._linear_errors(times)
-        spread = errors > _SAME * error  # else one group was drawn again and again, or its equals
+        spread = errors > _SAME_ERROR * error  # else one group was drawn again and again, or its equals
         deviations = np.where(spread, self._statistic(times) - estimate, 0) / np.where(spread, errors, 1)
         low, high = np.nanquantile(deviations, (tail, 1 - tail))
         return estimate - float(high) * error, estimate - float(low) * error
