@@ -30,6 +30,9 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 
+DOUBLE = (".nii.gz", ".tar.gz", ".tar.bz2", ".tar.xz")
+"""Suffixes of two words."""
+
 IGNORE = 255
 """The class index of pixels that are not annotated: they enter no loss and no score."""
 MAX_CLASSES = 255
@@ -53,6 +56,8 @@ class Source:
         Which of the images that the file holds (None: the first), one time point, one channel (None: all).
     axes
         What the axes of the file mean, where the file does not say it: "CYX", "YXC", "ZYX", …
+    slab
+        The planes of a volume from the first number on, up to and without the second; None for all.
     """
 
     path: Path
@@ -62,6 +67,7 @@ class Source:
     time: int | None = None
     channel: int | None = None
     axes: str = ""
+    slab: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -71,14 +77,20 @@ class Source:
 
     @property
     def stem(self) -> str:
-        """The file's own name without folders and suffix, with the page where there is one."""
-        stem = Path(self.name).stem
-        return stem if self.page is None else f"{stem}_{self.page:04d}"
+        """The file's own name without folders and suffix, with the frame where there is one."""
+        stem = self.name[: len(self.name) - len(self.suffix)]
+        return stem if self.frame is None else f"{stem}_{self.frame:04d}"
 
     @property
     def suffix(self) -> str:
-        """The suffix in lower case, with its dot: `.png`."""
-        return Path(self.name).suffix.lower()
+        """The suffix in lower case, with its dot: `.png`, `.nii.gz`."""
+        name = self.name.lower()
+        return next((double for double in DOUBLE if name.endswith(double) and name != double), Path(name).suffix)
+
+    @property
+    def frame(self) -> int | None:
+        """Of a film, which of its frames is selected: a plane, or the volume at a time."""
+        return self.time if self.page is None else self.page
 
     def __str__(self) -> str:
         text = "!".join((str(self.path), *self.inside))
@@ -87,6 +99,8 @@ class Source:
             for name in ("series", "time", "channel", "page")
             if (number := getattr(self, name)) is not None
         ]
+        if self.slab is not None:
+            selected.append(f"planes {self.slab[0]} to {self.slab[1] - 1}")
         return ", ".join((text, *selected))
 
 
@@ -153,6 +167,24 @@ class Image(OnGrid):
             raise UlnaError(
                 f"{len(self.channels)} channels are named, the array has {len(self.array)}", where=self.source
             )
+
+    def plane(self, place: int, axis: int = 0) -> Image:
+        """A plane of a volume.
+
+        Parameters
+        ----------
+        place
+            Which one.
+        axis
+            The axis that planes follow on.
+
+        Returns
+        -------
+        Image
+            (C, *plane), at its place in the world.
+        """
+        cut: tuple[Any, ...] = (*(slice(None),) * (1 + axis), place)
+        return replace(self, array=self.array[cut], grid=self.grid.slices(axis)[place])
 
     def with_array(self, array: Array, classes: tuple[str, ...] = (), channels: tuple[Channel, ...] = ()) -> Image:
         """The same place in space and on disk, with another array.
@@ -280,6 +312,25 @@ class Labels:
         if self.objects is None:
             return self
         return replace(self, objects=np.where(self.objects > 0, self.objects + np.int32(count), self.objects))
+
+    def plane(self, place: int, axis: int = 0) -> Labels:
+        """A plane of a volume.
+
+        Parameters
+        ----------
+        place
+            Which one.
+        axis
+            The axis that planes follow on.
+
+        Returns
+        -------
+        Labels
+            Without scores.
+        """
+        cut: tuple[Any, ...] = (*(slice(None),) * axis, place)
+        objects = None if self.objects is None else self.objects[cut]
+        return Labels(self.classes[cut], objects, self.grid.slices(axis)[place], self.names)
 
     def to_array(self) -> Array:
         """As it is stored.

@@ -212,4 +212,4 @@ def test_a_format_that_is_not_written_says_so(tmp_path: Path) -> None:
     ):
         with pytest.raises(UlnaError) as caught:
             ask()
-        assert str(caught.value) == f"{tmp_path / 'a.jpg'}: images are written as .png or .tif, not as '.jpg'"
+        assert str(caught.value) == f"{tmp_path / 'a.jpg'}: JPEG files are read, not written\nName it .png or .tif."

@@ -169,8 +169,11 @@ def test_a_writer_leaves_nothing_half_written(tmp_path: Path) -> None:
     with pytest.raises(UlnaError, match="does not fill a region"):
         written(None, part)
     assert not list(tmp_path.iterdir())
-    for name in ("a.jpg", "a.xyz"):
-        with pytest.raises(UlnaError, match=r"written as \.png or \.tif"):
+    for name, words in (
+        ("a.jpg", "are read, not written"),
+        ("a.xyz", r"written as \.png, \.tif, \.nii\.gz, \.nrrd, not"),
+    ):
+        with pytest.raises(UlnaError, match=words):
             formats.create(tmp_path / name, Grid((4, 5)), **options)
 
 

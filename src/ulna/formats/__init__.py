@@ -11,12 +11,13 @@ from typing import BinaryIO
 import numpy as np
 
 from ulna.errors import ReadError, UlnaError
-from ulna.formats import png, small, tiff
+from ulna.formats import nifti, nrrd, png, small, tiff
 from ulna.formats.archive import opened
 from ulna.formats.atomic import atomic_write
 from ulna.formats.base import Format, Reader
 from ulna.formats.writer import Writer
 from ulna.image import Array, Channel, Grid, Image, Region, Source
+from ulna.text import plural
 
 __all__ = [
     "FORMATS",
@@ -35,8 +36,10 @@ __all__ = [
     "write_pages",
 ]
 
-FORMATS: tuple[Format, ...] = (png.FORMAT, small.FORMAT, tiff.FORMAT)
+FORMATS: tuple[Format, ...] = (png.FORMAT, small.FORMAT, tiff.FORMAT, nifti.FORMAT, nrrd.FORMAT)
 SUFFIXES = frozenset(suffix for family in FORMATS for suffix in family.suffixes)
+VOLUMES = frozenset(suffix for family in (tiff, nifti, nrrd) for suffix in family.FORMAT.suffixes)
+"""Suffixes of files that may hold more than one plane."""
 HEAD = 512  # bytes by which a family is recognized
 
 
@@ -84,13 +87,41 @@ def open_reader(source: Source) -> Iterator[Reader]:
     with opened(source) as stream:
         family = _family(stream, source)
         with _explained(family, source):
-            reader = family.open(stream, source)
+            reader = _selected(family.open(stream, replace(source, slab=None)), source)
 
         def decode(region: Region, level: int) -> Array:
             with _explained(family, source):
                 return reader.decode(region, level)
 
         yield replace(reader, decode=decode)
+
+
+def _selected(reader: Reader, source: Source) -> Reader:
+    """What the source selects of a volume: a plane, where the format has not picked it itself, or a slab."""
+    if reader.grid.ndim < 3:
+        return reader
+    count = reader.grid.shape[0]
+    if source.page is not None:
+        if not 0 <= source.page < count:
+            raise ReadError(f"has {plural(count, 'plane')}, number {source.page} is asked for", where=source)
+        plane = slice(source.page, source.page + 1)
+        grid = reader.grid.slices()[source.page]
+        return replace(
+            reader, source=source, grid=grid, levels=(grid,), planes=1,
+            decode=lambda region, level: reader.decode((plane, *region), level)[:, 0],
+        )  # fmt: skip
+    if source.slab is None:
+        return reader
+    first, last = source.slab
+    if not 0 <= first < last <= count:
+        raise ReadError(f"has {plural(count, 'plane')}, {first} to {last - 1} are asked for", where=source)
+    grid = reader.grid.crop((slice(first, last), *(slice(0, side) for side in reader.grid.shape[1:])))
+    return replace(
+        reader, source=source, grid=grid, levels=(grid,), planes=last - first,
+        decode=lambda region, level: reader.decode(
+            (slice(region[0].start + first, region[0].stop + first), *region[1:]), level
+        ),
+    )  # fmt: skip
 
 
 def pages(source: Source) -> int:
@@ -111,7 +142,7 @@ def pages(source: Source) -> int:
     ReadError
         For a file that cannot be opened.
     """
-    if source.suffix in SUFFIXES and source.suffix not in tiff.FORMAT.suffixes:
+    if source.suffix in SUFFIXES and source.suffix not in VOLUMES:
         return 1
     with open_reader(replace(source, page=None)) as reader:
         return reader.planes
@@ -180,7 +211,7 @@ def create(path: Path, grid: Grid, *, dtype: np.dtype, channels: tuple[Channel, 
 
 
 def write(path: Path, image: Image) -> None:
-    """Write an image by the suffix of `path`: .png (gray or color of 8 or 16 bits) or .tif (OME-TIFF, anything).
+    """Write an image by the suffix of `path`: .png (gray or color of 8 or 16 bits), .tif (OME-TIFF, anything), .nii.gz.
 
     Grid, channels and values are read back as they were, except for an alpha that is constant. The file is written
     atomically.
@@ -249,9 +280,9 @@ def mask_suffix(source: Source) -> str:
     Returns
     -------
     str
-        ".tif" for TIFF, ".png" for all others.
+        ".tif" for TIFF, ".nii.gz" for NIfTI, ".nrrd" for NRRD, ".png" for all others.
     """
-    return ".tif" if source.suffix in tiff.FORMAT.suffixes else ".png"
+    return next((family.mask_suffix for family in FORMATS if source.suffix in family.suffixes), ".png")
 
 
 def check_finite(array: Array, where: object) -> None:
@@ -281,10 +312,12 @@ def check_finite(array: Array, where: object) -> None:
 
 
 def _family_to_write(path: Path) -> Format:
+    suffix = Source(path).suffix
     for family in FORMATS:
-        if path.suffix.lower() in family.suffixes:
+        if suffix in family.suffixes:
             return family
-    raise UlnaError(f"images are written as .png or .tif, not as '{path.suffix}'", where=path)
+    known = ", ".join(family.mask_suffix for family in FORMATS if family.save is not None)
+    raise UlnaError(f"images are written as {known}, not as '{suffix}'", where=path)
 
 
 def _family(stream: BinaryIO, source: Source) -> Format:

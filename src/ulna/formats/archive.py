@@ -1,6 +1,6 @@
-"""Files inside archives, read in place: nothing is ever written to disk.
+"""Files inside archives, read in place: nothing is written to disk but what a compressed tar unpacks to.
 
-An archive is named as every file is, by a `Source`: the zip at `path`, or a zip within it. Each is opened
+An archive is named as every file is, by a `Source`: the zip or tar at `path`, or a zip within it. Each is opened
 once and kept open, because listing 16,000 members takes longer than reading one. What is kept is weighed in bytes.
 """
 
@@ -14,6 +14,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
@@ -21,6 +22,7 @@ import psutil
 
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.base import SMALL
+from ulna.formats.tarred import SUFFIXES, Tar, open_tar
 from ulna.image import Source
 from ulna.text import amount
 
@@ -40,8 +42,13 @@ BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotIm
 
 
 def is_archive(source: Source) -> bool:
-    """Whether the file is a zip, by its suffix; what lies in it is looked at when it is opened."""
-    return source.suffix == ".zip"
+    """Whether the file is a zip or tar, by its suffix; what lies in it is looked at when it is opened."""
+    return source.suffix == ".zip" or is_tar(source)
+
+
+def is_tar(source: Source) -> bool:
+    """Whether the file is a tar, plain or compressed, by its suffix."""
+    return source.suffix in SUFFIXES
 
 
 def members(archive: Source) -> tuple[str, ...]:
@@ -49,6 +56,8 @@ def members(archive: Source) -> tuple[str, ...]:
 
     Raises ReadError if it is damaged and UlnaError if it holds a bomb or names that lead out of it.
     """
+    if is_tar(archive):
+        return tuple(_tar(archive).members)
     # A member that was replaced is listed twice; the later one counts, as for every program that unpacks.
     return tuple(dict.fromkeys(info.filename for info in _opened(archive).infolist() if not info.is_dir()))
 
@@ -148,12 +157,20 @@ def _open_zip(archive: Source) -> tuple[zipfile.ZipFile, int]:
             hint="Download or copy it again.",
         ) from None
     for info in opened_zip.infolist():
-        _harmless(info, archive)
+        _stays_within(info.filename, archive)
+        _no_bomb(info, archive)
     return opened_zip, weight
+
+
+def _tar(archive: Source) -> Tar:
+    return _KEPT.get(("tar", *_key(archive)), lambda: (open_tar(archive, partial(_stays_within, archive=archive)), 0))
 
 
 def _member_stream(source: Source) -> BinaryIO:
     """A member: where it lies, or unpacked; the bytes of a stack are kept, for its pages are read one by one."""
+    outer = Source(source.path, source.inside[:-1])
+    if is_tar(outer):
+        return _of_tar(_tar(outer), source)
     part = _in_place(source)
     if part is not None:
         return part
@@ -165,6 +182,13 @@ def _member_stream(source: Source) -> BinaryIO:
         return data, len(data)
 
     return io.BytesIO(_KEPT.get(("member", *_key(source)), unpacked))
+
+
+def _of_tar(tar: Tar, source: Source) -> BinaryIO:
+    found = tar.members.get(source.inside[-1])
+    if found is None:
+        raise ReadError("the archive has no such member", where=source)
+    return io.BufferedReader(_Part(tar.path.open("rb"), *found))
 
 
 def _in_place(source: Source) -> BinaryIO | None:
@@ -238,14 +262,17 @@ def _member(source: Source) -> bytes:
     return data
 
 
-def _harmless(info: zipfile.ZipInfo, archive: Source) -> None:
-    name = PurePosixPath(info.filename.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or PureWindowsPath(info.filename).drive:
+def _stays_within(member: str, archive: Source) -> None:
+    name = PurePosixPath(member.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts or PureWindowsPath(member).drive:
         raise UlnaError(
-            f"the archive holds '{info.filename}', a name that leads out of it",
+            f"the archive holds '{member}', a name that leads out of it",
             where=archive,
             hint="Such archives are made to overwrite files. Get it from a source you trust, or repack it.",
         )
+
+
+def _no_bomb(info: zipfile.ZipInfo, archive: Source) -> None:
     if info.file_size > BOMB_BYTES and info.file_size > BOMB_RATIO * max(1, info.compress_size):
         raise UlnaError(
             f"the archive holds '{info.filename}', which would unpack {info.compress_size:,} bytes to "

@@ -149,6 +149,8 @@ class Format:
         Writes an image to a path, and raises UlnaError for what the format cannot hold; None if it is not written.
     allocate
         Where an image lies until it is whole: in memory, or in a file.
+    mask_suffix
+        That of masks of such images.
     """
 
     name: str
@@ -158,6 +160,7 @@ class Format:
     errors: tuple[type[Exception], ...]
     save: Callable[[Path, Image], None] | None = None
     allocate: Allocate = in_memory
+    mask_suffix: str = ".png"
 
     def create(self, path: Path, grid: Grid, *, dtype: np.dtype, channels: tuple[Channel, ...]) -> Writer:
         """A writer of a new file of this format.
@@ -205,7 +208,7 @@ class Format:
             If the format is not written.
         """
         if self.save is None:
-            raise UlnaError(f"images are written as .png or .tif, not as '{path.suffix}'", where=path)
+            raise UlnaError(f"{self.name} files are read, not written", where=path, hint="Name it .png or .tif.")
         return self.save
 
 

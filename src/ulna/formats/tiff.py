@@ -305,6 +305,7 @@ FORMAT = Format(
     open=open_tiff,
     save=save,
     allocate=on_disk,
+    mask_suffix=".tif",
     errors=(
         tifffile.TiffFileError,
         RuntimeError,  # every error of imagecodecs

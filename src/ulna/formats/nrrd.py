@@ -1,0 +1,204 @@
+"""NRRD, also as a header with its data beside it (.nhdr), through pynrrd."""
+
+from __future__ import annotations
+
+import bz2
+import io
+import zlib
+from functools import cache
+from math import prod
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO
+
+import nrrd
+import numpy as np
+
+from ulna.errors import ReadError, UlnaError
+from ulna.formats.base import GRAY, Format, Reader, begins, guard_memory
+from ulna.formats.world import FLIP, grid_of, matrix_of
+from ulna.image import Array, Channel, Grid, Image, Region, Source
+
+LPS = "left-posterior-superior"
+SPACES = {LPS: np.eye(4), "right-anterior-superior": FLIP, "left-anterior-superior": np.diag([1.0, -1.0, 1.0, 1.0])}
+"""Spaces that are a place in the patient, and how they become LPS."""
+SHORT = {"lps": LPS, "ras": "right-anterior-superior", "las": "left-anterior-superior"}
+UNITS = {"um": "µm", "μm": "µm", "micron": "µm", "microns": "µm", "micrometer": "µm", "millimeter": "mm"}
+DETACHED = ("data file", "datafile")
+PACKED = {"gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
+
+
+def open_nrrd(stream: BinaryIO, source: Source) -> Reader:
+    """The reader of an NRRD: (C, Z, Y, X), or (C, Y, X) of a file with two axes in space.
+
+    Axes without a direction in space (lists, vectors, colors) are channels; there may be one.
+    """
+    header = nrrd.read_header(stream)
+    start = stream.tell()
+    sizes = [int(side) for side in header["sizes"]]
+    inner = _channel_axis(header, sizes, source)
+    spatial = [k for k in range(len(sizes)) if k != inner]
+    if len(spatial) not in (2, 3) or min(sizes) < 1:
+        said = " × ".join(map(str, sizes))
+        raise ReadError(f"has the axes {said}: volumes have three in space and at most one more", where=source)
+    shape = tuple(sizes[k] for k in reversed(spatial))
+    count = 1 if inner is None else sizes[inner]
+    dtype = _type(header, source)
+    grid, doubts = _grid(header, spatial, shape, source)
+    channels = GRAY if count == 1 else tuple(Channel(f"channel {k}") for k in range(count))
+
+    @cache
+    def decoded() -> Array:
+        nbytes = prod(sizes) * dtype.itemsize
+        guard_memory(nbytes, source, shape=shape)
+        pixels = _data(header, stream, start, nbytes, source)
+        plain = {key: value for key, value in header.items() if key not in DETACHED} | {"encoding": _plain(header)}
+        data = nrrd.read_data(plain, pixels, index_order="C")
+        if inner is None:
+            return np.asarray(data)[None]
+        return np.moveaxis(np.asarray(data), len(sizes) - 1 - inner, 0)
+
+    def decode(region: Region, _level: int) -> Array:
+        return decoded()[(slice(None), *region)].astype(dtype.newbyteorder("="), copy=False)
+
+    planes = shape[0] if len(shape) == 3 else 1
+    return Reader(source, grid, dtype.newbyteorder("="), channels, decode, planes=planes, assumed="; ".join(doubts))
+
+
+def _channel_axis(header: dict[str, Any], sizes: list[int], source: Source) -> int | None:
+    """The axis, in the file's order, that has no direction in space; None where all have one."""
+    directions = header.get("space directions")
+    kinds = list(header.get("kinds") or [""] * len(sizes))
+    if directions is not None and len(directions) == len(sizes):
+        found = [k for k, row in enumerate(directions) if row is None or not np.isfinite(np.asarray(row, float)).all()]
+    else:
+        spatial = ("", "domain", "space", "???")
+        found = [k for k, kind in enumerate(kinds) if str(kind).lower() not in spatial]
+    if not found and len(sizes) == 4:
+        raise ReadError(
+            "has four axes and does not say which of them are in space", where=source, hint="Save it as NIfTI or TIFF."
+        )
+    if len(found) > 1:
+        said = ", ".join(str(kinds[k]) for k in found)
+        raise ReadError(f"has {len(found)} axes that are not in space ({said}); one can be read", where=source)
+    return found[0] if found else None
+
+
+def _type(header: dict[str, Any], source: Source) -> np.dtype:
+    try:
+        dtype: np.dtype = nrrd.reader._determine_datatype(header)
+    except (nrrd.NRRDError, KeyError) as error:
+        raise ReadError(f"holds values of a type that is not known: {error}", where=source) from None
+    if dtype.kind not in "iuf":
+        raise ReadError(f"holds values of the type '{header['type']}', which are no gray values", where=source)
+    return dtype
+
+
+def _plain(header: dict[str, Any]) -> str:
+    """The encoding that is left for pynrrd: packed data are unpacked before, and no more of them than announced."""
+    encoding = str(header["encoding"]).lower()
+    return "raw" if encoding in PACKED else encoding
+
+
+def _data(header: dict[str, Any], stream: BinaryIO, start: int, nbytes: int, source: Source) -> io.BytesIO:
+    """The pixels' bytes, from this file or the one beside it that the header names."""
+    named = next((header[key] for key in DETACHED if key in header), None)
+    if named is None:
+        stream.seek(start)
+        data = stream.read()
+    else:
+        data = _beside(str(named), source)
+    encoding = PACKED.get(str(header["encoding"]).lower())
+    if encoding == "gzip":
+        data = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, nbytes)
+    elif encoding == "bzip2":
+        data = bz2.BZ2Decompressor().decompress(data, nbytes)
+    if encoding and len(data) < nbytes:
+        raise ReadError(
+            f"is cut off: {nbytes - len(data):,} of its {nbytes:,} bytes of pixels are missing",
+            where=source,
+            hint="Copy or download it again.",
+        )
+    return io.BytesIO(data)
+
+
+def _beside(name: str, source: Source) -> bytes:
+    """The file of pixels that a header names: in the same folder, and nowhere else."""
+    if source.inside:
+        raise ReadError(f"names its data in another file ('{name}')", where=source, hint="Unpack the archive first.")
+    if name != PurePath(name).name or name.upper().startswith("LIST") or "%" in name:
+        raise ReadError(
+            f"names its data as '{name}'; only one file in the same folder is read",
+            where=source,
+            hint="Save it as one .nrrd file.",
+        )
+    try:
+        return source.path.with_name(name).read_bytes()
+    except OSError as error:
+        raise ReadError(f"its data file '{name}' cannot be opened: {error.strerror}", where=source) from None
+
+
+def _grid(header: dict[str, Any], spatial: list[int], shape: tuple[int, ...], source: Source) -> tuple[Grid, list[str]]:
+    """Where the voxels lie, and what the file leaves open."""
+    space = SHORT.get(str(header.get("space", "")).lower(), str(header.get("space", "")).lower())
+    units = [str(unit).strip('"').lower() for unit in header.get("space units") or header.get("units") or ["mm"]]
+    unit, doubts = UNITS.get(units[-1], units[-1] or "mm"), []
+    rows = header.get("space directions")
+    if rows is None:
+        sides = np.asarray(header.get("spacings", np.ones(len(header["sizes"]))), float)[spatial]
+        said = "spacings" in header
+        spacing = tuple(float(side) if np.isfinite(side) else 1.0 for side in reversed(sides))
+        doubts.append(
+            "it does not say where it lies in the patient" + ("" if said else ", nor how large its voxels are")
+        )
+        return _made(source, lambda: Grid(shape, spacing, unit if said else "pixel")), doubts
+    columns = np.array([np.asarray(rows[k], float) for k in spatial]).T
+    origin = np.asarray(header.get("space origin", np.zeros(len(columns))), float)
+    if columns.shape == (2, 2):
+        return _made(source, lambda: _plane(columns, origin, shape, unit)), doubts
+    if columns.shape != (3, 3):
+        raise ReadError(f"lies with {len(spatial)} axes in a space of {len(columns)}", where=source)
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = columns, np.where(np.isfinite(origin), origin, 0)
+    if space not in SPACES:
+        doubts.append(f"its space is '{header.get('space', 'not stated')}', which is taken for {LPS}")
+    return _made(source, lambda: grid_of(SPACES.get(space, np.eye(4)) @ matrix, shape, unit=unit)), doubts
+
+
+def _plane(columns: Array, origin: Array, shape: tuple[int, ...], unit: str) -> Grid:
+    axes = columns[::-1, ::-1]
+    spacing = np.sqrt((axes**2).sum(axis=0))
+    return Grid(shape, tuple(spacing), unit, tuple(origin[::-1]), tuple(map(tuple, axes / spacing)))
+
+
+def _made(source: Source, make: Any) -> Grid:
+    try:
+        return make()  # type: ignore[no-any-return]
+    except UlnaError as error:
+        raise ReadError(f"says no place in space: {error.what}", where=source, hint="Correct the header.") from None
+
+
+def save(path: Path, image: Image) -> None:
+    """Write an NRRD, gzipped within, in the space left-posterior-superior; several channels are a list.
+
+    Raises UlnaError for what NRRD cannot hold.
+    """
+    matrix = matrix_of(image.grid)
+    array = image.array if image.ndim == 3 else image.array[:, None]
+    directions: list[Any] = [row.tolist() for row in matrix[:3, :3].T]
+    more = len(array) > 1
+    header: dict[str, Any] = {"encoding": "gzip", "kinds": ["domain"] * 3 + ["list"] * more}
+    if image.unit != "pixel":
+        header |= {"space": LPS, "space origin": matrix[:3, 3], "space units": [image.unit] * 3}
+        header["space directions"] = np.vstack([directions, *[np.full(3, np.nan)] * more])
+    nrrd.write(str(path), array[0] if len(array) == 1 else array, header, compression_level=6, index_order="C")
+
+
+FORMAT = Format(
+    name="NRRD",
+    suffixes=(".nrrd", ".nhdr"),
+    recognizes=begins(b"NRRD"),
+    open=open_nrrd,
+    save=save,
+    mask_suffix=".nrrd",
+    errors=(nrrd.NRRDError, ValueError, KeyError, IndexError, OSError, EOFError, zlib.error),
+)

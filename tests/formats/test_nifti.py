@@ -1,0 +1,178 @@
+"""NIfTI: against nibabel, on real files and on files that are wrong."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from ulna import formats
+from ulna.errors import ReadError, UlnaError
+from ulna.grid import Grid
+from ulna.image import Image, Source
+
+RAS = np.array([[-0.5, 0.1, 0.0, 12.0], [0.1, 0.7, 0.2, -3.0], [0.0, 0.3, 2.5, 7.0], [0, 0, 0, 1]])
+
+
+def save(path: Path, array: np.ndarray, affine: np.ndarray | None = RAS, **header: object) -> Source:
+    image = nibabel.Nifti1Image(array, affine)
+    for key, value in header.items():
+        image.header[key] = value
+    nibabel.save(image, path)
+    return Source(path)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
+def test_voxels_and_places_are_those_of_nibabel(tmp_path: Path, name: str, dtype: type) -> None:
+    array = np.random.default_rng(0).integers(0, 100, (4, 5, 6)).astype(dtype)
+    source = save(tmp_path / name, array)
+    image = formats.read(source)
+    assert (source.stem, source.suffix) == ("a", name[1:])
+    assert (image.array.dtype, image.unit) == (dtype, "mm")
+    np.testing.assert_array_equal(image.array[0], array.T)
+    affine = nibabel.load(tmp_path / name).affine
+    for index in ([0, 0, 0], [3, 4, 5], [1, 0, 2]):
+        x, y, z = affine[:3, :3] @ index + affine[:3, 3]
+        np.testing.assert_allclose(image.grid.to_world(index[::-1]), (z, -y, -x), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_planes_slabs_and_regions(tmp_path: Path, name: str) -> None:
+    array = np.random.default_rng(0).integers(0, 100, (4, 5, 6, 2)).astype(np.int16)
+    source = save(tmp_path / name, array)
+    with formats.open_reader(source) as reader:
+        assert (len(reader.channels), reader.planes) == (2, 6)
+        assert "its fourth axis, 2 volumes, is taken for channels" in reader.assumed
+        part = reader.read((slice(1, 4), slice(0, 2), slice(2, 4)))
+    whole = np.moveaxis(array, -1, 0).transpose(0, 3, 2, 1)
+    np.testing.assert_array_equal(part, whole[:, 1:4, 0:2, 2:4])
+    np.testing.assert_array_equal(formats.read(replace(source, page=3)).array, whole[:, 3])
+    slab = formats.read(replace(source, slab=(2, 5)))
+    np.testing.assert_array_equal(slab.array, whole[:, 2:5])
+    np.testing.assert_allclose(slab.origin, formats.read(replace(source, page=2)).origin)
+    one = formats.read(replace(source, time=1))
+    np.testing.assert_array_equal(one.array[0], whole[1])
+    for wrong in ({"page": 6}, {"slab": (4, 7)}, {"time": 2}):
+        with pytest.raises(ReadError, match="asked for"):
+            formats.read(replace(source, **wrong))
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "dtype"), [(1, -1024, np.int32), (2, 0, np.int32), (0.5, 1, np.float32), (0, 3, np.int16)]
+)
+def test_values_are_scaled(tmp_path: Path, slope: float, intercept: float, dtype: type) -> None:
+    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    image = nibabel.Nifti1Image(array, RAS)
+    image.header.set_slope_inter(slope or 1, intercept if slope else 0)
+    data = bytearray(image.to_bytes())
+    data[112:120] = np.array([slope, intercept], "<f4").tobytes()
+    (tmp_path / "a.nii").write_bytes(bytes(data))
+    found = formats.read(Source(tmp_path / "a.nii")).array
+    assert found.dtype == dtype
+    stored = np.asarray(nibabel.Nifti1Image.from_bytes(bytes(data)).dataobj.get_unscaled()).T
+    np.testing.assert_allclose(found[0], stored * slope + intercept if slope else stored)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (4, 5)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_written_lies_on_its_image(tmp_path: Path, shape: tuple[int, ...], dtype: type, channels: int) -> None:
+    array = np.random.default_rng(0).integers(0, 100, (channels, *shape)).astype(dtype)
+    tilt = ((1.0, 0.0, 0.0), (0.0, 0.6, -0.8), (0.0, 0.8, 0.6))
+    grid = (
+        Grid(shape, (2.5, 0.5, 0.7), "mm", (1.0, -2.0, 3.0), tilt) if len(shape) == 3 else Grid(shape, (0.5, 0.7), "mm")
+    )
+    formats.write(tmp_path / "a.nii.gz", Image(array, grid))
+    again = nibabel.load(tmp_path / "a.nii.gz")
+    assert again.get_data_dtype() == dtype
+    read = formats.read(Source(tmp_path / "a.nii.gz"))
+    if len(shape) == 3:
+        np.testing.assert_array_equal(read.array, array)
+        np.testing.assert_allclose(
+            read.grid.to_world([[0, 0, 0], [2, 3, 4]]), grid.to_world([[0, 0, 0], [2, 3, 4]]), atol=1e-5
+        )
+        np.testing.assert_allclose(again.header.get_qform(), again.affine, atol=1e-5)
+        assert (int(again.header["sform_code"]), int(again.header["qform_code"])) == (1, 1)
+    else:
+        np.testing.assert_array_equal(read.array[:, 0], array)  # a plane is a volume of one slice
+        np.testing.assert_allclose(read.spacing[1:], grid.spacing, rtol=1e-6)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_volume_that_says_nothing_of_its_place(tmp_path: Path) -> None:
+    source = save(tmp_path / "a.nii", np.zeros((3, 4, 5), np.uint8), None, sform_code=0, qform_code=0)
+    with formats.open_reader(source) as reader:
+        assert "does not say where it lies" in reader.assumed
+        assert reader.grid == Grid((5, 4, 3), unit="mm")
+    data = bytearray((tmp_path / "a.nii").read_bytes())
+    data[76:92] = np.array([1, 1, 0, 1], "<f4").tobytes()
+    (tmp_path / "a.nii").write_bytes(bytes(data))
+    with pytest.raises(ReadError, match="says that its voxels are of 1 × 0 × 1 mm"):
+        formats.read(source)
+
+
+def test_two_places_are_said(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(np.zeros((3, 4, 5), np.uint8), np.diag([1, 1, 1, 1.0]))
+    image.set_sform(np.diag([1, 1, 1, 1.0]), code=1)
+    image.set_qform(np.diag([1, 1, 3, 1.0]), code=1)
+    nibabel.save(image, tmp_path / "a.nii")
+    with formats.open_reader(Source(tmp_path / "a.nii")) as reader:
+        assert "says two places (sform and qform); that of sform is taken" in reader.assumed
+        assert reader.grid.spacing == (1, 1, 1)
+
+
+def test_what_is_damaged_is_said(tmp_path: Path) -> None:
+    save(tmp_path / "a.nii", np.random.default_rng(0).integers(0, 99, (9, 9, 9)).astype(np.int16))
+    data = (tmp_path / "a.nii").read_bytes()
+    for name, content, words in (
+        ("cut.nii", data[:-100], "is cut off: 100 of its bytes are missing"),
+        ("cut.nii.gz", gzip.compress(data)[:-40], "is cut off or damaged within its pixels"),
+        ("head.nii", data[:346], "does not begin like a NIfTI file"),
+        ("none.nii.gz", b"hello, this is no image", "does not begin like a NIfTI file"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ReadError, match=words):
+            formats.read(Source(tmp_path / name))
+    (tmp_path / "packed.nii").write_bytes(gzip.compress(data))  # a .nii that is gzip is read as what it is
+    np.testing.assert_array_equal(
+        formats.read(Source(tmp_path / "packed.nii")).array, formats.read(Source(tmp_path / "a.nii")).array
+    )
+
+
+def test_what_is_no_volume_of_gray_values_is_refused(tmp_path: Path) -> None:
+    source = save(tmp_path / "a.nii", np.zeros((2, 2, 2, 3, 4), np.float32))
+    with pytest.raises(ReadError, match="has 5 axes"):
+        formats.read(source)
+    source = save(tmp_path / "b.nii", np.zeros((2, 2, 2), np.complex64))
+    with pytest.raises(ReadError, match="no gray values"):
+        formats.read(source)
+    with pytest.raises(UlnaError, match="at most 32,767 voxels"):
+        formats.write(tmp_path / "c.nii", Image(np.zeros((1, 1, 1, 40_000), np.uint8)))
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    """What follows the voxels that the header announces is never read."""
+    save(tmp_path / "a.nii", np.ones((3, 3, 3), np.uint8))
+    data = (tmp_path / "a.nii").read_bytes()
+    with gzip.open(tmp_path / "b.nii.gz", "wb", 1) as stream:
+        stream.write(data)
+        for _ in range(64):
+            stream.write(bytes(1 << 20))
+    assert formats.read(Source(tmp_path / "b.nii.gz")).array.sum() == 27
+
+
+def test_real_files(data: Path) -> None:
+    for path in sorted([*(data / "sct_t2s").glob("*.nii.gz"), *(data / "formats" / "nifti").glob("*.nii*")]):
+        if "truncated" in path.name:
+            with pytest.raises(ReadError, match="cut off"):
+                formats.read(Source(path))
+            continue
+        theirs = nibabel.load(path)
+        image = formats.read(Source(path))
+        expected = np.asanyarray(theirs.dataobj).T
+        np.testing.assert_allclose(image.array, expected if expected.ndim == 4 else expected[None], rtol=1e-6)
