@@ -1,18 +1,21 @@
-"""Lists of cases: names, groups, ranges of stacks; what fits nothing names the nearest."""
+"""Lists of cases: names, groups, slabs of volumes, frames of films; what fits nothing names the nearest."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from ulna.caselist import choose
-from ulna.dataset import Case, Dataset, Part
+from ulna.dataset import Case, Dataset, Part, load_image
 from ulna.errors import UlnaError
 from ulna.image import Source
+from ulna.truth import load_truth
 
 
-def volume(name: str, pages: int, part: Part = "") -> list[Case]:
+def film(name: str, pages: int, part: Part = "") -> list[Case]:
     source = Source(Path(f"{name}.tif"))
     return [
         Case(f"{name}_{page:04d}", (Source(source.path, page=page),), group=name, part=part) for page in range(pages)
@@ -23,7 +26,7 @@ def patient(name: str, *cases: str, part: Part = "") -> list[Case]:
     return [Case(case, (Source(Path(f"{case}.png")),), group=name, part=part) for case in cases]
 
 
-DATA = Dataset((*volume("train-volume", 30), *patient("p1", "a", "b"), *patient("p2", "c", "p1_x")), "")
+DATA = Dataset((*film("train-volume", 30), *patient("p1", "a", "b"), *patient("p2", "c", "p1_x")), "")
 
 
 def names(cases: list[str] | None = None, except_: list[str] | None = None) -> list[str]:
@@ -56,13 +59,57 @@ def test_ranges_count_from_0_and_leave_their_end_out(words: str, pages: list[int
 
 
 @pytest.mark.parametrize("words", ["[0:31]", "[30]", "[5:5]", "[9:3]", "[-31:]"])
-def test_ranges_beyond_the_stack_say_how_many_pages_it_has(words: str) -> None:
-    with pytest.raises(UlnaError, match=r"has no pages .*\nIt has 30 pages: 'train-volume\[0:30\]'"):
+def test_ranges_beyond_a_film_say_how_many_frames_it_has(words: str) -> None:
+    with pytest.raises(UlnaError, match=r"has no frames .*\nIt has 30 frames: 'train-volume\[0:30\]'"):
         names([f"train-volume{words}"])
 
 
+@pytest.fixture
+def volumes(tmp_path: Path) -> Dataset:
+    """Two volumes of ten planes, whose planes hold their numbers."""
+    planes = np.repeat(np.arange(10, dtype=np.uint8), 20).reshape(10, 4, 5)
+    for name in ("v", "w"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", planes, photometric="minisblack")
+    sources = [Source(tmp_path / f"{name}.tif") for name in ("v", "w")]
+    return Dataset(tuple(Case(one.stem, (one,), (one,), one.stem) for one in sources), "")
+
+
+@pytest.mark.parametrize(
+    ("cases", "except_", "expected"),
+    [
+        (["v[0:4]"], None, {"v[0:4]": range(4)}),
+        (["v[2:5]", "v[4:7]", "v[9]", "w"], None, {"v[2:7]": range(2, 7), "v[9:10]": [9], "w": range(10)}),
+        (["v", "v[0:2]"], None, {"v": range(10)}),
+        (None, ["v[3:6]", "w"], {"v[0:3]": range(3), "v[6:10]": range(6, 10)}),
+        (["v[2:9]"], ["v[2:9]"], None),
+        (["v[-2:]"], None, {"v[8:10]": [8, 9]}),
+    ],
+)
+def test_slabs_of_volumes(
+    volumes: Dataset, cases: list[str] | None, except_: list[str] | None, expected: dict[str, list[int]] | None
+) -> None:
+    if expected is None:
+        with pytest.raises(UlnaError, match="every case is left out"):
+            choose(volumes, cases, except_)
+        return
+    found = choose(volumes, cases, except_).cases
+    assert [case.name for case in found] == list(expected)
+    for case in found:
+        assert load_image(case).array[0, :, 0, 0].tolist() == list(expected[case.name])
+        assert load_truth(case).array.shape == load_image(case).array.shape
+        assert case.group == case.name[0]
+    # the names of slabs name them again
+    assert choose(volumes, [case.name for case in found]).cases == found
+
+
+def test_planes_beyond_a_volume(volumes: Dataset) -> None:
+    for words in ("[0:11]", "[10]", "[5:5]", "[-11:]"):
+        with pytest.raises(UlnaError, match=r"'v' has no planes .*\nIt has 10 planes: 'v\[0:10\]'"):
+            choose(volumes, [f"v{words}"])
+
+
 def test_a_case_named_like_a_range_is_a_case() -> None:
-    odd = Dataset((*patient("x", "v[0:2]"), *volume("v", 3)), "")
+    odd = Dataset((*patient("x", "v[0:2]"), *film("v", 3)), "")
     assert [case.name for case in choose(odd, ["v[0:2]"]).cases] == ["v[0:2]"]
 
 

@@ -140,7 +140,7 @@ def test_folders_and_stacks_of_the_layout_are_kept() -> None:
     assert decide(pages).groups == tuple(case.group[:2] for case in pages)
     alone = [case for case in pages if "_L_" in case.name]
     assert decide(alone).groups == tuple(case.group for case in alone)
-    assert "one group per stack" in decide(alone).how
+    assert "of films and volumes, one group each" in decide(alone).how
     assert decide(alone).problems == ()
 
 

@@ -62,8 +62,10 @@ def test_what_is_no_image_for_it_is_refused(model: Model, tmp_path: Path) -> Non
         model.predict(Image(np.arange(1200.0).reshape(3, 20, 20)))
     with pytest.raises(UlnaError, match="is no image for this model"):
         model.predict(np.zeros((20, 20, 20)))
-    with pytest.raises(UlnaError, match="3 spatial axes, this model takes 2"):
-        model.predict(Image(np.zeros((1, 20, 20, 20))))
+    sizes = {"training.patch": [32, 32, 32], "training.final_patch": [32, 32, 32]}
+    volumes = Model(replace(model.saved, config=model.config.changed({"network.ndim": 3} | sizes)))
+    with pytest.raises(UlnaError, match="2 spatial axes, this model takes 3"):
+        volumes.predict(Image(np.zeros((1, 20, 20))))
     with pytest.raises(UlnaError, match="no such file"):
         model.predict(tmp_path / "none.png")
 

@@ -1,4 +1,4 @@
-"""Lists of cases: names of cases, names of groups, and ranges of a stack, as `--cases` and `--except` take them."""
+"""Lists of cases: names of cases, names of groups, and slabs of a volume, as `--cases` and `--except` take them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ulna import formats
-from ulna.dataset import Case, Dataset, Problem, plain_name
+from ulna.dataset import Case, Dataset, Problem, plain_name, planes_of, slab
 from ulna.errors import UlnaError
 from ulna.text import listed, plural
 
@@ -18,6 +18,9 @@ Names = str | Path | Sequence[str]
 """A text file with one name per line, or the names themselves."""
 
 _RANGE = re.compile(r"(?P<stack>.+)\[(?:(?P<page>\d+)|(?P<start>-?\d*):(?P<stop>-?\d*))\]")
+
+Chosen = dict[int, set[int] | None]
+"""By the place of a case, which planes of it are meant; None for the whole case."""
 
 
 def choose(dataset: Dataset, cases: Names | None = None, except_: Names | None = None) -> Dataset:
@@ -28,8 +31,9 @@ def choose(dataset: Dataset, cases: Names | None = None, except_: Names | None =
     dataset : Dataset
         All cases.
     cases, except_ : path or sequence of str, optional
-        A text file with one name per line, or the names: of cases, of groups (all their cases), or a range of the
-        pages of a stack, ``train-volume[0:18]``, counted from 0 with the end left out. None: all cases, no case.
+        A text file with one name per line, or the names: of cases, of groups (all their cases), or a slab of a volume
+        or some frames of a film, ``train-volume[0:18]``, counted from 0 with the end left out. None: all cases, no
+        case.
 
     Returns
     -------
@@ -47,10 +51,14 @@ def choose(dataset: Dataset, cases: Names | None = None, except_: Names | None =
     if except_ is None:
         return dataset
     left_out = _resolve(dataset.cases, case_names(except_))
-    rest = tuple(case for index, case in enumerate(dataset.cases) if index not in left_out)
+    rest: list[Case] = []
+    for index, case in enumerate(dataset.cases):
+        planes = left_out.get(index, set())
+        if planes is not None:
+            rest += _slabs(case, set(range(planes_of(case))) - planes) if planes else [case]
     if not rest:
         raise UlnaError("every case is left out, and none is left", where="--except")
-    return replace(dataset, cases=rest)
+    return replace(dataset, cases=tuple(rest))
 
 
 def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
@@ -61,7 +69,12 @@ def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
     wanted = _resolve(dataset.cases, names)
     if not wanted:
         raise UlnaError("the list of cases is empty", hint="Write one case name per line.")
-    return replace(dataset, cases=tuple(case for index, case in enumerate(dataset.cases) if index in wanted))
+    chosen: list[Case] = []
+    for index, case in enumerate(dataset.cases):
+        if index in wanted:
+            planes = wanted[index]
+            chosen += [case] if planes is None else _slabs(case, planes)
+    return replace(dataset, cases=tuple(chosen))
 
 
 def case_names(cases: Names) -> tuple[str, ...]:
@@ -89,20 +102,30 @@ def write_names(path: Path, cases: Iterable[Case]) -> None:
         beside.write_text("".join(f"{case.name}\n" for case in cases), "utf-8", "surrogateescape")
 
 
-def _resolve(cases: Sequence[Case], names: Sequence[str]) -> set[int]:
-    """The indices of the cases that are named; a case's own name comes before a group's, and both before a range."""
+def _resolve(cases: Sequence[Case], names: Sequence[str]) -> Chosen:
+    """The cases that are named; a case's own name comes before a group's, and both before a range."""
     by_case, by_group = _indexed(cases)
-    found: set[int] = set()
+    found: Chosen = {}
     unknown: list[str] = []
     for name in dict.fromkeys(plain_name(name) for name in names if name.strip()):
         exact = by_case.get(name) or by_group.get(name)
-        in_range = None if exact else _pages(cases, name)
+        in_range = None if exact else _in_range(cases, name)
         if not exact and in_range is None:
             unknown.append(name)
-        found |= set(exact or in_range or ())
+        for index, planes in (in_range or dict.fromkeys(exact or ())).items():
+            before = found.get(index, set())
+            found[index] = None if planes is None or before is None else before | planes
     if unknown:
         raise _no_such(unknown, [*by_case, *by_group])
     return found
+
+
+def _slabs(case: Case, planes: set[int]) -> list[Case]:
+    """The case of some of its planes: one slab for each run of planes without a gap."""
+    ordered = sorted(planes)
+    starts = [plane for plane in ordered if plane - 1 not in planes]
+    ends = [plane + 1 for plane in ordered if plane + 1 not in planes]
+    return [slab(case, first, last) for first, last in zip(starts, ends, strict=True)]
 
 
 def _indexed(cases: Sequence[Case]) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
@@ -113,32 +136,42 @@ def _indexed(cases: Sequence[Case]) -> tuple[dict[str, list[int]], dict[str, lis
     return dict(by_case), dict(by_group)
 
 
-def _pages(cases: Sequence[Case], name: str) -> list[int] | None:
-    """The cases in a range of a stack's pages, ``volume[0:18]``; None where the name is no range of a stack here."""
+def _in_range(cases: Sequence[Case], name: str) -> Chosen | None:
+    """The planes of a volume in a range, ``volume[0:18]``, or the frames of a film; None where it is none of these."""
     told = _RANGE.fullmatch(name)
-    by_page = _stack(cases, told["stack"]) if told else {}
-    if told is None or not by_page:
+    if told is None:
         return None
-    count = max(by_page) + 1
+    frames, volume = _film(cases, told["stack"]), _volume(cases, told["stack"])
+    count = max(frames) + 1 if frames else planes_of(cases[volume]) if volume is not None else 0
+    if count < 2:
+        return None
     bounds = [int(told[key]) if told[key] else None for key in ("start", "stop")]
     wanted = [int(told["page"])] if told["page"] else list(range(*slice(*bounds).indices(count)))
     beyond = [bound for bound in (*bounds, int(told["page"] or -1) + 1) if bound is not None and abs(bound) > count]
-    found = [by_page[page] for page in wanted if page in by_page]
+    found: Chosen = {frames[place]: None for place in wanted if place in frames}
+    if volume is not None and not frames and wanted:
+        found = {volume: set(wanted)}
     if beyond or not found:
+        kind = "frame" if frames else "plane"
         raise UlnaError(
-            f"the stack '{told['stack']}' has no pages '{name}'",
-            hint=f"It has {plural(count, 'page')}: '{told['stack']}[0:{count}]' names all of them.",
+            f"'{told['stack']}' has no {kind}s '{name}'",
+            hint=f"It has {plural(count, kind)}: '{told['stack']}[0:{count}]' names all of them.",
         )
     return found
 
 
-def _stack(cases: Sequence[Case], name: str) -> dict[int, int]:
-    """The case of each page of the stack of this name."""
+def _volume(cases: Sequence[Case], name: str) -> int | None:
+    """The case of this name."""
+    return next((k for k, case in enumerate(cases) if case.images and plain_name(case.name) == plain_name(name)), None)
+
+
+def _film(cases: Sequence[Case], name: str) -> dict[int, int]:
+    """The case of each frame of the film of this name."""
     found = {}
     for index, case in enumerate(cases):
-        page = case.images[0].page if case.images else None
-        if page is not None and plain_name(case.name.removesuffix(f"_{page:04d}")) == plain_name(name):
-            found[page] = index
+        frame = case.images[0].frame if case.images else None
+        if frame is not None and plain_name(case.name.removesuffix(f"_{frame:04d}")) == plain_name(name):
+            found[frame] = index
     return found
 
 

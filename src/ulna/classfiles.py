@@ -40,6 +40,15 @@ def stated_classes(config: DataConfig, cases: Sequence[Case]) -> DataConfig:
     """
     if any(case.markers for case in cases):
         config = config.model_copy(update={"ignore": tuple(dict.fromkeys((*config.ignore, NOT_ANNOTATED)))})
+    told = next((case for case in cases if case.values), None)
+    if told and not config.values:
+        return config.model_copy(
+            update={
+                "classes": config.classes or tuple(name for name, _ in told.values),
+                "values": tuple((value,) for _, value in told.values),
+                "ignore": config.ignore or told.ignored,
+            }
+        )
     names = next((case.classes for case in cases if case.classes), ())
     if not names or config.values:
         return config

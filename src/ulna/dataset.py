@@ -97,6 +97,10 @@ class Case:
         A mask with a marker for every object, also for those that the truth leaves out; empty where there is none.
     object_classes
         The number and the class of each object, where a list beside the truth says them.
+    values
+        Names and mask values of the classes, the background first, where a file beside the data says them.
+    ignored
+        The mask values that such a file says are not annotated.
     """
 
     name: str
@@ -110,6 +114,8 @@ class Case:
     numbered: bool = False
     markers: tuple[Source, ...] = ()
     object_classes: tuple[tuple[int, str], ...] = ()
+    values: tuple[tuple[str, int], ...] = ()
+    ignored: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -263,6 +269,60 @@ def _stacked(case: Case) -> Image:
     check_same_place(case.name, [(source, image.grid) for source, image in zip(case.images, images, strict=True)])
     channels = tuple(channel for image in images for channel in image.channels)
     return replace(images[0], array=np.concatenate([image.array for image in images]), channels=channels)
+
+
+def planes_of(case: Case) -> int:
+    """How many planes the volume of a case has.
+
+    Parameters
+    ----------
+    case
+        Any case with images.
+
+    Returns
+    -------
+    int
+        1 for an image of two dimensions.
+
+    Raises
+    ------
+    ReadError
+        For a file that cannot be opened.
+    """
+    with formats.open_reader(case.images[0]) as reader:
+        return reader.grid.shape[0] if reader.grid.ndim == 3 else 1
+
+
+def slab(case: Case, first: int, last: int) -> Case:
+    """A part of a volume as a case: some of its planes.
+
+    Parameters
+    ----------
+    case
+        A case that is a volume, or a slab of one.
+    first, last
+        The planes from the first on, up to and without the last, counted within the case.
+
+    Returns
+    -------
+    Case
+        It has the name ``volume[first:last]``, counted within the volume, and is of the volume's group.
+    """
+    begin = case.images[0].slab[0] if case.images[0].slab else 0
+    bounds = (begin + first, begin + last)
+    whole = case.name.rpartition("[")[0] if case.images[0].slab else case.name
+
+    def cut(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        return tuple(replace(source, slab=bounds) for source in sources)
+
+    return replace(
+        case,
+        name=f"{whole}[{bounds[0]}:{bounds[1]}]",
+        images=cut(case.images),
+        truth=cut(case.truth),
+        markers=cut(case.markers),
+        group=case.group or whole,
+    )
 
 
 def split_by_group(cases: Sequence[Case], share: float, seed: int) -> tuple[tuple[Case, ...], tuple[Case, ...]]:

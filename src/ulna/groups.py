@@ -189,11 +189,11 @@ def _keys(case: Case) -> Iterator[str]:
 
 
 def _found(cases: Sequence[Case]) -> Grouping:
-    """The groups of the layout, and those of names where the layout has none but stacks."""
+    """The groups of the layout, and those of names where the layout has none but films."""
     given = [case.group or case.name for case in cases]
     in_folders = {i for i, case in enumerate(cases) if _is_folder(case)}
     named = [i for i in range(len(cases)) if i not in in_folders]
-    # The pages of a stack have its name: what is found in it is found for all of them.
+    # The frames of a film have its name: what is found in it is found for all of them.
     units = sorted({given[i] for i in named})
     found, alone = _in_names(units)
     groups = tuple(found.get(group, group) if i not in in_folders else group for i, group in enumerate(given))
@@ -205,18 +205,19 @@ def _found(cases: Sequence[Case]) -> Grouping:
             f"in folders, one group per folder ({listed(sorted({given[i] for i in in_folders}), quoted=True)})"
         )
     if any(given[i] != cases[i].name and given[i] not in found for i in named):
-        reasons.append("of stacks, one group per stack")
+        reasons.append("of films and volumes, one group each")
     how = f"found {', and '.join(reasons)}" if reasons else "none found in names or folders: each image is its own"
     guessed = Counter(groups[i] for i in range(len(cases)) if i in in_folders or given[i] in found)
     return Grouping(groups, how, (*_doubts(guessed, groups, how), *alone))
 
 
 def _is_folder(case: Case) -> bool:
-    """Whether the layout took the group from a folder: it is neither the case's own name nor that of its stack."""
+    """Whether the layout took the group from a folder: it is neither the case's own name nor that of its film."""
     if case.group in ("", case.name):
         return False
-    stack = case.images and case.images[0].page is not None and case.name.rpartition("_")[0] == case.group
-    return not stack
+    film = case.images and case.images[0].frame is not None and case.name.rpartition("_")[0] == case.group
+    slab = case.images and case.images[0].slab is not None and case.name.rpartition("[")[0] == case.group
+    return not (film or slab)
 
 
 def _in_names(units: Sequence[str]) -> tuple[Mapping[str, str], tuple[Problem, ...]]:

@@ -21,7 +21,8 @@ from ulna.config import Config
 from ulna.console import say
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
-from ulna.formats import Reader, mask_suffix, open_reader, pages, read
+from ulna.formats import Reader, mask_suffix, open_reader
+from ulna.grid import orientation
 from ulna.image import Array, Grid, Image, Labels, Region, Source
 from ulna.inference.devices import choose_device, device_of
 from ulna.inference.inputs import as_image, is_several, repeated
@@ -34,7 +35,7 @@ from ulna.networks.summary import NetworkSummary, summarize_network
 from ulna.normalization import COLORS, to_channels
 from ulna.prediction import Prediction
 from ulna.tasks import Task, build
-from ulna.text import listed, size
+from ulna.text import listed
 
 Given = str | Path | Source | Image | Array | Tensor | PillowImage
 """What can be predicted: a file, an image that was read, a NumPy array, a PyTorch tensor or a PIL image."""
@@ -205,7 +206,8 @@ class Model:
         -------
         Prediction, iterator of Prediction, or list of Path
             One prediction for one image. For several an iterator, which predicts when it is asked for the next. With
-            `out` the files that were written. A file of several pages gives one prediction (Z, Y, X).
+            `out` the files that were written. A volume gives one prediction (Z, Y, X), also of a network that sees its
+            planes one by one.
 
         Raises
         ------
@@ -299,10 +301,13 @@ class Model:
         UlnaError
             As `predict` does.
         """
-        logits = self._logits(image, progress)
         decoder = _Decoder(self.task)
-        mask = image.with_array(decoder(logits, image.grid))
-        return self._prediction(mask, decoder), image.with_array(self._class_probabilities(logits))
+        masks, probabilities = [], []
+        for logits, grid in self._answers(image, progress):
+            masks.append(decoder(logits, grid))
+            probabilities.append(self._class_probabilities(logits))
+        mask, per_class = (self._together(image, parts) for parts in (masks, probabilities))
+        return self._prediction(mask, decoder), per_class
 
     def runs(self, reader: Reader) -> bool:
         """Whether `run` can predict an image: its channels fit as they are, and no pixel's label needs others.
@@ -320,7 +325,7 @@ class Model:
         channels = len(reader.channels)
         plain = not reader.palette and all(channel.role == "signal" for channel in reader.channels)
         fits = channels == self.channels or (channels == 1 and self.channels == COLORS)
-        own_size = self.config.data.resize is None and reader.grid.ndim == self.config.network.ndim
+        own_size = self.config.data.resize is None and reader.grid.ndim >= self.config.network.ndim
         return plain and fits and own_size and self.task.pixelwise
 
     def run(self, reader: Reader, write: Callable[[Region, Array], None], *, progress: Progress = quiet) -> None:
@@ -341,11 +346,20 @@ class Model:
             As `predict` does.
         """
         decoder = _Decoder(self.task)
+        turn = orientation(reader.grid)
+        grid = turn.grid(reader.grid)
 
         def decode(logits: Logits) -> Array:
             return self.classes.to_values(decoder(logits, Grid(logits.shape[1:])))
 
-        self._pipeline.run(reader, write, decode, progress=progress)
+        def read(region: Region, level: int) -> Array:
+            return turn.apply(reader.decode(turn.before(region, grid.shape), level))
+
+        def write_turned(region: Region, mask: Array) -> None:
+            write(turn.before(region, grid.shape), turn.undo(mask))
+
+        turned = replace(reader, grid=grid, levels=(grid,), decode=read)
+        self._pipeline.run(turned, write_turned, decode, progress=progress)
 
     def _predict(self, image: Any, progress: Progress) -> Prediction:
         decoder = _Decoder(self.task)
@@ -397,37 +411,33 @@ class Model:
         return written
 
     def _each(self, given: Any, decode: Decode, progress: Progress) -> Image:
-        """What `decode` makes of the logits of an image, or of every page of a stack, stacked behind the first axis."""
+        """What `decode` makes of the logits of an image, or of every plane of a volume, as one image."""
         if isinstance(given, str | Path):
             given = Source(Path(given).expanduser(), axes=self.config.data.axes)
-        planar = self.config.network.ndim == 2
         if isinstance(given, Source):
             with open_reader(given) as reader:
                 if reader.assumed:
                     say(f"{given}: {reader.assumed}")
-        if isinstance(given, Source) and given.page is None and planar and (count := pages(given)) > 1:
-            return self._each_page(given, count, decode, progress)
         image = as_image(given, ndim=self.config.network.ndim, channels=self.channels)
-        return image.with_array(decode(self._logits(image, progress), image.grid))
+        return self._together(image, [decode(logits, grid) for logits, grid in self._answers(image, progress)])
 
-    def _each_page(self, source: Source, count: int, decode: Decode, progress: Progress) -> Image:
-        """One page at a time is in memory beside the result."""
-        result: Array | None = None
-        grids: list[Grid] = []
-        for page in progress(range(count), "predicting"):
-            image = read(replace(source, page=page))
-            array = decode(self._logits(image, quiet), image.grid)
-            if result is None:
-                result = np.empty((len(array), count, *array.shape[1:]), array.dtype)
-            if array.shape[1:] != result.shape[2:]:
-                raise UlnaError(
-                    f"its pages differ in size: {size(result.shape[2:])} and {size(array.shape[1:])}", where=source
-                )
-            result[:, page] = array
-            grids.append(image.grid)
-        if result is None:
-            raise UlnaError("there is no page in this file", where=source)
-        return Image(result, Grid.stacked(grids), source=source)
+    def _answers(self, image: Image, progress: Progress) -> Iterator[tuple[Logits, Grid]]:
+        """The logits of an image on its grid; of a volume, where the network sees planes, plane by plane.
+
+        Volumes are turned as in training; `_together` turns them back.
+        """
+        image = _turned(image)
+        if image.ndim == 3 and self.config.network.ndim == 2:
+            logits = self._pipeline.planes(self._channels(image), progress=progress)
+            yield from zip(logits, image.grid.slices(self.config.data.slices or 0), strict=True)
+        else:
+            yield self._logits(image, progress), image.grid
+
+    def _together(self, image: Image, parts: list[Array]) -> Image:
+        """What was made of `_answers`, as one image."""
+        axis = 1 + (self.config.data.slices or 0)
+        whole = parts[0] if parts[0].ndim == 1 + image.ndim else np.stack(parts, axis=axis)
+        return image.with_array(np.ascontiguousarray(orientation(image.grid).undo(whole)))
 
     def _logits(self, image: Image, progress: Progress) -> Logits:
         axes = self.config.network.ndim
@@ -437,13 +447,16 @@ class Model:
                 where=image.source,
                 hint="Give it the planes one by one." if len(image.shape) > axes else "",
             )
+        return self._pipeline.raw(self._channels(image), progress=progress)
+
+    def _channels(self, image: Image) -> Array:
+        """The image (C, *spatial) with the channels of the network."""
         if note := repeated(len(image.array), self.config.data):
             say(f"{image.source or 'the image'}: {note}")
         try:
-            array = to_channels(image.array, self.channels, image.channels)
+            return to_channels(image.array, self.channels, image.channels)
         except UlnaError as error:
             raise UlnaError(error.what, where=image.source, hint=error.hint) from None
-        return self._pipeline.raw(array, progress=progress)
 
     def __repr__(self) -> str:
         network, ndim = self.config.network, self.config.network.ndim
@@ -453,6 +466,13 @@ class Model:
     def _repr_html_(self) -> str:
         note = f"<br>{escape(self.saved.note)}" if self.saved.note else ""
         return f"<div>{escape(repr(self))}{note}</div>"
+
+
+def _turned(image: Image) -> Image:
+    turn = orientation(image.grid)
+    if not turn.changes:
+        return image
+    return replace(image, array=np.ascontiguousarray(turn.apply(image.array)), grid=turn.grid(image.grid))
 
 
 class _Decoder:

@@ -14,12 +14,12 @@ from ulna import runfolder as runs
 from ulna.caselist import select
 from ulna.config import Config, DataConfig, dotted
 from ulna.console import say
-from ulna.dataset import Case, Dataset, Progress, split_by_group
+from ulna.dataset import Case, Dataset, Progress, planes_of, slab, split_by_group
 from ulna.errors import UlnaError
 from ulna.labels.classes import Classes
 from ulna.model import Model, load
 from ulna.modelfile import Saved
-from ulna.planning import Fingerprint, plan
+from ulna.planning import Fingerprint, Plan, dimensions, plan
 from ulna.store import Store
 from ulna.store import build as build_store
 from ulna.store import planned as as_planned
@@ -67,9 +67,12 @@ class Fold:
     validation: Store | None
 
     def planned(self, config: Config) -> Fold:
-        """The same cases normalized and resized as the plan says."""
+        """The same cases normalized and resized as the plan says; volumes as planes, where the network sees these."""
         held_out = self.validation
-        return Fold(as_planned(self.train, config.data), as_planned(held_out, config.data) if held_out else None)
+        sides = [as_planned(store, config.data) for store in self.stores]
+        if config.network.ndim == 2 and len(sides[0].shapes[0]) > 3:
+            sides = [store.planes(config.data.slices or 0) for store in sides]
+        return Fold(sides[0], sides[1] if held_out else None)
 
     @property
     def stores(self) -> tuple[Store, ...]:
@@ -124,14 +127,22 @@ class Run:
         self.afterwards = AFTERWARDS
         self._progress = progress
 
-    def prepare(self, data: Data, wanted: Config, *, command: str) -> Prepared:
-        """Decode the cases, plan what `wanted` leaves open, and write the plan into the folder."""
+    def plan(self, data: Data, wanted: Config) -> tuple[Fold, Plan]:
+        """Decode the cases, and plan what `wanted` leaves open."""
         asked = wanted if self.start is None else _as_started(wanted, self.start)
         fold = self._fold(data, asked.data)
-        facts = Fingerprint.of(fold.train, data.classes.names)
+        decided = dimensions(
+            asked, [shape[1:] for shape in fold.train.shapes], [case.grid.spacing for case in fold.train.cases]
+        )
+        seen = asked.changed({one.key: one.value for one in decided})
+        facts = Fingerprint.of(fold.planned(seen).train, data.classes.names)
         if self.start is not None:
             _check_channels(self.start, facts.channels)
-        planned = plan(asked, facts, device=self.device)
+        return fold, plan(asked, facts, device=self.device, decided=decided)
+
+    def prepare(self, data: Data, wanted: Config, *, command: str) -> Prepared:
+        """Decode the cases, plan what `wanted` leaves open, and write the plan into the folder."""
+        fold, planned = self.plan(data, wanted)
         config = planned.config
         prepared = Prepared(config, data.classes, (fold.planned(config),))
         chooses = config.training.chooses
@@ -149,7 +160,7 @@ class Run:
             asked=wanted.model_dump(mode="json"),
             classes=asdict(data.classes),
             outputs=prepared.task.outputs,
-            plan=[*sentences, self._expected(prepared)],
+            plan=[*sentences, self.expected(prepared)],
         )
         return prepared
 
@@ -174,7 +185,7 @@ class Run:
         sides = [store.subset(side) for side in (range(len(train)), range(len(train), len(cases)))]
         return Fold(sides[0], sides[1] if held_out else None)
 
-    def _expected(self, prepared: Prepared) -> str:
+    def expected(self, prepared: Prepared) -> str:
         """What the network will see in the time or the epochs given."""
         config, fold = prepared.config, prepared.folds[0]
         training = config.training
@@ -297,7 +308,8 @@ def in_sides(dataset: Dataset, sides: tuple[Sequence[str], Sequence[str]]) -> Si
 def split(dataset: Dataset, share: float, seed: int) -> Sides:
     """Cases for training, and those held out for validation.
 
-    By the ready-made split if there is one, else by group, or the last of a single stack.
+    By the ready-made split if there is one, else by group, or the last cases of a single group, or planes of a single
+    volume.
     """
     cases = tuple(case for case in dataset.cases if case.part != "test")
     held_out = tuple(case for case in cases if case.part == "validation")
@@ -309,6 +321,10 @@ def split(dataset: Dataset, share: float, seed: int) -> Sides:
         return cases, ()
     if len({case.group for case in cases}) > 1:
         return split_by_group(cases, share, seed)
+    if len(cases) == 1 and (count := planes_of(cases[0])) > 1:
+        kept = min(max(1, round(count * share)), count - 1)
+        say("There is one volume: its last planes are held out, and scores on them are optimistically biased.")
+        return (slab(cases[0], 0, count - kept),), (slab(cases[0], count - kept, count),)
     kept = max(1, round(len(cases) * share))
     if kept >= len(cases):
         return cases, ()

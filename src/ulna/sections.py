@@ -154,10 +154,15 @@ class DataConfig(Section):
     resize: tuple[Size, ...] | None = Field(
         None, description="resize all images to this size first; null: their own resolution"
     )
+    slices: Literal[0, 1, 2] | None = Field(
+        None,
+        description="the axis on which slices follow, 0 is Z and 2 is X, where a 2D network learns those of volumes, "
+        "which are normalized as a whole; null: it learns images",
+    )
     groups: Annotated[str, BeforeValidator(_as_text)] = Field(
         "",
         description="what belongs together (one patient, sample, series): a regular expression with one capture, "
-        "searched for in the names of the cases, or a CSV file of name and group; empty: found from folders, stacks "
+        "searched for in the names of the cases, or a CSV file of name and group; empty: found from folders, films "
         "and names",
     )
     leaks: bool = Field(
@@ -213,6 +218,11 @@ class TaskConfig(Section):
         None,
         description="name of the class that parts cells, as membranes do (`background` where cells are the class): "
         "scores then also say how well cells are kept apart and whole, as in the ISBI 2012 challenge",
+    )
+    tolerance: float = Field(
+        1.0,
+        ge=0,
+        description="how far apart surfaces of volumes may lie and count as the same (surface Dice), in their unit",
     )
     decoding: DecodingConfig | None = Field(
         None, description="the constants that turn outputs into objects; null: fitted on the validation images"

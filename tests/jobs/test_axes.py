@@ -37,8 +37,8 @@ def test_check_names_what_was_assumed_and_the_other_reading(tmp_path: Path) -> N
     found = check(saved(tmp_path / "data", last=False))
     pages, problem = (p for p in found.problems if "data.axes" in p.what)
     assert pages.what == (
-        "files of one case have different numbers of pages: 5, 1. "
-        "If the pages of an image are its channels, set data.axes: CYX"
+        "files of one case have different numbers of planes: 5, 1. "
+        "If the planes of an image are its channels, set data.axes: CYX"
     )
     assert len(pages.where) == 12
     assert problem.severity == "warning"

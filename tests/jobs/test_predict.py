@@ -82,7 +82,7 @@ def test_by_region_the_masks_are_those_of_the_whole(
     run = Model.run
     monkeypatch.setattr(Model, "run", lambda *args, **kwargs: by_region.append(True) or run(*args, **kwargs))
     predict(model, tmp_path / name, out=tmp_path / "regions")
-    assert len(by_region) == {"stack.tif": 3, "color.png": 0}.get(name, 1)
+    assert len(by_region) == {"color.png": 0}.get(name, 1)
     monkeypatch.setattr(Model, "runs", lambda *_: False)
     predict(model, tmp_path / name, out=tmp_path / "whole")
     found, expected = (read(Source(tmp_path / folder / name)) for folder in ("regions", "whole"))
@@ -165,9 +165,8 @@ def test_two_masks_never_go_to_one_file(untrained: Model, tmp_path: Path) -> Non
         gray(tmp_path / "in" / name, pages=2)
     if len(list((tmp_path / "in").iterdir())) == 1:
         pytest.skip("this system takes them for one file")
-    with pytest.raises(UlnaError, match=r"masks in one file: .*[aA]\.tif, .*[aA]\.tif"):
-        predict(untrained, tmp_path / "in", out=tmp_path / "out", overwrite=True)
-    assert not (tmp_path / "out").exists()
+    done = predict(untrained, tmp_path / "in", out=tmp_path / "out", overwrite=True)
+    assert len({path.name.casefold() for path in done.masks}) == 2
 
 
 def test_names_that_differ_in_case_alone_give_masks_that_do_not(untrained: Model, tmp_path: Path) -> None:
@@ -264,7 +263,7 @@ def test_objects_are_numbered_through_a_stack(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
     (path,) = predict(model, tmp_path / "a.tif", out=tmp_path / "out").masks
     written = tifffile.imread(path)
-    assert written.dtype == np.int32
+    assert written.dtype == np.uint16
     found = model.predict(tmp_path / "a.tif")
     np.testing.assert_array_equal(np.asarray(found), written)
     count = 0

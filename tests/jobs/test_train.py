@@ -49,7 +49,7 @@ def test_color_classes_and_no_validation(cells: Path, tmp_path: Path) -> None:
     assert write_report(tmp_path / "run").is_file()
 
 
-def test_one_group_alone_keeps_out_its_last_cases(
+def test_one_volume_alone_keeps_out_its_last_planes(
     cells: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for kind, name in (("images", "train-volume.tif"), ("masks", "train-labels.tif")):
@@ -60,7 +60,8 @@ def test_one_group_alone_keeps_out_its_last_cases(
     for path in tmp_path.glob("*.tif"):
         shutil.move(path, stacks)
     train(stacks, tmp_path / "run", epochs=1, changes=SMALL | {"data.validation": 0.25})
-    assert (tmp_path / "run" / "validation.txt").read_text().split()[-1].endswith("0007")
+    assert (tmp_path / "run" / "train.txt").read_text().split() == ["train-volume[0:6]"]
+    assert (tmp_path / "run" / "validation.txt").read_text().split() == ["train-volume[6:8]"]
     assert "are optimistically biased" in capsys.readouterr().err
 
 

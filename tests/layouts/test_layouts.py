@@ -16,7 +16,7 @@ import tifffile
 
 from small_files import IMAGE, MASK, RNG, lay, pack, told
 from ulna import formats
-from ulna.dataset import load_image
+from ulna.dataset import load_image, planes_of
 from ulna.errors import UlnaError
 from ulna.image import Image, Source
 from ulna.jobs.check import check
@@ -230,8 +230,8 @@ def test_stacks_of_modalities_are_one_stack(tmp_path: Path) -> None:
     for k in range(2):
         stack(tmp_path / f"a_{k:04d}.tif", 3)
     cases = find_cases(tmp_path, channels=2)
-    assert [case.name for case in cases] == ["a_0000", "a_0001", "a_0002"]
-    assert [[source.page for source in case.images] for case in cases] == [[0, 0], [1, 1], [2, 2]]
+    assert [case.name for case in cases] == ["a"]
+    assert load_image(cases[0]).array.shape[:2] == (2, 3)
 
 
 def test_two_masks_for_one_image_join_nothing(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_stack_in_folders_of_its_own_is_no_object(tmp_path: Path) -> None:
     for name in ("isbi/images/train-volume.tif", "isbi/labels/train-labels.tif"):
         stack(tmp_path / "data" / name, 3)
     found = read_dataset(pack(tmp_path / "data", tmp_path / "isbi.zip"))
-    assert [(case.truth[0].page, case.objects) for case in found.cases] == [(0, False), (1, False), (2, False)]
+    assert [(case.truth[0].name, case.objects) for case in found.cases] == [("train-labels.tif", False)]
 
 
 def test_the_only_files_of_a_place_need_names_that_agree(tmp_path: Path) -> None:
@@ -349,33 +349,44 @@ def stack(path: Path, pages: int, **options: object) -> None:
     ("image", "mask"),
     [("train-volume.tif", "train-labels.tif"), ("images/s.tif", "masks/s.tif"), ("s.tif", "s_mask.tif")],
 )
-def test_a_stack_is_one_group_of_pages(tmp_path: Path, image: str, mask: str) -> None:
+def test_a_volume_is_one_case(tmp_path: Path, image: str, mask: str) -> None:
     stack(tmp_path / image, 4)
     stack(tmp_path / mask, 4)
+    (case,) = read_dataset(tmp_path).cases
+    assert (case.name, case.group) == (Path(image).stem, Path(image).stem)
+    assert (planes_of(case), load_image(case).shape, load_truth(case).shape) == (4, (4, 6, 7), (4, 6, 7))
+
+
+@pytest.mark.parametrize(("axes", "shape"), [("TYX", (3, 8, 9)), ("TZYX", (3, 2, 8, 9))])
+def test_a_film_is_a_case_for_each_frame(tmp_path: Path, axes: str, shape: tuple[int, ...]) -> None:
+    film = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    for name in ("s.tif", "s_mask.tif"):
+        tifffile.imwrite(tmp_path / name, film, imagej=True, metadata={"axes": axes})
     found = read_dataset(tmp_path)
-    stem = Path(image).stem
-    assert [case.name for case in found.cases] == [f"{stem}_{page:04d}" for page in range(4)]
-    assert {case.group for case in found.cases} == {stem}
-    assert [case.truth[0].page for case in found.cases] == [0, 1, 2, 3]
-    assert "4 pages of 1 stack" in found.sentence
+    assert [case.name for case in found.cases] == ["s_0000", "s_0001", "s_0002"]
+    assert {case.group for case in found.cases} == {"s"}
+    assert "3 frames of 1 film, one group per film" in found.sentence
+    for time, case in enumerate(found.cases):
+        np.testing.assert_array_equal(load_image(case).array[0], film[time])
+        np.testing.assert_array_equal(load_truth(case).array[0], film[time])
 
 
 def test_stacks_of_different_lengths_are_named_and_not_joined(tmp_path: Path) -> None:
     for name, pages in {"a.tif": 3, "a_mask.tif": 4, "b.tif": 2, "b_mask.tif": 2}.items():
         stack(tmp_path / name, pages)
     found = read_dataset(tmp_path)
-    assert [case.name for case in found.cases] == ["b_0000", "b_0001"]
+    assert [case.name for case in found.cases] == ["b"]
     assert "3, 4" in found.problems[0].what
     assert "a.tif" in found.problems[0].where[0]
-    assert found.problems[-1].where == ("a_0000", "a_0001", "a_0002")
-    assert len(find_images(tmp_path)) == 5
+    assert found.problems[-1].where == ("a",)
+    assert len(find_images(tmp_path)) == 2
 
 
 def test_a_file_that_cannot_be_read_stays_to_be_said(tmp_path: Path) -> None:
     """Prediction reports it and goes on; a check finds it when it loads the case."""
     stack(tmp_path / "a.tif", 2)
     (tmp_path / "b.tif").write_bytes(b"II*\0 cut off")
-    assert [case.name for case in find_cases(tmp_path)] == ["a_0000", "a_0001", "b"]
+    assert [case.name for case in find_cases(tmp_path)] == ["a", "b"]
 
 
 def test_told_apart_by_content(tmp_path: Path) -> None:
@@ -465,11 +476,11 @@ def test_images_alone_for_prediction(tmp_path: Path) -> None:
     lay(tmp_path / "plain", "b10.png", "b9.png", "deep/c.png")
     stack(tmp_path / "plain" / "s.tif", 2)
     names = [source.stem for source in find_images(tmp_path / "plain")]
-    assert names == ["b9", "b10", "s_0000", "s_0001", "c"]
+    assert names == ["b9", "b10", "s", "c"]
     assert [s.name for s in find_images(tmp_path / "plain" / "b9.png")] == ["b9.png"]
     assert [s.name for s in find_images(str(tmp_path / "plain" / "*.png"))] == ["b9.png", "b10.png"]
     assert [s.name for s in find_images(str(tmp_path / "**" / "c*"))] == ["c.png"]
-    assert len(find_images(pack(tmp_path / "plain", tmp_path / "plain.zip"))) == 5
+    assert len(find_images(pack(tmp_path / "plain", tmp_path / "plain.zip"))) == 4
 
 
 def test_a_pattern_over_sub_folders_tells_images_of_one_name_apart(tmp_path: Path) -> None:
@@ -508,7 +519,7 @@ def test_the_four_real_data_sets(data: Path) -> None:
     counts = {
         "dsb2018/stage1_train.zip": (425, 425),
         "dsb2018": (425, 425),
-        "isbi2012": (24, 1),
+        "isbi2012": (1, 1),
         "lgg-mri-segmentation.zip": (83, 16),
         "segmentation_wbc.zip": (105, 105),
     }
@@ -548,7 +559,8 @@ def test_a_folder_that_may_not_be_looked_into_is_an_error(tmp_path: Path, monkey
 
 def test_no_two_cases_share_a_name(tmp_path: Path) -> None:
     lay(tmp_path, "images/s_0001.png", "images/e\u0301.png", "images/\xe9.png")
-    tifffile.imwrite(tmp_path / "images" / "s.tif", np.zeros((3, 8, 9), np.uint8), photometric="minisblack")
+    film = np.zeros((3, 8, 9), np.uint8)
+    tifffile.imwrite(tmp_path / "images" / "s.tif", film, imagej=True, metadata={"axes": "TYX"})
     cases = find_cases(tmp_path / "images")
     names = [unicodedata.normalize("NFC", case.name).casefold() for case in cases]
     assert len(cases) == len(set(names)) == 6
@@ -568,11 +580,11 @@ def test_several_files_are_named_one_by_one(tmp_path: Path) -> None:
         find_cases([files[0], tmp_path / "p2" / "c.png"])
 
 
-def test_modalities_of_different_lengths_are_not_paired_by_page(tmp_path: Path) -> None:
+def test_modalities_of_different_lengths_are_not_paired(tmp_path: Path) -> None:
     for name, count in (("images/s_0000", 3), ("images/s_0001", 5), ("masks/s", 3)):
         path = tmp_path / f"{name}.tif"
         path.parent.mkdir(exist_ok=True)
         tifffile.imwrite(path, np.zeros((count, 8, 9), np.uint8), photometric="minisblack")
     found = read_dataset(tmp_path)
     assert found.cases == ()
-    assert "different numbers of pages: 3, 5, 3" in found.problems[0].what
+    assert "different numbers of planes: 3, 5, 3" in found.problems[0].what

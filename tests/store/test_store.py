@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import psutil
 import pytest
+import tifffile
 
 from ulna import formats
 from ulna.config import DataConfig
@@ -358,8 +359,46 @@ def test_progress_sees_every_case(tmp_path: Path, cases: list[Case]) -> None:
     assert seen == ["reading images", *cases]
 
 
-def test_a_real_stack(tmp_path: Path, data: Path) -> None:
-    found = read_dataset(data / "isbi2012").cases[:3]
+def test_a_real_volume_and_its_planes(tmp_path: Path, data: Path) -> None:
+    found = read_dataset(data / "isbi2012").cases
     store = build(tmp_path / "cache", found, config=CONFIG, classes=CLASSES)
-    assert store.shapes == ((1, 512, 512),) * 3
-    assert set(store.groups) == {"train-volume"}
+    assert (store.shapes, store.groups) == (((1, 24, 512, 512),), ("train-volume",))
+    planes = store.planes()
+    assert planes.shapes == ((1, 512, 512),) * 24
+    assert (planes.names[3], set(planes.groups)) == ("train-volume[3]", {"train-volume"})
+    assert planes.digest == store.digest
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_planes_are_views_of_their_volumes(tmp_path: Path, axis: int) -> None:
+    """Images, truth, counts, places and coordinates of a plane are those of the volume there."""
+    draw = np.random.default_rng(0)
+    cases = []
+    for name in "ab":
+        image, mask = draw.integers(0, 255, (3, 4, 5), np.uint8), (draw.random((3, 4, 5)) < 0.4).astype(np.uint8) * 255
+        for array, file in ((image, f"{name}.tif"), (mask, f"{name}_mask.tif")):
+            tifffile.imwrite(tmp_path / file, array, photometric="minisblack")
+        cases.append(Case(name, (Source(tmp_path / f"{name}.tif"),), (Source(tmp_path / f"{name}_mask.tif"),), name))
+    store = build(tmp_path / "cache", cases, config=CONFIG, classes=CLASSES)
+    planes = store.planes(axis)
+    count = store.shapes[0][1 + axis]
+    assert len(planes) == 2 * count
+    for index in range(len(planes)):
+        volume, place = divmod(index, count)
+        np.testing.assert_array_equal(planes.raw(index), np.take(store.raw(volume), place, 1 + axis))
+        np.testing.assert_array_equal(planes.image(index), np.take(store.image(volume), place, 1 + axis))
+        truth = np.take(store.truth(volume), place, 1 + axis)
+        np.testing.assert_array_equal(planes.truth(index), truth)
+        case = planes.cases[index]
+        assert (case.name, case.group, case.grid) == (
+            f"{'ab'[volume]}[{place}]",
+            "ab"[volume],
+            store.cases[volume].grid.slices(axis)[place],
+        )
+        assert case.counts == {label: int((truth == label).sum()) for label in (0, 1) if (truth == label).any()}
+        places = planes.coordinates(index).get(1, np.zeros(0, int))
+        assert places.tolist() == np.flatnonzero(truth == 1).tolist()
+    some = planes.subset([1, count])
+    again = pickle.loads(pickle.dumps(some))
+    assert (again.names, again.cases) == (some.names, some.cases)
+    np.testing.assert_array_equal(again.raw(1), some.raw(1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
 
 import numpy as np
 import psutil
@@ -22,7 +23,7 @@ from ulna.inference.tiles import Tiling, plan_tiles
 from ulna.inference.windows import bands, read_window, window
 from ulna.networks import Statistics, measure_statistics
 from ulna.networks.geometry import geometry
-from ulna.normalization import Floats, resize, scaling, scaling_of_parts, to_channels
+from ulna.normalization import Floats, Scaling, resize, scaling, scaling_of_parts, to_channels
 from ulna.text import amount
 
 Read = Callable[[tuple[int, ...], tuple[int, ...]], Floats]
@@ -114,6 +115,32 @@ class Pipeline:
         logits = self._tiled(lambda start, size: window(image, start, size), image.shape, progress)
         return logits if logits.shape[1:] == own else np.asarray(resize(logits, own, smooth=True), np.float32)
 
+    def planes(self, image: Array, *, progress: Progress = quiet) -> Iterator[Floats]:
+        """Logits of the planes of a volume, one after the other, of a network that sees one at a time.
+
+        Parameters
+        ----------
+        image
+            (C, Z, Y, X), as it was read; normalized as a whole where slices of volumes were learned, else by plane.
+        progress
+            Goes through the planes and shows how far it is.
+
+        Yields
+        ------
+        Floats
+            Logits (K, *plane) of each plane along the axis `data.slices`, by default the first.
+
+        Raises
+        ------
+        UlnaError
+            As `raw` does.
+        """
+        data = self.config.data
+        whole = None if data.slices is None else scaling(image, data.normalization, data.counts)
+        planes: list[Array] = list(np.moveaxis(image, 1 + (data.slices or 0), 0))  # views
+        for plane in progress(planes, "predicting"):
+            yield self.raw(plane) if whole is None else self.normalized(whole.apply(plane))
+
     def run(
         self,
         reader: Reader,
@@ -149,17 +176,48 @@ class Pipeline:
             check_finite(array, reader.source)
             return to_channels(array, channels, reader.channels)
 
-        def parts() -> Iterator[Array]:
-            return map(part, bands(shape, BAND // channels))
-
         data = self.config.data
-        scale = scaling_of_parts(parts, channels * prod(shape), reader.dtype, data.normalization, data.counts)
 
-        def read(start: tuple[int, ...], size: tuple[int, ...]) -> Floats:
+        def scale_of(box: Region) -> Scaling:
+            """How a part of the image is normalized that counts as an image of its own."""
+            size = tuple(one.stop - one.start for one in box)
+
+            def parts() -> Iterator[Array]:
+                for band in bands(size, BAND // channels):
+                    shifted = (slice(a.start + b.start, a.stop + b.start) for a, b in zip(band, box, strict=True))
+                    yield part(tuple(shifted))
+
+            return scaling_of_parts(parts, channels * prod(size), reader.dtype, data.normalization, data.counts)
+
+        everything = tuple(slice(0, side) for side in shape)
+        scale = scale_of(everything) if len(shape) == self.config.network.ndim or data.slices is not None else None
+
+        def read(start: tuple[int, ...], size: tuple[int, ...], scale: Scaling | None = scale) -> Floats:
+            assert scale is not None  # of the image, or of the plane that it is called for
             return scale.apply(read_window(part, shape, start, size))
 
-        for region, logits in self._regions(read, (channels, *shape), progress):
-            write(region, decode(logits))
+        if len(shape) == self.config.network.ndim:
+            for region, logits in self._regions(read, (channels, *shape), progress):
+                write(region, decode(logits))
+            return
+        axis = data.slices or 0
+        sides = tuple(side for k, side in enumerate(shape) if k != axis)
+
+        def spread(places: tuple[Any, ...], own: Any) -> tuple[Any, ...]:
+            """What holds along the axes of a plane, as what holds along those of the volume."""
+            return (*places[:axis], own, *places[axis:])
+
+        for place in progress(range(shape[axis]), "predicting"):
+            plane = slice(place, place + 1)
+            own = scale or scale_of(spread(tuple(slice(0, side) for side in sides), plane))
+
+            def read_plane(
+                start: tuple[int, ...], size: tuple[int, ...], place: int = place, own: Scaling = own
+            ) -> Floats:
+                return np.squeeze(read(spread(start, place), spread(size, 1), own), 1 + axis)
+
+            for region, logits in self._regions(read_plane, (channels, *sides), quiet):
+                write(spread(region, plane), np.expand_dims(decode(logits), 1 + axis))
 
     def _tiled(self, read: Read, image_shape: tuple[int, ...], progress: Progress) -> Floats:
         """Logits (K, *spatial) of an image (C, *spatial) that is read window by window."""

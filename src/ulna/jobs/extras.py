@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -13,8 +13,9 @@ from skimage.measure import label
 
 from ulna.dataset import Case, Progress, load_image
 from ulna.errors import UlnaError
-from ulna.formats import write
+from ulna.formats import mask_suffix, open_reader, write
 from ulna.formats.outlines import COCO_FILE, OutlineWriter
+from ulna.grid import Grid, orientation
 from ulna.image import Image, Source
 from ulna.model import Model
 from ulna.objectlist import NAME as OBJECT_LIST
@@ -34,7 +35,9 @@ class Extras:
     folder : Path
         That of the masks.
     ndim : int
-        The spatial axes of the images.
+        The spatial axes that the network sees.
+    slices : int
+        Of volumes, the axis that their planes follow on.
     probabilities, overlay : bool
         Whether these are written.
     outlines : sequence of str
@@ -52,6 +55,7 @@ class Extras:
         self,
         folder: Path,
         ndim: int,
+        slices: int = 0,
         *,
         probabilities: bool,
         overlay: bool,
@@ -59,6 +63,7 @@ class Extras:
         overwrite: bool,
     ) -> None:
         self._folder = folder
+        self._slices = slices
         self._probabilities = probabilities
         self._overlay = overlay
         self._outlines = OutlineWriter(folder / OUTLINES, tuple(outlines))
@@ -78,27 +83,28 @@ class Extras:
         """Whether nothing is asked for that needs an image as a whole."""
         return not (self._probabilities or self._overlay or self._outlines.programs)
 
-    def files(self, names: Iterable[str]) -> list[str]:
-        """What may be written for the cases of these names, as paths within the folder."""
+    def files(self, cases: Iterable[Case]) -> list[str]:
+        """What may be written for these cases, as paths within the folder."""
         made = []
-        for name in names:
-            made += [f"{OVERLAYS}/{name}.png", f"{PROBABILITIES}/{name}.tif"]
-            made += [f"{OUTLINES}/{file}" for file in self._outlines.files(name)]
+        for case in cases:
+            made.append(f"{PROBABILITIES}/{case.name}{_whole_suffix(case)}")
+            for name in _plane_names(case, _planes_along(case, self._slices)):
+                made += [f"{OVERLAYS}/{name}.png", *(f"{OUTLINES}/{file}" for file in self._outlines.files(name))]
         return made
 
     def predict(self, model: Model, case: Case, target: Path, *, after: int, progress: Progress) -> Prediction:
-        """The mask of an image or a page; what else was asked for is written at once.
+        """The mask of an image, a volume or a frame; what else was asked for is written at once.
 
         Parameters
         ----------
         model
             Ready to predict.
         case
-            The image or page.
+            The image, volume or frame.
         target
             The file of the mask, which is written later.
         after
-            So many objects lie on the pages before.
+            So many objects lie on the frames before.
         progress
             Shows how far it is.
 
@@ -116,18 +122,29 @@ class Extras:
         if self._probabilities:
             found, per_class = model.mask_and_probabilities(image, progress=progress)
             found.check_fits(target)
-            write(self._folder / PROBABILITIES / f"{case.name}.tif", per_class)
+            write(self._folder / PROBABILITIES / f"{case.name}{_whole_suffix(case)}", per_class)
         else:
             found = model.predict(image, progress=progress)
             found.check_fits(target)
-        if self._overlay:
-            picture = found.overlay(image)
-            write(self._folder / OVERLAYS / f"{case.name}.png", Image(np.moveaxis(picture, -1, 0)))
         found = replace(found, labels=found.labels.numbered_after(after))
-        if self._outlines.programs:
-            numbers, classes = _outlined(found)
-            self._outlines.add(case.name, numbers, classes, image=_image_name(case))
+        for name, plane, shown in self._planes(case, found, image):
+            if self._overlay:
+                picture = plane.overlay(shown)
+                write(self._folder / OVERLAYS / f"{name}.png", Image(np.moveaxis(picture, -1, 0)))
+            if self._outlines.programs:
+                numbers, classes = _outlined(plane)
+                self._outlines.add(name, numbers, classes, image=_image_name(case, name))
         return found
+
+    def _planes(self, case: Case, found: Prediction, image: Image) -> Iterator[tuple[str, Prediction, Image]]:
+        """Name, mask and image of each plane of a volume; of an image it itself."""
+        if found.ndim == 2:
+            yield case.name, found, image
+        elif self._overlay or self._outlines.programs:
+            axis = _slices(found.grid, self._slices)
+            for place, name in enumerate(_plane_names(case, found.shape[axis])):
+                plane = replace(found, labels=found.labels.plane(place, axis))
+                yield name, plane, image.plane(place, axis)
 
     def predicted(self, name: str, objects: Sequence[Listed] | None) -> None:
         """Take down the objects of a mask that was written; None where the model finds none."""
@@ -159,12 +176,37 @@ def listed_objects(name: str, found: Prediction) -> list[Listed] | None:
     return [Listed(name, number, of, scores.get(number, math.nan)) for number, of in found.object_classes.items()]
 
 
-def _image_name(case: Case) -> str:
-    """The file of an image with the folders that its name has, of a page the case's name: no two images share it."""
+def _image_name(case: Case, name: str) -> str:
+    """The file of an image with the folders that its name has, of a frame or plane its name: no two share it."""
     source = case.images[0]
-    if source.page is not None:
-        return f"{case.name}{source.suffix}"
+    if source.frame is not None or name != case.name:
+        return f"{name}{source.suffix}"
     return (PurePosixPath(case.name).parent / source.name).as_posix()
+
+
+def _plane_names(case: Case, count: int) -> list[str]:
+    """What the planes of a case are called; an image has its own name."""
+    return [f"{case.name}_{place:04d}" for place in range(count)] if count > 1 else [case.name]
+
+
+def _planes_along(case: Case, axis: int) -> int:
+    """How many planes a volume has along an axis; 1 for an image, and for what cannot be opened: that is said later."""
+    try:
+        with open_reader(case.images[0]) as reader:
+            return reader.grid.shape[_slices(reader.grid, axis)] if reader.grid.ndim == 3 else 1
+    except UlnaError:
+        return 1
+
+
+def _slices(grid: Grid, axis: int) -> int:
+    """The axis that planes follow on, of a volume as its file has it."""
+    return orientation(grid).order[axis]
+
+
+def _whole_suffix(case: Case) -> str:
+    """The suffix of files with numbers that no PNG holds, on the grid of the image."""
+    suffix = mask_suffix(case.images[0])
+    return ".tif" if suffix == ".png" else suffix
 
 
 def _outlined(mask: Prediction) -> tuple[npt.NDArray[np.int64], dict[int, str]]:

@@ -140,7 +140,8 @@ def fatal(inspections: Sequence[Inspection], *, alone: bool = False) -> list[Pro
     if not inspections:
         return [Problem("no case can be used: no image with a readable mask of its size", (), "fatal")]
     found = []
-    if len(inspections) == 1 and not alone:
+    volume = len(inspections[0].shape) == 3 and inspections[0].shape[0] > 1  # its last planes can be held out
+    if len(inspections) == 1 and not alone and not volume:
         found.append(
             Problem("there is one case only: nothing is left to validate with", (inspections[0].case.name,), "fatal")
         )

@@ -17,14 +17,14 @@ from rich.markup import escape
 from rich.table import Table as Lines
 
 from ulna.console import Printed
-from ulna.dataset import Case, Progress, load_image, quiet
+from ulna.dataset import Case, Progress, load_image, planes_of, quiet
 from ulna.errors import UlnaError
 from ulna.figures.common import plane, to_rgb
 from ulna.figures.objects import objects_overlay, sizes_picture
 from ulna.formats import open_reader, write
 from ulna.formats.outlines.annotation import NAMELESS
 from ulna.image import Array, Image, Labels, Source
-from ulna.jobs.numbered import are_of_one_value, read_objects, whole_volumes
+from ulna.jobs.numbered import are_of_one_value, planes_apart, read_objects
 from ulna.layouts import Place, find
 from ulna.measurement import ROUNDING, Table, measure_objects, together
 from ulna.metrics.files import atomic_directory, check_free
@@ -164,7 +164,7 @@ def measure(
     folder = Path(out)
     check_free(folder, FILES, overwrite=overwrite)
     found = find(masks, own=True, plain=True)
-    cases, notes = whole_volumes(found.cases)
+    cases, notes = planes_apart(found.cases)
     if found.passed_over:
         notes.append(f"passed over: {plural(len(found.passed_over), 'file')} of formats that are not read")
     pictured = _images_of(cases, images, notes)
@@ -206,7 +206,7 @@ class _Example:
 
 
 def _images_of(cases: Sequence[Case], images: Place | None, notes: list[str]) -> dict[str, Case]:
-    """The image of each mask, by the mask's name; for volumes all pages of a file together."""
+    """The image of each mask, by the mask's name; for masks of planes the planes of a volume, too."""
     if images is None:
         notes.append("no images were given: intensities are not measured")
         return {}
@@ -216,6 +216,10 @@ def _images_of(cases: Sequence[Case], images: Place | None, notes: list[str]) ->
         if case.images[0].page is not None:
             whole = tuple(replace(source, page=None) for source in case.images)
             found.setdefault(whole[0], replace(case, images=whole))
+        elif (count := planes_of(case)) > 1 and any(mask.images[0].page is not None for mask in cases):
+            for place in range(count):
+                plane = tuple(replace(source, page=place) for source in case.images)
+                found[plane[0]] = replace(case, name=f"{case.name}_{place:04d}", images=plane)
     matched = match(cases, list(found), where=images, words=("mask", "image"))
     used = {(source.path, source.inside) for source in matched.values()}
     left = sorted({source.name for source in found if (source.path, source.inside) not in used})
@@ -225,7 +229,7 @@ def _images_of(cases: Sequence[Case], images: Place | None, notes: list[str]) ->
 
 
 def _assumed(sources: Sequence[Source]) -> list[str]:
-    """What files do not say and was assumed; that time points are pages is said of masks elsewhere."""
+    """What files do not say and was assumed; that time points are frames is said of masks elsewhere."""
     kinds: dict[str, list[str]] = {}
     for source in dict.fromkeys(replace(source, page=None) for source in sources):
         with open_reader(source) as reader:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
@@ -22,50 +21,38 @@ from ulna.objectlist import ObjectLists, class_maps
 from ulna.text import listed
 
 
-def whole_volumes(cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
-    """The cases, with the pages of a volume as one, and notes on files of several pages.
+def planes_apart(cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
+    """The cases, with volumes whose objects are those of single planes taken apart, and notes on either.
 
-    Pages are a volume where objects go on from one to the next, and the file does not say that they are times.
-    Raises ReadError for volumes at several times.
+    A mask of several planes is that of a volume where objects go on from one to the next.
     """
-    files: dict[tuple[Path, tuple[str, ...]], list[Case]] = {}
-    for case in cases:
-        files.setdefault((case.images[0].path, case.images[0].inside), []).append(case)
     made: list[Case] = []
     whole, apart = [], []
-    for pages in files.values():
-        if len(pages) == 1:
-            made += pages
-            continue
-        source = replace(pages[0].images[0], page=None)
-        if _is_volume(source):
-            name = pages[0].name.removesuffix(f"_{pages[0].images[0].page:04d}")
-            made.append(replace(pages[0], name=name, images=(source,)))
-            whole.append(source.name)
+    for case in cases:
+        source = case.images[0]
+        with open_reader(source) as reader:
+            planes = reader.grid.shape[0] if reader.grid.ndim == 3 else 1
+        if planes == 1 or _goes_on(source):
+            made.append(case)
+            whole += [source.name] * (planes > 1)
         else:
-            made += pages
+            made += [
+                replace(case, name=f"{case.name}_{place:04d}", images=(replace(source, page=place),))
+                for place in range(planes)
+            ]
             apart.append(source.name)
     notes = []
     if whole:
-        notes.append(f"measured as volumes, since objects go on from page to page: {listed(whole)}")
+        notes.append(f"measured as volumes, since objects go on from plane to plane: {listed(whole)}")
     if apart:
-        notes.append(f"each page is measured by itself: {listed(apart)}")
+        notes.append(f"each plane is measured by itself: {listed(apart)}")
     return made, notes
 
 
-def _is_volume(source: Source) -> bool:
-    """Whether objects of a mask of several pages go on from page to page, and pages are no times."""
-    with open_reader(source) as reader:
-        times, planes = reader.times, reader.planes
-    if times == planes:
-        return False
-    if times > 1:
-        what = f"holds volumes at {times} times, which cannot be measured together"
-        raise ReadError(what, where=source, hint="Save each time as a file of its own.")
+def _goes_on(source: Source) -> bool:
+    """Whether objects go on from plane to plane; a mask with several channels is said where it is measured."""
     mask = read(source).array
-    if len(mask) > 1:
-        return False  # said where it is measured
-    return go_on(mask[0])
+    return len(mask) > 1 or go_on(mask[0])
 
 
 def are_of_one_value(cases: Sequence[Case]) -> bool:

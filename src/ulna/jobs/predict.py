@@ -84,10 +84,10 @@ class Predicted(Printed):
 
 @dataclass(frozen=True)
 class _Job:
-    """One mask to make: its name and suffix, and its cases: one, or one per page of a stack."""
+    """One mask to make: its name and suffix, and its cases: one, or one per frame of a film."""
 
     name: str
-    pages: tuple[Case, ...]
+    frames: tuple[Case, ...]
     suffix: str
 
 
@@ -163,6 +163,7 @@ def predict(
     extras = Extras(
         folder,
         model.config.network.ndim,
+        model.config.data.slices or 0,
         probabilities=probabilities,
         overlay=overlay,
         outlines=(outlines,) if isinstance(outlines, str) else tuple(outlines),
@@ -202,20 +203,22 @@ def predict(
 
 
 def _jobs(found: Sequence[Case], model: Model, cases: Names | None, except_: Names | None) -> list[_Job]:
-    """A job for each file, with all of its pages; or for each of the cases that are named."""
+    """A job for each file, with all frames of a film of planes; or for each of the cases that are named."""
     # values beyond 16 bits, or below 0, are no pixels of a PNG
     wide = model.classes.to_values(np.zeros((1, 1, 1), np.uint8)).dtype.itemsize > 2
 
-    def job(name: str, pages: Sequence[Case]) -> _Job:
-        return _Job(name, tuple(pages), ".tif" if wide else mask_suffix(pages[0].images[0]))
+    def job(name: str, frames: Sequence[Case]) -> _Job:
+        suffix = mask_suffix(frames[0].images[0])
+        return _Job(name, tuple(frames), ".tif" if wide and suffix == ".png" else suffix)
 
     if cases is not None or except_ is not None:
         stated = model.config.data.groups
         return [job(case.name, [case]) for case in _chosen(found, stated, cases, except_)]
-    files: dict[tuple[Path, tuple[str, ...]], list[Case]] = {}
+    films: dict[tuple[Path, tuple[str, ...], int | None], list[Case]] = {}
     for case in found:
-        files.setdefault((case.images[0].path, case.images[0].inside), []).append(case)
-    return [job(_name(pages), pages) for pages in files.values()]
+        source = case.images[0]
+        films.setdefault((source.path, source.inside, source.time), []).append(case)
+    return [job(_name(frames), frames) for frames in films.values()]
 
 
 def _masks_of_data(cases: Sequence[Case]) -> list[str]:
@@ -246,7 +249,7 @@ def _chosen(found: Sequence[Case], stated: str, cases: Names | None, except_: Na
 def _assumed(job: _Job, data: DataConfig) -> list[str]:
     """What the files of an image do not say and was assumed, with the other reading."""
     found, channels = [], 0
-    for source in job.pages[0].images:
+    for source in job.frames[0].images:
         with open_reader(replace(source, page=None)) as reader:
             channels += sum(channel.role == "signal" for channel in reader.channels)
             if reader.assumed:
@@ -255,10 +258,10 @@ def _assumed(job: _Job, data: DataConfig) -> list[str]:
     return [*found, f"{job.name}: {note}"] if note else found
 
 
-def _name(pages: Sequence[Case]) -> str:
-    """The case's name; for a stack that without the number of the page."""
-    first, page = pages[0].name, pages[0].images[0].page
-    return first if page is None else first.removesuffix(f"_{page:04d}")
+def _name(frames: Sequence[Case]) -> str:
+    """The case's name; for a film of planes that without the number of the frame."""
+    first, frame = frames[0].name, frames[0].images[0].page
+    return first if frame is None else first.removesuffix(f"_{frame:04d}")
 
 
 def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
@@ -266,7 +269,7 @@ def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
     same: dict[str, list[str]] = {}
     for target, job in zip(targets, jobs, strict=True):
         # Windows and macOS take `A.png` and `a.png` for one file.
-        same.setdefault(str(target).casefold(), []).append(str(job.pages[0].images[0]))
+        same.setdefault(str(target).casefold(), []).append(str(job.frames[0].images[0]))
     several = next((images for images in same.values() if len(images) > 1), None)
     if several:
         raise UlnaError(
@@ -277,8 +280,8 @@ def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
     inputs = {
         os.path.realpath(source.path)  # unlike Path.resolve it says nothing of links in a circle: reading them does
         for job in jobs
-        for page in job.pages
-        for source in page.images
+        for frame in job.frames
+        for source in frame.images
         if not source.inside
     }
     lost = [path for path in targets if os.path.realpath(path) in inputs]
@@ -306,33 +309,33 @@ def _make(folder: Path, jobs: Sequence[_Job], extras: Extras) -> None:
     except OSError as error:
         raise cannot_write(error, folder) from None
     masks = [_target(folder, job).relative_to(folder).as_posix() for job in jobs]
-    mark(folder, masks, extras.files(page.name for job in jobs for page in job.pages))
+    mark(folder, masks, extras.files(frame for job in jobs for frame in job.frames))
 
 
 def _predict(
     model: Model, job: _Job, folder: Path, *, extras: Extras, progress: Progress
 ) -> tuple[Path, list[Listed] | None]:
-    """Predict a file, by region where that gives the same, else by page; the mask, and its objects if it has any."""
+    """Predict a file, by region where that gives the same, else by frame; the mask, and its objects if it has any."""
     target = _target(folder, job)
-    if extras.pixelwise and all(_runs(model, page) for page in job.pages):
+    if extras.pixelwise and all(_runs(model, frame) for frame in job.frames):
         _by_region(model, job, target, progress)
         return target, None
-    first, *others = job.pages
+    first, *others = job.frames
     found = extras.predict(model, first, target, after=0, progress=progress)
     if not others:
         write(target, found.to_image())
         return target, listed_objects(job.name, found)
-    mask = found.to_image(wide=True)  # how many objects the stack has is known at its end
-    grid = _stack_grid(first, len(job.pages), mask.shape)
+    mask = found.to_image(wide=True)  # how many objects the film has is known at its end
+    grid = _film_grid(first, len(job.frames), mask.shape)
     objects, listing = 0, listed_objects(job.name, found)
     with create(target, grid, dtype=mask.array.dtype, channels=mask.channels) as writer:
-        for number, page in enumerate(job.pages):
+        for number, frame in enumerate(job.frames):
             if number:
-                found = extras.predict(model, page, target, after=objects, progress=progress)
+                found = extras.predict(model, frame, target, after=objects, progress=progress)
                 if listing is not None:
                     listing += listed_objects(job.name, found) or ()
             if found.shape != grid.shape[1:]:
-                raise UlnaError("its pages differ in size, and one file holds pages of one size", where=page.name)
+                raise UlnaError("its frames differ in size, and one file holds frames of one size", where=frame.name)
             objects = max(objects, int(found.objects.max(initial=0)) if found.objects is not None else 0)
             part = (slice(number, number + 1), *(slice(0, n) for n in found.shape))
             writer.write(part, found.to_image(wide=True).array[:, None])
@@ -347,29 +350,29 @@ def _runs(model: Model, case: Case) -> bool:
 
 
 def _by_region(model: Model, job: _Job, target: Path, progress: Progress) -> None:
-    with open_reader(job.pages[0].images[0]) as reader:
-        page = reader.grid
-    stack = len(job.pages) > 1
-    grid = _stack_grid(job.pages[0], len(job.pages), page.shape) if stack else page
+    with open_reader(job.frames[0].images[0]) as reader:
+        frame = reader.grid
+    film = len(job.frames) > 1
+    grid = _film_grid(job.frames[0], len(job.frames), frame.shape) if film else frame
     values = Image(model.classes.to_values(np.zeros((1, 1, 1), np.uint8)))
     with create(target, grid, dtype=values.array.dtype, channels=values.channels) as writer:
-        for number, case in enumerate(job.pages):
-            plane = (slice(number, number + 1),) if stack else ()
+        for number, case in enumerate(job.frames):
+            plane = (slice(number, number + 1),) if film else ()
 
             def write_region(region: Region, mask: Array, plane: Region = plane) -> None:
                 writer.write((*plane, *region), mask.reshape(len(mask), *(1,) * len(plane), *mask.shape[1:]))
 
             with open_reader(case.images[0]) as reader:
-                if reader.grid.shape != page.shape:
-                    raise UlnaError("its pages differ in size, and one file holds pages of one size", where=case.name)
+                if reader.grid.shape != frame.shape:
+                    raise UlnaError("its frames differ in size, and one file holds frames of one size", where=case.name)
                 try:
                     model.run(reader, write_region, progress=progress)
                 except UlnaError as error:
                     raise UlnaError(error.what, where=error.where or case.images[0], hint=error.hint) from None
 
 
-def _stack_grid(case: Case, count: int, shape: tuple[int, ...]) -> Grid:
-    """The place of a whole stack: that of its file, if it has as many planes as were predicted."""
+def _film_grid(case: Case, count: int, shape: tuple[int, ...]) -> Grid:
+    """The place of a whole film: that of its file, if it has as many planes as were predicted."""
     with open_reader(replace(case.images[0], page=None)) as reader:
         grid = reader.grid
     return grid if grid.shape == (count, *shape) else Grid((count, *shape))

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ulna import runfolder as runs
-from ulna.dataset import Case, Progress, plain_name
+from ulna.dataset import Case, Progress, load_image, plain_name
 from ulna.errors import UlnaError
 from ulna.formats import atomic_write
 from ulna.jobs.check import Check
 from ulna.jobs.grouping import fingerprints
 from ulna.jobs.predictors import Predictor
-from ulna.leaks.fingerprints import Fingerprint
+from ulna.leaks.fingerprints import Fingerprint, fingerprint
 from ulna.leaks.seen import FILE, TRAINING, VALIDATION, Recognized, Seen, seen_in
 from ulna.text import listed
 
@@ -23,7 +23,10 @@ from ulna.text import listed
 def write_seen(run: Path, checked: Check, sides: Sequence[Sequence[Case]]) -> None:
     """Write the fingerprints of the cases for training and for validation into a run, from where models take them."""
     prints = {case.name: one for case, one in zip(checked.dataset.cases, checked.prints, strict=True)}
-    training, validation = ([prints[case.name] for case in side] for side in sides)
+    # the slabs that a single volume was split into have not been looked at before
+    training, validation = (
+        [prints.get(case.name) or fingerprint(load_image(case).array) for case in side] for side in sides
+    )
     with atomic_write(run / FILE) as fresh:
         fresh.write_bytes(Seen.of(training, validation).to_bytes())
 

@@ -9,12 +9,12 @@ from ulna.caselist import Names, choose
 from ulna.config import Config, DataConfig, dotted
 from ulna.dataset import Case, Dataset, Progress
 from ulna.errors import UlnaError
-from ulna.formats import pages
 from ulna.formats.archive import is_archive
 from ulna.image import Source
 from ulna.jobs.grouping import fingerprints, joined_by, with_groups
 from ulna.jobs.predictors import Predictor
 from ulna.layouts import Patterns, find_images, read_dataset
+from ulna.layouts.build import frames_of
 from ulna.layouts.listed import with_listed
 from ulna.layouts.listing import list_place
 from ulna.leaks import Fingerprint, group
@@ -127,23 +127,18 @@ def read_data(
             raise
     unique = len({mask.stem for mask in masks}) == len(masks)
     cases = tuple(
-        Case(mask.stem if unique else str(mask), (), (mask,), "" if mask.page is None else str(mask.path))
+        Case(mask.stem if unique else str(mask), (), (mask,), "" if mask.frame is None else str(mask.path))
         for mask in masks
     )
     return with_listed(Dataset(cases, f"{len(masks)} true masks without images")), notes
 
 
 def mask_files(place: str | Path) -> list[Source]:
-    """All image files of a folder, an archive or a pattern, stacks as their pages."""
+    """All image files of a folder, an archive or a pattern, films as their frames."""
     path = Path(place)
     if not (path.is_dir() or is_archive(Source(path))):
         return list(find_images(place, own=True))
     found = [entry.source for entry in list_place(Source(path), masks=True).images]
     if not found:
         raise UlnaError("there is no mask here", where=place, hint="Name the folder that holds the masks.")
-    counts = [pages(source) for source in found]
-    return [
-        source if count == 1 else replace(source, page=page)
-        for source, count in zip(found, counts, strict=True)
-        for page in range(count)
-    ]
+    return [frame for source in found for frame in frames_of(source)]

@@ -1,4 +1,4 @@
-"""From pairs of files to cases: pages of stacks, names, groups, and what was left over."""
+"""From pairs of files to cases: frames of films, names, groups, and what was left over."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ulna.layouts.parts import parts_of
 from ulna.text import plural
 
 MIN_FOLDERS = 4
-SAYING = {*formats.tiff.FORMAT.suffixes, ".gif", ".webp"}  # files that leave something open, or hold several images
+SAYING = {*formats.VOLUMES, ".gif", ".webp"}  # files that leave something open, or hold several images
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def drafts(pairing: Pairing) -> list[CaseDraft]:
 
 
 def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Problem, ...]]:
-    """Cases with unique names and groups; a stack becomes one case per page, in one group.
+    """Cases with unique names and groups; a volume is one case, a film one case per time point, in one group.
 
-    Names are the image's stem, or its path without suffix where stems repeat. The group is the stack, else the folder
+    Names are the image's stem, or its path without suffix where stems repeat. The group is the film, else the folder
     (where folders look like patients), else the case by itself.
 
     Parameters
@@ -104,21 +104,22 @@ def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Prob
             draft.numbered,
             tuple(entry.source for entry in draft.markers),
         )
-        counts = _counts(case)
+        extents = _extents(case)
+        counts = [extent.planes for extent in extents]
         if len(set(counts)) > 1:
             uneven.setdefault(_pages_differ(counts[: len(images)], counts[len(images) :]), []).extend((*images, *truth))
             case = replace(case, truth=())
         # modalities that differ stay whole: that they do not go together is said when they are read
-        cases += _pages(case, counts[0]) if len(set(counts[: len(images)])) == 1 else [case]
+        cases += _frames(case, extents[0]) if len(set(counts[: len(images)])) == 1 else [case]
     problems = [Problem(what, tuple(map(str, files))) for what, files in uneven.items()]
     return _unique(cases), (*_uneven(found), *problems, *_assumed(found))
 
 
 def _pages_differ(images: Sequence[int], truth: Sequence[int]) -> str:
-    """That files of one case have different numbers of pages, and what it may mean."""
-    what = f"files of one case have different numbers of pages: {', '.join(map(str, (*images, *truth)))}"
+    """That files of one case have different numbers of planes, and what it may mean."""
+    what = f"files of one case have different numbers of planes: {', '.join(map(str, (*images, *truth)))}"
     channels = set(truth) == {1} and 1 not in images
-    return f"{what}. If the pages of an image are its channels, set data.axes: CYX" if channels else what
+    return f"{what}. If the planes of an image are its channels, set data.axes: CYX" if channels else what
 
 
 def _assumed(found: Sequence[CaseDraft]) -> list[Problem]:
@@ -156,15 +157,15 @@ def _uneven(found: Sequence[CaseDraft]) -> tuple[Problem, ...]:
 
 
 def _unique(cases: Sequence[Case]) -> tuple[Case, ...]:
-    """The cases with names that no two share, as lists of cases and file systems compare them; pages keep theirs.
+    """The cases with names that no two share, as lists of cases and file systems compare them; frames keep theirs.
 
     Two stacks whose names differ in upper and lower case alone stay so: `predict` says that they cannot be told apart.
     """
-    taken = {name_key(case.name) for case in cases if case.images[0].page is not None}
+    taken = {name_key(case.name) for case in cases if case.images[0].frame is not None}
     made = []
     for case in cases:
         name, number = case.name, 1
-        while case.images[0].page is None and name_key(name) in taken:
+        while case.images[0].frame is None and name_key(name) in taken:
             number += 1
             name = f"{case.name}~{number}"
         taken.add(name_key(name))
@@ -208,41 +209,72 @@ def left_over(masks: Sequence[Entry]) -> tuple[Problem, ...]:
     return (Problem(what, tuple(entry.path for entry in masks)),)
 
 
-def _counts(case: Case) -> list[int]:
-    """The pages of each file of a case; 1 for what cannot be read: that shows, and is said, when it is read."""
+@dataclass(frozen=True)
+class _Extent:
+    """How many planes a file holds, of how many time points."""
+
+    planes: int = 1
+    times: int = 1
+
+
+def _extents(case: Case) -> list[_Extent]:
+    """That of each file of a case; one plane for what cannot be read: that shows, and is said, when it is read."""
     files = (*case.images, *case.truth)
     single = case.objects and not case.numbered
-    if single or not any(source.suffix in formats.tiff.FORMAT.suffixes for source in files):
-        return [1] * len(files)
-    counts = []
+    if single or not any(source.suffix in formats.VOLUMES for source in files):
+        return [_Extent()] * len(files)
+    extents = []
     for source in files:
         try:
-            counts.append(formats.pages(source))
+            with formats.open_reader(source) as reader:
+                extents.append(_Extent(reader.planes, reader.times))
         except ReadError:
-            return [1] * len(files)
-    return counts
+            return [_Extent()] * len(files)
+    return extents
 
 
-def _pages(case: Case, count: int) -> list[Case]:
-    """The case itself, or one case a page where its files are stacks."""
-    if count == 1:
+def _frames(case: Case, extent: _Extent) -> list[Case]:
+    """The case itself, or one case a time point where its files are films, of planes or of volumes."""
+    if extent.times == 1:
         return [case]
     group = case.group or case.name
+    sides = [_at_times(files, extent) for files in (case.images, case.truth, case.markers)]
     return [
-        replace(
-            case,
-            name=f"{case.name}_{page:04d}",
-            images=_page(case.images, page),
-            truth=_page(case.truth, page),
-            markers=_page(case.markers, page),
-            group=group,
-        )
-        for page in range(count)
+        replace(case, name=f"{case.name}_{time:04d}", images=images, truth=truth, markers=markers, group=group)
+        for time, (images, truth, markers) in enumerate(zip(*sides, strict=True))
     ]
 
 
-def _page(sources: tuple[Source, ...], page: int) -> tuple[Source, ...]:
-    return tuple(replace(source, page=page) for source in sources)
+def _at_times(sources: tuple[Source, ...], extent: _Extent) -> list[tuple[Source, ...]]:
+    """Files of a film at each of its time points: a plane of it, or the volume at this time."""
+    if extent.planes == extent.times:
+        return [tuple(replace(source, page=time) for source in sources) for time in range(extent.times)]
+    return [tuple(replace(source, time=time) for source in sources) for time in range(extent.times)]
+
+
+def frames_of(source: Source) -> list[Source]:
+    """The frames of a film.
+
+    Parameters
+    ----------
+    source
+        A file.
+
+    Returns
+    -------
+    list of Source
+        The file itself where it is no film.
+
+    Raises
+    ------
+    ReadError
+        For a file that cannot be opened.
+    """
+    if source.suffix not in formats.VOLUMES:
+        return [source]
+    with formats.open_reader(source) as reader:
+        extent = _Extent(reader.planes, reader.times)
+    return [source] if extent.times == 1 else [one for (one,) in _at_times((source,), extent)]
 
 
 def _names(found: Sequence[CaseDraft]) -> list[str]:

@@ -13,6 +13,7 @@ from ulna.image import Source
 from ulna.layouts import by_content, dsb2018, outlined, pairs, several, sibling_folders, suffix_pairs, tracking
 from ulna.layouts import patterns as stated
 from ulna.layouts.build import CaseDraft, make_cases, name_key
+from ulna.layouts.described import with_described
 from ulna.layouts.listed import with_listed
 from ulna.layouts.listing import Listing, existing, list_place
 from ulna.layouts.matching import words
@@ -22,7 +23,7 @@ from ulna.layouts.split_lists import with_lists
 from ulna.layouts.unknown import left_out, passed_over, unknown_layout
 from ulna.text import plural
 
-STACKS = "multi-page TIFF stacks, as any of these:  train-volume.tif  train-labels.tif"
+STACKS = "volumes and films, as any of these:  train-volume.tif  train-labels.tif"
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def _stated(listing: Listing, patterns: Patterns, *, depth: int) -> Dataset | No
 
 def _finished(found: Dataset, listing: Listing) -> Dataset:
     """The data set of a layout with what lies beside: other images, lists of a split, files that are no part."""
-    return _with_notes(with_lists(with_listed(_with_others(_paged(found), listing)), listing), listing)
+    described = with_described(with_listed(_with_others(_framed(found), listing)), listing)
+    return _with_notes(with_lists(described, listing), listing)
 
 
 def _with_others(found: Dataset, listing: Listing) -> Dataset:
@@ -150,7 +152,11 @@ def _with_others(found: Dataset, listing: Listing) -> Dataset:
 
     So it is predicted, and named where masks are needed. Its name has its folders, and leaves the others' alone.
     """
-    used = {replace(source, page=None) for case in found.cases for source in (*case.images, *case.truth, *case.markers)}
+    used = {
+        replace(source, page=None, time=None)
+        for case in found.cases
+        for source in (*case.images, *case.truth, *case.markers)
+    }
     told = {place for problem in found.problems for place in problem.where}
     names = {name_key(case.name) for case in found.cases}
     passed = [e for e in listing.images if e.source not in used and not told & {e.path, str(e.source)}]
@@ -181,10 +187,10 @@ def _with_warning(found: Dataset, listing: Listing, archive: Source) -> Dataset:
     return replace(found, problems=(*found.problems, Problem(what, tuple(entry.path for entry in listing.images))))
 
 
-def _paged(found: Dataset) -> Dataset:
-    paged = [case for case in found.cases if case.images[0].page is not None]
-    if not paged:
+def _framed(found: Dataset) -> Dataset:
+    framed = [case for case in found.cases if case.images[0].frame is not None]
+    if not framed:
         return found
-    stacks = len({(case.images[0].path, case.images[0].inside) for case in paged})
-    sentence = f"{found.sentence}; {plural(len(paged), 'page')} of {plural(stacks, 'stack')}, one group per stack"
+    films = len({(case.images[0].path, case.images[0].inside) for case in framed})
+    sentence = f"{found.sentence}; {plural(len(framed), 'frame')} of {plural(films, 'film')}, one group per film"
     return replace(found, sentence=sentence)

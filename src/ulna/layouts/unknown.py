@@ -80,7 +80,7 @@ def unknown_layout(place: Path, listing: Listing, examples: Sequence[str]) -> Ul
     told = [_names(listing), *_others(listing)]
     told += [f"{problem.what}." for problem in (*passed_over(listing), *left_out(listing))]
     shown = "\n".join(f"  - {example}" for example in examples)
-    known = f"Known ways to lay out a data set (a folder, or a zip of it):\n{shown}\n{image_suffixes()}"
+    known = f"Known ways to lay out a data set (a folder, or a zip or tar of it):\n{shown}\n{image_suffixes()}"
     lines = [line for line in told if line]
     what = "no images with masks were recognized here"
     return UlnaError(what, where=place, hint="\n".join([*lines, *([SAY] if listing.images else []), known]))
@@ -88,7 +88,7 @@ def unknown_layout(place: Path, listing: Listing, examples: Sequence[str]) -> Ul
 
 def image_suffixes() -> str:
     """The kinds of files that can be read, in a sentence."""
-    return f"Images that can be read: {', '.join(sorted(formats.SUFFIXES))}, also in a .zip."
+    return f"Images that can be read: {', '.join(sorted(formats.SUFFIXES))}; also in a .zip or .tar."
 
 
 def _names(listing: Listing) -> str:

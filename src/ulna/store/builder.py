@@ -18,7 +18,7 @@ from ulna.dataset import Case, Progress, case_bytes, in_parallel, load_image, qu
 from ulna.errors import UlnaError, in_memory
 from ulna.formats.atomic import cannot_write
 from ulna.formats.base import guard_memory
-from ulna.grid import check_same_place
+from ulna.grid import check_same_place, orientation
 from ulna.image import Array, Grid, Labels
 from ulna.labels.classes import Classes
 from ulna.normalization import NORMALIZATIONS, Scaling, common_channels, has_range, resize, scaling
@@ -197,6 +197,10 @@ def _load(case: Case, config: DataConfig, classes: Classes) -> _Loaded:
         image = load_image(case, channels=config.channels)
         guard_memory(4 * image.array.size, case.name, shape=image.array.shape)  # as 32-bit numbers while validating
         truth = _truth(case, classes, image.grid).to_array()
+        turn = orientation(image.grid)
+        if turn.changes:
+            array, truth = (np.ascontiguousarray(turn.apply(one)) for one in (image.array, truth))
+            image = replace(image, array=array, grid=turn.grid(image.grid))
         counts, coordinates = foreground_coordinates(truth[0])
         foreground = [places for label, places in coordinates.items() if label]
         places = np.concatenate([np.zeros(0, np.int64), *foreground])

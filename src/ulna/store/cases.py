@@ -50,6 +50,8 @@ class StoredCase:
         By the name of a normalization, how it scales this image.
     grid, intensities, suffix, files
         Where the pixels lie, the intensity fingerprint, and from what kind and number of files the image comes.
+    plane
+        Of a volume that is looked at plane by plane, which this is: the axis that planes follow on, and the place.
     """
 
     name: str
@@ -64,6 +66,21 @@ class StoredCase:
     intensities: Intensities
     suffix: str = ""
     files: int = 1
+    plane: tuple[int, int] | None = None
+
+    def cut(self, array: Array) -> Array:
+        """Of an array (C, *spatial) of the whole case what belongs to this plane of it: a view."""
+        if self.plane is None:
+            return array
+        axis, place = self.plane
+        cut: tuple[Any, ...] = (*(slice(None),) * (1 + axis), place)
+        plane: Array = array[cut]
+        return plane
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape (C, *spatial) of the image."""
+        return (self.image.shape[0], *self.grid.shape)
 
     def as_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers."""
@@ -81,6 +98,7 @@ class StoredCase:
             "scalings": {how: Scaling(**_tuples_of(value)) for how, value in words["scalings"].items()},
             "grid": Grid(**grid),
             "intensities": Intensities.from_json(words["intensities"]),
+            "plane": None,
         }
         return cls(**(words | parsed))
 

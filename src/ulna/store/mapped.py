@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ulna.errors import UlnaError
-from ulna.image import Array
+from ulna.image import IGNORE, Array, Grid
 from ulna.store.cases import StoredCase
 
 INDEX = "index.json"
@@ -75,7 +75,7 @@ class Store:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What a worker process gets is the place, not a copy of all images.
-        return Store.open, (self.folder, self.normalization, self.selection)
+        return _opened, (self.folder, self.normalization, self.selection, tuple(case.plane for case in self.cases))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,12 +90,15 @@ class Store:
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shape (C, *spatial) of each image."""
-        return tuple(case.image.shape for case in self.cases)
+        return tuple(case.shape for case in self.cases)
 
     @property
     def digest(self) -> str:
-        """The sha256 of all images and labels, in order."""
-        return sha256("".join(case.digest for case in self.cases).encode()).hexdigest()
+        """The sha256 of all images and labels, in order; of the planes of a volume that of the volume, once."""
+        before: list[StoredCase | None] = [None, *self.cases[:-1]]
+        pairs = zip(before, self.cases, strict=True)
+        parts = [one.digest for last, one in pairs if not (last and last.plane and last.digest == one.digest)]
+        return sha256("".join(parts).encode()).hexdigest()
 
     def subset(self, selection: Sequence[int]) -> Store:
         """The cases of these numbers, in this order: the same files, for a fold or a side of a split."""
@@ -106,6 +109,24 @@ class Store:
         """The same files, with images normalized in another way."""
         return replace(self, normalization=normalization)
 
+    def planes(self, axis: int = 0) -> Store:
+        """The planes of volumes along an axis as cases of their own, for networks that see one at a time.
+
+        A plane has the scaling and the intensities of its volume, and is of its group.
+        """
+        cases, selection = [], []
+        for index, case in enumerate(self.cases):
+            grids = case.grid.slices(axis)
+            cases += [self._plane(index, (axis, place), grid) for place, grid in enumerate(grids)]
+            selection += [self.selection[index]] * len(grids)
+        return replace(self, cases=tuple(cases), selection=tuple(selection))
+
+    def _plane(self, index: int, plane: tuple[int, int], grid: Grid) -> StoredCase:
+        case = self.cases[index]
+        cut = replace(case, name=f"{case.name}[{plane[1]}]", grid=grid, plane=plane)
+        found = np.bincount(cut.cut(self.truth(index))[0].ravel(), minlength=IGNORE + 1)
+        return replace(cut, counts={label: int(found[label]) for label in case.counts if found[label]})
+
     def close(self) -> None:
         """Let go of the files, so that they can be deleted (Windows keeps what is mapped), for all views of them."""
         for name in self._files:
@@ -113,7 +134,7 @@ class Store:
 
     def raw(self, index: int) -> Array:
         """The image (C, *spatial) of a case as it was read, in the file's own dtype, read-only."""
-        return self.cases[index].image.within(self._files[IMAGES])
+        return self.cases[index].cut(self.cases[index].image.within(self._files[IMAGES]))
 
     def image(self, index: int) -> npt.NDArray[np.float32]:
         """The normalized image (C, *spatial) of a case, float32."""
@@ -125,12 +146,36 @@ class Store:
 
     def truth(self, index: int) -> Array:
         """The labels (L, *spatial) of a case, read-only: class indices and, with L = 2, numbers of objects."""
-        return self.cases[index].truth.within(self._files[TRUTHS])
+        return self.cases[index].cut(self.cases[index].truth.within(self._files[TRUTHS]))
 
     def coordinates(self, index: int) -> dict[int, npt.NDArray[np.int64]]:
         """By class, flat indices into a case's spatial axes of (some of) its pixels; see `foreground_coordinates`."""
-        file = self._files[COORDINATES]
-        return {label: block.within(file) for label, block in self.cases[index].coordinates.items()}
+        case, file = self.cases[index], self._files[COORDINATES]
+        found = {label: block.within(file) for label, block in case.coordinates.items()}
+        if case.plane is None:
+            return found
+        axis, place = case.plane
+        cut = {label: _in_plane(places, case.image.shape[1:], axis, place) for label, places in found.items()}
+        return {label: places for label, places in cut.items() if len(places)}
+
+
+def _opened(
+    folder: Path, normalization: str, selection: tuple[int, ...], planes: tuple[tuple[int, int] | None, ...]
+) -> Store:
+    store = Store.open(folder, normalization, selection)
+    cases = tuple(
+        store._plane(k, plane, case.grid.slices(plane[0])[plane[1]]) if plane else case
+        for k, (case, plane) in enumerate(zip(store.cases, planes, strict=True))
+    )
+    return replace(store, cases=cases)
+
+
+def _in_plane(places: npt.NDArray[np.int64], shape: tuple[int, ...], axis: int, place: int) -> npt.NDArray[np.int64]:
+    """Of flat indices into a volume those within a plane, as indices into the plane."""
+    index = list(np.unravel_index(places, shape))
+    there = index.pop(axis) == place
+    sides = [side for k, side in enumerate(shape) if k != axis]
+    return np.asarray(np.ravel_multi_index([one[there] for one in index], sides), np.int64)
 
 
 def _mapped(path: Path) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,53 @@
+"""Whether volumes are learned as a whole or slice by slice, and along which axis slices follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ulna.config import Config
+from ulna.planning.decisions import Decision, decide
+
+THICK = 3.0
+"""Slices so many times as far apart as their pixels show little of what goes on between them."""
+
+FLAT = 4.0
+"""A volume whose longest side has more than so many times the voxels of its shortest is taken for a stack of slices."""
+
+
+def dimensions(
+    config: Config, shapes: Sequence[tuple[int, ...]], spacings: Sequence[tuple[float, ...]]
+) -> tuple[Decision, ...]:
+    """How many dimensions the network has, and of a 2D network the axis of the slices.
+
+    Parameters
+    ----------
+    config
+        What is set.
+    shapes, spacings
+        Of the images to be learned from, without channels.
+
+    Returns
+    -------
+    tuple of Decision
+        None for images of two dimensions.
+    """
+    if len(shapes[0]) == 2:
+        return ()
+    sides, steps = np.median(np.array(shapes), axis=0), np.median(np.array(spacings), axis=0)
+    told = bool((steps != steps[0]).any())
+    axis = int(np.argmax(steps)) if told else int(np.argmin(sides))
+    thick, flat = float(steps.max() / steps.min()), float(sides.max() / sides[axis])
+    if thick > THICK:
+        ndim, why = 2, f"slices lie {thick:.1f} times as far apart as their pixels"
+    elif not told and flat > FLAT:
+        ndim, why = 2, f"slices of up to {sides.max():g} pixels, {sides[axis]:g} of them: no distance is stated"
+    else:
+        ndim, why = 3, f"volumes of {' × '.join(f'{side:g}' for side in sides)} voxels (median)"
+    other = {2: "3, whole volumes", 3: "2, slice by slice"}[ndim]
+    decisions = [decide(config, "network.ndim", ndim, f"{why}; the other reading: {other}")]
+    if decisions[0].value == 2:
+        along = "where they lie furthest apart" if told else "the shortest side"
+        decisions.append(decide(config, "data.slices", axis, f"slices follow along the axis {'ZYX'[axis]}, {along}"))
+    return tuple(decisions)
