@@ -19,7 +19,21 @@ MEANS = {"ap": tuple(f"ap_{threshold}" for threshold in range(50, 95, 5))}
 """Measures that are the mean of others: AP is that at intersections over union of .50, .55, … .90."""
 
 DETAILS = frozenset(
-    (*MEANS["ap"][1:], "f1", "sq", "aji", "seg", "kaggle", "found", "split", "merged", "missed", "false positive")
+    (
+        *MEANS["ap"][1:],
+        "asd",
+        "volume_difference",
+        "f1",
+        "sq",
+        "aji",
+        "seg",
+        "kaggle",
+        "found",
+        "split",
+        "merged",
+        "missed",
+        "false positive",
+    )
 )
 """Measures that files hold, and a terminal has no room for."""
 
@@ -33,6 +47,8 @@ LABELS = {
     "aji": "AJI",
     "seg": "SEG",
     "rand": "Rand",
+    "hd95": "HD95",
+    "surface_dice": "surface Dice",
     "kaggle": "AP as Kaggle has it",
 }
 """What tables call the measures whose key is no word."""
@@ -147,6 +163,40 @@ def of_case(rows: Iterable[Row], *, case: str, group: str) -> tuple[Row, ...]:
     return tuple(replace(row, case=case, group=group) for row in rows)
 
 
+def added(parts: Iterable[Iterable[Row]]) -> list[Row]:
+    """Rows of the parts of a case, such as the planes of a volume, as those of the case.
+
+    Parameters
+    ----------
+    parts
+        The rows of each part.
+
+    Returns
+    -------
+    list of Row
+        A row per subject and measure, in the order in which they were first seen.
+
+    Examples
+    --------
+    >>> added([[Row("cell", "dice", 6, 8)], [Row("cell", "dice", 0, 4, state="missed")]])[0].value
+    0.5
+    """
+    found: dict[tuple[str, str], Row] = {}
+    for row in (row for part in parts for row in part):
+        before = found.get((row.subject, row.measure))
+        if before is None:
+            found[row.subject, row.measure] = row
+            continue
+        states = {before.state, row.state}
+        found[row.subject, row.measure] = replace(
+            before,
+            numerator=before.numerator + row.numerator,
+            denominator=before.denominator if row.counted else before.denominator + row.denominator,
+            state=state(present=bool(states & {"scored", "missed"}), found=bool(states & {"scored", "false positive"})),
+        )
+    return list(found.values())
+
+
 def state(*, present: bool, found: bool) -> State:
     """The state of a subject, as a word.
 
@@ -186,4 +236,4 @@ def label(measure: str) -> str:
     ('Dice', 'AP 50', 'surface distance')
     """
     first, *rest = measure.split("_")
-    return " ".join((LABELS.get(first, first), *rest))
+    return LABELS.get(measure) or " ".join((LABELS.get(first, first), *rest))

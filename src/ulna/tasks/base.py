@@ -128,7 +128,7 @@ class Task(Protocol):
         """
         ...
 
-    def evaluate(self, labels: Labels, truth: Labels) -> list[Row]:
+    def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False) -> list[Row]:
         """Compare predicted and true labels; `IGNORE` counts for nothing.
 
         Parameters
@@ -137,6 +137,8 @@ class Task(Protocol):
             Predicted.
         truth
             The ground truth.
+        briefly
+            Whether measures that take long may be left out, though not the primary one: while a network is trained.
 
         Returns
         -------

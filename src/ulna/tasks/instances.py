@@ -12,8 +12,9 @@ from skimage.measure import label
 
 from ulna.config import TaskConfig
 from ulna.image import IGNORE, Array, Grid, Labels
+from ulna.measurement import go_on
 from ulna.metrics.objects import compare, countable
-from ulna.metrics.rows import Primary, Row
+from ulna.metrics.rows import Primary, Row, added
 from ulna.tasks.base import Maps
 from ulna.tasks.decoding import Decoding, Example, decode, filled, fit
 from ulna.tasks.semantic import Semantic
@@ -119,14 +120,22 @@ class Instances:
         found = fit(examples, sizes[sizes > 0], holes=holes)
         return {f"task.decoding.{key}": value for key, value in vars(found).items()}
 
-    def evaluate(self, labels: Labels, truth: Labels) -> list[Row]:
-        """The rows of the objects of each class, then those of its pixels."""
+    def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False) -> list[Row]:
+        """The rows of the objects of each class, then those of its pixels.
+
+        Objects of a volume that do not go on from plane to plane, as a network finds them that sees one at a time, are
+        compared plane by plane.
+        """
+        objects = labels.objects
+        if objects is not None and objects.ndim == 3 and objects.any() and not go_on(objects):
+            planes = range(len(labels.classes))
+            return added(self.evaluate(labels.plane(place), truth.plane(place), briefly=briefly) for place in planes)
         there, found = (_numbers(one.to_array()) for one in (truth, labels))
         rows = []
         for index, name in enumerate(self.classes[1:], start=1):
             true, seen = (np.where(one.classes == index, n, 0) for one, n in ((truth, there), (labels, found)))
             rows += compare(countable(seen, true, truth.annotated), true).rows(name)
-        return [*rows, *self._semantic.evaluate(labels, truth)]
+        return [*rows, *self._semantic.evaluate(labels, truth, briefly=briefly)]
 
     def _foreground(self, activated: Maps) -> tuple[Maps, Maps]:
         """The probability that a pixel is of any object, and how deep within one it lies."""

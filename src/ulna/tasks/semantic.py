@@ -16,6 +16,7 @@ from ulna.image import IGNORE, Array, Grid, Labels
 from ulna.metrics.borders import border_rows
 from ulna.metrics.overlap import measure
 from ulna.metrics.rows import ALL_CLASSES, Primary, Row
+from ulna.metrics.surfaces import surface_rows
 from ulna.tasks.base import Maps
 from ulna.tasks.targets import border_weights
 
@@ -95,15 +96,38 @@ class Semantic:
         """Nothing: the likeliest class needs no constants."""
         return {}
 
-    def evaluate(self, labels: Labels, truth: Labels) -> list[Row]:
-        """How well borders part cells, where `task.borders` asks for it, and how far each class overlaps the truth."""
+    def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False) -> list[Row]:
+        """How far each class overlaps the truth; of volumes how far their surfaces lie apart, too, in their unit.
+
+        Where `task.borders` asks for it, how well borders part cells comes first.
+        """
         rows = measure(labels.classes, truth.classes, self.classes)
+        return rows if briefly else [*self._borders(labels, truth), *self._surfaces(labels, truth), *rows]
+
+    def _borders(self, labels: Labels, truth: Labels) -> list[Row]:
         if self._config.borders is None:
-            return rows
+            return []
         borders = self.classes.index(self._config.borders)
         found, there = labels.classes != borders, (truth.classes != borders) & truth.annotated
-        subject = self.classes[borders or 1] if borders or len(self.classes) == 2 else ALL_CLASSES
-        return [*border_rows(found, there, subject), *rows]
+        return border_rows(
+            found, there, self.classes[borders or 1] if borders or len(self.classes) == 2 else ALL_CLASSES
+        )
+
+    def _surfaces(self, labels: Labels, truth: Labels) -> list[Row]:
+        """Of volumes that are annotated as a whole: a surface where the annotation ends is none of an organ."""
+        if truth.classes.ndim != 3 or not truth.annotated.all():
+            return []
+        rows = []
+        for index, name in enumerate(self.classes[1:], start=1):
+            rows += surface_rows(
+                labels.classes == index,
+                truth.classes == index,
+                name,
+                spacing=truth.grid.spacing,
+                unit=truth.grid.unit,
+                tolerance=self._config.tolerance,
+            )
+        return rows
 
 
 def _weights(labels: Array, config: TaskConfig, grid: Grid) -> npt.NDArray[np.float32]:

@@ -87,7 +87,8 @@ class Learner(nn.Module):
         maps = self.task.maps(torch.from_numpy(np.array(truth))[None], grid)
         measured = {"val_loss": float(total(self.task.losses(torch.from_numpy(logits)[None], maps)))}
         labels = self.task.decode(self.task.activate(logits), grid)
-        name, rows = store.names[case], self.task.evaluate(labels, Labels.from_array(truth, grid))
+        name = store.names[case]
+        rows = self.task.evaluate(labels, Labels.from_array(truth, grid), briefly=True)
         score = Scored.of(rows, name=name, group=name).score(self.task.primary.measure)
         if np.isfinite(score):
             measured[validation_column(self.task.primary)] = score

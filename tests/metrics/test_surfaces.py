@@ -1,0 +1,96 @@
+"""Distances of surfaces: by hand, and against DeepMind's implementation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import surface_distance
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from ulna.errors import UlnaError
+from ulna.metrics.surfaces import surface_distances, surface_rows
+
+
+def blobs(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    return ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=shape), 2) > 0.02
+
+
+@pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")  # of theirs
+@pytest.mark.parametrize(
+    ("shape", "spacing"),
+    [
+        ((20, 24, 22), (1, 1, 1)),
+        ((12, 30, 28), (5, 1, 1)),
+        ((9, 14, 11), (0.5, 2, 1)),
+        ((40, 44), (1, 1)),
+        ((40, 44), (0.5, 2)),
+    ],
+)
+def test_as_another_implementation(shape: tuple[int, ...], spacing: tuple[float, ...]) -> None:
+    found, truth = blobs(shape, 0), blobs(shape, 0) ^ blobs(shape, 1) & blobs(shape, 2)
+    ours = surface_distances(found, truth, spacing)
+    theirs = surface_distance.compute_surface_distances(truth, found, spacing)
+    assert ours.hausdorff == pytest.approx(surface_distance.compute_robust_hausdorff(theirs, 95), abs=0.25)
+    for tolerance in (0.0, 1.0, 2.5):
+        part, whole = ours.within(tolerance)
+        # in 3D some elements of ambiguous neighbors have other areas there
+        assert part / whole == pytest.approx(
+            surface_distance.compute_surface_dice_at_tolerance(theirs, tolerance), abs=3e-3
+        )
+    averages = surface_distance.compute_average_surface_distance(theirs)
+    sizes = theirs["surfel_areas_gt"].sum(), theirs["surfel_areas_pred"].sum()
+    total, size = ours.average
+    assert total / size == pytest.approx(np.average(averages, weights=sizes), rel=0.03)
+
+
+def test_a_square_by_hand() -> None:
+    """4 × 4 pixels, and 4 × 6: two sides lie on each other for 4 pixels, the far ones are two pixels apart."""
+    truth, found = np.zeros((12, 12), bool), np.zeros((12, 12), bool)
+    truth[4:8, 4:8], found[4:8, 4:10] = True, True
+    distances = surface_distances(found, truth, (1, 1))
+    corner = math.sqrt(0.5)
+    assert distances.true_sizes.sum() == pytest.approx(4 * 3 + 4 * corner)
+    assert distances.found_sizes.sum() == pytest.approx(2 * 3 + 2 * 5 + 4 * corner)
+    assert distances.hausdorff == 2
+    part, whole = distances.within(0)
+    assert whole == pytest.approx(28 + 8 * corner)
+    assert part < whole
+    assert distances.within(2)[0] == pytest.approx(whole)
+    rows = {row.measure: row for row in surface_rows(found, truth, "a", spacing=(1, 1), unit="mm", tolerance=2)}
+    assert (rows["surface_dice"].value, rows["hd95"].value, rows["hd95"].unit) == (1, 2, "mm")
+    assert (rows["volume_difference"].value, rows["volume_difference"].unit) == (8, "mm²")
+
+
+@given(st.integers(0, 1000), st.sampled_from([(1.0, 1.0, 1.0), (3.0, 0.5, 0.7)]))
+@settings(max_examples=15, deadline=None)
+def test_invariants(seed: int, spacing: tuple[float, ...]) -> None:
+    found, truth = blobs((8, 10, 9), seed), blobs((8, 10, 9), seed + 1)
+    one, other = surface_distances(found, truth, spacing), surface_distances(truth, found, spacing)
+    assert one.hausdorff == pytest.approx(other.hausdorff, nan_ok=True)
+    assert one.within(1.0) == pytest.approx(other.within(1.0))
+    twice = surface_distances(found, truth, [2 * side for side in spacing])
+    assert twice.hausdorff == pytest.approx(2 * one.hausdorff, nan_ok=True)
+    same = surface_distances(truth, truth, spacing)
+    assert same.within(0)[0] == pytest.approx(same.within(0)[1])
+    if truth.any():
+        assert same.hausdorff == 0
+
+
+def test_empty_masks() -> None:
+    empty, full = np.zeros((4, 5, 6), bool), np.ones((4, 5, 6), bool)
+    for found, truth, state in (
+        (empty, full, "missed"),
+        (full, empty, "false positive"),
+        (empty, empty, "empty, predicted empty"),
+    ):
+        rows = {row.measure: row for row in surface_rows(found, truth, "a", spacing=(1, 1, 1), unit="mm", tolerance=1)}
+        assert {row.state for row in rows.values()} == {state}
+        assert math.isnan(rows["hd95"].value)
+        assert math.isnan(rows["asd"].value)
+        assert math.isnan(rows["surface_dice"].value) if state.startswith("empty") else rows["surface_dice"].value == 0
+    with pytest.raises(UlnaError, match="is not that of the truth"):
+        surface_distances(empty, full[:3], (1, 1, 1))
