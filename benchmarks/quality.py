@@ -20,13 +20,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
 from keras_baseline import dsb
 from keras_baseline.environment import FOLDER, baseline_python
 from trials import DATA, Trial, bowl, folder_of, recorded, trained
+from ulna.caselist import select
 from ulna.dataset import Dataset
 from ulna.jobs.evaluate import Evaluation, evaluate
 from ulna.jobs.split import split
@@ -77,10 +77,9 @@ def rows(given: argparse.Namespace, place: Path) -> Iterator[dict[str, Any]]:
 def membranes(data: Path, place: Path) -> Trial:
     """ISBI 2012: the first 18 slices to learn from, the last 6 to be judged on."""
     dataset = read_dataset(data / "isbi2012")
-    train, test = dataset.cases[:18], dataset.cases[18:]
-    judged = changed(dataset, cases=test)
+    train, judged = (select(dataset, [f"train-volume[{slab}]"]) for slab in ("0:18", "18:24"))
     borders = {"task.borders": "background"}  # cells are the class
-    return Trial("ISBI 2012 membranes", data / "isbi2012", train, judged, 30, changes=borders)
+    return Trial("ISBI 2012 membranes", data / "isbi2012", train.cases, judged, 30, changes=borders)
 
 
 def blood(data: Path, place: Path) -> Trial:

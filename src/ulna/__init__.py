@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ulna.jobs.demo import demo as demo
     from ulna.jobs.evaluate import evaluate as evaluate
     from ulna.jobs.measure import measure as measure
+    from ulna.jobs.plan import plan as plan
     from ulna.jobs.predict import predict as predict
     from ulna.jobs.settings import settings as settings
     from ulna.jobs.split import split as split
@@ -45,6 +46,7 @@ _MODULES = {
     "evaluate": "jobs.evaluate",
     "load": "model",
     "measure": "jobs.measure",
+    "plan": "jobs.plan",
     "predict": "jobs.predict",
     "settings": "jobs.settings",
     "split": "jobs.split",
@@ -66,6 +68,7 @@ __all__ = [
     "evaluate",
     "load",
     "measure",
+    "plan",
     "predict",
     "settings",
     "split",

@@ -39,6 +39,10 @@ Except = Annotated[
     Path | None, typer.Option("--except", metavar="FILE", help="Text file with cases to leave out, written alike.")
 ]
 Config = Annotated[Path | None, typer.Option(metavar="FILE", help="YAML file with settings that replace the preset's.")]
+Preset = Annotated[str, typer.Option(help="default, tutorial, paper, fcn8.")]
+Minutes = Annotated[float | None, typer.Option(help="Time for everything, from now to the finished run.")]
+Epochs = Annotated[int | None, typer.Option(help="Number of epochs, instead of a time; 60 where neither is given.")]
+Drawn = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything that is drawn.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting: training.batch_size=8")]
 Meant = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YAML file that says what masks mean.")]
 Means = Annotated[
@@ -103,25 +107,58 @@ def split(
 
 
 @app.command()
+def plan(
+    data: Data,
+    out: Annotated[
+        Path | None, typer.Option(metavar="YAML", help="File for the plan: train --config takes it.")
+    ] = None,
+    cases: Cases = None,
+    except_: Except = None,
+    preset: Preset = "default",
+    minutes: Minutes = None,
+    epochs: Epochs = None,
+    config: Config = None,
+    set_: Set = None,
+    seed: Drawn = None,
+    device: Device = None,
+) -> None:
+    """Say what a training would be, and why, without training."""
+    from ulna.jobs.plan import plan as job
+
+    changes = _changes(set_)
+    _print(
+        job(
+            data,
+            cases=cases,
+            except_=except_,
+            preset=preset,
+            minutes=minutes,
+            epochs=epochs,
+            config=config,
+            changes=changes,
+            seed=seed,
+            device=device,
+            out=out,
+        )
+    )
+
+
+@app.command()
 def train(
     data: Data,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder for the run; it must be new or empty.")],
     cases: Cases = None,
     except_: Except = None,
-    preset: Annotated[str, typer.Option(help="default, tutorial, paper, fcn8.")] = "default",
-    minutes: Annotated[float | None, typer.Option(help="Time for everything, from now to the finished run.")] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Number of epochs, instead of a time; 60 where neither is given.")
-    ] = None,
+    preset: Preset = "default",
+    minutes: Minutes = None,
+    epochs: Epochs = None,
     config: Config = None,
     set_: Set = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything that is drawn.")] = None,
+    seed: Drawn = None,
     start_from: Annotated[
         Path | None, typer.Option(metavar="RUN", help="A run or model file whose weights to start from.")
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or mps; by default a CUDA GPU if there is one.", show_default=False)
-    ] = None,
+    device: Device = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Train a U-Net."""

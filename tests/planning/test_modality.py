@@ -13,7 +13,7 @@ from golden_values import Golden
 from ulna.config import AugmentationConfig, Config
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
-from ulna.planning import Fingerprint, Plan, plan
+from ulna.planning import Fingerprint, Plan, dimensions, plan
 from ulna.planning.modality import STAINS
 from ulna.store import build
 from ulna.store.intensities import measure
@@ -168,12 +168,19 @@ def test_real_sets(name: str, expected: str, data: Path, tmp_path: Path) -> None
     numbered = any(case.objects for case in cases)
     classes = infer([load_truth(case).array for case in cases], config.data, objects=numbered)
     store = build(tmp_path / "store", cases, config=config.data, classes=classes)
-    planned = plan(config, Fingerprint.of(store, classes.names), device=CPU)
+    shapes = [shape[1:] for shape in store.shapes]
+    decided_before = dimensions(config, shapes, [case.grid.spacing for case in store.cases])
+    facts = Fingerprint.of(store.planes() if decided_before else store, classes.names)
+    planned = plan(config, facts, device=CPU, decided=decided_before)
     sizes = ("data.channels", "training.epochs", "training.patch", "training.batch_size", "training.final_patch")
     decided = {one.key: one.value for one in planned.decisions}
     assert decided.pop("data.modality") == expected
     assert decided.pop("task.name") == ("instances" if numbered or "monuseg" in name else "semantic")
-    others = {key for key in decided if key not in (*sizes, "training.steps", "training.precision")}
+    others = {
+        key
+        for key in decided
+        if key not in (*sizes, "network.ndim", "data.slices", "training.steps", "training.precision")
+    }
     assert others == ({"data.normalization", "data.counts", *STAINS} if expected == "mr" else set())
     if name == "isbi2012":
         assert [decided[key] for key in sizes] == [1, 60, (128, 128), 8, (256, 256)]

@@ -86,7 +86,7 @@ def test_each_axis_has_a_patch_that_suits_its_pooling() -> None:
     sides = {"network.kernels": [[1, 3, 3], [3, 3, 3]], "network.strides": [[1, 2, 2]], "network.widths": [4, 8]}
     facts = Fingerprint(1, ((5, 31, 200),) * 5, ("background", "cell"), 20)
     config = Config().changed(sides | {"network.ndim": 3})
-    assert plan(config, facts, device=CPU).config.training.patch == (5, 32, 64)
+    assert plan(config, facts, device=CPU).config.training.patch == (5, 32, 200)
     with pytest.raises(UlnaError, match=r"Set it to \d+ or more"):
         plan(config.changed({"inference.tile": 12, "inference.tiling": "exact"}), facts, device=CPU)
 
@@ -153,12 +153,14 @@ def test_every_decision_says_why_and_what_was_set_is_marked() -> None:
         assert dotted(planned.config.model_dump())[one.key] == one.value
 
 
-def test_the_plan_as_yaml_makes_the_same_plan_of_settings() -> None:
-    planned = plan(Config().changed({"training.minutes": 1}), FACTS, device=CPU)
-    words = yaml.safe_load(planned.yaml())
-    again = Config().changed(dotted(words) | {"training.minutes": 1})
-    assert again == planned.config
-    assert "#" in planned.yaml()
+def test_the_plan_as_yaml_holds_what_was_asked_and_the_rest_as_comments() -> None:
+    asked = Config().changed({"training.minutes": 1, "network.dropout": 0.1})
+    planned = plan(asked, FACTS, device=CPU)
+    text = planned.yaml(asked)
+    assert Config.parse(yaml.safe_load(text)) == asked
+    # without the marks of comments decisions are settings, and the plan of these is the same
+    plain = "\n".join(line.removeprefix("# ") for line in text.splitlines() if not line.startswith("# preset"))
+    assert Config.parse(yaml.safe_load(plain)) == planned.config
 
 
 def test_the_plan_as_a_table() -> None:
@@ -267,9 +269,10 @@ def test_plans_in_words(golden: Golden) -> None:
     """Sentences, YAML and table of plans, complete."""
     text = ""
     for changes, facts in PLANS:
-        made = plan(Config().changed({"training.precision": "float32"} | changes), replace(FACTS, **facts), device=CPU)
+        asked = Config().changed({"training.precision": "float32"} | changes)
+        made = plan(asked, replace(FACTS, **facts), device=CPU)
         console = Console(width=200, record=True, file=io.StringIO())
         console.print(made)
         table = "\n".join(line.rstrip() for line in console.export_text().splitlines())
-        text += "\n".join([f"# {changes} {facts}", *made.sentences, made.yaml(), table, ""])
+        text += "\n".join([f"# {changes} {facts}", *made.sentences, made.yaml(asked), table, ""])
     golden.check_text("plans", text)

@@ -1,7 +1,8 @@
 """The plan: what the configuration leaves open is decided from the data, the time and the machine."""
 
 from ulna.planning.decisions import Decision
+from ulna.planning.dimensions import dimensions
 from ulna.planning.fingerprint import Fingerprint
 from ulna.planning.plan import FALLBACK_EPOCHS, SHORT_WIDTHS, Plan, plan
 
-__all__ = ["FALLBACK_EPOCHS", "SHORT_WIDTHS", "Decision", "Fingerprint", "Plan", "plan"]
+__all__ = ["FALLBACK_EPOCHS", "SHORT_WIDTHS", "Decision", "Fingerprint", "Plan", "dimensions", "plan"]

@@ -51,4 +51,5 @@ def decide(config: Config, key: str, value: Any, reason: str) -> Decision:
 
 
 def _written(value: Any) -> str:
-    return size(value, "×") if isinstance(value, tuple) else f"{value}"
+    plain = isinstance(value, tuple) and not any(isinstance(one, tuple) for one in value)
+    return size(value, "×") if plain else f"{value}"

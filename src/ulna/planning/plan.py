@@ -23,6 +23,7 @@ from ulna.planning.decisions import Decision, decide
 from ulna.planning.fingerprint import Fingerprint
 from ulna.planning.modality import modality_decisions
 from ulna.planning.summary import sentences
+from ulna.planning.topology import SMALLEST, topology
 
 BATCH_PIXELS = {2: 8 * 128 * 128, 3: 2 * 64 * 64 * 64}
 """How many pixels a batch has: enough that its Dice is steady, little enough for an ordinary computer."""
@@ -31,6 +32,12 @@ PATCH = {2: 128, 3: 64}
 WHOLE = {2: 256, 3: 64}
 """Largest side of a patch in pixels, and where the whole image is to be seen: at the end of each training, and all
 along where it tells what a thing is."""
+
+MOST_VOXELS = 96**3
+"""Voxels of a patch, at most."""
+
+FIRST_WIDTH, MOST_WIDTH = 16, 256
+"""Channels of a 3D network at its top, doubled from level to level, and at most."""
 
 MAX_FEW_OBJECTS = 3
 """Up to so many objects per image, where they lie and what is around them shows what they are: organs, tumors.
@@ -70,14 +77,32 @@ class Plan:
         """The plan as people read it."""
         return sentences(self.config, self.facts, self.decisions)
 
-    def yaml(self) -> str:
-        """The decisions as a configuration file that makes them settings, with the reasons as comments."""
-        lines: list[str] = []
-        for decision in sorted(self.decisions, key=lambda one: one.key.partition(".")[0]):
-            section, _, name = decision.key.partition(".")
-            if f"{section}:" not in lines:
-                lines.append(f"{section}:")
-            lines.append(f"  {name}: {json.dumps(decision.value)}  # {decision.reason}")
+    def yaml(self, asked: Config) -> str:
+        """A configuration file of what was asked, with the decisions and their reasons as comments.
+
+        A training with this file plans again what is a comment; without the `#` a decision becomes a setting.
+
+        Parameters
+        ----------
+        asked
+            The settings before the plan.
+
+        Returns
+        -------
+        str
+            YAML.
+        """
+        given = asked.given()
+        lines = [f"# preset: {asked.preset}"] if "preset" not in given else [f"preset: {asked.preset}"]
+        decided = [one for one in self.decisions if one.key not in given]
+        for section in type(asked).model_fields:
+            stated = {key: value for key, value in given.items() if key.partition(".")[0] == section and "." in key}
+            planned = [one for one in decided if one.key.partition(".")[0] == section]
+            if not stated and not planned:
+                continue
+            lines.append(f"{section}:" if stated else f"# {section}:")
+            lines += [f"  {key.partition('.')[2]}: {json.dumps(value)}" for key, value in stated.items()]
+            lines += [f"#   {one.key.partition('.')[2]}: {json.dumps(one.value)}  # {one.reason}" for one in planned]
         return "\n".join(lines) + "\n"
 
     def __rich__(self) -> Table:
@@ -88,13 +113,15 @@ class Plan:
         return table
 
 
-def plan(config: Config, facts: Fingerprint, *, device: torch.device) -> Plan:
+def plan(config: Config, facts: Fingerprint, *, device: torch.device, decided: tuple[Decision, ...] = ()) -> Plan:
     """Decide what a configuration leaves open; what was set is kept, and marked as overridden.
 
     Parameters
     ----------
     config
         The settings: sizes of 0, empty patches, "auto" and a training without a length are open.
+    decided
+        What was decided before, from volumes of whose slices `facts` may be.
     facts
         What is known of the data and the machine.
     device
@@ -106,7 +133,9 @@ def plan(config: Config, facts: Fingerprint, *, device: torch.device) -> Plan:
         For training images that show nothing but background, and for sizes that the network does not take.
     """
     _check_classes(facts)
+    config = config.changed({one.key: one.value for one in decided if one.key not in config.given()})
     decisions = [
+        *decided,
         Decision("data.channels", facts.channels, "as the images have it"),
         *_task(config, facts),
         *(found := modality_decisions(config, facts)),
@@ -163,8 +192,10 @@ def _short(config: Config) -> bool:
 
 
 def _sizes(config: Config, facts: Fingerprint) -> list[Decision]:
-    """Patch, batch, patch of the final phase, and steps of an epoch."""
+    """Patch, batch, patch of the final phase, and steps of an epoch; of volumes also how the network pools."""
     training, ndim = config.training, config.network.ndim
+    if ndim == 3 and config.network.name == "unet" and config.network.padding == "same":
+        return _volume_sizes(config, facts)
     network = config.network.model_copy(update={"widths": SHORT_WIDTHS}) if _short(config) else config.network
     few = facts.objects <= MAX_FEW_OBJECTS
     most = (WHOLE if few else PATCH)[ndim]
@@ -182,6 +213,32 @@ def _sizes(config: Config, facts: Fingerprint) -> list[Decision]:
     steps = epoch_steps(config, facts.shapes, patch=patch.value, batch=decisions[1].value)
     why = f"about one pass over all pixels, at most {MAX_STEPS}"
     return [*decisions, decide(config, "training.steps", steps, why)]
+
+
+def _volume_sizes(config: Config, facts: Fingerprint) -> list[Decision]:
+    """As `_sizes`, by nnU-Net's rules, and how the network is to pool and to convolve."""
+    median = np.median(np.array(facts.shapes), axis=0)
+    spacing = np.median(np.array(facts.spacings or [(1.0,) * len(median)]), axis=0)
+    stated = {f"network.{name}" for name in ("widths", "kernels", "strides")} & set(config.given())
+    found = topology(median, spacing, most=MOST_VOXELS, levels=len(config.network.widths) if stated else None)
+    levels = len(found.kernels)
+    apart = " × ".join(f"{side:.3g}" for side in spacing)
+    why = f"median image {' × '.join(f'{side:g}' for side in median)} voxels of {apart} {facts.unit}"
+    decisions = [
+        decide(config, "network.widths", tuple(min(FIRST_WIDTH * 2**k, MOST_WIDTH) for k in range(levels)), why),
+        decide(config, "network.kernels", found.kernels, "1 across slices as long as their voxels are thick"),
+        decide(config, "network.strides", found.strides, f"down to {SMALLEST} voxels, thick axes last"),
+    ]
+    planned = config.changed({one.key: one.value for one in decisions})
+    patch = tuple(_geometry(planned.network, facts.channels).next_size(found.patch))
+    decisions.append(decide(config, "training.patch", patch, f"{why}; at most {MOST_VOXELS:,} voxels"))
+    chosen = decisions[-1].value
+    batch = max(2, round(BATCH_PIXELS[3] / prod(chosen)))
+    decisions.append(decide(config, "training.batch_size", batch, f"about {BATCH_PIXELS[3]:,} voxels per batch"))
+    if config.training.final_phase:
+        decisions.append(decide(config, "training.final_patch", chosen, "as the patch"))
+    steps = epoch_steps(config, facts.shapes, patch=chosen, batch=decisions[4].value)
+    return [*decisions, decide(config, "training.steps", steps, f"about one pass over all voxels, at most {MAX_STEPS}")]
 
 
 def patch_size(config: Config, network: NetworkConfig, facts: Fingerprint, *, most: int) -> tuple[int, ...]:
