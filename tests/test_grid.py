@@ -84,3 +84,17 @@ def test_planes_and_volumes_without_a_place_are_not_turned() -> None:
     assert not orientation(Grid((4, 5))).changes
     assert not orientation(Grid((3, 4, 5))).changes
     assert not orientation(Grid((4, 5), direction=((0, 0), (0, -1), (1, 0)), origin=(1, 2, 3))).changes
+
+
+def test_a_mask_that_points_elsewhere_is_refused_though_its_voxels_are_of_the_same_size() -> None:
+    straight = Grid((8, 9, 10), (2.0, 1.0, 1.0), "mm", (5.0, 6.0, 7.0))
+    mirrored = Grid((8, 9, 10), (2.0, 1.0, 1.0), "mm", (5.0, 6.0, 7.0), ((1.0, 0, 0), (0, 1.0, 0), (0, 0, -1.0)))
+    assert apart(straight, straight) == 0
+    assert apart(straight, mirrored) == 2 * 9
+    with pytest.raises(UlnaError):
+        check_same_place("case", [("the image", straight), ("the mask", mirrored)])
+
+
+def test_a_volume_that_does_not_say_where_it_points_is_not_compared() -> None:
+    mirrored = Grid((8, 9, 10), (2.0, 1.0, 1.0), "mm", (0.0, 0.0, 0.0), ((1.0, 0, 0), (0, 1.0, 0), (0, 0, -1.0)))
+    assert apart(Grid((8, 9, 10), (2.0, 1.0, 1.0), "mm"), mirrored) == 0

@@ -409,7 +409,18 @@ def apart(one: Grid, other: Grid) -> float:
     starts = [np.array(grid.origin[-grid.ndim :]) for grid in (one, other)]
     if starts[0].any() and starts[1].any():
         far += np.abs(starts[1] * factor - starts[0]) / spacing
-    return round(float(far.max()), 6)
+    turned = _turned(one, other) if one.ndim == other.ndim == 3 else 0.0
+    return round(max(float(far.max()), turned), 6)
+
+
+def _turned(one: Grid, other: Grid) -> float:
+    """By how many voxels axes that point elsewhere place the far end of an axis apart, if both say where they point."""
+    silent = [not any(grid.origin) and all(side == 1 for side in grid.spacing) for grid in (one, other)]
+    unset = [not any(grid.origin) and np.array_equal(grid.direction, np.eye(3)) for grid in (one, other)]
+    if any(silent) or any(unset):
+        return 0.0
+    moved = np.abs(np.array(one.direction) - np.array(other.direction)).max(axis=0)
+    return float((moved * (np.array(one.shape) - 1)).max())
 
 
 def _says(grid: Grid) -> bool:
