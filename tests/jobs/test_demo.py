@@ -21,8 +21,9 @@ def test_the_demonstration_makes_everything_it_names(tmp_path: Path, monkeypatch
     assert made >= {"measured/table.csv", "measured/objects.png", "measured/sizes.png"}
     with (console := Console(width=200)).capture() as told:
         console.print(done)
-    for words in ("scores/cases.png", "report.html", "ulna train YOUR_FOLDER", "true objects", "median"):
+    for words in ("scores/cases.png", "report.html", "ulna train YOUR_FOLDER", "true objects"):
         assert words in told.get()
+    assert "median area" in told.get() or "0 objects" in told.get()
 
 
 def test_what_is_wrong_is_said_before_anything_is_made(tmp_path: Path) -> None:

@@ -167,8 +167,8 @@ def test_pages_that_are_no_volume_are_measured_one_by_one(tmp_path: Path, kind: 
     done = ulna.measure(tmp_path / "masks", out=tmp_path / "out")
     assert len(done) == sum(len(np.unique(page)) - 1 for page in pages)
     assert set(done.columns()["image"]) <= {f"f_{page:04d}" for page in range(len(pages))}
-    if kind != "times":
-        assert any("each plane is measured by itself: f.tif" in note for note in done.notes)
+    page = "frame" if kind == "times" else "plane"
+    assert any(f"each {page} is measured by itself: f.tif" in note for note in done.notes)
 
 
 def test_volumes_at_several_times_are_measured_one_by_one(tmp_path: Path) -> None:

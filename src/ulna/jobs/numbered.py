@@ -27,9 +27,10 @@ def planes_apart(cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
     A mask of several planes is that of a volume where objects go on from one to the next.
     """
     made: list[Case] = []
-    whole, apart = [], []
+    whole, apart, frames = [], [], []
     for case in cases:
         source = case.images[0]
+        frames += [source.path.name] * (source.frame is not None)
         with open_reader(source) as reader:
             planes = reader.grid.shape[0] if reader.grid.ndim == 3 else 1
         if planes == 1 or _goes_on(source):
@@ -46,6 +47,8 @@ def planes_apart(cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
         notes.append(f"measured as volumes, since objects go on from plane to plane: {listed(whole)}")
     if apart:
         notes.append(f"each plane is measured by itself: {listed(apart)}")
+    if frames:
+        notes.append(f"each frame is measured by itself: {listed(list(dict.fromkeys(frames)))}")
     return made, notes
 
 
