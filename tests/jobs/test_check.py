@@ -216,9 +216,10 @@ def test_overlapping_object_files_and_selected_cases(tmp_path: Path) -> None:
 
 
 def test_a_volume_alone_can_be_learned_from(data: Path) -> None:
-    """Its last planes are held out, which the training says."""
+    """Its last planes are held out, which `check` says, and that scores are too good for it."""
     found = check(data / "isbi2012")
     assert not found.fatal
+    assert any("there is one volume only" in problem.what for problem in found.problems)
     assert found.facts["size"] == "24 × 512 × 512"
 
 

@@ -140,8 +140,7 @@ def fatal(inspections: Sequence[Inspection], *, alone: bool = False) -> list[Pro
     if not inspections:
         return [Problem("no case can be used: no image with a readable mask of its size", (), "fatal")]
     found = []
-    volume = len(inspections[0].shape) == 3 and inspections[0].shape[0] > 1  # its last planes can be held out
-    if len(inspections) == 1 and not alone and not volume:
+    if len(inspections) == 1 and not alone and not _is_volume(inspections[0]):
         found.append(
             Problem("there is one case only: nothing is left to validate with", (inspections[0].case.name,), "fatal")
         )
@@ -150,6 +149,11 @@ def fatal(inspections: Sequence[Inspection], *, alone: bool = False) -> list[Pro
         names = tuple(look.case.name for look in inspections if len(look.shape) != axes.most_common(1)[0][0])
         found.append(Problem("2D images and volumes are mixed", names, "fatal"))
     return found + _mixed_channels(inspections) + _named_channels(inspections)
+
+
+def _is_volume(look: Inspection) -> bool:
+    """Whether there are several planes, the last of which can be held out."""
+    return len(look.shape) == 3 and look.shape[0] > 1
 
 
 def _named_channels(inspections: Sequence[Inspection]) -> list[Problem]:
@@ -206,6 +210,9 @@ def warnings(inspections: Sequence[Inspection]) -> list[Problem]:
         odd = tuple(look.case.name for look in inspections if look.dtype != usual)
         shown = ", ".join(f"{value} in {count}" for value, count in types.most_common())
         found.append(Problem(f"images have different types of values: {shown}", odd))
+    if len(inspections) == 1 and _is_volume(inspections[0]):
+        what = "there is one volume only: planes of it that are held out resemble those that are learned"
+        found.append(Problem(f"{what}; scores are optimistically biased"))
     if 1 < len(inspections) < FEW:
         found.append(Problem(f"{len(inspections)} cases are few: scores will hardly say anything"))
     return found
