@@ -183,8 +183,7 @@ class Image(OnGrid):
         Image
             (C, *plane), at its place in the world.
         """
-        cut: tuple[Any, ...] = (*(slice(None),) * (1 + axis), place)
-        return replace(self, array=self.array[cut], grid=self.grid.slices(axis)[place])
+        return replace(self, array=np.moveaxis(self.array, 1 + axis, 0)[place], grid=self.grid.plane(place, axis))
 
     def with_array(self, array: Array, classes: tuple[str, ...] = (), channels: tuple[Channel, ...] = ()) -> Image:
         """The same place in space and on disk, with another array.
@@ -328,9 +327,9 @@ class Labels:
         Labels
             Without scores.
         """
-        cut: tuple[Any, ...] = (*(slice(None),) * axis, place)
-        objects = None if self.objects is None else self.objects[cut]
-        return Labels(self.classes[cut], objects, self.grid.slices(axis)[place], self.names)
+        classes = np.moveaxis(self.classes, axis, 0)[place]
+        objects = None if self.objects is None else np.moveaxis(self.objects, axis, 0)[place]
+        return Labels(classes, objects, self.grid.plane(place, axis), self.names)
 
     def to_array(self) -> Array:
         """As it is stored.

@@ -22,7 +22,6 @@ from ulna.console import say
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
 from ulna.formats import Reader, mask_suffix, open_reader
-from ulna.grid import orientation
 from ulna.image import Array, Grid, Image, Labels, Region, Source
 from ulna.inference.devices import choose_device, device_of
 from ulna.inference.inputs import as_image, is_several, repeated
@@ -33,6 +32,7 @@ from ulna.measurement import Table
 from ulna.modelfile import Saved
 from ulna.networks.summary import NetworkSummary, summarize_network
 from ulna.normalization import COLORS, to_channels
+from ulna.orientation import orientation
 from ulna.prediction import Prediction
 from ulna.tasks import Task, build
 from ulna.text import listed

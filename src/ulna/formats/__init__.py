@@ -105,7 +105,7 @@ def _selected(reader: Reader, source: Source) -> Reader:
         if not 0 <= source.page < count:
             raise ReadError(f"has {plural(count, 'plane')}, number {source.page} is asked for", where=source)
         plane = slice(source.page, source.page + 1)
-        grid = reader.grid.slices()[source.page]
+        grid = reader.grid.plane(source.page)
         return replace(
             reader, source=source, grid=grid, levels=(grid,), planes=1,
             decode=lambda region, level: reader.decode((plane, *region), level)[:, 0],

@@ -188,7 +188,7 @@ def _grid(header: Any, shape: tuple[int, ...], source: Source) -> tuple[Grid, li
         raise ReadError(f"says no place in space: {error.what}", where=source, hint="Correct the header.") from None
     if all(one is not None for one in matrices) and _apart(matrices[0], matrices[1], shape, min(grid.spacing)) > FAR:
         doubts.append("its header says two places (sform and qform); that of sform is taken")
-    return grid if len(shape) == 3 else grid.slices()[0], doubts
+    return grid if len(shape) == 3 else grid.plane(0), doubts
 
 
 def _qform(header: Any) -> Array | None:

@@ -239,7 +239,7 @@ def _grid(tiff: tifffile.TiffFile, stack: _Stack, planes: int, source: Source) -
     if planes == 1:
         return read_grid(tiff, stack.plane_shape, turned=stack.orientation >= 5)
     volume = read_grid(tiff, (planes, *stack.plane_shape), turned=stack.orientation >= 5)
-    return volume if source.page is None else volume.slices()[source.page]
+    return volume if source.page is None else volume.plane(source.page)
 
 
 def _channels(tiff: tifffile.TiffFile, stack: _Stack, source: Source) -> tuple[tuple[Channel, ...], slice]:

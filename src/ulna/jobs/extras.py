@@ -15,11 +15,12 @@ from ulna.dataset import Case, Progress, load_image
 from ulna.errors import UlnaError
 from ulna.formats import mask_suffix, open_reader, write
 from ulna.formats.outlines import COCO_FILE, OutlineWriter
-from ulna.grid import Grid, orientation
+from ulna.grid import Grid
 from ulna.image import Image, Source
 from ulna.model import Model
 from ulna.objectlist import NAME as OBJECT_LIST
 from ulna.objectlist import Listed, read_list, write_list
+from ulna.orientation import orientation
 from ulna.prediction import Prediction
 
 OVERLAYS, PROBABILITIES, OUTLINES = "overlays", "probabilities", "outlines"

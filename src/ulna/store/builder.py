@@ -18,10 +18,11 @@ from ulna.dataset import Case, Progress, case_bytes, in_parallel, load_image, qu
 from ulna.errors import UlnaError, in_memory
 from ulna.formats.atomic import cannot_write
 from ulna.formats.base import guard_memory
-from ulna.grid import check_same_place, orientation
+from ulna.grid import check_same_place
 from ulna.image import Array, Grid, Labels
 from ulna.labels.classes import Classes
 from ulna.normalization import NORMALIZATIONS, Scaling, common_channels, has_range, resize, scaling
+from ulna.orientation import orientation
 from ulna.store.cases import Block, StoredCase
 from ulna.store.coordinates import Coordinates, foreground_coordinates
 from ulna.store.intensities import measure
