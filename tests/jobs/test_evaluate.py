@@ -275,6 +275,7 @@ def test_volumes_are_scored_as_a_whole(tmp_path):
     tifffile.imwrite(tmp_path / "out/train-volume.tif", truth)
     found = evaluate(tmp_path / "out", tmp_path / "data", out=tmp_path / "scores")
     assert [case.dice for case in found.cases] == [1]
+    assert found.summary.groups == 1
     assert found.summary.overall.scores["hd95"].mean.estimate == 0
     assert "one group" in " ".join(found.summary.left_out())
     assert found.summary.overall.scores["dice"].mean.group_values == (("train-volume", 1.0),)

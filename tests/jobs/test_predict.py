@@ -161,21 +161,25 @@ def test_a_pattern_over_sub_folders_writes_a_mask_for_each(untrained: Model, tmp
 
 
 def test_two_masks_never_go_to_one_file(untrained: Model, tmp_path: Path) -> None:
+    """Films keep their names; volumes and images of such names are told apart by more."""
     for name in ("a.tif", "A.tif"):
-        gray(tmp_path / "in" / name, pages=2)
+        (tmp_path / "in").mkdir(exist_ok=True)
+        film = np.random.default_rng(0).integers(0, 255, (2, 20, 24), dtype=np.uint8)
+        tifffile.imwrite(tmp_path / "in" / name, film, imagej=True, metadata={"axes": "TYX"})
     if len(list((tmp_path / "in").iterdir())) == 1:
         pytest.skip("this system takes them for one file")
-    done = predict(untrained, tmp_path / "in", out=tmp_path / "out", overwrite=True)
-    assert len({path.name.casefold() for path in done.masks}) == 2
+    with pytest.raises(UlnaError, match=r"masks in one file: .*[aA]\.tif, .*[aA]\.tif"):
+        predict(untrained, tmp_path / "in", out=tmp_path / "out", overwrite=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_names_that_differ_in_case_alone_give_masks_that_do_not(untrained: Model, tmp_path: Path) -> None:
-    for name in ("a.png", "A.png"):
-        gray(tmp_path / "in" / name)
-    if len(list((tmp_path / "in").iterdir())) == 1:
+    for name in ("a.png", "A.png", "b.tif", "B.tif"):
+        gray(tmp_path / "in" / name, pages=2)
+    if len(list((tmp_path / "in").iterdir())) == 2:
         pytest.skip("this system takes them for one file")
     done = predict(untrained, tmp_path / "in", out=tmp_path / "out")
-    assert len({path.name.casefold() for path in done.masks}) == 2
+    assert len({path.name.casefold() for path in done.masks}) == 4
 
 
 def test_a_stack_beside_an_image_of_its_name(untrained: Model, tmp_path: Path) -> None:
