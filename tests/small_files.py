@@ -8,7 +8,9 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 
+from ulna import formats
 from ulna.dataset import Dataset
+from ulna.image import Source
 
 RNG = np.random.default_rng(5)
 IMAGE = imagecodecs.png_encode(RNG.integers(0, 256, (8, 9, 3)).astype(np.uint8))
@@ -34,3 +36,9 @@ def pack(root: Path, place: Path) -> Path:
 def told(dataset: Dataset) -> dict[str, list[str]]:
     """Case name → the files of image and truth."""
     return {case.name: [source.name for source in (*case.images, *case.truth)] for case in dataset.cases}
+
+
+def planes(source: Source) -> int:
+    """How many planes a file holds."""
+    with formats.open_reader(source) as reader:
+        return reader.planes

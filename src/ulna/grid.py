@@ -216,28 +216,6 @@ class Grid:
             direction=tuple(tuple(row[k] for k in keep) for row in self.direction),
         )
 
-    @staticmethod
-    def stacked(planes: Sequence[Grid]) -> Grid:
-        """The volume whose `slices` are some planes.
-
-        Planes that do not say where they lie in a volume get a distance of 1.
-
-        Parameters
-        ----------
-        planes
-            Grids (Y, X) in their order.
-
-        Returns
-        -------
-        Grid
-            (Z, Y, X).
-        """
-        first, last = planes[0], planes[-1]
-        depth, corner = 1.0, (0.0, *first.origin[-2:])
-        if len(first.origin) == len(last.origin) == 3 and last.origin[0] > first.origin[0]:
-            depth, corner = (last.origin[0] - first.origin[0]) / (len(planes) - 1), first.origin
-        return Grid((len(planes), *first.shape), (depth, *first.spacing), first.unit, corner)
-
 
 class OnGrid:
     """What lies on a grid, `grid`, and says of itself what the grid says."""

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from small_files import planes
 from ulna import formats
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import Kept, members, opened
@@ -50,7 +51,7 @@ def test_pages_of_a_stack_within(tmp_path: Path) -> None:
     stream = io.BytesIO()
     tifffile.imwrite(stream, stack, photometric="minisblack")
     archive = zipped(tmp_path / "a.zip", {"s.tif": stream.getvalue()})
-    assert formats.pages(Source(archive.path, ("s.tif",))) == 3
+    assert planes(Source(archive.path, ("s.tif",))) == 3
     for page in range(3):
         array = formats.read(Source(archive.path, ("s.tif",), page)).array
         np.testing.assert_array_equal(array[0], stack[page])
@@ -257,7 +258,7 @@ def test_large_stored_members_are_read_where_they_lie(
         with zipfile.ZipFile(tmp_path / "outer.zip", "w") as archive:
             archive.write(source.path, "inner.zip")
         source = Source(tmp_path / "outer.zip", ("inner.zip", "s.tif"))
-    assert formats.pages(source) == 12
+    assert planes(source) == 12
     np.testing.assert_array_equal(formats.read(replace(source, page=7)).array[0], expected[7])
     np.testing.assert_array_equal(formats.read(source).array[0], expected)
     assert (kept.nbytes == 0) == (not inner)  # of two zips the outer one is read in place

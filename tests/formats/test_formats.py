@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image as Pillow
 
+from small_files import planes
 from ulna import formats
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Grid, Image, Source
@@ -73,12 +74,12 @@ def test_a_boolean_mask_becomes_numbers(tmp_path: Path) -> None:
 def test_pages_go_into_one_file(tmp_path: Path) -> None:
     pages = rng().integers(0, 256, (4, 1, 5, 6)).astype(np.uint8)
     path = tmp_path / "stack.tif"
-    formats.write_pages(path, [Image(page) for page in pages])
-    assert formats.pages(Source(path)) == 4
+    formats.write(path, Image(pages[:, 0][None]))
+    assert planes(Source(path)) == 4
     np.testing.assert_array_equal(formats.read(Source(path, page=2)).array, pages[2])
     np.testing.assert_array_equal(formats.read(Source(path)).array, pages[:, 0][None])
     formats.write(path, formats.read(Source(path)))
-    assert formats.pages(Source(path)) == 4
+    assert planes(Source(path)) == 4
 
 
 def test_png_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
@@ -92,8 +93,6 @@ def test_png_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
             formats.write(path, Image(array))
     with pytest.raises(UlnaError, match="are read, not written"):
         formats.write(tmp_path / "a.jpg", Image(np.zeros((1, 4, 4), np.uint8)))
-    with pytest.raises(UlnaError, match="only TIFF"):
-        formats.write_pages(path, [Image(np.zeros((1, 4, 4), np.uint8))])
     assert not list(tmp_path.iterdir())
 
 
@@ -186,23 +185,6 @@ def test_what_is_no_image_is_said_so(tmp_path: Path) -> None:
         with pytest.raises(ReadError) as caught:
             formats.read(Source(tmp_path / name))
         assert str(caught.value) == f"{tmp_path / name}: {message}"
-
-
-def test_pages_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
-    gray, wide = Image(np.zeros((1, 4, 4), np.uint8)), Image(np.zeros((1, 4, 5), np.uint16))
-    for images, message in (
-        ([], "there is no page to write"),
-        ([gray, wide, gray], "pages of different kinds cannot go into one file: uint16 (1, 4, 5), uint8 (1, 4, 4)"),
-    ):
-        with pytest.raises(UlnaError) as caught:
-            formats.write_pages(tmp_path / "a.tif", images)
-        assert str(caught.value) == f"{tmp_path / 'a.tif'}: {message}"
-    with pytest.raises(UlnaError) as caught:
-        formats.write_pages(tmp_path / "a.png", [gray])
-    assert str(caught.value) == f"{tmp_path / 'a.png'}: only TIFF holds several pages, not '.png'"
-    assert not list(tmp_path.iterdir())
-    formats.write_pages(tmp_path / "one.tif", [gray])
-    assert formats.read(Source(tmp_path / "one.tif")).array.shape == (1, 4, 4)
 
 
 def test_nan_and_infinity_are_counted_apart() -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from small_files import planes
 from ulna import formats
 from ulna.errors import ReadError
 from ulna.image import Source
@@ -56,7 +57,7 @@ def test_gif_gives_its_first_picture(tmp_path: Path) -> None:
     back = saved(tmp_path / "a.gif", gray[0], save_all=True, append_images=gray[1:])
     assert back.shape == (1, 4, 5)
     assert back.max() == 0
-    assert formats.pages(Source(tmp_path / "a.gif")) == 1
+    assert planes(Source(tmp_path / "a.gif")) == 1
 
 
 def test_another_file_of_the_same_container_is_refused(tmp_path: Path) -> None:

@@ -119,10 +119,7 @@ def test_a_volume_page_by_page_keeps_its_grid(tmp_path: Path) -> None:
     formats.write(tmp_path / "a.tif", Image(array, grid))
     pages = [formats.read(Source(tmp_path / "a.tif", page=page)) for page in range(3)]
     assert [page.grid for page in pages] == list(grid.slices())
-    formats.write_pages(tmp_path / "b.tif", pages)
-    back = formats.read(Source(tmp_path / "b.tif"))
-    np.testing.assert_array_equal(back.array, array)
-    assert back.grid == grid
+    np.testing.assert_array_equal(np.stack([page.array for page in pages], axis=1), array)
 
 
 def test_a_direction_is_refused_rather_than_lost(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import tifffile
 from PIL import Image as Pillow
 from PIL import ImageCms
 
+from small_files import planes
 from ulna import formats
 from ulna.errors import ReadError
 from ulna.image import Channel, Image, Source
@@ -55,7 +56,7 @@ def test_three_pages_are_not_three_colors(tmp_path: Path) -> None:
     stack = np.moveaxis(COLOR, -1, 0).copy()
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, stack, photometric="minisblack")
-    assert formats.pages(Source(path)) == 3
+    assert planes(Source(path)) == 3
     np.testing.assert_array_equal(formats.read(Source(path, page=1)).array, stack[1:2])
     assert formats.read(Source(path)).array.shape == (1, 3, 16, 32)
     with pytest.raises(ReadError, match="has 3 pages, page 3 is asked for"):
@@ -73,7 +74,7 @@ def test_channels_of_imagej_and_ome_are_channels(tmp_path: Path, options: dict[s
     stack = RNG.integers(0, 999, (5, 2, 8, 9)).astype(np.uint16)
     page = saved(tmp_path, stack, page=3, metadata={"axes": "ZCYX"}, **options)
     np.testing.assert_array_equal(page.array, stack[3])
-    assert formats.pages(Source(tmp_path / "a.tif")) == 5
+    assert planes(Source(tmp_path / "a.tif")) == 5
     whole = formats.read(Source(tmp_path / "a.tif")).array
     np.testing.assert_array_equal(whole, np.moveaxis(stack, 1, 0))
 
@@ -105,7 +106,7 @@ def test_each_file_of_a_set_is_read_alone(tmp_path: Path, depth: int) -> None:
     paths = ome_set(tmp_path, stacks, compression="zlib")
     ome_set(tmp_path, stacks[:1])  # the first is longer than the others, and tells of itself alone
     for path, stack in zip(paths[1:3], stacks[1:3], strict=True):
-        assert formats.pages(Source(path)) == depth
+        assert planes(Source(path)) == depth
         image = formats.read(Source(path))
         np.testing.assert_array_equal(image.array, stack if depth == 1 else stack[None])
         assert image.unit == "µm"
@@ -124,7 +125,7 @@ def test_a_volume_stored_as_one_block_is_read_by_page(tmp_path: Path) -> None:
     volume = RNG.integers(0, 255, (4, 32, 48)).astype(np.uint8)
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, volume, tile=(2, 16, 16), volumetric=True, photometric="minisblack")
-    assert formats.pages(Source(path)) == 4
+    assert planes(Source(path)) == 4
     np.testing.assert_array_equal(formats.read(Source(path, page=2)).array, volume[2:3])
 
 
@@ -459,7 +460,7 @@ def test_a_lost_page_at_the_end_is_noticed(tmp_path: Path) -> None:
         end = written.pages[2].offset
     path = tmp_path / "a.tif"
     path.write_bytes(data[:end])
-    for look in (formats.pages, formats.read):
+    for look in (planes, formats.read):
         with pytest.raises(ReadError) as caught:
             look(Source(path))
         assert str(caught.value) == (
@@ -478,7 +479,7 @@ def test_complex_numbers_are_refused(tmp_path: Path) -> None:
 
 def test_the_real_stack(data: Path) -> None:
     source = Source(data / "isbi2012" / "train-volume.tif")
-    assert formats.pages(source) == 24
+    assert planes(source) == 24
     expected = tifffile.imread(source.path)
     np.testing.assert_array_equal(formats.read(Source(source.path, page=5)).array[0], expected[5])
     np.testing.assert_array_equal(formats.read(source).array[0], expected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +29,9 @@ __all__ = [
     "create",
     "mask_suffix",
     "open_reader",
-    "pages",
     "read",
     "recognizes",
     "write",
-    "write_pages",
 ]
 
 FORMATS: tuple[Format, ...] = (png.FORMAT, small.FORMAT, tiff.FORMAT, nifti.FORMAT, nrrd.FORMAT)
@@ -124,30 +122,6 @@ def _selected(reader: Reader, source: Source) -> Reader:
     )  # fmt: skip
 
 
-def pages(source: Source) -> int:
-    """How many 2D pages a file holds.
-
-    Parameters
-    ----------
-    source
-        The file; the page that it selects is ignored.
-
-    Returns
-    -------
-    int
-        1 for ordinary images, P for a stack (P, Y, X).
-
-    Raises
-    ------
-    ReadError
-        For a file that cannot be opened.
-    """
-    if source.suffix in SUFFIXES and source.suffix not in VOLUMES:
-        return 1
-    with open_reader(replace(source, page=None)) as reader:
-        return reader.planes
-
-
 def read(source: Source) -> Image:
     """Read an image or a mask: (C, Y, X) in the file's own dtype.
 
@@ -236,37 +210,6 @@ def write(path: Path, image: Image) -> None:
             save(beside, image)
         except UlnaError as error:
             raise type(error)(error.what, where=path, hint=error.hint) from None
-
-
-def write_pages(path: Path, images: Sequence[Image]) -> None:
-    """Write several (C, Y, X) images as the pages of one TIFF atomically.
-
-    Pages that were read from a volume keep its distance of planes and its place.
-
-    Parameters
-    ----------
-    path
-        A file whose name ends in .tif.
-    images
-        The pages in their order, all of one shape and dtype.
-
-    Raises
-    ------
-    UlnaError
-        For another suffix, for no page, for pages of different kinds, and where the file cannot be written.
-    """
-    if path.suffix.lower() not in tiff.FORMAT.suffixes:
-        raise UlnaError(f"only TIFF holds several pages, not '{path.suffix}'", where=path)
-    if not images:
-        raise UlnaError("there is no page to write", where=path)
-    if len(images) == 1:
-        write(path, images[0])
-        return
-    kinds = sorted({f"{image.array.dtype} {image.array.shape}" for image in images})
-    if len(kinds) > 1:
-        raise UlnaError(f"pages of different kinds cannot go into one file: {', '.join(kinds)}", where=path)
-    grid = Grid.stacked([image.grid for image in images])
-    write(path, replace(images[0], array=np.stack([image.array for image in images], axis=1), grid=grid))
 
 
 def mask_suffix(source: Source) -> str:

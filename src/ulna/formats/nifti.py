@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from functools import cache
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -120,7 +120,7 @@ class _Content:
         first = self.start + (volume * z + part.start) * plane
         count = part.stop - part.start
         guard_memory(count * plane, self._source, shape=(count, y, x))
-        data = self._unpacked()[first : first + count * plane] if self._packed else self._cut(first, count * plane)
+        data = self._unpacked[first : first + count * plane] if self._packed else self._cut(first, count * plane)
         if len(data) < count * plane:
             missing = count * plane - len(data)
             raise ReadError(
@@ -134,7 +134,7 @@ class _Content:
         self._stream.seek(first)
         return self._stream.read(length)
 
-    @cache  # noqa: B019 - a reader lives as long as its file is open
+    @cached_property
     def _unpacked(self) -> bytes:
         """All that the header announces, and no more: a file that unpacks to more is none that it says it is."""
         sizes = [int(side) for side in self.header["dim"][1 : 1 + int(self.header["dim"][0])]]

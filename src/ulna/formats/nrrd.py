@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import io
 import zlib
+from collections.abc import Callable
 from functools import cache
 from math import prod
 from pathlib import Path, PurePath
@@ -170,9 +171,9 @@ def _plane(columns: Array, origin: Array, shape: tuple[int, ...], unit: str) -> 
     return Grid(shape, tuple(spacing), unit, tuple(origin[::-1]), tuple(map(tuple, axes / spacing)))
 
 
-def _made(source: Source, make: Any) -> Grid:
+def _made(source: Source, make: Callable[[], Grid]) -> Grid:
     try:
-        return make()  # type: ignore[no-any-return]
+        return make()
     except UlnaError as error:
         raise ReadError(f"says no place in space: {error.what}", where=source, hint="Correct the header.") from None
 
