@@ -32,6 +32,8 @@ Array = npt.NDArray[Any]
 
 DOUBLE = (".nii.gz", ".tar.gz", ".tar.bz2", ".tar.xz")
 """Suffixes of two words."""
+SERIES = ".dcm"
+"""The suffix of an image in several files."""
 
 IGNORE = 255
 """The class index of pixels that are not annotated: they enter no loss and no score."""
@@ -58,6 +60,14 @@ class Source:
         What the axes of the file mean, where the file does not say it: "CYX", "YXC", "ZYX", …
     slab
         The planes of a volume from the first number on, up to and without the second; None for all.
+    array
+        Which array of a file that holds several (HDF5), by its path within the file; "" where there is nothing to
+        choose.
+    files
+        Of an image in several files, the slices of a DICOM series, all of them: names relative to the folder of
+        `path`, or the members of the archive. `path` and `inside` are then those of the first. Empty for one file.
+    title
+        What such an image is called, for no file has its name; "" for one file.
     """
 
     path: Path
@@ -68,10 +78,25 @@ class Source:
     channel: int | None = None
     axes: str = ""
     slab: tuple[int, int] | None = None
+    array: str = ""
+    files: tuple[str, ...] = ()
+    title: str = ""
+
+    @property
+    def parts(self) -> tuple[Source, ...]:
+        """The files of an image in several files, one by one; itself for one file."""
+        if not self.files:
+            return (self,)
+        one = replace(self, files=(), title="")
+        if self.inside:
+            return tuple(replace(one, inside=(*self.inside[:-1], name)) for name in self.files)
+        return tuple(replace(one, path=self.path.parent / name) for name in self.files)
 
     @property
     def name(self) -> str:
-        """The file's own name with its suffix, without folders."""
+        """The file's own name with its suffix, without folders; of an image in several files its title."""
+        if self.title:
+            return self.title + self.suffix
         # Some zips from Windows have backslashes between folders, which part nothing on other systems.
         return PurePosixPath(self.inside[-1].replace("\\", "/")).name if self.inside else self.path.name
 
@@ -84,6 +109,8 @@ class Source:
     @property
     def suffix(self) -> str:
         """The suffix in lower case, with its dot: `.png`, `.nii.gz`."""
+        if self.title:
+            return SERIES
         name = self.name.lower()
         return next((double for double in DOUBLE if name.endswith(double) and name != double), Path(name).suffix)
 
@@ -94,6 +121,10 @@ class Source:
 
     def __str__(self) -> str:
         text = "!".join((str(self.path), *self.inside))
+        if len(self.files) > 1:
+            text += f" and {len(self.files) - 1} more files"
+        if self.array:
+            text += f", array {self.array}"
         selected = [
             f"{name} {number}"
             for name in ("series", "time", "channel", "page")

@@ -201,7 +201,7 @@ def test_small_steps() -> None:
 
 
 def test_a_format_that_is_not_written_says_so(tmp_path: Path) -> None:
-    family = Format("JPEG", (".jpg",), begins(b""), lambda stream, source: None, ())  # type: ignore[arg-type, return-value]
+    family = Format("JPEG", (".jpg",), begins(b""), lambda stream, source: None, tuple)  # type: ignore[arg-type, return-value]
     written = formats.FORMATS[0].create(tmp_path / "a.png", Grid((4, 5)), dtype=np.dtype("u1"), channels=base.GRAY)
     written.write(None, GRAY[None])
     written.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import imagecodecs
@@ -231,3 +233,12 @@ def test_large_pictures_are_no_bombs(tmp_path: Path) -> None:
     side = 13_500
     path.write_bytes(imagecodecs.jpeg8_encode(np.zeros((side, side), np.uint8), level=1))
     assert formats.read(Source(path)).array.shape == (1, side, side)
+
+
+def test_no_library_is_loaded_before_a_file_needs_it() -> None:
+    code = (
+        "import sys, ulna.formats; "
+        "print(sorted({'nibabel', 'nrrd', 'pydicom', 'highdicom', 'h5py', 'SimpleITK'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

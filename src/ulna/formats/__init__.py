@@ -292,7 +292,7 @@ def _explained(family: Format, source: Source) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise ReadError("does not fit in the memory", where=source) from error
-    except family.errors as error:
+    except family.errors() as error:  # evaluated where something was raised, and not before
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ReadError(
             f"this {family.name} file is damaged or truncated ({reason})",

@@ -144,7 +144,8 @@ class Format:
     open
         A reader of an opened file, which stays open as long as the reader is used.
     errors
-        What the underlying library raises for files that are damaged.
+        Gives what the underlying library raises for files that are damaged; asked only then, so that a library is not
+        loaded before a file needs it.
     save
         Writes an image to a path, and raises UlnaError for what the format cannot hold; None if it is not written.
     allocate
@@ -157,7 +158,7 @@ class Format:
     suffixes: tuple[str, ...]
     recognizes: Callable[[bytes, str], bool]
     open: Callable[[BinaryIO, Source], Reader]
-    errors: tuple[type[Exception], ...]
+    errors: Callable[[], tuple[type[Exception], ...]]
     save: Callable[[Path, Image], None] | None = None
     allocate: Allocate = in_memory
     mask_suffix: str = ".png"

@@ -10,7 +10,6 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import nibabel
 import numpy as np
 
 from ulna.errors import ReadError, UlnaError
@@ -104,6 +103,8 @@ class _Content:
         stream.seek(0)
         self._stream = stream
         head = gzip.GzipFile(fileobj=stream).read(600) if self._packed else stream.read(600)
+        import nibabel
+
         second = head[4:8] == MAGICS[1]
         kind: Any = nibabel.Nifti2Header if second else nibabel.Nifti1Header
         size = 540 if second else 348
@@ -192,6 +193,8 @@ def _grid(header: Any, shape: tuple[int, ...], source: Source) -> tuple[Grid, li
 
 
 def _qform(header: Any) -> Array | None:
+    import nibabel
+
     try:
         return np.asarray(header.get_qform())
     except (ValueError, ArithmeticError, nibabel.spatialimages.HeaderDataError):
@@ -209,6 +212,8 @@ def save(path: Path, image: Image) -> None:
 
     Several channels become the fourth axis. Raises UlnaError for what NIfTI cannot hold.
     """
+    import nibabel
+
     if max(image.shape) >= 1 << 15:
         raise UlnaError("NIfTI 1 holds at most 32,767 voxels along an axis", where=path, hint="Write it as .tif.")
     array = image.array if image.ndim == 3 else image.array[:, None]
@@ -228,6 +233,12 @@ def save(path: Path, image: Image) -> None:
     path.write_bytes(gzip.compress(data, 6, mtime=0) if path.suffix == ".gz" else data)
 
 
+def _errors() -> tuple[type[Exception], ...]:
+    import nibabel
+
+    return (OSError, EOFError, ValueError, zlib.error, nibabel.spatialimages.HeaderDataError)
+
+
 FORMAT = Format(
     name="NIfTI",
     suffixes=(".nii", ".nii.gz"),
@@ -235,5 +246,5 @@ FORMAT = Format(
     open=open_nifti,
     save=save,
     mask_suffix=".nii.gz",
-    errors=(OSError, EOFError, ValueError, zlib.error, nibabel.spatialimages.HeaderDataError),
+    errors=_errors,
 )

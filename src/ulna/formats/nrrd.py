@@ -11,7 +11,6 @@ from math import prod
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
-import nrrd
 import numpy as np
 
 from ulna.errors import ReadError, UlnaError
@@ -33,6 +32,8 @@ def open_nrrd(stream: BinaryIO, source: Source) -> Reader:
 
     Axes without a direction in space (lists, vectors, colors) are channels; there may be one.
     """
+    import nrrd
+
     header = nrrd.read_header(stream)
     start = stream.tell()
     sizes = [int(side) for side in header["sizes"]]
@@ -85,6 +86,8 @@ def _channel_axis(header: dict[str, Any], sizes: list[int], source: Source) -> i
 
 
 def _type(header: dict[str, Any], source: Source) -> np.dtype:
+    import nrrd
+
     try:
         dtype: np.dtype = nrrd.reader._determine_datatype(header)
     except (nrrd.NRRDError, KeyError) as error:
@@ -183,6 +186,8 @@ def save(path: Path, image: Image) -> None:
 
     Raises UlnaError for what NRRD cannot hold.
     """
+    import nrrd
+
     matrix = matrix_of(image.grid)
     array = image.array if image.ndim == 3 else image.array[:, None]
     directions: list[Any] = [row.tolist() for row in matrix[:3, :3].T]
@@ -194,6 +199,12 @@ def save(path: Path, image: Image) -> None:
     nrrd.write(str(path), array[0] if len(array) == 1 else array, header, compression_level=6, index_order="C")
 
 
+def _errors() -> tuple[type[Exception], ...]:
+    import nrrd
+
+    return (nrrd.NRRDError, ValueError, KeyError, IndexError, OSError, EOFError, zlib.error)
+
+
 FORMAT = Format(
     name="NRRD",
     suffixes=(".nrrd", ".nhdr"),
@@ -201,5 +212,5 @@ FORMAT = Format(
     open=open_nrrd,
     save=save,
     mask_suffix=".nrrd",
-    errors=(nrrd.NRRDError, ValueError, KeyError, IndexError, OSError, EOFError, zlib.error),
+    errors=_errors,
 )

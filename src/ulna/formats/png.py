@@ -142,5 +142,5 @@ FORMAT = Format(
     recognizes=begins(MAGIC),
     open=open_png,
     save=save,
-    errors=(RuntimeError, ValueError, OSError, SyntaxError, struct.error),  # PngError is a RuntimeError
+    errors=lambda: (RuntimeError, ValueError, OSError, SyntaxError, struct.error),  # PngError is a RuntimeError
 )

@@ -79,5 +79,5 @@ FORMAT = Format(
     suffixes=(".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp"),
     recognizes=begins(*(magic for magic, _ in KINDS)),
     open=open_picture,
-    errors=(OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, struct.error),
+    errors=lambda: (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, struct.error),
 )

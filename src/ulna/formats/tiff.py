@@ -306,7 +306,7 @@ FORMAT = Format(
     save=save,
     allocate=on_disk,
     mask_suffix=".tif",
-    errors=(
+    errors=lambda: (
         tifffile.TiffFileError,
         RuntimeError,  # every error of imagecodecs
         ValueError,
