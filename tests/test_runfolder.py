@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from ulna import runfolder as runs
 from ulna.config import Config
@@ -60,6 +61,23 @@ def test_an_error_before_the_plan_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UlnaError, match="bad data"), runs.prepared(run, resume=False):
         raise UlnaError("bad data")
     assert run.is_dir()  # it was there before
+
+
+def test_who_comes_second_takes_nothing_away_from_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where both found no folder, and the first has just begun in it."""
+    run = tmp_path / "run"
+    first = FileLock(run / runs.LOCK)
+
+    def meanwhile(*_: object, **__: object) -> None:
+        run.mkdir()
+        first.acquire()
+        (run / "check.json").write_text("{}")
+
+    monkeypatch.setattr(runs, "_check_place", meanwhile)
+    with pytest.raises(UlnaError, match="another training is at work"), runs.prepared(run, resume=False):
+        pytest.fail("it was taken")
+    assert (run / "check.json").exists()
+    first.release()
 
 
 def test_an_error_after_the_plan_keeps_the_run(tmp_path: Path) -> None:

@@ -301,6 +301,19 @@ def test_a_disk_without_room_is_said_before_anything_is_written(
     assert not list(tmp_path.iterdir())
 
 
+def test_the_whole_of_an_image_is_asked_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def full(_file: int, offset: int, length: int) -> None:
+        asked.append((offset, length))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(WriteError, match="disk is full"):
+        formats.create(tmp_path / "a.tif", Grid((3, 4, 5)), dtype=np.dtype(np.uint16), channels=(Channel("a"),))
+    assert asked == [(0, 3 * 4 * 5 * 2)]
+
+
 def test_without_the_call_of_posix_room_is_made_by_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "posix_fallocate", raising=False)
     monkeypatch.setattr(tiff_writer, "CHUNK", 7)
