@@ -16,6 +16,10 @@ from ulna.planning import dimensions
         ((512, 24, 512), (1, 1, 1), 2, 1),
         ((51, 128, 128), (1.75, 0.8, 0.8), 3, None),
         ((155, 240, 240), (1, 1, 1), 3, None),
+        ((7, 30, 31), (1.5, 1, 1), 2, 0),
+        ((8, 30, 31), (1.5, 1, 1), 3, None),
+        ((30, 31, 5), (1.5, 1, 1), 2, 2),
+        ((30, 31, 5), (4, 1, 1), 2, 2),
     ],
 )
 def test_volumes(shape: tuple[int, ...], spacing: tuple[float, ...], ndim: int, axis: int | None) -> None:
@@ -25,6 +29,12 @@ def test_volumes(shape: tuple[int, ...], spacing: tuple[float, ...], ndim: int, 
     assert ("data.slices" in found) == (axis is not None)
     if axis is not None:
         assert found["data.slices"].value == axis
+
+
+def test_few_planes_are_the_reason_that_is_given() -> None:
+    found = {one.key: one for one in dimensions(Config(), [(5, 30, 31)], [(4, 1, 1)])}
+    assert found["network.ndim"].reason.startswith("volumes of 5 planes (median), too few to learn from their depth")
+    assert found["data.slices"].reason == "slices follow along the axis Z, the shortest side"
 
 
 def test_what_is_set_is_kept_and_images_have_no_choice() -> None:

@@ -8,12 +8,17 @@ import numpy as np
 
 from ulna.config import Config
 from ulna.planning.decisions import Decision, decide
+from ulna.text import plural
 
 THICK = 3.0
 """Slices so many times as far apart as their pixels show little of what goes on between them."""
 
 FLAT = 4.0
 """A volume whose longest side has more than so many times the voxels of its shortest is taken for a stack of slices."""
+
+
+MIN_PLANES = 8
+"""A volume of fewer planes is no depth that a network could learn from: two poolings leave one of them."""
 
 
 def dimensions(
@@ -36,18 +41,21 @@ def dimensions(
     if len(shapes[0]) == 2:
         return ()
     sides, steps = np.median(np.array(shapes), axis=0), np.median(np.array(spacings), axis=0)
-    told = bool((steps != steps[0]).any())
-    axis = int(np.argmax(steps)) if told else int(np.argmin(sides))
+    stated = bool((steps != steps[0]).any())
+    few = stated and bool(sides.min() < MIN_PLANES)  # where no distance is stated, FLAT says it
+    axis = int(np.argmax(steps)) if stated and not few else int(np.argmin(sides))
     thick, flat = float(steps.max() / steps.min()), float(sides.max() / sides[axis])
-    if thick > THICK:
+    if few:
+        ndim, why = 2, f"volumes of {plural(int(sides[axis]), 'plane')} (median), too few to learn from their depth"
+    elif thick > THICK:
         ndim, why = 2, f"slices lie {thick:.1f} times as far apart as their pixels"
-    elif not told and flat > FLAT:
+    elif not stated and flat > FLAT:
         ndim, why = 2, f"slices of up to {sides.max():g} pixels, {sides[axis]:g} of them: no distance is stated"
     else:
         ndim, why = 3, f"volumes of {' × '.join(f'{side:g}' for side in sides)} voxels (median)"
     other = {2: "3, whole volumes", 3: "2, slice by slice"}[ndim]
     decisions = [decide(config, "network.ndim", ndim, f"{why}; the other reading: {other}")]
     if decisions[0].value == 2:
-        along = "where they lie furthest apart" if told else "the shortest side"
+        along = "where they lie furthest apart" if stated and not few else "the shortest side"
         decisions.append(decide(config, "data.slices", axis, f"slices follow along the axis {'ZYX'[axis]}, {along}"))
     return tuple(decisions)
