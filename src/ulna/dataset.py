@@ -15,8 +15,9 @@ import psutil
 
 from ulna import formats
 from ulna.errors import UlnaError
+from ulna.formats.base import RGB
 from ulna.grid import check_same_place
-from ulna.image import Image, Source
+from ulna.image import Channel, Image, Source
 from ulna.normalization import to_channels
 from ulna.text import size
 
@@ -101,6 +102,11 @@ class Case:
         Names and mask values of the classes, the background first, where a file beside the data says them.
     ignored
         The mask values that such a file says are not annotated.
+    regions
+        Names and mask values of regions that may overlap (whole tumor ⊃ tumor core), in the order of such a file, where
+        it names some that unite several values. `values` then has a class for each value that they are made of.
+    channels
+        What the channels of the image show, one name each, where such a file or the names of the image's files say it.
     """
 
     name: str
@@ -116,6 +122,8 @@ class Case:
     object_classes: tuple[tuple[int, str], ...] = ()
     values: tuple[tuple[str, int], ...] = ()
     ignored: tuple[int, ...] = ()
+    regions: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -248,12 +256,20 @@ def load_image(case: Case, *, channels: int = 0) -> Image:
     UlnaError
         Where modalities differ in size or place, have other channels, or an alpha that varies.
     """
-    image = _stacked(case)
+    image = _named(_stacked(case), case.channels)
     try:
         array = to_channels(image.array, channels or len(image.array), image.channels)
     except UlnaError as error:
         raise UlnaError(error.what, where=case.name, hint=error.hint) from None
     return image if array is image.array else image.with_array(array)
+
+
+def _named(image: Image, names: tuple[str, ...]) -> Image:
+    """The image with the names of its channels, where there are several, as many, and the file declares no colors."""
+    declared = image.channels == RGB or any(channel.role == "alpha" for channel in image.channels)
+    if len(names) != len(image.channels) or len(names) < 2 or declared:
+        return image
+    return replace(image, channels=tuple(map(Channel, names)))
 
 
 def _stacked(case: Case) -> Image:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
 
+from ulna.dataset import load_image
 from ulna.jobs.check import check
 from ulna.layouts import read_dataset
 
@@ -45,7 +48,9 @@ def test_names_of_classes(tmp_path: Path, labels: dict[str, Any], top: int) -> N
 
 def test_a_value_that_is_not_named_is_fatal(tmp_path: Path) -> None:
     found = check(place(tmp_path, {"labels": DECATHLON}, 4))
-    assert any(problem.severity == "fatal" for problem in found.problems)
+    (problem,) = [problem for problem in found.problems if problem.severity == "fatal"]
+    assert "dataset.json does not know are in 10 masks" in problem.what
+    assert "c0: the mask holds 3, 4" in problem.where[0]
 
 
 @pytest.mark.parametrize(
@@ -56,10 +61,77 @@ def test_a_value_that_is_not_named_is_fatal(tmp_path: Path) -> None:
         {"name": "x"},
         {"labels": {"1": "a", "2": "b"}},
         {"labels": {"a": 0, "b": 0}},
-        {"labels": {"a": 0, "b": [1, 2]}},
+        {"labels": {"a": 0, "b": []}},
+        {"labels": {"a": 0, "b": [1, 2], "c": 2}, "regions_class_order": [1]},
     ],
 )
 def test_what_cannot_be_used_is_said(tmp_path: Path, content: Any) -> None:
     found = read_dataset(place(tmp_path, content))
     assert any("dataset.json is not used" in problem.what for problem in found.problems)
     assert found.cases[0].values == ()
+
+
+REGIONS = {"background": 0, "whole tumor": [1, 2, 3], "tumor core": [2, 3], "enhancing": 3, "ignore": 4}
+
+
+def test_regions_are_handed_on_beside_a_class_for_each_value(tmp_path: Path) -> None:
+    found = check(place(tmp_path, {"labels": REGIONS, "regions_class_order": [1, 2, 3]}, 4))
+    case = found.dataset.cases[0]
+    assert case.regions == (("whole tumor", (1, 2, 3)), ("tumor core", (2, 3)), ("enhancing", (3,)))
+    assert (case.values[0], case.values[-1], case.ignored) == (("background", 0), ("enhancing", 3), (4,))
+    assert found.classes.values == ((0,), (1,), (2,), (3,))
+    assert found.classes.ignore == (4,)
+    assert "it names the regions 'whole tumor' (1, 2, 3), 'tumor core' (2, 3)" in found.dataset.sentence
+    assert not found.fatal
+
+
+@pytest.mark.parametrize("key", ["modality", "channel_names"])
+def test_a_fourth_axis_holds_the_channels_that_are_named(tmp_path: Path, key: str) -> None:
+    names = {"0": "FLAIR", "1": "T1w", "2": "T1gd", "3": "T2w"}
+    root = volumes(tmp_path, lambda k: draw(k, 4))
+    assert any("taken for channels" in problem.what for problem in read_dataset(root).problems)
+    (root / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "tumor": 1}, key: names}))
+    found = read_dataset(root)
+    assert not any("taken for channels" in problem.what for problem in found.problems)
+    image = load_image(found.cases[0])
+    assert [channel.name for channel in image.channels] == list(names.values())
+    assert image.array.shape == (4, 5, 6, 7)
+
+
+def test_files_of_nnunet_are_the_channels_that_are_named(tmp_path: Path) -> None:
+    for k in range(3):
+        for folder, names in (("imagesTr", (f"c{k}_0000", f"c{k}_0001")), ("labelsTr", (f"c{k}",))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            for name in names:
+                save(tmp_path / folder / f"{name}.nii.gz", draw(k, 1)[..., 0] % 2)
+    content = {"labels": {"background": 0, "a": 1}, "channel_names": {"0": "CT", "1": "PET"}, "file_ending": ".nii.gz"}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    found = read_dataset(tmp_path)
+    assert [len(case.images) for case in found.cases] == [2, 2, 2]
+    assert [channel.name for channel in load_image(found.cases[1]).channels] == ["CT", "PET"]
+    assert "the channels are CT and PET" in found.sentence
+
+
+def test_files_that_are_listed_and_missing_are_named(tmp_path: Path) -> None:
+    root = place(tmp_path, {"labels": DECATHLON})
+    files = [{"image": "./imagesTr/c0.tif", "label": "./labelsTr/c0.tif"}, {"image": "./imagesTr/c99.tif"}]
+    (root / "dataset.json").write_text(json.dumps({"labels": DECATHLON, "training": files}))
+    (problem,) = [problem for problem in read_dataset(root).problems if "lists" in problem.what]
+    assert problem.where == ("imagesTr/c99.tif",)
+
+
+def volumes(root: Path, array: Callable[[int], np.ndarray]) -> Path:
+    for k in range(3):
+        for folder in ("imagesTr", "labelsTr"):
+            (root / folder).mkdir(exist_ok=True)
+        save(root / "imagesTr" / f"c{k}.nii.gz", array(k))
+        save(root / "labelsTr" / f"c{k}.nii.gz", draw(k, 1)[..., 0] % 2)
+    return root
+
+
+def draw(seed: int, channels: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 99, (7, 6, 5, channels)).astype(np.uint8)
+
+
+def save(path: Path, array: np.ndarray) -> None:
+    nibabel.save(nibabel.Nifti1Image(array, np.diag([1, 1, 2, 1])), path)

@@ -1,25 +1,71 @@
-"""`dataset.json` of the Medical Segmentation Decathlon and of nnU-Net: what the values of masks are called."""
+"""`dataset.json` of the Medical Segmentation Decathlon and of nnU-Net: what values of masks and channels are called."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ulna.dataset import Dataset, Problem
+from ulna.dataset import Case, Dataset, Problem
 from ulna.errors import UlnaError
 from ulna.formats.archive import opened
 from ulna.layouts.listing import Entry, Listing
-from ulna.text import listed
+from ulna.text import listed, plural
 
 NAME = "dataset.json"
 IGNORED = "ignore"
 """What nnU-Net calls the label of what is not annotated."""
 
+FOURTH_AXIS = "taken for channels"
+"""The words in which it is doubted that a fourth axis holds channels: where they have names, it does."""
+
+Values = tuple[tuple[str, int], ...]
+Regions = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a `dataset.json` says.
+
+    Parameters
+    ----------
+    values, ignored, regions, channels
+        As those of `Case`.
+    files
+        The images and labels for training that it lists, as paths relative to it.
+    """
+
+    values: Values
+    ignored: tuple[int, ...] = ()
+    regions: Regions = ()
+    channels: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def applied(self, case: Case) -> Case:
+        """A case with all that is said of it."""
+        return replace(
+            case,
+            values=self.values,
+            ignored=self.ignored,
+            regions=self.regions,
+            channels=self.channels or case.channels,
+        )
+
+    def sentence(self) -> str:
+        """What it says, in words."""
+        parts = [f"{value} is '{name}'" for name, value in self.values]
+        said = f"says that {listed(parts, 8)}"
+        if self.ignored:
+            said += f", and that {listed(self.ignored)} is not annotated"
+        if self.regions:
+            shown = [f"'{name}' ({', '.join(map(str, values))})" for name, values in self.regions]
+            said += f"; it names the regions {listed(shown, 8)}"
+        return said + (f"; the channels are {listed(self.channels, 8)}" if len(self.channels) > 1 else "")
+
 
 def with_described(found: Dataset, listing: Listing) -> Dataset:
-    """The data set with the names of its classes, where a `dataset.json` says them.
+    """The data set with the names of its classes and channels, where a `dataset.json` says them.
 
     Parameters
     ----------
@@ -39,13 +85,112 @@ def with_described(found: Dataset, listing: Listing) -> Dataset:
         return found
     entry = min(entries, key=lambda one: len(one.folders))
     try:
-        values, ignored = _labels(_content(entry))
+        told = described(_content(entry))
     except (UlnaError, ValueError, TypeError, KeyError, AttributeError) as error:
         what = f"{entry.path} is not used: it says nothing that can be read of labels ({error})"
         return replace(found, problems=(*found.problems, Problem(what, (entry.path,))))
-    cases = tuple(replace(case, values=values, ignored=ignored) if case in plain else case for case in found.cases)
-    said = listed([f"{value} is '{name}'" for name, value in values], 8)
-    return replace(found, cases=cases, sentence=f"{found.sentence}; {NAME} says that {said}")
+    bare = [case for case in found.cases if not case.truth]
+    cases = tuple(
+        told.applied(case) if case in plain else replace(case, channels=told.channels) if case in bare else case
+        for case in found.cases
+    )
+    problems = found.problems
+    if len(told.channels) > 1:
+        problems = tuple(problem for problem in problems if FOURTH_AXIS not in problem.what)
+    problems = (*problems, *_missing(told, entry, listing))
+    return replace(found, cases=cases, problems=problems, sentence=f"{found.sentence}; {NAME} {told.sentence()}")
+
+
+def described(content: Mapping[str, Any]) -> Described:
+    """What the content of a `dataset.json` says.
+
+    The Decathlon writes ``"labels": {"1": "liver"}`` and ``"modality": {"0": "CT"}``, nnU-Net ``{"liver": 1}``, of
+    regions ``{"whole tumor": [1, 2, 3]}``, and ``"channel_names": {"0": "CT"}``.
+
+    Parameters
+    ----------
+    content
+        As it was read.
+
+    Returns
+    -------
+    Described
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError, AttributeError
+        Where it has no labels, two names have one value, or 0 has none.
+
+    Examples
+    --------
+    >>> told = described({"labels": {"background": 0, "whole": [1, 2], "core": 2, "ignore": 3}})
+    >>> told.regions, told.ignored
+    ((('whole', (1, 2)), ('core', (2,))), (3,))
+    >>> told.values
+    (('background', 0), ('label 1', 1), ('core', 2))
+    """
+    labels = content["labels"]
+    pairs = [(name, key) if str(key).lstrip("-").isdecimal() else (key, name) for key, name in labels.items()]
+    groups = [(str(name), _numbers(value)) for name, value in pairs]
+    ignored = tuple(value for name, values in groups if name.casefold() == IGNORED for value in values)
+    named = [(name, values) for name, values in groups if name.casefold() != IGNORED]
+    if any(len(values) > 1 for _, values in named):
+        regions = tuple((name, values) for name, values in named if values != (0,))
+        _check_order(content, regions)
+    else:
+        regions = ()
+    kept = _exclusive(named) if regions else [(name, values[0]) for name, values in named]
+    kept.sort(key=lambda one: one[1] != 0)
+    if len({value for _, value in kept}) < len(kept) or not kept or kept[0][1] != 0:
+        raise ValueError("two names have one value, or 0 has none")
+    return Described(tuple(kept), ignored, regions, _channels(content), _files(content))
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    """The values of a label: one, or those of a region."""
+    numbers = tuple(map(int, value)) if isinstance(value, list) else (int(value),)
+    if not numbers:
+        raise ValueError("a region has no values")
+    return numbers
+
+
+def _exclusive(named: list[tuple[str, tuple[int, ...]]]) -> list[tuple[str, int]]:
+    """A class for each value that regions are made of, named after the region of this value alone."""
+    alone = {values[0]: name for name, values in named if len(values) == 1}
+    every = sorted({value for _, values in named for value in values} | {0})
+    return [(alone.get(value, "background" if value == 0 else f"label {value}"), value) for value in every]
+
+
+def _check_order(content: Mapping[str, Any], regions: Regions) -> None:
+    order = content.get("regions_class_order", ())
+    if order and len(order) != len(regions):
+        raise ValueError(f"its regions_class_order has {plural(len(order), 'value')} for {len(regions)} regions")
+
+
+def _channels(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the channels in their order; none where they are not counted from 0."""
+    names = content.get("channel_names") or content.get("modality") or {}
+    if not isinstance(names, Mapping) or sorted(map(str, names)) != sorted(str(k) for k in range(len(names))):
+        return ()
+    return tuple(name for _, name in sorted((int(key), str(name)) for key, name in names.items()))
+
+
+def _files(content: Mapping[str, Any]) -> tuple[str, ...]:
+    listing = content.get("training")
+    pairs = [item for item in listing if isinstance(item, Mapping)] if isinstance(listing, list) else []
+    files = (item.get(key) for item in pairs for key in ("image", "label"))
+    return tuple(file.replace("\\", "/").removeprefix("./") for file in files if isinstance(file, str))
+
+
+def _missing(told: Described, entry: Entry, listing: Listing) -> tuple[Problem, ...]:
+    """The problem that files which are listed are not there. nnU-Net's lists leave out the channel: `case.nii.gz`."""
+    here = {image.path for image in listing.images}
+    short = {"/".join((*image.folders, image.stem[:-5] + image.source.suffix)) for image in listing.images}
+    top = "".join(f"{folder}/" for folder in entry.folders)
+    missing = tuple(file for file in told.files if top + file not in here and top + file not in short)
+    if not missing:
+        return ()
+    return (Problem(f"{entry.path} lists {plural(len(missing), 'file')} for training that are not there", missing),)
 
 
 def _content(entry: Entry) -> Mapping[str, Any]:
@@ -54,20 +199,3 @@ def _content(entry: Entry) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("it holds no names and values")
     return content
-
-
-def _labels(content: Mapping[str, Any]) -> tuple[tuple[tuple[str, int], ...], tuple[int, ...]]:
-    """Names with their values, the background first, and the values that are not annotated.
-
-    The Decathlon writes ``{"1": "liver"}``, nnU-Net ``{"liver": 1}``.
-    """
-    labels = content["labels"]
-    pairs = [(name, key) if str(key).lstrip("-").isdecimal() else (key, name) for key, name in labels.items()]
-    if any(isinstance(value, list) for _, value in pairs):
-        raise ValueError("its labels are regions of several values")
-    numbers = [(str(name), int(value)) for name, value in pairs]
-    ignored = tuple(value for name, value in numbers if name.casefold() == IGNORED)
-    kept = sorted(((name, value) for name, value in numbers if value not in ignored), key=lambda one: one[1] != 0)
-    if len({value for _, value in kept}) < len(kept) or not kept or kept[0][1] != 0:
-        raise ValueError("two names have one value, or 0 has none")
-    return tuple(kept), ignored
