@@ -4,7 +4,8 @@ from ulna.metrics.errors import Errors, locate
 from ulna.metrics.intervals import Interval, Sums, mean_interval, median_interval
 from ulna.metrics.overlap import Overlap, confusion, measure, overlap, records
 from ulna.metrics.rows import ALL_CLASSES, Primary, Row, label, of_case
-from ulna.metrics.summary import Scored, Spread, Summary, number, summarize
+from ulna.metrics.scored import Scored
+from ulna.metrics.summary import Spread, Summary, number, summarize
 
 __all__ = [
     "ALL_CLASSES",
