@@ -57,6 +57,18 @@ def test_a_short_time_takes_a_smaller_network() -> None:
     assert short.training.epochs is None
 
 
+def test_a_short_time_takes_a_network_for_volumes_of_fewer_levels() -> None:
+    facts = Fingerprint(1, ((64, 80, 80),) * 5, ("background", "organ"), 1, spacings=((1.0, 1.0, 1.0),) * 5)
+    config = Config().changed({"network.ndim": 3})
+    short, long = (plan(config.changed({"training.minutes": m}), facts, device=CPU) for m in (1, 30))
+    assert [len(one.config.network.widths) for one in (short, long)] == [4, 5]
+    assert [len(one.config.network.kernels) for one in (short, long)] == [4, 5]
+    why = {one.key: one.reason for one in short.decisions}
+    assert why["network.widths"] == "a deeper network learns nothing in less than 3 minutes"
+    assert why["training.patch"].startswith("median image 64 × 80 × 80 voxels")
+    assert len([one for one in short.decisions if one.key == "network.widths"]) == 1
+
+
 @pytest.mark.parametrize(("size", "patch"), [((20, 50), (32, 64)), ((1, 1), (16, 16)), ((500, 100), (128, 112))])
 def test_patches_suit_small_images_and_the_pooling(size: tuple[int, int], patch: tuple[int, int]) -> None:
     facts = Fingerprint(1, (size,) * 5, ("background", "cell"), 20)

@@ -180,15 +180,17 @@ def _length(config: Config) -> list[Decision]:
     training, decisions = config.training, []
     if training.minutes is None and training.epochs is None:
         decisions.append(Decision("training.epochs", FALLBACK_EPOCHS, "neither minutes nor epochs are given"))
-    if _short(config):
+    if _short(config) and config.network.ndim == 2:
         why = f"a deeper network learns nothing in less than {SHORT:g} minutes"
         decisions.append(Decision("network.widths", SHORT_WIDTHS, why))
     return decisions
 
 
 def _short(config: Config) -> bool:
+    """Whether there is little time, and the network is left to the plan."""
     minutes, given = config.training.minutes, "network.widths" in config.given()
-    return minutes is not None and minutes < SHORT and config.network == NetworkConfig() and not given
+    plain = config.network == NetworkConfig(ndim=config.network.ndim)
+    return minutes is not None and minutes < SHORT and plain and not given
 
 
 def _sizes(config: Config, facts: Fingerprint) -> list[Decision]:
@@ -221,11 +223,15 @@ def _volume_sizes(config: Config, facts: Fingerprint) -> list[Decision]:
     spacing = np.median(np.array(facts.spacings or [(1.0,) * len(median)]), axis=0)
     stated = {f"network.{name}" for name in ("widths", "kernels", "strides")} & set(config.given())
     found = topology(median, spacing, most=MOST_VOXELS, levels=len(config.network.widths) if stated else None)
+    deep = f"as often as {SMALLEST} voxels are left after a pooling; channels double, at most {MOST_WIDTH}"
+    if _short(config) and len(found.kernels) > len(SHORT_WIDTHS):
+        found = topology(median, spacing, most=MOST_VOXELS, levels=len(SHORT_WIDTHS))
+        deep = f"a deeper network learns nothing in less than {SHORT:g} minutes"
     levels = len(found.kernels)
     apart = " × ".join(f"{side:.3g}" for side in spacing)
     why = f"median image {' × '.join(f'{side:g}' for side in median)} voxels of {apart} {facts.unit}"
     decisions = [
-        decide(config, "network.widths", tuple(min(FIRST_WIDTH * 2**k, MOST_WIDTH) for k in range(levels)), why),
+        decide(config, "network.widths", tuple(min(FIRST_WIDTH * 2**k, MOST_WIDTH) for k in range(levels)), deep),
         decide(config, "network.kernels", found.kernels, "1 across slices as long as their voxels are thick"),
         decide(config, "network.strides", found.strides, f"down to {SMALLEST} voxels, thick axes last"),
     ]
