@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ulna.errors import ReadError, UlnaError
-from ulna.formats import nifti, nrrd, png, small, tiff
+from ulna.formats import dicom, nifti, nrrd, png, small, tiff
 from ulna.formats.archive import opened
 from ulna.formats.atomic import atomic_write
 from ulna.formats.base import Format, Reader
@@ -34,9 +34,10 @@ __all__ = [
     "write",
 ]
 
-FORMATS: tuple[Format, ...] = (png.FORMAT, small.FORMAT, tiff.FORMAT, nifti.FORMAT, nrrd.FORMAT)
+# A DICOM file may begin as a TIFF does.
+FORMATS: tuple[Format, ...] = (dicom.FORMAT, png.FORMAT, small.FORMAT, tiff.FORMAT, nifti.FORMAT, nrrd.FORMAT)
 SUFFIXES = frozenset(suffix for family in FORMATS for suffix in family.suffixes)
-VOLUMES = frozenset(suffix for family in (tiff, nifti, nrrd) for suffix in family.FORMAT.suffixes)
+VOLUMES = frozenset(suffix for family in (tiff, nifti, nrrd, dicom) for suffix in family.FORMAT.suffixes)
 """Suffixes of files that may hold more than one plane."""
 HEAD = 512  # bytes by which a family is recognized
 
@@ -82,7 +83,7 @@ def open_reader(source: Source) -> Iterator[Reader]:
     ReadError
         Here and by `read`: for what is missing, damaged, of no known kind, or larger than the memory.
     """
-    with opened(source) as stream:
+    with opened(source.parts[0]) as stream:
         family = _family(stream, source)
         with _explained(family, source):
             reader = _selected(family.open(stream, replace(source, slab=None)), source)

@@ -136,6 +136,28 @@ class Kept:
 _KEPT = Kept()
 
 
+def kept(what: str, source: Source, make: Callable[[], tuple[T, int]]) -> T:
+    """What was made of the files of a source before, or is made now.
+
+    Parameters
+    ----------
+    what
+        Names the kind of thing.
+    source
+        One file or several; where one of them has changed, the thing is made anew.
+    make
+        Gives the thing and how many bytes of memory it takes.
+
+    Returns
+    -------
+    T
+        The thing.
+    """
+    stamps = [_key(Source(path))[2:4] for path in dict.fromkeys(part.path for part in source.parts)]
+    newest, total = max(stamp for stamp, _ in stamps), sum(length for _, length in stamps)
+    return _KEPT.get((what, source.path, (*source.inside, *source.files), newest, total, os.getpid()), make)
+
+
 def _zip(*key: *Place) -> zipfile.ZipFile:
     return _KEPT.get(("zip", *key), lambda: _open_zip(Source(*key[:2])))
 
