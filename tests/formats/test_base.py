@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from ulna import formats
 from ulna.errors import ReadError, UlnaError
-from ulna.formats import base
+from ulna.formats import base, png
 from ulna.formats.base import Format, Reader, begins, equal_channels, guard_memory, upright
 from ulna.image import Channel, Grid, Source
 
@@ -202,7 +202,7 @@ def test_small_steps() -> None:
 
 def test_a_format_that_is_not_written_says_so(tmp_path: Path) -> None:
     family = Format("JPEG", (".jpg",), begins(b""), lambda stream, source: None, tuple)  # type: ignore[arg-type, return-value]
-    written = formats.FORMATS[0].create(tmp_path / "a.png", Grid((4, 5)), dtype=np.dtype("u1"), channels=base.GRAY)
+    written = png.FORMAT.create(tmp_path / "a.png", Grid((4, 5)), dtype=np.dtype("u1"), channels=base.GRAY)
     written.write(None, GRAY[None])
     written.close()
     assert formats.read(Source(tmp_path / "a.png")).shape == (4, 5)

@@ -15,7 +15,9 @@ from ulna.errors import UlnaError
 from ulna.formats import check_finite, read
 from ulna.formats.base import BY_SAMPLES, equal_channels
 from ulna.image import Array, Image, Source, checked
+from ulna.layouts import find
 from ulna.normalization import COLORS
+from ulna.text import plural
 
 PLAIN_MODES = {"L", "RGB", "I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
 """Of Pillow: their arrays are what they show. All others are converted as image files are."""
@@ -53,7 +55,8 @@ def as_image(given: Any, *, ndim: int, channels: int) -> Image:
     Parameters
     ----------
     given
-        A path, a `Source`, an `Image`, a PIL image, a tensor, a NumPy array or what has the method `__array__`.
+        A path (of a file, or of the folder of one DICOM series), a `Source`, an `Image`, a PIL image, a tensor, a NumPy
+        array or what has the method `__array__`.
     ndim
         The number of spatial axes that the network takes.
     channels
@@ -71,7 +74,7 @@ def as_image(given: Any, *, ndim: int, channels: int) -> Image:
         can be read in two ways, or that hold NaN.
     """
     if isinstance(given, str | Path):
-        given = Source(Path(given).expanduser())
+        given = _file(Path(given).expanduser())
     if isinstance(given, Source):
         return read(given)
     if isinstance(given, Image):
@@ -128,6 +131,17 @@ def _of_pillow(picture: Pillow.Image) -> Image:
     if palette and len(array) == 3 and equal_channels(array):
         array = array[:1]  # a palette of grays
     return Image(array, channels=BY_SAMPLES.get(len(array), ()))
+
+
+def _file(path: Path) -> Source:
+    """A file; of a folder its only image, as the files of a DICOM series are one."""
+    if not path.is_dir():
+        return Source(path)
+    found = [source for case in find(path, plain=True).cases for source in case.images]
+    if len(found) > 1:
+        what = f"this folder holds {plural(len(found), 'image')}"
+        raise UlnaError(what, where=path, hint="Name one of them, or predict all with ulna.predict.")
+    return found[0]
 
 
 def _plain(picture: Pillow.Image, *, has_alpha: bool) -> Pillow.Image:

@@ -221,8 +221,8 @@ def _images_of(cases: Sequence[Case], images: Place | None, notes: list[str]) ->
                 plane = tuple(replace(source, page=place) for source in case.images)
                 found[plane[0]] = replace(case, name=f"{case.name}_{place:04d}", images=plane)
     matched = match(cases, list(found), where=images, words=("mask", "image"))
-    used = {(source.path, source.inside) for source in matched.values()}
-    left = sorted({source.name for source in found if (source.path, source.inside) not in used})
+    used = {replace(source, page=None, time=None) for source in matched.values()}
+    left = sorted({source.name for source in found if replace(source, page=None, time=None) not in used})
     if left:
         notes.append(f"without a mask, and not measured: {plural(len(left), 'image')} ({listed(left)})")
     return {name: found[source] for name, source in matched.items()}

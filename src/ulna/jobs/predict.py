@@ -19,7 +19,7 @@ from ulna.errors import UlnaError, WriteError
 from ulna.formats import create, mask_suffix, open_reader, write
 from ulna.formats.atomic import cannot_write
 from ulna.groups import decide
-from ulna.image import Array, Grid, Image, Region
+from ulna.image import Array, Grid, Image, Region, Source
 from ulna.inference.inputs import repeated
 from ulna.jobs.extras import Extras, listed_objects
 from ulna.layouts import Patterns, Place, find
@@ -214,10 +214,9 @@ def _jobs(found: Sequence[Case], model: Model, cases: Names | None, except_: Nam
     if cases is not None or except_ is not None:
         stated = model.config.data.groups
         return [job(case.name, [case]) for case in _chosen(found, stated, cases, except_)]
-    films: dict[tuple[Path, tuple[str, ...], int | None], list[Case]] = {}
+    films: dict[Source, list[Case]] = {}
     for case in found:
-        source = case.images[0]
-        films.setdefault((source.path, source.inside, source.time), []).append(case)
+        films.setdefault(replace(case.images[0], page=None), []).append(case)
     return [job(_name(frames), frames) for frames in films.values()]
 
 
@@ -278,10 +277,11 @@ def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
             hint="Rename one of the images, or predict them in two calls with an --out for each.",
         )
     inputs = {
-        os.path.realpath(source.path)  # unlike Path.resolve it says nothing of links in a circle: reading them does
+        os.path.realpath(part.path)  # unlike Path.resolve it says nothing of links in a circle: reading them does
         for job in jobs
         for frame in job.frames
         for source in frame.images
+        for part in source.parts
         if not source.inside
     }
     lost = [path for path in targets if os.path.realpath(path) in inputs]

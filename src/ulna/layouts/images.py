@@ -12,6 +12,7 @@ from ulna import formats
 from ulna.dataset import Case
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import is_archive
+from ulna.formats.dicom.series import maybe_dicom
 from ulna.image import Source
 from ulna.layouts import patterns as stated
 from ulna.layouts.build import CaseDraft, make_cases
@@ -181,6 +182,8 @@ def _glob(pattern: str, *, own: bool) -> tuple[list[Entry], list[Entry], list[En
 
 def _single(path: Path) -> Entry:
     source = Source(path)
+    if not formats.recognizes(source) and maybe_dicom(source):
+        source = replace(source, files=(path.name,), title=path.name)
     if not formats.recognizes(source):
         raise UlnaError("is no image of a kind that is known here", where=path, hint=image_suffixes())
     return Entry((), source)

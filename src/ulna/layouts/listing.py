@@ -13,6 +13,7 @@ from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import is_archive, members
 from ulna.image import Source
 from ulna.layouts.own import MARK, RUN, own_files
+from ulna.layouts.series import with_series
 
 JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 
@@ -60,6 +61,8 @@ class Listing:
         All other files.
     own
         The files that `ulna` itself wrote there; they are in none of the others.
+    no_images
+        DICOM files that hold no image, and what they are; they are in none of the others.
     """
 
     place: Source
@@ -67,6 +70,7 @@ class Listing:
     archives: tuple[Source, ...] = ()
     others: tuple[Entry, ...] = ()
     own: tuple[Entry, ...] = ()
+    no_images: tuple[tuple[Entry, str], ...] = ()
 
 
 Found = tuple[tuple[str, ...], Source]
@@ -118,12 +122,14 @@ def list_place(place: Source, *, masks: bool = False) -> Listing:
     found, own = (_in_archive(place), []) if archived else _in_folder(place.path, masks=masks)
     found = [(folders, source) for folders, source in found if not is_junk((*folders, source.name))]
     found.sort(key=lambda pair: (natural("/".join(pair[0])), natural(pair[1].name)))
-    entries = [Entry(folders, replace(source, axes=place.axes)) for folders, source in found]
+    files = with_series([Entry(folders, replace(source, axes=place.axes)) for folders, source in found], place)
+    entries = files.entries
     images = tuple(entry for entry in entries if formats.recognizes(entry.source))
     archives = tuple(entry.source for entry in entries if is_archive(entry.source))
     known = {*(entry.source for entry in images), *archives}
     others = tuple(entry for entry in entries if entry.source not in known and entry.source.name != MARK)
-    return Listing(place, images, archives, others, tuple(Entry(folders, source) for folders, source in own))
+    written = tuple(Entry(folders, source) for folders, source in own)
+    return Listing(place, images, archives, others, written, files.left)
 
 
 def _in_archive(archive: Source) -> list[Found]:

@@ -10,7 +10,17 @@ from ulna.dataset import Dataset, Problem
 from ulna.errors import UlnaError
 from ulna.formats.archive import is_archive
 from ulna.image import Source
-from ulna.layouts import by_content, dsb2018, outlined, pairs, several, sibling_folders, suffix_pairs, tracking
+from ulna.layouts import (
+    by_content,
+    dsb2018,
+    outlined,
+    pairs,
+    segmented,
+    several,
+    sibling_folders,
+    suffix_pairs,
+    tracking,
+)
 from ulna.layouts import patterns as stated
 from ulna.layouts.build import CaseDraft, make_cases, name_key
 from ulna.layouts.described import with_described
@@ -20,7 +30,7 @@ from ulna.layouts.matching import words
 from ulna.layouts.parts import with_parts
 from ulna.layouts.patterns import NO_PATTERNS, Patterns
 from ulna.layouts.split_lists import with_lists
-from ulna.layouts.unknown import left_out, passed_over, unknown_layout
+from ulna.layouts.unknown import left_out, no_images, passed_over, unknown_layout
 from ulna.text import plural
 
 STACKS = "volumes and films, as any of these:  train-volume.tif  train-labels.tif"
@@ -46,6 +56,7 @@ class Layout:
 LAYOUTS: tuple[Layout, ...] = (
     Layout(dsb2018.EXAMPLE, dsb2018.read),
     Layout(tracking.EXAMPLE, tracking.read),
+    Layout(segmented.EXAMPLE, segmented.read),
     Layout(outlined.EXAMPLE, outlined.read),
     Layout(several.EXAMPLE, several.read),
     Layout(pairs.EXAMPLE, pairs.read),
@@ -168,7 +179,7 @@ def _with_others(found: Dataset, listing: Listing) -> Dataset:
 
 def _with_notes(found: Dataset, listing: Listing) -> Dataset:
     """The data set, and which files and archives beside it are no part of it."""
-    found = replace(found, problems=(*found.problems, *passed_over(listing), *left_out(listing)))
+    found = replace(found, problems=(*found.problems, *passed_over(listing), *left_out(listing), *no_images(listing)))
     truth = {source for case in found.cases for source in case.truth}  # a zip of regions is one
     names = tuple(source.name for source in listing.archives if source not in truth)
     if not names:

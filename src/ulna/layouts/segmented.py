@@ -24,9 +24,7 @@ def read(listing: Listing) -> Dataset | None:
     if not masks:
         return None
     of = {entry.source: entry for entry in listing.images}
-    drafts = [
-        CaseDraft((of[series],), (Entry(of[series].folders, found[0]),)) for series, found in masks.items()
-    ]
+    drafts = [CaseDraft((of[series],), (Entry(of[series].folders, found[0]),)) for series, found in masks.items()]
     values = _values([found[0] for found in masks.values()])
     cases, problems = make_cases(drafts)
     if values:
@@ -36,8 +34,10 @@ def read(listing: Listing) -> Dataset | None:
     if several:
         what = f"{plural(len(several), 'further segmentation')} of a series not used: the first is"
         more = (Problem(what, several),)
-    said = f"; their segments are {listed([f"{number} '{name}'" for name, number in values[1:]], 8)}" if values else ""
-    sentence = f"{plural(len(cases), 'DICOM series with its segmentation', 'DICOM series with their segmentations')}{said}"
+    sentence = plural(len(cases), "DICOM series with its segmentation", "DICOM series with their segmentations")
+    if values:
+        names = [f"{number} is '{name}'" for name, number in values[1:]]
+        sentence += f"; their headers say that {listed(names, 8)}"
     return Dataset(cases, sentence, (*problems, *more))
 
 
@@ -56,4 +56,7 @@ def _values(masks: list[Source]) -> tuple[tuple[str, int], ...]:
     labels = [label for label, _ in names.values()]
     if not all(labels) or len(set(labels)) < len(labels):
         return ()
-    return (("background", 0), *sorted(((label, number) for number, (label, _) in names.items()), key=lambda one: one[1]))
+    return (
+        ("background", 0),
+        *sorted(((label, number) for number, (label, _) in names.items()), key=lambda one: one[1]),
+    )

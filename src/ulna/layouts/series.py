@@ -1,4 +1,4 @@
-"""DICOM files in a listing: the slices of a series become one image, and segmentations find the series they belong to."""
+"""DICOM files in a listing: the slices of a series become one image, and segmentations find their series."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ulna.errors import UlnaError
 from ulna.formats import dicom
-from ulna.formats.dicom.headers import read_header
+from ulna.formats.dicom.headers import is_segmentation, read_header
 from ulna.formats.dicom.segmentation import segments_of
 from ulna.formats.dicom.series import Found, maybe_dicom, together
 from ulna.image import Source
@@ -122,7 +122,7 @@ def referring(entries: Sequence[Entry]) -> dict[Source, list[Source]]:
             data = read_header(entry.source.parts[0])
         except (UlnaError, ValueError):
             continue  # said when it is read
-        if dicom.is_segmentation(data):
+        if is_segmentation(data):
             masks += [(entry.source, str(one.SeriesInstanceUID)) for one in data.get("ReferencedSeriesSequence") or ()]
         else:
             series.setdefault(str(data.get("SeriesInstanceUID", "")), entry.source)

@@ -71,6 +71,19 @@ def left_out(listing: Listing) -> tuple[Problem, ...]:
     return (Problem(what, masks, "note"),)
 
 
+def no_images(listing: Listing) -> tuple[Problem, ...]:
+    """The problem that DICOM files hold no image, one per kind."""
+    kinds: dict[str, list[str]] = {}
+    for entry, what in listing.no_images:
+        kinds.setdefault(what, []).append(entry.path)
+    return tuple(
+        Problem(
+            f"{plural(len(files), 'DICOM file')} left out: {what}", tuple(files), "warning" if "RT" in what else "note"
+        )
+        for what, files in kinds.items()
+    )
+
+
 def _beside_mark(entry: Entry) -> bool:
     return any((folder / MARK).is_file() for folder in list(entry.source.path.parents)[: len(entry.folders) + 1])
 
@@ -78,7 +91,7 @@ def _beside_mark(entry: Entry) -> bool:
 def unknown_layout(place: Path, listing: Listing, examples: Sequence[str]) -> UlnaError:
     """The error that no images with masks were recognized: the names that were found, and what can be done."""
     told = [_names(listing), *_others(listing)]
-    told += [f"{problem.what}." for problem in (*passed_over(listing), *left_out(listing))]
+    told += [f"{problem.what}." for problem in (*passed_over(listing), *left_out(listing), *no_images(listing))]
     shown = "\n".join(f"  - {example}" for example in examples)
     known = f"Known ways to lay out a data set (a folder, or a zip or tar of it):\n{shown}\n{image_suffixes()}"
     lines = [line for line in told if line]

@@ -265,7 +265,8 @@ def _resized(writer: _Writer, whole: Store, index: int, to: tuple[int, ...]) -> 
 
 def _key(cases: Sequence[Case], config: DataConfig, classes: Classes) -> str:
     """What a store depends on, as one sha256: cases, the content of their files, channels, and what labels mean."""
-    paths = sorted({source.path for case in cases for source in (*case.images, *case.truth, *case.markers)})
+    sources = {source for case in cases for source in (*case.images, *case.truth, *case.markers)}
+    paths = sorted({part.path for source in sources for part in source.parts})
     meaning = {key: value for key, value in asdict(classes).items() if key != "sentence"}
     return _hash(
         {

@@ -66,12 +66,14 @@ def stacked(slices: Sequence[Slice], source: Source, *, expected: int = 0) -> St
         Where a slice is missing, some places have more slices than others, or the distances differ.
     """
     if any(one.position is None or one.axes is None for one in slices):
-        return _unplaced(slices, source)
+        return _unplaced(slices)
     check_alike(slices, source)
     unique = {(one.uid, one.frame): one for one in slices}
     doubts = []
     if len(unique) < len(slices):
-        doubts.append(f"{plural(len(slices) - len(unique), 'file')} that are there twice are used once")
+        doubts.append(
+            plural(len(slices) - len(unique), "further copy of a file", "further copies of files") + " left out"
+        )
     places = _places(list(unique.values()))
     counts = {len(place) for place in places}
     if len(counts) > 1:
@@ -123,7 +125,7 @@ def _places(slices: Sequence[Slice]) -> list[list[Slice]]:
 def _grid(slices: Sequence[Slice], source: Source) -> tuple[Grid, list[str]]:
     """Where a volume lies, by the positions of its slices alone: never by their thickness."""
     first, last, doubts = slices[0], slices[-1], []
-    rows, columns = first.spacing or (1.0, 1.0)
+    rows, columns = _size(first)
     if first.spacing is None:
         doubts.append("it does not say how large its pixels are")
     x, y = np.asarray(first.axes, float)
@@ -144,6 +146,15 @@ def _grid(slices: Sequence[Slice], source: Source) -> tuple[Grid, list[str]]:
     except UlnaError as error:
         raise ReadError(f"says no place in space: {error.what}", where=source, hint="Correct its header.") from None
     return grid if len(slices) > 1 else grid.slices()[0], doubts
+
+
+def _size(one: Slice) -> tuple[float, float]:
+    """Height and width of a pixel. Raises ReadError for what is none."""
+    rows, columns = one.spacing or (1.0, 1.0)
+    if not (0 < rows < np.inf and 0 < columns < np.inf):
+        what = f"says no place in space: its pixels are {rows:g} × {columns:g} mm"
+        raise ReadError(what, where=one.source, hint="Correct its header.")
+    return rows, columns
 
 
 def _distances(slices: Sequence[Slice], source: Source) -> list[str]:
@@ -172,14 +183,11 @@ def _distances(slices: Sequence[Slice], source: Source) -> list[str]:
     return [f"its slices lie {steps.min():g} to {steps.max():g} mm apart; {mean:g} mm is taken"] * (spread > UNEVEN)
 
 
-def _unplaced(slices: Sequence[Slice], source: Source) -> Stack:
+def _unplaced(slices: Sequence[Slice]) -> Stack:
     """Frames that do not say where they lie: one after the other, as in a film."""
-    rows, columns = slices[0].spacing or (1.0, 1.0)
+    rows, columns = _size(slices[0])
     unit = "mm" if slices[0].spacing else "pixel"
-    try:
-        plane = Grid(slices[0].shape, (rows, columns), unit)
-    except UlnaError as error:
-        raise ReadError(f"says no place in space: {error.what}", where=source, hint="Correct its header.") from None
+    plane = Grid(slices[0].shape, (rows, columns), unit)
     doubts = [
         "it does not say where it lies in the patient" + ("" if slices[0].spacing else ", nor how large its pixels are")
     ]
