@@ -41,6 +41,10 @@ __all__ = [
 ]
 
 
+MIN_SUPERVISED = 4
+"""Levels from which on deep supervision has an output to add: the top one is there anyway, the lowest two have none."""
+
+
 class Config(Section):
     """Every choice of a run. What is resolved is written into the run and into the model.
 
@@ -94,6 +98,15 @@ class Config(Section):
             by_level(network.strides, levels - 1, network.ndim, "network.strides")
         except UlnaError as error:
             raise ValueError(f"{error.where} {error.what}") from None
+        blocks = len(network.encoder_blocks)
+        if 0 < blocks < levels:
+            raise ValueError(f"network.encoder_blocks needs numbers for {levels} levels, not {blocks}")
+        if blocks and (network.residual or network.padding == "valid"):
+            raise ValueError("network.encoder_blocks is residual by itself: it needs residual: false and padding: same")
+        if network.deep_supervision and levels < MIN_SUPERVISED:
+            raise ValueError(f"network.deep_supervision needs at least {MIN_SUPERVISED} levels, not {levels}")
+        if network.deep_supervision and (network.padding == "valid" or self.task.border_weight):
+            raise ValueError("network.deep_supervision needs padding: same and task.border_weight: 0")
         return self
 
     @classmethod

@@ -82,6 +82,15 @@ def _sides(value: object) -> object:
     raise ValueError("must be one number, or per level a list with one number per axis, as in [[1, 3, 3], [3, 3, 3]]")
 
 
+def _levels(value: object) -> object:
+    """`all`, `bottom`, or numbers of levels."""
+    if value in ("all", "bottom"):
+        return value
+    if isinstance(value, list | tuple) and value and all(type(level) is int and level > 0 for level in value):
+        return tuple(value)
+    raise ValueError("must be 'all', 'bottom', or a list of levels, 1 the top, as in [3, 4]")
+
+
 Size = Annotated[int, Field(gt=0)]
 FilePatterns = Annotated[tuple[str, ...], BeforeValidator(_several)]
 Modality = Literal["stained", "fluorescence", "mr", "ct", "em"]
@@ -195,8 +204,9 @@ class TaskConfig(Section):
         description="`semantic`: the class of each pixel; `instances`: also its object; `auto`: objects where the "
         "masks number them",
     )
-    loss: Literal["dice_cross_entropy", "cross_entropy", "dice"] = Field(
-        "dice_cross_entropy", description="`dice_cross_entropy` (the sum), `cross_entropy`, `dice`"
+    loss: Literal["dice_cross_entropy", "cross_entropy", "dice", "log_dice"] = Field(
+        "dice_cross_entropy",
+        description="`dice_cross_entropy` (the sum), `cross_entropy`, `dice`, or its negative logarithm `log_dice`",
     )
     threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a single class is foreground")
     target: Literal["distance", "neighbors", "none"] = Field(
@@ -230,8 +240,8 @@ class TaskConfig(Section):
 
     @model_validator(mode="after")
     def _weights_need_cross_entropy(self) -> Self:
-        if self.border_weight and self.loss == "dice":
-            raise ValueError("border weights are of the cross-entropy, which the loss `dice` does not have")
+        if self.border_weight and "cross_entropy" not in self.loss:
+            raise ValueError(f"border weights are of the cross-entropy, which the loss `{self.loss}` does not have")
         return self
 
 
@@ -261,12 +271,36 @@ class NetworkConfig(Section):
         "transposed", description="`transposed`, `nearest`, `linear`"
     )
     residual: bool = Field(False, description="add each block's input to its output")
-    dropout: float = Field(0.0, ge=0, lt=1, description="probability of dropping a channel's value")
-    initialization: Literal["he", "glorot"] = Field(
-        "he", description="initial weights: `he`, or `glorot` as Keras draws them"
+    encoder_blocks: tuple[Size, ...] = Field(
+        (),
+        description="residual blocks of each level of the contracting path, with strides in place of pooling, and one "
+        "convolution per level of the other: nnU-Net's ResEnc is `[1, 3, 4, 6, 6, 6]`. More numbers than levels are "
+        "not used; empty: two convolutions per level",
     )
-    dropout_levels: Literal["all", "bottom"] = Field(
-        "all", description="`all`, or `bottom`: the end of the contracting path"
+    deep_supervision: bool = Field(
+        False,
+        description="the loss is also taken of outputs of lower levels, each with half the weight of the one above; "
+        "only while training",
+    )
+    bias: bool = Field(
+        False,
+        description="a bias in convolutions that a norm follows, too, as in Keras and nnU-Net: the norm takes it off, "
+        "so that it changes nothing but the number of weights",
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="probability of dropping")
+    dropout_levels: Annotated[Literal["all", "bottom"] | tuple[int, ...], PlainValidator(_levels)] = Field(
+        "all",
+        description="where it drops: `all` levels, `bottom` (the end of the contracting path), or a list of levels of "
+        "the contracting path, `[3, 4]`, 1 the top",
+    )
+    dropout_kind: Literal["values", "channels"] = Field(
+        "values", description="what is dropped: single `values`, or whole `channels` (spatial dropout)"
+    )
+    dropout_place: Literal["end", "middle"] = Field(
+        "end", description="at the `end` of the blocks of a level, or in the `middle` of them, between two convolutions"
+    )
+    initialization: Literal["he", "he_uniform", "glorot"] = Field(
+        "he", description="initial weights: `he`, evenly drawn `he_uniform`, or `glorot` as Keras draws them"
     )
 
 
@@ -278,6 +312,13 @@ class AugmentationConfig(Section):
     """
 
     flip: bool = Field(True, description="flip along every axis")
+    quarter_turns: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="probability of a turn by 90, 180 or 270 degrees in the plane of the last two axes, if patches are "
+        "square there",
+    )
     rotation: float = Field(180.0, ge=0, le=180, description="largest angle to either side, degrees")
     tilt: float = Field(
         0.0, ge=0, le=180, description="in 3D, largest angle out of the plane of the last two axes, degrees"
@@ -358,6 +399,11 @@ class TrainingConfig(Section):
         1.0, gt=0, description="largest norm of the gradient over all weights; null: no clipping"
     )
     patience: int | None = Field(None, gt=0, description="stop after so many epochs without improvement; null: never")
+    best: Literal["score", "loss"] = Field(
+        "score",
+        description="by what the best epoch is told, where the schedule is `constant` or `patience` is set: the "
+        "`score` or the `loss` of the validation cases",
+    )
     seed: int = Field(0, ge=0, description="seed of everything that is drawn; set by `--seed`")
 
     @property

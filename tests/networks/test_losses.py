@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulna.image import IGNORE
-from ulna.networks.losses import LOSSES, Loss, cross_entropy, dice, dice_cross_entropy
+from ulna.networks.losses import LOSSES, Loss, cross_entropy, dice, dice_cross_entropy, log_dice
 
 
 def sample(classes: int, *, ndim: int = 2, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -109,3 +109,25 @@ def test_weights_multiply_the_terms_of_pixels_and_the_mean_is_over_pixels(loss: 
     each = -logits.log_softmax(1).gather(1, truth.long())
     expected = (each * weights)[:, :, 2:].mean() + (dice(outputs, ignored) if loss is dice_cross_entropy else 0)
     torch.testing.assert_close(loss(outputs, ignored, weights), expected)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_log_dice_is_the_logarithm_of_dice(classes: int) -> None:
+    outputs, truth = sample(classes, ndim=3)
+    probabilities = outputs.sigmoid() if classes == 2 else outputs.softmax(1)[:, 1:]
+    each = []
+    for label in range(1, classes):
+        found, true = probabilities[:, label - 1].double(), (truth[:, 0] == label).double()
+        each.append(-((2 * (found * true).sum() + 1e-4) / (found.sum() + true.sum() + 1e-4)).log())
+    torch.testing.assert_close(log_dice(outputs, truth).double(), torch.stack(each).mean(), atol=1e-5, rtol=1e-5)
+
+
+def test_log_dice_of_what_is_not_found_at_all_still_pulls() -> None:
+    outputs = torch.full((1, 1, 8, 8), -40.0, requires_grad=True)
+    truth = torch.ones(1, 1, 8, 8, dtype=torch.uint8)
+    log_dice(outputs, truth).backward()
+    assert outputs.grad is not None
+    assert torch.isfinite(outputs.grad).all()
+    right = log_dice(torch.full((1, 1, 8, 8), 40.0), truth)
+    assert right.item() == pytest.approx(0, abs=1e-5)
+    assert log_dice(torch.full((1, 1, 8, 8), -40.0), 0 * truth).item() == pytest.approx(0, abs=1e-3)

@@ -216,6 +216,12 @@ def test_build_takes_what_the_config_says() -> None:
         {"dropout": 0.5},
         {"kernels": 5},
         {"strides": 3},
+        {"encoder_blocks": (1, 1, 1, 1, 1)},
+        {"deep_supervision": True},
+        {"bias": True},
+        {"dropout_kind": "channels"},
+        {"dropout_place": "middle"},
+        {"initialization": "he_uniform"},
     ],
 )
 def test_build_refuses_what_fcn8_has_not(change: dict[str, object]) -> None:
@@ -223,6 +229,8 @@ def test_build_refuses_what_fcn8_has_not(change: dict[str, object]) -> None:
         build(NetworkConfig.model_validate({"name": "fcn8", **change}), 3, 1)
     ((key, value),) = change.items()
     fits = {"padding": "same", "residual": False, "upsampling": "transposed", "kernels": 3, "strides": 2}
+    fits |= {"encoder_blocks": (), "deep_supervision": False, "bias": False, "initialization": "he"}
+    fits |= {"dropout_kind": "values", "dropout_place": "end"}
     if key in fits:
         assert caught.value.where == f"network.{key}"
         assert caught.value.what == f"fcn8 cannot do '{value}'"

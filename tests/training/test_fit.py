@@ -270,7 +270,7 @@ def test_it_stops_early_when_nothing_is_gained(
 def test_a_lower_loss_is_better_where_no_foreground_is_validated(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ulna.training.fit._monitor", lambda store, primary: Primary("loss", higher_is_better=False))
+    monkeypatch.setattr("ulna.training.fit._monitor", lambda *_: Primary("loss", higher_is_better=False))
     losses = iter([0.5, 0.5, 0.2, 0.2, 0.9, 0.9])
     monkeypatch.setattr(Learner, "validate", lambda *_: {"val_loss": next(losses), "val_dice": math.nan})
     trained(stores, tmp_path, CHOOSES)
@@ -288,6 +288,16 @@ def test_the_primary_measure_of_the_task_tells_the_best_epoch(
     assert load_best(tmp_path)[0].epoch == best  # type: ignore[index]
     assert [row["val_distance"] for row in rows(tmp_path)] == ["0.50000", "0.80000", "0.20000"]
     assert "val_dice" not in rows(tmp_path)[0]
+
+
+@pytest.mark.parametrize(("by", "best"), [("score", 1), ("loss", 2)])
+def test_what_tells_the_best_epoch_can_be_said(
+    by: str, best: int, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs = iter([(0.4, 0.5), (0.3, 0.8), (0.2, 0.6)])
+    monkeypatch.setattr(Learner, "validate", lambda *_: dict(zip(("val_loss", "val_dice"), next(epochs), strict=True)))
+    trained((stores[0], stores[1].subset([0])), tmp_path, CHOOSES.changed({"training.best": by}))
+    assert load_best(tmp_path)[0].epoch == best  # type: ignore[index]
 
 
 def test_without_validation_the_last_weights_stay(stores: Stores, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from ulna import networks, tasks
 from ulna.config import Config
 from ulna.image import IGNORE, Grid
 from ulna.store import Store
-from ulna.training.batches import Batches
-from ulna.training.learner import Learner, total
+from ulna.training.batches import Batch, Batches
+from ulna.training.learner import Learner, subsampled, total
 
 CONFIG = Config().changed(
     {"data.channels": 1, "network.widths": [4, 8], "training.patch": [32, 32], "training.batch_size": 2}
@@ -126,3 +126,52 @@ def test_pixels_that_are_not_annotated_say_nothing(
         one.network.head.bias += 100  # type: ignore[operator]
         measured = one.validate(stores[1], 0)
     assert (measured["val_dice"], measured["val_foreground"]) == (1, 1)
+
+
+DEEP = {"network.widths": [2, 3, 4, 5, 6], "network.deep_supervision": True}
+
+
+def test_with_deep_supervision_each_level_weighs_half_of_the_one_above(stores: tuple[Store, Store]) -> None:
+    one = learner(**DEEP)
+    batch = Batches(stores[0], CONFIG.training, phases=one.phases).batch(0)
+    batch = one.augmented(batch)
+    assert batch.truth.any()
+    loss = one(batch)
+    loss.backward()
+    assert all(head.weight.grad.any() for head in one.network.heads)  # type: ignore[union-attr, operator]
+    outputs = one.network(batch.images)
+    assert [tuple(out.shape[2:]) for out in outputs] == [(32, 32), (16, 16), (8, 8)]
+    truths = [batch.truth, batch.truth[..., 1::2, 1::2], batch.truth[..., 2::4, 2::4]]
+    terms = [total(one.task.losses(out, truth)) for out, truth in zip(outputs, truths, strict=True)]
+    torch.testing.assert_close(loss, (4 * terms[0] + 2 * terms[1] + terms[2]) / 7)
+    with torch.no_grad():
+        torch.testing.assert_close(one.eval()(batch), terms[0])  # one output, one loss
+
+
+@pytest.mark.parametrize("strides", [(1, 2, 2), (2, 4, 1), (3, 2, 2)])
+def test_labels_of_lower_levels_are_labels_of_pixels(strides: tuple[int, ...]) -> None:
+    numbers = torch.arange(2 * 5 * 9 * 8).view(1, 2, 5, 9, 8)
+    batch = Batch(torch.zeros(1, 1, 5, 9, 8), numbers, ((3.0, 0.5, 0.5),), 0)
+    lower = subsampled(batch, strides)
+    sizes = [-(-side // stride) for side, stride in zip((5, 9, 8), strides, strict=True)]
+    assert lower.truth.shape == (1, 2, *sizes)
+    for place in np.ndindex(*sizes):
+        middle = tuple(min(i * s + s // 2, n - 1) for i, s, n in zip(place, strides, (5, 9, 8), strict=True))
+        assert torch.equal(lower.truth[(0, slice(None), *place)], numbers[(0, slice(None), *middle)])
+    assert lower.spacings == (tuple(a * b for a, b in zip((3.0, 0.5, 0.5), strides, strict=True)),)
+
+
+@pytest.mark.parametrize("target", ["distance", "neighbors", "none"])
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_objects_are_supervised_at_lower_levels_too(target: str, ndim: int) -> None:
+    size = (8, 32, 32)[-ndim:]
+    changes = {"task.name": "instances", "task.target": target, "network.ndim": ndim, "training.patch": list(size)}
+    config = CONFIG.changed(DEEP | changes | {"network.strides": [[1, 2, 2][-ndim:], *[[2] * ndim] * 3]})
+    task = tasks.build(config.task, ("background", "cell"))
+    one = Learner(networks.build(config.network, 1, task.outputs), task, config)
+    classes = torch.zeros(1, 2, *size, dtype=torch.int32)
+    classes[:, :, ..., 2:12, 2:12] = 1
+    classes[:, :, ..., 12:30, 2:12] = torch.tensor([1, 2]).view(1, 2, *(1,) * ndim)  # touches the first
+
+    loss = one(Batch(torch.rand(1, 1, *size), classes, ((1.0,) * ndim,), 0))
+    assert torch.isfinite(loss)

@@ -55,6 +55,11 @@ def build(config: NetworkConfig, channels: int, outputs: int) -> nn.Module:
         "padding": "same",
         "upsampling": "transposed",
         "residual": False,
+        "encoder_blocks": (),
+        "deep_supervision": False,
+        "bias": False,
+        "dropout_kind": "values",
+        "dropout_place": "end",
         "initialization": "he",
     }
     if config.dropout:

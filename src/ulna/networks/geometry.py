@@ -214,8 +214,8 @@ def join(a: Interval, b: Interval) -> Interval:
     return min(a[0], b[0]), max(a[1], b[1])
 
 
-def through_convolution(out: Interval, kernel: int, padding: int = 0) -> Interval:
-    """The inputs of a convolution with stride 1 that outputs depend on.
+def through_convolution(out: Interval, kernel: int, padding: int = 0, stride: int = 1) -> Interval:
+    """The inputs of a convolution that outputs depend on.
 
     Parameters
     ----------
@@ -225,6 +225,8 @@ def through_convolution(out: Interval, kernel: int, padding: int = 0) -> Interva
         The side of the kernel.
     padding
         On each side.
+    stride
+        Of the convolution.
 
     Returns
     -------
@@ -235,8 +237,10 @@ def through_convolution(out: Interval, kernel: int, padding: int = 0) -> Interva
     --------
     >>> through_convolution((0, 0), kernel=3, padding=1)
     (-1, 1)
+    >>> through_convolution((1, 2), kernel=3, padding=1, stride=2)
+    (1, 5)
     """
-    return out[0] - padding, out[1] - padding + kernel - 1
+    return out[0] * stride - padding, out[1] * stride - padding + kernel - 1
 
 
 def through_pooling(out: Interval, factor: int) -> Interval:

@@ -20,6 +20,8 @@ TRANSPOSED: dict[int, Callable[..., nn.ConvTranspose2d | nn.ConvTranspose3d]] = 
     3: nn.ConvTranspose3d,
 }
 POOL: dict[int, type[nn.MaxPool2d] | type[nn.MaxPool3d]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+AVERAGE: dict[int, Callable[..., nn.AvgPool2d | nn.AvgPool3d]] = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
+DROPOUT: dict[int, type[nn.Dropout2d] | type[nn.Dropout3d]] = {2: nn.Dropout2d, 3: nn.Dropout3d}
 BATCH_NORM: dict[int, type[nn.BatchNorm2d] | type[nn.BatchNorm3d]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 UP_CONVOLUTIONS = (nn.ConvTranspose2d, nn.ConvTranspose3d)
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, *UP_CONVOLUTIONS)
@@ -35,13 +37,25 @@ def activation(norm: Norm, channels: int, *, ndim: int, relu: bool = True) -> nn
 
 def he(module: nn.Module) -> None:
     """Weights from a Gaussian of standard deviation √(2/N), N the inputs of one neuron (He et al. 2015)."""
-    if not isinstance(module, CONVOLUTIONS):
-        return
+    if isinstance(module, CONVOLUTIONS):
+        nn.init.normal_(module.weight, std=_he_deviation(module))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def he_uniform(module: nn.Module) -> None:
+    """Weights evenly from ±√(6/N), which has the deviation of `he`."""
+    if isinstance(module, CONVOLUTIONS):
+        bound = math.sqrt(3) * _he_deviation(module)
+        nn.init.uniform_(module.weight, -bound, bound)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _he_deviation(module: nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d) -> float:
     # the kernel of an up-convolution is its stride: one tap of it reaches each output
     taps = 1 if isinstance(module, UP_CONVOLUTIONS) else math.prod(module.kernel_size)
-    nn.init.normal_(module.weight, std=math.sqrt(2 / (module.in_channels * taps)))
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
+    return math.sqrt(2 / (module.in_channels * taps))
 
 
 def glorot(module: nn.Module) -> None:
@@ -52,7 +66,7 @@ def glorot(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-INITIALIZATIONS = {"he": he, "glorot": glorot}
+INITIALIZATIONS = {"he": he, "he_uniform": he_uniform, "glorot": glorot}
 
 
 def crop(x: Tensor, size: Sequence[int]) -> Tensor:

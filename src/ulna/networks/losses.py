@@ -86,6 +86,41 @@ def dice(outputs: Tensor, truth: Tensor, smooth: float = 1.0) -> Tensor:
     >>> float(dice(1000.0 * (2 * truth - 1), truth))  # a mask that is right, and sure
     0.0
     """
+    both, total = _overlap(outputs, truth)
+    return (1 - (2 * both + smooth) / (total + smooth)).mean()
+
+
+def log_dice(outputs: Tensor, truth: Tensor, smooth: float = 1e-4) -> Tensor:
+    """The negative logarithm of soft Dice, log(Σ p + Σ t + s) - log(2 Σ p t + s), mean over the foreground classes.
+
+    The sums are those of `dice`. It falls more steeply where a class is hardly found.
+
+    Parameters
+    ----------
+    outputs
+        Logits (N, K, *spatial).
+    truth
+        Class indices (N, 1, *spatial).
+    smooth
+        The s of the formula.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+
+    Examples
+    --------
+    >>> truth = torch.tensor([0, 1, 1, 0]).view(1, 1, 2, 2)
+    >>> round(float(log_dice(0.0 * truth, truth)), 4)  # all pixels at one half: Dice is 1/2
+    0.6931
+    """
+    both, total = _overlap(outputs, truth)
+    return ((total + smooth).log() - (2 * both + smooth).log()).mean()
+
+
+def _overlap(outputs: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ p t and Σ p + Σ t for each foreground class, over all annotated pixels of the batch."""
     outputs = outputs.float()
     annotated = truth != IGNORE
     if outputs.shape[1] == 1:
@@ -96,9 +131,7 @@ def dice(outputs: Tensor, truth: Tensor, smooth: float = 1.0) -> Tensor:
         probability = outputs.softmax(1)[:, 1:] * annotated
         target = (truth == classes).to(outputs.dtype)
     over = [0, *range(2, outputs.ndim)]
-    both = (probability * target).sum(over)
-    total = probability.sum(over) + target.sum(over)
-    return (1 - (2 * both + smooth) / (total + smooth)).mean()
+    return (probability * target).sum(over), probability.sum(over) + target.sum(over)
 
 
 def dice_cross_entropy(outputs: Tensor, truth: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -129,6 +162,7 @@ LOSSES: dict[str, Loss] = {
     "cross_entropy": cross_entropy,
     "dice": dice,
     "dice_cross_entropy": dice_cross_entropy,
+    "log_dice": log_dice,
 }
 
 WEIGHTED: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {

@@ -137,7 +137,8 @@ def summarize_network(
     ndim = int(getattr(network, "ndim", 2))
     if size is not None and (len(size) != ndim or min(size) < 1):
         raise UlnaError(f"this network needs {ndim} sizes of at least one pixel, not {tuple(size)}")
-    empty = copy.deepcopy(network).to("meta").eval()
+    # outputs of lower levels are there in training only
+    empty = copy.deepcopy(network).to("meta").train(bool(getattr(network, "supervised", ())))
     wanted = tuple(size or default or geometry(network).next_size((SIDE,) * ndim))
     channels = next(network.parameters()).shape[1]
     layers = _trace(empty, (channels, *wanted))

@@ -7,15 +7,25 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ulna import text
 from ulna.config import Sides, by_level
 from ulna.errors import UlnaError
+from ulna.networks.blocks import (
+    Block,
+    DropoutKind,
+    DropoutPlace,
+    Padding,
+    Single,
+    Style,
+    Upsampling,
+    residual_level,
+    up,
+)
 from ulna.networks.geometry import (
     AxisGeometry,
     Geometry,
@@ -27,20 +37,9 @@ from ulna.networks.geometry import (
     through_pooling,
     through_transposed,
 )
-from ulna.networks.layers import (
-    CONV,
-    INITIALIZATIONS,
-    POOL,
-    TRANSPOSED,
-    Norm,
-    activation,
-    crop,
-    front,
-    padded,
-)
+from ulna.networks.layers import CONV, INITIALIZATIONS, POOL, Norm, crop, front, padded
 
-Padding = Literal["same", "valid"]
-Upsampling = Literal["transposed", "nearest", "linear"]
+__all__ = ["UNet", "supervised_strides", "up"]
 
 
 class UNet(nn.Module):
@@ -49,6 +48,9 @@ class UNet(nn.Module):
     Each level has a block of two convolutions with ReLU (and a norm before it); max-pooling leads down, `upsampling`
     leads up. What comes up is concatenated with the skip, cropped to its size where convolutions are valid; a 1×1
     convolution makes the logits.
+
+    With `encoder_blocks` the levels of the way down are residual blocks instead, the first of each with the stride,
+    after a convolution at the top, and one convolution per level leads up: nnU-Net's ResEnc.
 
     With `padding` "same" every input size works: it is mirrored at its far side to a multiple of the product of the
     strides and the output is cropped. With "valid" sizes must fit (see `geometry`); an axis along which all kernels are
@@ -77,12 +79,22 @@ class UNet(nn.Module):
         "linear" have nothing to learn.
     residual
         Whether each block's input is added to its output.
+    encoder_blocks
+        Residual blocks of each level of the way down, from the top; more numbers than levels are not used. Empty: no
+        residual encoder.
+    deep_supervision
+        Whether, in training, the levels on the way up have outputs of their own, the lowest left out.
+    bias
+        Whether convolutions have a bias where a norm follows, too, which takes it off again.
     dropout
-        A probability, at the end of blocks.
+        A probability.
     dropout_levels
-        Of "all" blocks, or of the two deepest ("bottom"), as in the authors' own network.
+        Of "all" blocks, of the two deepest ("bottom"), as in the authors' own network, or of these levels of the way
+        down, 1 the top.
+    dropout_kind, dropout_place
+        Whether single "values" or whole "channels" are dropped, at the "end" of blocks or in the "middle" of them.
     initialization
-        "he" or "glorot".
+        "he", "he_uniform" or "glorot".
 
     Raises
     ------
@@ -93,7 +105,8 @@ class UNet(nn.Module):
     ----------
     Ronneberger, Fischer, Brox 2015, U-Net: convolutional networks for biomedical image segmentation, MICCAI.
     Çiçek et al. 2016, 3D U-Net, MICCAI. He et al. 2015, Delving deep into rectifiers, ICCV. Glorot, Bengio 2010,
-    Understanding the difficulty of training deep feedforward neural networks, AISTATS.
+    Understanding the difficulty of training deep feedforward neural networks, AISTATS. Isensee et al. 2024, nnU-Net
+    revisited, MICCAI (ResEnc).
 
     Examples
     --------
@@ -115,37 +128,54 @@ class UNet(nn.Module):
         norm: Norm = "none",
         upsampling: Upsampling = "transposed",
         residual: bool = False,
+        encoder_blocks: Sequence[int] = (),
+        deep_supervision: bool = False,
+        bias: bool = False,
         dropout: float = 0.0,
-        dropout_levels: Literal["all", "bottom"] = "all",
-        initialization: Literal["he", "glorot"] = "he",
+        dropout_levels: Literal["all", "bottom"] | Sequence[int] = "all",
+        dropout_kind: DropoutKind = "values",
+        dropout_place: DropoutPlace = "end",
+        initialization: Literal["he", "he_uniform", "glorot"] = "he",
     ) -> None:
         super().__init__()
         if ndim not in CONV or len(widths) < 2:
             raise UlnaError(f"a U-Net has 2 or 3 dimensions, not {ndim}, and at least two widths, not {len(widths)}")
         self.depth, self.ndim = len(widths), ndim
+        if encoder_blocks:
+            _check_blocks(encoder_blocks, self.depth, padding)
         sides = by_level(kernels, self.depth, ndim, "network.kernels")
         steps = by_level(strides, self.depth - 1, ndim, "network.strides")
-        how = partial(_axis_geometry, padding=padding, upsampling=upsampling)
-        self._geometry = Geometry(tuple(map(how, zip(*sides, strict=True), zip(*steps, strict=True))))
-        block = partial(Block, padding=padding, norm=norm, residual=residual)
-        every = dropout if dropout_levels == "all" else 0.0
-        drops = [dropout if level >= self.depth - 2 else every for level in range(self.depth)]
-
-        self.down = nn.ModuleList(
-            block(before, width, kernel=kernel, dropout=drop)
-            for before, width, kernel, drop in zip((channels, *widths[:-1]), widths, sides, drops, strict=True)
+        self.supervised = supervised_strides(steps) if deep_supervision else ()
+        how = partial(
+            _axis_geometry, padding=padding, upsampling=upsampling, blocks=tuple(encoder_blocks[: self.depth])
         )
-        self.pool = nn.ModuleList(POOL[ndim](stride) for stride in steps)
+        self._geometry = Geometry(tuple(map(how, zip(*sides, strict=True), zip(*steps, strict=True))))
+        style = Style(padding, norm, bias, dropout_kind, dropout_place)
+        drops = _dropouts(dropout, dropout_levels, self.depth)
+        every = dropout if dropout_levels == "all" else 0.0
+        block = partial(Block, style=style, residual=residual)
+        rising = partial(Single, style=style) if encoder_blocks else block
+
+        if encoder_blocks:
+            self.down = _residual_encoder(channels, widths, sides, steps, encoder_blocks, style=style, dropouts=drops)
+            self.pool = nn.ModuleList(nn.Identity() for _ in steps)
+        else:
+            self.down = nn.ModuleList(
+                block(before, width, kernel=kernel, dropout=drop)
+                for before, width, kernel, drop in zip((channels, *widths[:-1]), widths, sides, drops, strict=True)
+            )
+            self.pool = nn.ModuleList(POOL[ndim](stride) for stride in steps)
         self.up = nn.ModuleList()  # level by level from the top, as the blocks that follow
         self.join = nn.ModuleList()
         for (above, below), kernel, stride in zip(pairwise(widths), sides[:-1], steps, strict=True):
-            rising = above if upsampling == "transposed" else below  # channels of what comes up
+            coming = above if upsampling == "transposed" else below  # channels of what comes up
             self.up.append(up(below, above, stride=stride, how=upsampling))
-            self.join.append(block(rising + above, above, kernel=kernel, dropout=every))
+            self.join.append(rising(coming + above, above, kernel=kernel, dropout=every))
         self.head = CONV[ndim](widths[0], outputs, 1)
+        self.heads = nn.ModuleList(CONV[ndim](width, outputs, 1) for width in widths[1 : len(self.supervised)])
         self.apply(INITIALIZATIONS[initialization])
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Logits of images.
 
         Parameters
@@ -155,8 +185,9 @@ class UNet(nn.Module):
 
         Returns
         -------
-        Tensor
-            (N, outputs, *spatial), or fewer pixels where convolutions are valid.
+        Tensor or tuple of Tensor
+            (N, outputs, *spatial), or fewer pixels where convolutions are valid. With deep supervision in training a
+            tuple: after these the logits of lower levels, (N, outputs, *spatial / stride) for each of `supervised`.
 
         Raises
         ------
@@ -170,12 +201,16 @@ class UNet(nn.Module):
             x = block(self.pool[level - 1](x) if level else x)  # (N, widths[level], Y / 2^level, X / 2^level)
             skips.append(x)
         skips.pop()  # the bottom has no skip
+        lower: list[Tensor] = []
         for level in reversed(range(self.depth - 1)):
             x = self.up[level](x)  # (N, widths[level] or widths[level + 1], Y / 2^level, X / 2^level)
             skip = crop(skips[level], x.shape[2:])
             x = self.join[level](torch.cat((x, skip), dim=1))  # (N, widths[level], Y / 2^level, X / 2^level)
-        x = self.head(x)  # (N, outputs, Y, X)
-        return front(x, size)
+            if self.training and 0 < level < len(self.supervised):
+                seen = [-(-n // stride) for n, stride in zip(size, self.supervised[level], strict=True)]
+                lower.insert(0, front(self.heads[level - 1](x), seen))  # (N, outputs, Y / 2^level, X / 2^level)
+        x = front(self.head(x), size)  # (N, outputs, Y, X)
+        return (x, *lower) if lower else x
 
     def geometry(self) -> Geometry:
         """How far the network looks and what it does to sizes.
@@ -199,13 +234,94 @@ class UNet(nn.Module):
         return padded(x, lossless)
 
 
+def supervised_strides(steps: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """By how much smaller than the image the outputs of deep supervision are, from the top; the lowest is left out.
+
+    Parameters
+    ----------
+    steps
+        The strides between levels, from the top.
+
+    Returns
+    -------
+    tuple of tuple of int
+        The strides of each output; of the first 1.
+
+    Raises
+    ------
+    UlnaError
+        For networks that have no level between the top and the lowest on the way up.
+
+    Examples
+    --------
+    >>> supervised_strides([(1, 2, 2), (2, 2, 2), (2, 2, 2)])
+    ((1, 1, 1), (1, 2, 2))
+    """
+    if len(steps) < 3:
+        raise UlnaError(
+            f"needs at least four levels, not {len(steps) + 1}: of fewer no output but the last one is left",
+            where="network.deep_supervision",
+        )
+    totals = [tuple(math.prod(axis) for axis in zip(*steps[:level], strict=True)) for level in range(1, len(steps) - 1)]
+    return ((1,) * len(steps[0]), *totals)
+
+
+def _dropouts(dropout: float, levels: Literal["all", "bottom"] | Sequence[int], depth: int) -> list[float]:
+    """The probability for each level of the way down."""
+    if levels == "all":
+        dropped = set(range(1, depth + 1))
+    elif levels == "bottom":
+        dropped = {depth - 1, depth}
+    else:
+        dropped = {int(level) for level in levels}
+        if not dropped or max(dropped) > depth:
+            raise UlnaError(f"levels count from 1 to {depth}, not {list(levels)}", where="network.dropout_levels")
+    return [dropout if level in dropped else 0.0 for level in range(1, depth + 1)]
+
+
+def _check_blocks(blocks: Sequence[int], depth: int, padding: Padding) -> None:
+    where = "network.encoder_blocks"
+    if padding != "same":
+        raise UlnaError("residual blocks with strides need padding: same", where=where)
+    if len(blocks) < depth or min(blocks) < 1:
+        raise UlnaError(f"needs a number from 1 on for each of {depth} levels, not {list(blocks)}", where=where)
+
+
+def _residual_encoder(
+    channels: int,
+    widths: Sequence[int],
+    sides: Sequence[tuple[int, ...]],
+    steps: Sequence[tuple[int, ...]],
+    blocks: Sequence[int],
+    *,
+    style: Style,
+    dropouts: Sequence[float],
+) -> nn.ModuleList:
+    """The levels of the way down, each with its stride: of nnU-Net's ResEnc."""
+    levels = nn.ModuleList()
+    for level, (before, width) in enumerate(pairwise((widths[0], *widths))):
+        stride = steps[level - 1] if level else (1,) * len(sides[0])
+        made = residual_level(
+            before,
+            width,
+            kernel=sides[level],
+            stride=stride,
+            blocks=blocks[level],
+            style=style,
+            dropout=dropouts[level],
+        )
+        stem = [] if level else [Single(channels, width, kernel=sides[0], style=style)]
+        levels.append(nn.Sequential(*stem, *made))
+    return levels
+
+
 def _axis_geometry(
-    kernels: Sequence[int], strides: Sequence[int], *, padding: Padding, upsampling: Upsampling
+    kernels: Sequence[int], strides: Sequence[int], *, padding: Padding, upsampling: Upsampling, blocks: Sequence[int]
 ) -> AxisGeometry:
     """Of a U-Net along one axis, by its kernel at each level and its stride at each step between levels."""
     stride = math.prod(strides)
     cuts = crops(kernels, strides)
-    reach = partial(_reach, kernels=kernels, strides=strides, padding=padding, upsampling=upsampling)
+    reach = partial(_reach, kernels=kernels, strides=strides, padding=padding, upsampling=upsampling, blocks=blocks)
     lost = cuts[0] + 2 * (kernels[0] - 1) if padding == "valid" else 0  # per side: two blocks, and the top skip's crop
     if not lost:
         return AxisGeometry(stride, halo(reach, stride))
@@ -218,70 +334,42 @@ def _axis_geometry(
 
 
 def _reach(
-    out: Interval, *, kernels: Sequence[int], strides: Sequence[int], padding: Padding, upsampling: Upsampling
+    out: Interval,
+    *,
+    kernels: Sequence[int],
+    strides: Sequence[int],
+    padding: Padding,
+    upsampling: Upsampling,
+    blocks: Sequence[int],
 ) -> Interval:
     """The input pixels that these output pixels depend on, along one axis."""
     cuts = crops(kernels, strides) if padding == "valid" else (0,) * len(strides)
 
-    def block(out: Interval, kernel: int) -> Interval:
-        pad = kernel // 2 if padding == "same" else 0
-        return through_convolution(through_convolution(out, kernel, pad), kernel, pad)
+    def convolution(out: Interval, kernel: int, stride: int = 1) -> Interval:
+        return through_convolution(out, kernel, kernel // 2 if padding == "same" else 0, stride)
+
+    def twice(out: Interval, kernel: int) -> Interval:
+        return convolution(convolution(out, kernel), kernel)
+
+    def level_down(out: Interval, level: int) -> Interval:
+        """Through a level of the way down and what leads to it from the one above."""
+        kernel, stride = kernels[level], strides[level - 1] if level else 1
+        if not blocks:
+            return through_pooling(twice(out, kernel), stride)
+        for _ in range(blocks[level] - 1):
+            out = twice(out, kernel)
+        out = join(convolution(convolution(out, kernel), kernel, stride), through_pooling(out, stride))
+        return out if level else convolution(out, kernel)
 
     skips = []
     for kernel, stride, cut in zip(kernels[:-1], strides, cuts, strict=True):
-        both = block(out, kernel)  # of the concatenation
+        both = convolution(out, kernel) if blocks else twice(out, kernel)  # of the concatenation
         skips.append((both[0] + cut, both[1] + cut))
         out = through_linear(both, stride) if upsampling == "linear" else through_transposed(both, stride, stride)
-    out = block(out, kernels[-1])
-    for kernel, stride, skip in zip(reversed(kernels[:-1]), reversed(strides), reversed(skips), strict=True):
-        out = block(join(through_pooling(out, stride), skip), kernel)
+    out = level_down(out, len(kernels) - 1)
+    for level in reversed(range(len(skips))):
+        out = level_down(join(out, skips[level]), level)
     return out
-
-
-class Block(nn.Module):
-    """Twice convolution, norm, ReLU: (N, before, *spatial) → (N, after, *spatial), 2 · (kernel − 1) less if valid."""
-
-    def __init__(
-        self,
-        before: int,
-        after: int,
-        *,
-        kernel: tuple[int, ...],
-        padding: Padding,
-        norm: Norm,
-        residual: bool,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        ndim = len(kernel)
-        conv = partial(
-            CONV[ndim], kernel_size=kernel, padding=tuple(k // 2 if padding == "same" else 0 for k in kernel)
-        )
-        bias = norm == "none"  # a norm takes off every mean, and has a shift of its own
-        self.conv1 = conv(before, after, bias=bias)
-        self.act1 = activation(norm, after, ndim=ndim)
-        self.conv2 = conv(after, after, bias=bias)
-        self.act2 = activation(norm, after, ndim=ndim, relu=not residual)
-        shortcut = CONV[ndim](before, after, 1) if before != after else nn.Identity()
-        self.shortcut = shortcut if residual else None
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Shapes as said above."""
-        y = self.act1(self.conv1(x))
-        y = self.act2(self.conv2(y))
-        if self.shortcut is not None:  # He, Zhang, Ren, Sun 2016: ReLU after the sum
-            y = F.relu(y + crop(self.shortcut(x), y.shape[2:]))
-        return cast(Tensor, self.dropout(y))
-
-
-def up(below: int, above: int, *, stride: tuple[int, ...], how: Upsampling) -> nn.Module:
-    """Larger by the stride: a learned up-convolution to the channels of the level above, or plain interpolation."""
-    ndim = len(stride)
-    if how == "transposed":
-        return TRANSPOSED[ndim](below, above, stride, stride=stride)
-    mode = how if how == "nearest" else {2: "bilinear", 3: "trilinear"}[ndim]
-    return nn.Upsample(scale_factor=stride, mode=mode)
 
 
 def crops(kernels: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:

@@ -10,6 +10,14 @@ from ulna.planning.fingerprint import Fingerprint
 from ulna.planning.modality import STAINS, TITLES
 from ulna.text import listed, plural, size
 
+LOSSES = {
+    "dice_cross_entropy": "dice + cross-entropy",
+    "cross_entropy": "cross-entropy",
+    "dice": "dice",
+    "log_dice": "the negative logarithm of dice",
+}
+"""What losses are called."""
+
 
 def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision]) -> tuple[str, ...]:
     """What was decided, in sentences."""
@@ -33,7 +41,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         + (", varied by augmentation." if config.augmentation else ", not augmented.")
         + (f" {_final_phase(training)}" if training.final_phase else ""),
         f"{training.optimizer} with a {training.schedule.replace('_', '-')} schedule up to a learning rate of "
-        f"{training.learning_rate:g}; the loss is {config.task.loss.replace('_', ' + ', 1).replace('_', '-')}; "
+        f"{training.learning_rate:g}; the loss is {LOSSES[config.task.loss]}; "
         f"{training.precision}; {length}.",
     )
 

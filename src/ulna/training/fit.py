@@ -54,8 +54,8 @@ def fit(
 ) -> State:
     """Train `network` in place and leave in it the weights that are kept: the last, or those of the best epoch.
 
-    The best epoch is that of the best primary measure of the task, or of the lowest loss where the images that are
-    validated hold no foreground; `training.chooses` says whether it is taken.
+    The best epoch is that of the best primary measure of the task, or of the lowest loss where `training.best` says so
+    or the images that are validated hold no foreground; `training.chooses` says whether it is taken.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class Loop:
         self._model, _ = self._fabric.setup(learner, self._optimizer)
         self.budget = _budget(learner, stores, self.state, timer=timer, afterwards=afterwards)
         self._batches = Batches(stores[0], training, phases=learner.phases, final=self._final)
-        self._monitor = _monitor(self.validation, self._primary)
+        self._monitor = _monitor(self.validation, self._primary, training.best)
 
     def _resume(self) -> Best | None:
         last = load_last(self.folder)
@@ -267,9 +267,9 @@ def ending(config: Config, validation: Store | None, afterwards: float, *, fits:
     )
 
 
-def _monitor(validation: Store | None, primary: Primary) -> Primary:
+def _monitor(validation: Store | None, primary: Primary, best: str) -> Primary:
     """What tells the best epoch."""
-    if validation is not None:
+    if validation is not None and best == "score":
         cases = spread(len(validation), VALIDATE)
         if any(is_foreground(validation.truth(case)[0]).any() for case in cases):
             return primary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -37,9 +38,20 @@ class Learner(nn.Module):
         self.network.to(memory_format=self._channels_last)  # type: ignore[call-overload]
 
     def forward(self, batch: Batch) -> Tensor:
-        """The loss, a scalar, of the network's output for patches (N, C, *patch) against their truth."""
+        """The loss, a scalar, of the network's outputs for patches (N, C, *patch) against their truth.
+
+        Where it has outputs at several levels, each weighs half as much as the one above.
+        """
         torch.manual_seed(self.seed(batch.step, 1))  # of dropout, so that a resumed run draws the same
         outputs = self.network(batch.images.contiguous(memory_format=self._channels_last))
+        if isinstance(outputs, Tensor):
+            return self._loss(outputs, batch)
+        strides = cast("tuple[tuple[int, ...], ...]", self.network.supervised)
+        losses = [self._loss(one, subsampled(batch, by)) for one, by in zip(outputs, strides, strict=True)]
+        weights = torch.tensor([0.5**level for level in range(len(losses))], device=losses[0].device)
+        return (torch.stack(losses) * weights).sum() / weights.sum()
+
+    def _loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         return total(self.task.losses(outputs, crop(self._maps(batch), outputs.shape[2:])))
 
     def _maps(self, batch: Batch) -> Tensor:
@@ -99,6 +111,23 @@ class Learner(nn.Module):
     def weights(self) -> dict[str, Tensor]:
         """The network's weights, as checkpoints hold them."""
         return cast("dict[str, Tensor]", self.network.state_dict())
+
+
+def subsampled(batch: Batch, strides: Sequence[int]) -> Batch:
+    """A batch whose truth is that of the middle of every so many pixels: labels are never averaged.
+
+    What is learned of them, of objects their distances, is derived from these.
+    """
+    truth = batch.truth
+    for axis, stride in enumerate(strides, start=2):
+        if stride > 1:
+            side = truth.shape[axis]
+            middles = torch.arange(-(-side // stride), device=truth.device) * stride + stride // 2
+            truth = truth.index_select(axis, middles.clamp(max=side - 1))
+    spacings = tuple(
+        tuple(step * stride for step, stride in zip(spacing, strides, strict=True)) for spacing in batch.spacings
+    )
+    return batch._replace(truth=truth, spacings=spacings)
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:

@@ -439,3 +439,27 @@ def test_what_makes_no_sense_is_refused_in_words() -> None:
         apply(drawn_for(None, (8, 8)), images, truth[:, :, :4], size=(8, 8))
     with pytest.raises(UlnaError, match="integer"):
         apply(drawn_for(None, (8, 8)), images, truth.float(), size=(8, 8))
+
+
+@pytest.mark.parametrize("size", [(12, 12), (5, 12, 12)])
+def test_quarter_turns_are_those_of_numpy(size: tuple[int, ...]) -> None:
+    config = only(quarter_turns=1)
+    assert context(config, size) == size
+    images, truth = batch_of(size, batch=30)
+    drawn = drawn_for(config, size, batch=30)
+    turned, labels = apply(drawn, images, truth, size=size)
+    seen = set()
+    for row in range(30):
+        possible = [torch.rot90(truth[row], k, (-2, -1)) for k in range(4)]
+        (k,) = [k for k in range(4) if torch.equal(labels[row], possible[k])]
+        torch.testing.assert_close(turned[row], torch.rot90(images[row], k, (-2, -1)), atol=1e-4, rtol=0)
+        seen.add(k)
+    assert seen == {1, 2, 3}
+
+
+def test_quarter_turns_happen_as_often_as_asked_and_only_on_square_patches() -> None:
+    still = torch.eye(2)
+    drawn = drawn_for(only(quarter_turns=0.5), (8, 8), batch=400)
+    share = float((drawn.matrix != still).flatten(1).any(1).float().mean())
+    assert 0.42 < share < 0.58
+    assert torch.equal(drawn_for(only(quarter_turns=1), (8, 9)).matrix, still.repeat(4, 1, 1))

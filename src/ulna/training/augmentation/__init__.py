@@ -170,6 +170,8 @@ def _draw_spatial(config: AugmentationConfig, drawn: Draw, size: tuple[int, ...]
     batch, ndim = drawn.shift.shape
     moved = _chance(config.spatial_probability, batch, generator)
     matrix = _rotations(config, batch, ndim, generator)
+    if config.quarter_turns and size[-2] == size[-1]:
+        matrix = matrix @ _quarter_turns(config.quarter_turns, batch, ndim, generator)
     if config.flip:
         matrix = matrix * (1 - 2 * torch.randint(0, 2, (batch, 1, ndim), generator=generator))
     matrix = matrix / _evenly(config.scale, (batch, 1, 1), generator)
@@ -263,6 +265,16 @@ def _rotations(config: AugmentationConfig, batch: int, ndim: int, generator: tor
         turn[:, a, b] = torch.sin(angle)
         turn[:, b, a] = -turn[:, a, b]
         matrix = matrix @ turn
+    return matrix
+
+
+def _quarter_turns(probability: float, batch: int, ndim: int, generator: torch.Generator) -> Tensor:
+    """Turns by 90, 180 or 270 degrees in the plane of the last two axes, (N, n, n) of whole numbers."""
+    quarters = torch.randint(1, 4, (batch,), generator=generator) * _chance(probability, batch, generator)
+    matrix = torch.eye(ndim).repeat(batch, 1, 1)
+    matrix[:, -2, -2] = matrix[:, -1, -1] = torch.tensor([1.0, 0.0, -1.0, 0.0])[quarters]
+    matrix[:, -2, -1] = torch.tensor([0.0, 1.0, 0.0, -1.0])[quarters]
+    matrix[:, -1, -2] = -matrix[:, -2, -1]
     return matrix
 
 
