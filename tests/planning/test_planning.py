@@ -175,6 +175,11 @@ def test_the_plan_as_yaml_holds_what_was_asked_and_the_rest_as_comments() -> Non
     assert Config.parse(yaml.safe_load(plain)) == planned.config
 
 
+def test_a_section_that_is_off_as_a_whole_stays_off() -> None:
+    asked = Config().changed({"augmentation": None, "training.minutes": 1})
+    assert Config.parse(yaml.safe_load(plan(asked, FACTS, device=CPU).yaml(asked))) == asked
+
+
 def test_the_plan_as_a_table() -> None:
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(plan(Config(), FACTS, device=CPU))

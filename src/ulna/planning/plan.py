@@ -96,6 +96,9 @@ class Plan:
         lines = [f"# preset: {asked.preset}"] if "preset" not in given else [f"preset: {asked.preset}"]
         decided = [one for one in self.decisions if one.key not in given]
         for section in type(asked).model_fields:
+            if section in given and section != "preset":  # as a whole: `augmentation: null`
+                lines.append(f"{section}: {json.dumps(given[section])}")
+                continue
             stated = {key: value for key, value in given.items() if key.partition(".")[0] == section and "." in key}
             planned = [one for one in decided if one.key.partition(".")[0] == section]
             if not stated and not planned:
