@@ -282,8 +282,8 @@ def check_same_place(where: str, grids: Sequence[tuple[object, Grid]]) -> None:
     for other_name, other in grids[1:]:
         if apart(first, other) > MAX_APART:
             raise UlnaError(
-                f"its files say that their pixels lie in different places: {name} {_described(first)}, "
-                f"{other_name} {_described(other)}",
+                f"its files say that their pixels lie in different places: {name} {described(first)}, "
+                f"{other_name} {described(other)}",
                 where=where,
                 hint="Resample one onto the grid of the other, or, if these words are wrong, correct or remove them.",
             )
@@ -311,11 +311,11 @@ def apart(one: Grid, other: Grid) -> float:
     starts = [np.array(grid.origin[-grid.ndim :]) for grid in (one, other)]
     if starts[0].any() and starts[1].any():
         far += np.abs(starts[1] * factor - starts[0]) / spacing
-    turned = _turned(one, other) if one.ndim == other.ndim == 3 else 0.0
-    return round(max(float(far.max()), turned), 6)
+    aside = turned(one, other) if one.ndim == other.ndim == 3 else 0.0
+    return round(max(float(far.max()), aside), 6)
 
 
-def _turned(one: Grid, other: Grid) -> float:
+def turned(one: Grid, other: Grid) -> float:
     """By how many voxels axes that point elsewhere place the far end of an axis apart, if both say where they point."""
     silent = [not any(grid.origin) and all(side == 1 for side in grid.spacing) for grid in (one, other)]
     unset = [not any(grid.origin) and np.array_equal(grid.direction, np.eye(3)) for grid in (one, other)]
@@ -329,7 +329,8 @@ def _says(grid: Grid) -> bool:
     return grid.unit != "pixel" or any(side != 1 for side in grid.spacing)
 
 
-def _described(grid: Grid) -> str:
+def described(grid: Grid) -> str:
+    """Shape, spacing and place of a grid, in words."""
     sides = " × ".join(f"{side:g}" for side in grid.spacing)
     corner = ", ".join(f"{place:g}" for place in grid.origin[-grid.ndim :])
     return f"{size(grid.shape)} pixels of {sides} {grid.unit} from ({corner})"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ulna import formats
+from ulna.alignment import SAME, Verdict, aligned, rounded, same_planes
 from ulna.classfiles import CLASS_STEP, NOT_ANNOTATED, numbered_in_class
 from ulna.dataset import Case
 from ulna.errors import UlnaError
 from ulna.formats.outlines.annotation import paint
 from ulna.formats.outlines.reading import is_outline, read_annotations
 from ulna.formats.palette import check_palette
-from ulna.image import Array, Image, Source
+from ulna.image import Array, Grid, Image, Source
 from ulna.markers import not_annotated, unsegmented
 from ulna.masks import Overlap, inside, on_top, read_mask, read_numbers, too_many
 from ulna.objectlist import class_indices
@@ -22,8 +24,33 @@ from ulna.text import size
 MAX_CLASSES = 254
 
 
+@dataclass(frozen=True)
+class Truth:
+    """The mask of a case on the grid of its image.
+
+    Parameters
+    ----------
+    image
+        (C, *spatial), with whole numbers where they were whole but for rounding.
+    overlaps
+        Which of its files overlap.
+    verdict
+        How it lay on its image.
+    dtype
+        The type of its values as they were read.
+    off
+        By how much values were off whole numbers that were rounded.
+    """
+
+    image: Image
+    overlaps: tuple[Overlap, ...]
+    verdict: Verdict
+    dtype: str
+    off: float = 0.0
+
+
 def load_truth(case: Case) -> Image:
-    """The mask of a case.
+    """The mask of a case, on the grid of its image.
 
     Parameters
     ----------
@@ -33,7 +60,31 @@ def load_truth(case: Case) -> Image:
     Returns
     -------
     Image
-        (C, Y, X) as it was read, or made of several files (see `merged_truth`).
+        (C, *spatial) as it was read, or made of several files (see `merged_truth`).
+
+    Raises
+    ------
+    ReadError
+        For a file that cannot be read.
+    UlnaError
+        For a case that has no mask, and a mask that lies elsewhere than its image.
+    """
+    return placed_truth(case).image
+
+
+def placed_truth(case: Case, grid: Grid | None = None) -> Truth:
+    """The mask of a case on the grid of its image, and what was done to it (see `ulna.alignment`).
+
+    Parameters
+    ----------
+    case
+        A case with truth. A plane that has no image stays where it is.
+    grid
+        That of its image, where it is known.
+
+    Returns
+    -------
+    Truth
 
     Raises
     ------
@@ -41,8 +92,33 @@ def load_truth(case: Case) -> Image:
         For a file that cannot be read.
     UlnaError
         For a case that has no mask.
+    Misplaced
+        For a mask that does not lie on its image.
     """
-    return merged_truth(case)[0]
+    slab = case.images[0].slab if case.images else None
+    whole = _whole_grid(case) if slab and case.truth else None
+    if whole is not None and not same_planes(_grid(replace(case.truth[0], slab=None)), whole):
+        image, overlaps = merged_truth(replace(case, truth=tuple(replace(one, slab=None) for one in case.truth)))
+        image, verdict = aligned(image, whole, where=case.name)
+        image = replace(image, array=image.array[:, slice(*slab or ())], grid=_grid(case.images[0]))
+    else:
+        image, overlaps = merged_truth(case)
+        verdict = SAME
+        if grid is None and image.ndim == 3 and case.images:  # of planes, size and place are compared by those who ask
+            grid = _grid(case.images[0])
+        if grid is not None:
+            image, verdict = aligned(image, grid, where=case.name)
+    array, off = rounded(image.array)
+    return Truth(replace(image, array=array), overlaps, verdict, str(image.array.dtype), off)
+
+
+def _whole_grid(case: Case) -> Grid:
+    return _grid(replace(case.images[0], slab=None))
+
+
+def _grid(source: Source) -> Grid:
+    with formats.open_reader(source) as reader:
+        return reader.grid
 
 
 def merged_truth(case: Case) -> tuple[Image, tuple[Overlap, ...]]:

@@ -77,7 +77,7 @@ def test_everything_is_said_at_once_and_the_worst_first(tmp_path: Path) -> None:
         "no image",
         "cannot be read: 1 case",
         "mask of another size than the image: 1 case",
-        "small_mask: image 96 × 96, mask 50 × 96",
+        "small_mask: image and mask differ in size: 96×96 and 50×96",
         "1 of 15 masks are empty",
         "one value only is in 1 image",
         "images have different numbers of channels: 1 in 14, 3 in 1",

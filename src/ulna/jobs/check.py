@@ -28,6 +28,7 @@ from ulna.jobs.grouping import joined_by, joined_picture, leak_problems, table_o
 from ulna.jobs.inspection import Failure, Inspection, inspect
 from ulna.jobs.label_checks import TO_SET, class_pixels, doubts, lossy_files, missing_in_training, shares
 from ulna.jobs.object_checks import counts, object_problems
+from ulna.jobs.volume_checks import volume_problems, volume_rows
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference, interpret
 from ulna.layouts import Patterns, read_dataset
@@ -289,6 +290,7 @@ def check(
         *lossy_files(inspections, inferred),
         *(object_problems(inspections, inferred, wanted.data) if inferred else ()),
         *inspection.warnings(inspections),
+        *volume_problems(inspections),
     ]
     problems += [
         *_unlike_masks(inspections, leaks),
@@ -352,6 +354,7 @@ def _facts(inspections: Sequence[Inspection], cases: Sequence[Case], shown: dict
         "channels": _counted([look.channels for look in inspections]),
         "values": _counted([look.dtype for look in inspections]),
     }
+    facts |= volume_rows(inspections)
     if parts:
         facts["ready-made split"] = ", ".join(f"{part} {count}" for part, count in parts.items())
     return facts | shown

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ulna.alignment import SAME, Misplaced, Verdict
 from ulna.dataset import Case, Problem, case_bytes, in_parallel, load_image
 from ulna.errors import UlnaError
 from ulna.formats.base import RGB
 from ulna.formats.outlines.reading import is_outline
-from ulna.grid import check_same_place
 from ulna.image import Array
+from ulna.jobs.volume_checks import VolumeFacts, volume_facts
 from ulna.labels.interpolation import is_interpolated
 from ulna.labels.packed import counted, distinct
 from ulna.labels.pieces import Pieces, pieces_of
@@ -22,7 +23,7 @@ from ulna.leaks.duplicates import digest
 from ulna.masks import Overlap
 from ulna.normalization import sample
 from ulna.text import listed, plural, size
-from ulna.truth import merged_truth, stated_objects, unsegmented_objects
+from ulna.truth import placed_truth, stated_objects, unsegmented_objects
 
 FEW = 10  # cases below which a warning is given
 
@@ -33,6 +34,8 @@ class Inspection:
 
     `values` (1, 1, n), or (3, 1, n) for colors, are the different values of the mask, `counts` (n,) their pixels and
     `pieces` how they are connected; `interpolated` says whether thin rims of values lie between those of both sides.
+    `verdict` and `off` say how the mask lay on the image and by how much its values were off whole ones; `volume` is
+    kept of volumes.
     """
 
     case: Case
@@ -50,6 +53,9 @@ class Inspection:
     print: Fingerprint
     truth: bytes
     intensity_statistics: tuple[float, ...]
+    verdict: Verdict = SAME
+    off: float = 0.0
+    volume: VolumeFacts | None = None
 
     @property
     def color(self) -> bool:
@@ -89,17 +95,12 @@ def _look(case: Case) -> Seen:
 def _seen(case: Case) -> Seen:
     try:
         image = load_image(case)
-        truth, overlaps = merged_truth(case)
-        mask = truth.array
+        truth = placed_truth(case, image.grid)
+        mask = truth.image.array
+    except Misplaced as error:
+        return Failure(case, MISMATCH if error.verdict.kind == "size" else ELSEWHERE, f"{case.name}: {error.what}")
     except UlnaError as error:
         return Failure(case, UNREADABLE, f"{case.name}: {error.what}")
-    if mask.shape[1:] != image.array.shape[1:]:
-        sizes = f"image {size(image.shape)}, mask {size(mask.shape[1:])}"
-        return Failure(case, MISMATCH, f"{case.name}: {sizes}")
-    try:
-        check_same_place(case.name, [("the image", image.grid), ("the mask", truth.grid)])
-    except UlnaError as error:
-        return Failure(case, ELSEWHERE, f"{case.name}: {error.what}")
     try:
         values, counts, codes = distinct(mask)
     except UlnaError as error:
@@ -115,12 +116,15 @@ def _seen(case: Case) -> Seen:
         counts,
         pieces_of(codes, found),
         len(values) == 1 and not (case.objects or case.truth_classes) and is_interpolated(codes, found),
-        str(mask.dtype),
+        truth.dtype,
         int(np.count_nonzero(values > 0)) if case.objects else 0,
-        overlaps,
+        truth.overlaps,
         fingerprint(image.array),
         digest(mask),
         _intensity_statistics(image.array, float(1 - counts.max() / counts.sum())),
+        truth.verdict,
+        truth.off,
+        volume_facts(image, codes != found[counts.argmax()]) if image.ndim == 3 else None,
     )
     return look, mask
 

@@ -14,7 +14,7 @@ from ulna.image import Array, Labels
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference, infer, interpret
 from ulna.text import listed, plural
-from ulna.truth import load_truth
+from ulna.truth import merged_truth
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Arrays(Sequence[Array], Generic[T]):
 
 
 def _truths(cases: Sequence[Case]) -> Arrays[Case]:
-    return Arrays(cases, lambda case: load_truth(case).array)
+    return Arrays(cases, lambda case: merged_truth(case)[0].array)
 
 
 def infer_truth(cases: Sequence[Case], config: DataConfig, *, chosen: Sequence[Case]) -> Inference:
@@ -52,7 +52,7 @@ def infer_truth(cases: Sequence[Case], config: DataConfig, *, chosen: Sequence[C
     def masks() -> Iterator[Array]:
         for case in known:
             try:
-                mask = load_truth(case).array
+                mask = merged_truth(case)[0].array
             except ReadError:
                 if case.name in wanted:
                     raise

@@ -14,6 +14,7 @@ from ulna.dataset import Case, Problem
 from ulna.errors import UlnaError
 from ulna.image import IGNORE
 from ulna.jobs.inspection import Inspection
+from ulna.jobs.volume_checks import small_objects
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference
 from ulna.labels.touching import find_touching
@@ -73,7 +74,7 @@ def object_problems(inspections: Sequence[Inspection], inference: Inference, con
     shown = _shown(inspections, inference.classes)
     mixed = _two_kinds(shown, inference.classes, config)
     pieces = [] if any(problem.severity == "fatal" for problem in mixed) else _in_pieces(shown, inference.classes)
-    return [*mixed, *pieces, *_interpolated(inspections, inference)]
+    return [*mixed, *pieces, *_interpolated(inspections, inference), *_small(shown, inference.classes)]
 
 
 def counts(inspections: Sequence[Inspection], classes: Classes) -> dict[str, str]:
@@ -115,6 +116,12 @@ def _shown(inspections: Sequence[Inspection], classes: Classes) -> list[_Shown]:
         ignored = indices == IGNORE
         shown.append(_Shown(look, (indices != 0) & ~ignored, ignored))
     return shown
+
+
+def _small(shown: Sequence[_Shown], classes: Classes) -> list[Problem]:
+    if not classes.numbers_objects:
+        return []
+    return small_objects([(one.name, one.look.counts[one.foreground]) for one in shown if one.look.volume])
 
 
 def _two_kinds(shown: Sequence[_Shown], classes: Classes, config: DataConfig) -> list[Problem]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ulna.alignment import aligned
 from ulna.config import Config, DataConfig
 from ulna.dataset import Case, load_image
 from ulna.errors import UlnaError
-from ulna.formats import read
+from ulna.formats import open_reader, read
 from ulna.image import Labels, Source
 from ulna.jobs.label_mapping import Arrays, fits, labels_of, own_values
 from ulna.jobs.predictors import Mask, Predictor
@@ -115,7 +116,11 @@ def _filed(masks: dict[str, Source], classes: Classes) -> Maker:
     """Labels from files, by the name of the case; `classes` says how they are written."""
 
     def make(case: Case) -> Labels:
-        return labels_of(read(masks[case.name]).array, classes, where=masks[case.name])
+        mask = read(masks[case.name])
+        if mask.ndim == 3 and case.images:
+            with open_reader(case.images[0]) as reader:
+                mask, _ = aligned(mask, reader.grid, where=masks[case.name])
+        return labels_of(mask.array, classes, where=masks[case.name])
 
     return make
 

@@ -18,7 +18,6 @@ from ulna.dataset import Case, Progress, case_bytes, in_parallel, load_image, qu
 from ulna.errors import UlnaError, in_memory
 from ulna.formats.atomic import cannot_write
 from ulna.formats.base import guard_memory
-from ulna.grid import check_same_place
 from ulna.image import Array, Grid, Labels
 from ulna.labels.classes import Classes
 from ulna.normalization import NORMALIZATIONS, Scaling, common_channels, has_range, resize, scaling
@@ -27,8 +26,7 @@ from ulna.store.cases import Block, StoredCase
 from ulna.store.coordinates import Coordinates, foreground_coordinates
 from ulna.store.intensities import measure
 from ulna.store.mapped import COORDINATES, IMAGES, INDEX, TRUTHS, Store
-from ulna.text import size
-from ulna.truth import load_truth
+from ulna.truth import placed_truth
 
 VERSION = 3
 
@@ -233,14 +231,9 @@ def _scalings(array: Array, config: DataConfig, *, where: str) -> dict[str, Scal
 
 def _truth(case: Case, classes: Classes, grid: Grid) -> Labels:
     """The labels of a case; faults are named with their place."""
-    truth = load_truth(case)
-    mask = truth.array
-    if grid.shape != mask.shape[1:]:
-        sizes = " and ".join(size(shape, "×") for shape in (grid.shape, mask.shape[1:]))
-        raise UlnaError(f"image and mask differ in size: {sizes}", where=case.name)
-    check_same_place(case.name, [("the image", grid), ("the mask", truth.grid)])
+    truth = placed_truth(case, grid).image
     try:
-        return replace(classes.to_labels(mask), grid=grid)
+        return replace(classes.to_labels(truth.array), grid=grid)
     except UlnaError as error:
         raise UlnaError(error.what, where=error.where or case.name, hint=error.hint) from None
 
