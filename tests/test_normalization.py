@@ -7,7 +7,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from skimage.transform import resize as skimage_resize
 
 from ulna import normalization
 from ulna.errors import UlnaError
@@ -17,7 +16,6 @@ from ulna.normalization import (
     common_channels,
     has_range,
     normalize,
-    resize,
     scaling,
     scaling_of_parts,
     to_channels,
@@ -188,32 +186,6 @@ def test_channels_of_a_mixed_data_set() -> None:
     for mixture in ([1, 5], [], [2, 7], [3, 4], [1, 2], [1, 2, 3], [1, 3, 4]):
         with pytest.raises(UlnaError, match="do not go together"):
             common_channels(mixture)
-
-
-@pytest.mark.parametrize("size", [(128, 128), (31, 40), (70, 50), (1, 1)])
-def test_resize_is_scikit_images(size: tuple[int, int]) -> None:
-    array = RNG.random((3, 70, 93)).astype(np.float32)
-    expected = np.stack([skimage_resize(plane, size, order=1, mode="edge", anti_aliasing=True) for plane in array])
-    np.testing.assert_allclose(resize(array, size, smooth=True), expected, atol=1e-6)
-
-
-@settings(max_examples=40, deadline=None)
-@given(array=IMAGES, height=st.integers(1, 20), width=st.integers(1, 20), smooth=st.booleans())
-def test_resize_keeps_kind_and_range(array: np.ndarray, height: int, width: int, smooth: bool) -> None:
-    result = resize(array, (height, width), smooth=smooth)
-    assert result.shape == (len(array), height, width)
-    assert result.dtype == array.dtype
-    assert array.min() <= result.min()
-    assert result.max() <= array.max()
-    if not smooth:
-        assert set(np.unique(result)) <= set(np.unique(array))
-
-
-def test_nearest_twice_as_large_repeats_each_pixel() -> None:
-    mask = RNG.integers(0, 3, (1, 5, 6)).astype(np.uint8)
-    np.testing.assert_array_equal(resize(mask, (10, 12), smooth=False), mask.repeat(2, 1).repeat(2, 2))
-    volume = mask[:, None].repeat(3, 1)
-    np.testing.assert_array_equal(resize(volume, (3, 10, 12), smooth=False)[:, 1], mask.repeat(2, 1).repeat(2, 2))
 
 
 @pytest.mark.parametrize("how", ["percentile", "percentile_by_channel"])

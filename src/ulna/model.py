@@ -21,12 +21,14 @@ from ulna.config import Config
 from ulna.console import say
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
-from ulna.formats import Reader, mask_suffix, open_reader
+from ulna.formats import Reader, check_finite, mask_suffix, open_reader
 from ulna.image import Array, Grid, Image, Labels, Region, Source
 from ulna.inference.devices import choose_device, device_of
 from ulna.inference.inputs import as_image, is_several, repeated
 from ulna.inference.pipeline import Pipeline
+from ulna.inference.views import View
 from ulna.labels.classes import Classes
+from ulna.layouts import Patterns
 from ulna.layouts.own import mark
 from ulna.measurement import Table
 from ulna.modelfile import Saved
@@ -34,6 +36,7 @@ from ulna.networks.summary import NetworkSummary, summarize_network
 from ulna.normalization import COLORS, to_channels
 from ulna.orientation import orientation
 from ulna.prediction import Prediction
+from ulna.resampling import resampling_note, resize
 from ulna.tasks import Task, build
 from ulna.text import listed
 
@@ -249,7 +252,8 @@ class Model:
         UlnaError
             As `predict` does, and where the model finds no objects.
         """
-        given = Source(Path(image).expanduser(), axes=self.config.data.axes) if isinstance(image, str | Path) else image
+        stated = Patterns.of(self.config.data)
+        given = stated.place(Path(image).expanduser()) if isinstance(image, str | Path) else image
         read_image = as_image(given, ndim=self.config.network.ndim, channels=self.channels)
         return self.predict(read_image).measure(read_image)
 
@@ -279,7 +283,7 @@ class Model:
         >>> bool(np.allclose(per_class.array.sum(axis=0), 1))
         True
         """
-        return self._each(image, lambda logits, grid: self._class_probabilities(logits), progress)
+        return self._made(self._image(image), [self._class_probabilities], progress)[0]
 
     def mask_and_probabilities(self, image: Image, *, progress: Progress = quiet) -> tuple[Prediction, Image]:
         """Both at the price of one: what `predict` and `probabilities` return.
@@ -302,11 +306,7 @@ class Model:
             As `predict` does.
         """
         decoder = _Decoder(self.task)
-        masks, probabilities = [], []
-        for logits, grid in self._answers(image, progress):
-            masks.append(decoder(logits, grid))
-            probabilities.append(self._class_probabilities(logits))
-        mask, per_class = (self._together(image, parts) for parts in (masks, probabilities))
+        mask, per_class = self._made(image, [decoder, self._class_probabilities], progress)
         return self._prediction(mask, decoder), per_class
 
     def runs(self, reader: Reader) -> bool:
@@ -349,23 +349,21 @@ class Model:
         turn = orientation(reader.grid)
         grid = turn.grid(reader.grid)
 
-        def decode(logits: Logits) -> Array:
-            return self.classes.to_values(decoder(logits, Grid(logits.shape[1:])))
+        def read(region: Region) -> Array:
+            array = reader.read(turn.before(region, grid.shape))
+            check_finite(array, reader.source)
+            return turn.apply(to_channels(array, self.channels, reader.channels))
 
-        def read(region: Region, level: int) -> Array:
-            return turn.apply(reader.decode(turn.before(region, grid.shape), level))
-
-        def write_turned(region: Region, mask: Array) -> None:
+        view = View((self.channels, *grid.shape), reader.dtype, read)
+        for region, logits in self._pipeline.regions(view, grid, progress=progress):
+            mask = self.classes.to_values(decoder(logits, grid.crop(region)))
             write(turn.before(region, grid.shape), turn.undo(mask))
-
-        turned = replace(reader, grid=grid, levels=(grid,), decode=read)
-        self._pipeline.run(turned, write_turned, decode, progress=progress)
 
     def _predict(self, image: Any, progress: Progress) -> Prediction:
         decoder = _Decoder(self.task)
-        return self._prediction(self._each(image, decoder, progress), decoder)
+        return self._prediction(self._made(self._image(image), [decoder], progress)[0], decoder)
 
-    def _class_probabilities(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _class_probabilities(self, logits: Logits, _grid: Grid) -> Logits:
         return self.task.activate(logits)[: len(self.classes.names)]
 
     def _prediction(self, labels: Image, decoder: _Decoder) -> Prediction:
@@ -410,49 +408,53 @@ class Model:
                 mark(folder, [path.name for path in written], [])
         return written
 
-    def _each(self, given: Any, decode: Decode, progress: Progress) -> Image:
-        """What `decode` makes of the logits of an image, or of every plane of a volume, as one image."""
+    def _image(self, given: Any) -> Image:
+        """What can be predicted as an image; what its file leaves open is said."""
         if isinstance(given, str | Path):
-            given = Source(Path(given).expanduser(), axes=self.config.data.axes)
+            given = Patterns.of(self.config.data).place(Path(given).expanduser())
         if isinstance(given, Source):
             with open_reader(given) as reader:
                 if reader.assumed:
                     say(f"{given}: {reader.assumed}")
-        image = as_image(given, ndim=self.config.network.ndim, channels=self.channels)
-        return self._together(image, [decode(logits, grid) for logits, grid in self._answers(image, progress)])
+        return as_image(given, ndim=self.config.network.ndim, channels=self.channels)
 
-    def _answers(self, image: Image, progress: Progress) -> Iterator[tuple[Logits, Grid]]:
-        """The logits of an image on its grid; of a volume, where the network sees planes, plane by plane.
+    def _made(self, image: Image, makers: Sequence[Decode], progress: Progress) -> list[Image]:
+        """What each of some functions makes of the logits of an image, on its own grid.
 
-        Volumes are turned as in training; `_together` turns them back.
+        Volumes are turned as in training, and turned back. Where the answer at a pixel depends on others, it is made of
+        what the network sees at a time, and brought to the image's own grid afterwards.
         """
-        image = _turned(image)
-        if image.ndim == 3 and self.config.network.ndim == 2:
-            logits = self._pipeline.planes(self._channels(image), progress=progress)
-            yield from zip(logits, image.grid.slices(self.config.data.slices or 0), strict=True)
-        else:
-            yield self._logits(image, progress), image.grid
+        if image.ndim < self.config.network.ndim:
+            what = f"the image has {image.ndim} spatial axes, this model takes {self.config.network.ndim}"
+            raise UlnaError(what, where=image.source)
+        turn = orientation(image.grid)
+        grid = turn.grid(image.grid)
+        view = View.of(turn.apply(self._channels(image)))
+        whole = (self._by_region if self.task.pixelwise else self._by_answer)(view, grid, makers, progress)
+        return [image.with_array(np.ascontiguousarray(turn.undo(one))) for one in whole]
 
-    def _together(self, image: Image, parts: list[Array]) -> Image:
-        """What was made of `_answers`, as one image."""
+    def _by_region(self, view: View, grid: Grid, makers: Sequence[Decode], progress: Progress) -> list[Array]:
+        whole: list[Array] = []
+        for region, logits in self._pipeline.regions(view, grid, progress=progress):
+            parts = [make(logits, grid.crop(region)) for make in makers]
+            whole = whole or [np.empty((len(part), *grid.shape), part.dtype) for part in parts]
+            for one, part in zip(whole, parts, strict=True):
+                one[(slice(None), *region)] = part
+        return whole
+
+    def _by_answer(self, view: View, grid: Grid, makers: Sequence[Decode], progress: Progress) -> list[Array]:
+        answers = self._pipeline.answers(view, grid, progress=progress)
+        parts = [[make(logits, own) for make in makers] for own, logits in answers]
         axis = 1 + (self.config.data.slices or 0)
-        whole = parts[0] if parts[0].ndim == 1 + image.ndim else np.stack(parts, axis=axis)
-        return image.with_array(np.ascontiguousarray(orientation(image.grid).undo(whole)))
-
-    def _logits(self, image: Image, progress: Progress) -> Logits:
-        axes = self.config.network.ndim
-        if len(image.shape) != axes:
-            raise UlnaError(
-                f"the image has {len(image.shape)} spatial axes, this model takes {axes}",
-                where=image.source,
-                hint="Give it the planes one by one." if len(image.shape) > axes else "",
-            )
-        return self._pipeline.raw(self._channels(image), progress=progress)
+        whole = [one[0] if one[0].ndim == 1 + grid.ndim else np.stack(one, axis) for one in zip(*parts, strict=True)]
+        return [resize(one, grid.shape, smooth=one.dtype.kind == "f") for one in whole]
 
     def _channels(self, image: Image) -> Array:
         """The image (C, *spatial) with the channels of the network."""
-        if note := repeated(len(image.array), self.config.data):
-            say(f"{image.source or 'the image'}: {note}")
+        data = self.config.data
+        for note in (repeated(len(image.array), data), resampling_note(orientation(image.grid).grid(image.grid), data)):
+            if note:
+                say(f"{image.source or 'the image'}: {note}")
         try:
             return to_channels(image.array, self.channels, image.channels)
         except UlnaError as error:
@@ -466,13 +468,6 @@ class Model:
     def _repr_html_(self) -> str:
         note = f"<br>{escape(self.saved.note)}" if self.saved.note else ""
         return f"<div>{escape(repr(self))}{note}</div>"
-
-
-def _turned(image: Image) -> Image:
-    turn = orientation(image.grid)
-    if not turn.changes:
-        return image
-    return replace(image, array=np.ascontiguousarray(turn.apply(image.array)), grid=turn.grid(image.grid))
 
 
 class _Decoder:

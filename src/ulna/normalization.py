@@ -1,4 +1,4 @@
-"""Bring images to what a network expects: as many channels, the intensities, the size."""
+"""Bring images to what a network expects: as many channels, and the intensities."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from math import ceil
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from ulna.errors import UlnaError
 from ulna.image import Array, Channel
@@ -243,26 +242,6 @@ def common_channels(counts: Iterable[int]) -> int:
     )
 
 
-def resize(array: Array, size: tuple[int, ...], *, smooth: bool) -> Array:
-    """(C, *spatial) at another spatial size; the dtype stays.
-
-    `smooth` is for images: linear, with a Gaussian before it where the image shrinks. Otherwise nearest, for
-    masks: no value appears that was not there.
-    """
-    if tuple(array.shape[1:]) == tuple(size):
-        return array
-    if not smooth:
-        for axis, (old, new) in enumerate(zip(array.shape[1:], size, strict=True), start=1):
-            array = np.take(array, _nearest(old, new), axis=axis)
-        return array
-    factors = [new / old for old, new in zip(array.shape[1:], size, strict=True)]
-    blur = [max(0.0, (1 / factor - 1) / 2) for factor in factors]  # as in scikit-image's resize
-    wide: Array = array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
-    wide = ndimage.gaussian_filter(wide, [0.0, *blur], mode="nearest")
-    result: Array = ndimage.zoom(wide, [1.0, *factors], order=1, mode="nearest", grid_mode=True)
-    return (np.rint(result) if array.dtype.kind in "iu" else result).astype(array.dtype)
-
-
 def _scaled(array: Array, offset: float, scale: float) -> Floats:
     """(array - offset) / scale in float32; zeros where the scale is none."""
     if not scale > 0:
@@ -311,8 +290,3 @@ def _moments(parts: Iterator[Array]) -> tuple[Array, Array]:
         variances = (1 - share) * variances + share * spread + share * (1 - share) * apart**2
         count, means = count + more, means + share * apart
     return means, variances
-
-
-def _nearest(old: int, new: int) -> npt.NDArray[np.intp]:
-    """Which old index lies under the middle of each new pixel."""
-    return np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.intp), old - 1)

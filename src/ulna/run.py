@@ -19,7 +19,7 @@ from ulna.errors import UlnaError
 from ulna.labels.classes import Classes
 from ulna.model import Model, load
 from ulna.modelfile import Saved
-from ulna.planning import Fingerprint, Plan, dimensions, plan
+from ulna.planning import Decision, Fingerprint, Plan, dimensions, plan, spacings
 from ulna.store import Store
 from ulna.store import build as build_store
 from ulna.store import planned as as_planned
@@ -131,11 +131,13 @@ class Run:
         """Decode the cases, and plan what `wanted` leaves open."""
         asked = wanted if self.start is None else _as_started(wanted, self.start)
         fold = self._fold(data, asked.data)
-        decided = dimensions(
-            asked, [shape[1:] for shape in fold.train.shapes], [case.grid.spacing for case in fold.train.cases]
-        )
-        seen = asked.changed({one.key: one.value for one in decided})
-        facts = Fingerprint.of(fold.planned(seen).train, data.classes.names)
+        grids = [case.grid for case in fold.train.cases]
+        decided = dimensions(asked, [grid.shape for grid in grids], [grid.spacing for grid in grids])
+        seen = _decided(asked, decided)
+        decided += spacings(seen, grids)
+        target = _decided(asked, decided).data.target_spacing
+        planes = fold.planned(seen.changed({"data.target_spacing": None}))  # resampled once the plan stands
+        facts = Fingerprint.of(planes.train, data.classes.names).at(_of_planes(target, seen) if target else None)
         if self.start is not None:
             _check_channels(self.start, facts.channels)
         return fold, plan(asked, facts, device=self.device, decided=decided)
@@ -242,6 +244,16 @@ class Run:
             _take_weights(network, self.start, prepared)
         digest = prepared.folds[0].train.digest
         return Saved(network.to(self.device), config, prepared.classes, outputs, digest, runs.versions())
+
+
+def _decided(config: Config, decisions: Sequence[Decision]) -> Config:
+    return config.changed({one.key: one.value for one in decisions})
+
+
+def _of_planes(target: tuple[float, ...], config: Config) -> tuple[float, ...]:
+    """The target spacing of what the network sees: of volumes whose slices it sees that of a slice."""
+    axis = config.data.slices
+    return target if axis is None or config.network.ndim == len(target) else (*target[:axis], *target[axis + 1 :])
 
 
 def _digest(fold: Fold, side: str) -> str:

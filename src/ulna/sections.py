@@ -92,6 +92,8 @@ def _levels(value: object) -> object:
 
 
 Size = Annotated[int, Field(gt=0)]
+Spacing = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 FilePatterns = Annotated[tuple[str, ...], BeforeValidator(_several)]
 Modality = Literal["stained", "fluorescence", "mr", "ct", "em"]
 Span = Annotated[tuple[float, float], AfterValidator(_rising)]
@@ -108,8 +110,8 @@ class DataConfig(Section):
 
     `channels` is 0 until the plan has looked. `classes` are the names of the classes with the background
     first and `values` the mask values of each (a color is written "r,g,b"); empty means: found out by
-    looking. `resize` brings every image to one size before the network (the tutorial's way); None keeps the
-    images' own resolution.
+    looking. `resize` brings every image to one size before the network (the tutorial's way), `target_spacing` to one
+    spacing; both None keep the images' own resolution.
     """
 
     channels: int = Field(0, ge=0, description="number of channels of the images; 0: as the images have it")
@@ -159,6 +161,21 @@ class DataConfig(Section):
         description="`percentile_by_channel`: whether the channels count in one unit (photons, gray levels), so that "
         "the noise of an empty channel is not stretched to an image; null: whether the types of the training images "
         "are unsigned",
+    )
+    spacing: tuple[Spacing, ...] = Field(
+        (),
+        description="distance of the pixels along each axis (slices, rows, columns: `[1.75, 0.8, 0.8]`) of images "
+        "whose files do not say it; empty: unknown there",
+    )
+    unit: str = Field(
+        "",
+        description="unit of `spacing` and `target_spacing` (`nm`, `µm`, `mm`, …); empty: that of the files",
+    )
+    target_spacing: tuple[NotNegative, ...] | None = Field(
+        (),
+        description="distance of pixels at which the network sees images, along each axis (of volumes with a known "
+        "place: from foot to head, from front to back, from side to side); 0: along this axis their own; null: their "
+        "own; empty: the plan decides",
     )
     resize: tuple[Size, ...] | None = Field(
         None, description="resize all images to this size first; null: their own resolution"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterable
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import torch
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.formats import open_reader, tiff, write
-from ulna.image import Image, Region, Source
-from ulna.inference import pipeline
+from ulna.image import Grid, Image, Source
+from ulna.inference import pipeline as pipelines
+from ulna.inference import views
 from ulna.inference.engines import Runner
 from ulna.inference.pipeline import SAMPLED, Pipeline, affordable_pixels, empty_output, largest_side, largest_tile
+from ulna.inference.views import View
 from ulna.networks import UNet
 from ulna.normalization import normalize
+from ulna.resampling import resampled_slabs, resize
 
 WIDTHS = (4, 6, 8)
 
@@ -82,7 +86,7 @@ def test_without_the_statistics_of_the_image_tiles_would_show(monkeypatch: pytes
     network, image = make((301, 277), norm="instance", padding="same", upsampling="transposed")
     image[:, :150] *= 3
     whole = predicted(network, image, 4000)
-    monkeypatch.setattr(pipeline, "measure_statistics", lambda *_: {})
+    monkeypatch.setattr(pipelines, "measure_statistics", lambda *_: {})
     assert np.abs(predicted(network, image, 80) - whole).max() > 0.1
 
 
@@ -95,8 +99,8 @@ def test_the_statistics_of_a_large_image_are_drawn_from_all_over_it(monkeypatch:
         columns.extend(float(window.mean()) for window in windows)
         return {}
 
-    monkeypatch.setattr(pipeline, "measure_statistics", watched)
-    monkeypatch.setattr(pipeline, "affordable_pixels", lambda *_: 100**2)
+    monkeypatch.setattr(pipelines, "measure_statistics", watched)
+    monkeypatch.setattr(pipelines, "affordable_pixels", lambda *_: 100**2)
     predicted(network, image, 80)
     assert len(columns) == SAMPLED
     assert len({column // 208 for column in columns}) == 4  # from every quarter
@@ -104,7 +108,7 @@ def test_the_statistics_of_a_large_image_are_drawn_from_all_over_it(monkeypatch:
 
 def test_a_tile_is_never_too_small_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     network, image = make((120, 90), norm="none", padding="same", upsampling="transposed")
-    monkeypatch.setattr(pipeline, "affordable_pixels", lambda *_: 100)
+    monkeypatch.setattr(pipelines, "affordable_pixels", lambda *_: 100)
     np.testing.assert_allclose(predicted(network, image, 0), predicted(network, image, 4000), atol=1e-4)
 
 
@@ -122,7 +126,7 @@ def test_a_resizing_model_answers_on_the_images_own_grid() -> None:
 def test_sizes_follow_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert affordable_pixels(Config(), torch.device("cpu")) > 256 * 256
     config = Config().changed({"network.widths": [10, 20]})
-    monkeypatch.setattr(pipeline.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 10**9}))
+    monkeypatch.setattr(pipelines.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 10**9}))
     assert affordable_pixels(config, torch.device("cpu")) == int(10**9 / 4 / (64 * 10))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**8, 10**12))
     assert affordable_pixels(config, torch.device("cuda")) == int(10**8 / 4 / (64 * 10))
@@ -141,10 +145,10 @@ def test_sizes_follow_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_more_than_the_memory_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UlnaError, match="GiB"):
         empty_output((1, 2**24, 2**20))
-    monkeypatch.setattr(pipeline.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 3 << 20}))
-    pipeline.check_room((3, 512, 512))
+    monkeypatch.setattr(pipelines.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 3 << 20}))
+    pipelines.check_room((3, 512, 512))
     with pytest.raises(UlnaError) as caught:
-        pipeline.check_room((3, 512, 513))
+        pipelines.check_room((3, 512, 513))
     assert str(caught.value) == (
         "this image needs 3.0 MiB of memory, 3.0 MiB are free\nCut the image into parts, or close other programs."
     )
@@ -173,6 +177,20 @@ def test_what_is_set_of_the_tiling_is_done() -> None:
     assert np.isfinite(blended).all()
 
 
+def together(pipeline: Pipeline, view: View) -> np.ndarray:
+    """All regions in one array; each pixel must come once."""
+    found = np.full((pipeline.outputs, *view.shape[1:]), np.nan, np.float32)
+    for region, logits in pipeline.regions(view, Grid(view.shape[1:])):
+        assert np.isnan(found[(slice(None), *region)]).all()
+        found[(slice(None), *region)] = logits
+    assert not np.isnan(found).any()
+    return found
+
+
+def raw(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
+    return together(pipeline, View.of(image))
+
+
 @pytest.mark.parametrize("how", ["percentile", "percentile_by_channel", "zscore", "range", "none"])
 @pytest.mark.parametrize("resized", [False, True])
 def test_an_image_as_read_is_normalized_as_a_whole(how: str, resized: bool) -> None:
@@ -182,7 +200,9 @@ def test_an_image_as_read_is_normalized_as_a_whole(how: str, resized: bool) -> N
     changes = {"network.widths": WIDTHS, "inference.tile": 80, "data.normalization": how}
     config = Config().changed(changes | ({"data.resize": (100, 90)} if resized else {}))
     pipeline = Pipeline(network, config, 3)
-    np.testing.assert_allclose(pipeline.raw(image), pipeline.normalized(normalize(image, how)), rtol=1e-4, atol=1e-4)
+    seen = normalize(image, how)
+    expected = pipeline.normalized(resize(seen, (100, 90), smooth=True) if resized else seen)
+    np.testing.assert_allclose(raw(pipeline, image), resize(expected, (150, 130), smooth=True), rtol=1e-4, atol=1e-4)
 
 
 def test_the_normalized_image_is_never_in_memory_as_a_whole() -> None:
@@ -191,7 +211,8 @@ def test_the_normalized_image_is_never_in_memory_as_a_whole() -> None:
     image = np.random.default_rng(0).integers(0, 255, (4, 1400, 1400), np.uint8)
     config = Config().changed({"network.widths": WIDTHS, "inference.tile": 400, "data.normalization": "range"})
     tracemalloc.start()
-    Pipeline(network, config, 1).raw(image)
+    for _ in Pipeline(network, config, 1).regions(View.of(image), Grid(image.shape[1:])):
+        pass
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 4 * image[0].size + 8 * 4 * 400 * 400 * 4  # the logits, and a few tiles; not 31 MB of floats
@@ -205,9 +226,9 @@ def test_the_type_of_an_image_changes_nothing(tile: int) -> None:
     made = Pipeline(UNet(2, 1, widths=(4, 8)).eval(), config, 1)
     image = np.random.default_rng(0).integers(0, 200, (2, 70, 80)).astype(np.uint8)
     image[1] //= 80  # noise
-    expected = made.raw(image)
+    expected = raw(made, image)
     for other in (image.astype(np.int64), image.astype(np.float32), image / 255):
-        np.testing.assert_allclose(made.raw(other), expected, atol=1e-4)
+        np.testing.assert_allclose(raw(made, other), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("how", ["percentile", "percentile_by_channel", "zscore", "range", "none"])
@@ -218,7 +239,7 @@ def test_the_type_of_an_image_changes_nothing(tile: int) -> None:
 def test_by_region_gives_what_the_whole_image_gives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, tile: int, tiling: str, dtype: type, counts: bool
 ) -> None:
-    monkeypatch.setattr(pipeline, "BAND", 2 * 130 * 20)
+    monkeypatch.setattr(views, "BAND", 2 * 130 * 20)
     network, _ = make((8, 8), norm="instance", padding="same", upsampling="transposed")
     array = np.random.default_rng(0).integers(0, 4000, (2, 150, 130)).astype(dtype)
     array[1] //= 80  # noise, if the channels are counts in one unit
@@ -227,36 +248,27 @@ def test_by_region_gives_what_the_whole_image_gives(
     changes = {"network.widths": WIDTHS, "inference.tile": tile, "inference.tiling": tiling, "data.channels": 2}
     changes |= {"data.counts": counts, "data.normalization": "none" if dtype is np.int32 and how == "range" else how}
     whole = Pipeline(network, Config().changed(changes), 3)
-    expected, found = whole.raw(image.array), np.full((3, 150, 130), np.nan, np.float32)
-
-    def put(region: Region, logits: np.ndarray) -> None:
-        assert np.isnan(found[(slice(None), *region)]).all()  # each pixel once
-        found[(slice(None), *region)] = logits
-
+    expected = raw(whole, image.array)
     with open_reader(Source(tmp_path / "a.tif")) as reader:
-        whole.run(reader, put, lambda logits: logits)
+        found = together(whole, View((2, 150, 130), reader.dtype, reader.read))
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 if how == "zscore" else 0)
 
 
 def test_by_region_neither_image_nor_outputs_are_in_memory_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "BAND", 100_000)
+    monkeypatch.setattr(views, "BAND", 100_000)
     monkeypatch.setattr(tiff, "KEPT", 0)  # but one plane
     volume = np.random.default_rng(0).integers(0, 255, (120, 256, 256), np.uint8)
     write(tmp_path / "a.tif", Image(volume[None]))
     changes = {"network.widths": (2, 2), "network.ndim": 3, "network.norm": "none", "data.channels": 1}
     tiles = {"inference.tile": 40, "inference.tiling": "exact", "inference.margin": 0, "data.normalization": "range"}
-    config, total = Config().changed(changes | tiles), 0
-
-    def put(region: Region, logits: np.ndarray) -> None:
-        nonlocal total
-        total += logits.size
-
+    config = Config().changed(changes | tiles)
     shallow = Pipeline(UNet(1, 1, widths=(2, 2), ndim=3), config, 1, Nothing())
     with open_reader(Source(tmp_path / "a.tif")) as reader:
         tracemalloc.start()
-        shallow.run(reader, put, lambda logits: logits)
+        view = View((1, *volume.shape), reader.dtype, reader.read)
+        total = sum(logits.size for _, logits in shallow.regions(view, reader.grid))
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert total == volume.size
@@ -270,12 +282,60 @@ class Nothing:
         return lambda windows: windows
 
 
-def test_values_that_are_no_numbers_are_refused_by_region(tmp_path: Path) -> None:
-    network, _ = make((8, 8), norm="none", padding="same", upsampling="transposed")
-    array = np.ones((2, 30, 30), np.float32)
-    array[1, 20, 20] = np.nan
-    write(tmp_path / "a.tif", Image(array))
-    config = Config().changed({"network.widths": WIDTHS, "data.channels": 2})
-    for how in ("none", "percentile"):
-        with open_reader(Source(tmp_path / "a.tif")) as reader, pytest.raises(UlnaError, match=r"a\.tif.*NaN"):
-            Pipeline(network, config.changed({"data.normalization": how}), 3).run(reader, print, np.asarray)
+AWAY = {"inference.margin": 0, "inference.tiling": "exact"}
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("tile", [0, 40])
+def test_what_was_seen_at_another_spacing_comes_back_to_the_image_s_own(ndim: int, tile: int) -> None:
+    """By region, tiled or not, in 3D or by slices: the resampled image, predicted as a whole, resampled back."""
+    torch.manual_seed(0)
+    network = UNet(1, 2, widths=(3, 4), ndim=ndim, norm="none").eval()
+    axis = 0 if ndim == 3 else 1
+    target = (1.0, 1.0, 1.0) if ndim == 3 else (0.7, 0.0, 1.2)
+    data = {"data.target_spacing": target, "data.unit": "mm", "data.slices": None if ndim == 3 else axis}
+    changes = {"network.widths": (3, 4), "network.ndim": ndim, "inference.tile": tile, **data, **AWAY}
+    pipeline = Pipeline(network, Config().changed(changes), 2)
+    grid = Grid((30, 24, 44), (1.4, 1.1, 0.8), "mm")
+    image = np.random.default_rng(0).integers(0, 900, (1, *grid.shape)).astype(np.int16)
+    shape = grid.resampled(spacing=tuple(side or own for side, own in zip(target, grid.spacing, strict=True))).shape
+    seen = resize(normalize(image, "percentile"), shape, smooth=True)
+    if ndim == 3:
+        whole = pipeline.normalized(seen)
+    else:
+        whole = np.stack([pipeline.normalized(seen[:, :, place]) for place in range(shape[1])], 2)
+    found = np.full((2, *grid.shape), np.nan, np.float32)
+    for region, logits in pipeline.regions(View.of(image), grid):
+        assert np.isnan(found[(slice(None), *region)]).all()
+        found[(slice(None), *region)] = logits
+    expected = np.concatenate([part for _, part in resampled_slabs([whole], shape, grid.shape)], axis=1)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    answers = list(pipeline.answers(View.of(image), grid))
+    stacked = answers[0][1] if ndim == 3 else np.stack([logits for _, logits in answers], 1 + axis)
+    np.testing.assert_allclose(stacked, whole, atol=1e-4)
+    apart = grid.resampled(shape=shape).spacing
+    assert answers[0][0].spacing == (apart if ndim == 3 else (apart[0], apart[2]))
+
+
+def test_of_tiles_that_overlap_only_as_much_as_overlaps_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = (160, 96, 96)
+    changes = {"network.widths": (2, 2), "network.ndim": 3, "inference.tile": 24, "inference.tiling": "blended"}
+    config = Config().changed({**changes, "inference.margin": 0, "data.normalization": "none"})
+
+    class Constant:
+        def compile(self, *_: object) -> Runner:
+            return lambda windows: np.repeat(windows[:, :1], 6, 1)
+
+    pipeline = Pipeline(UNet(1, 6, widths=(2, 2), ndim=3, norm="none"), config, 6, Constant())
+    view = View(
+        (1, *shape), np.dtype(np.float32), lambda region: np.ones((1, *(r.stop - r.start for r in region)), np.float32)
+    )
+    tracemalloc.start()
+    rows = []
+    for region, logits in pipeline.regions(view, Grid(shape)):
+        assert abs(float(logits.min()) - 1) < 1e-5 > abs(float(logits.max()) - 1)
+        rows += range(region[0].start, region[0].stop)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert rows == list(range(160))
+    assert most < 0.4 * 6 * 4 * prod(shape)

@@ -11,6 +11,7 @@ import pytest
 import tifffile
 import torch
 from PIL import Image as Pillow
+from scipy import ndimage
 from torch import nn
 
 import ulna
@@ -30,6 +31,7 @@ from ulna.metrics.objects import compare
 from ulna.model import Model
 from ulna.modelfile import Saved
 from ulna.objectlist import read_list
+from ulna.orientation import Orientation
 from ulna.prediction import Prediction
 
 
@@ -62,6 +64,57 @@ def gray(path: Path, *, pages: int = 1) -> None:
         tifffile.imwrite(path, array, photometric="minisblack")
     else:
         Pillow.fromarray(array[0]).save(path)
+
+
+def volume_model(*, task: str, ndim: int) -> Model:
+    """Sees volumes at 1.5 mm: whole, or slice by slice along the second axis."""
+    data = {"channels": 1, "unit": "mm", "slices": None if ndim == 3 else 1}
+    data |= {"target_spacing": (1.5, 1.5, 1.5) if ndim == 3 else (1.5, 0, 1.5)}
+    words = {"data": data, "network": {"widths": [4, 8], "ndim": ndim}, "task": {"name": task}}
+    config = Config.parse(words)
+    known = Classes(("background", "a"), ((0,), (1,)), "classes", "")
+    torch.manual_seed(1)
+    outputs = tasks.build(config.task, known.names).outputs
+    return Model(Saved(networks.build(config.network, 1, outputs).eval(), config, known, outputs=outputs))
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("task", ["semantic", "instances"])
+def test_a_volume_of_another_spacing_gets_a_mask_on_its_own_grid(tmp_path: Path, task: str, ndim: int) -> None:
+    """In a file, from a file, from an array with its grid, turned round: the same mask, where the image lies."""
+    model = volume_model(task=task, ndim=ndim)
+    grid = Grid((20, 16, 24), (1.2, 1.5, 1.0), "mm", (3.0, 4.0, 5.0))
+    noise = np.random.default_rng(0).random((1, *grid.shape)).astype(np.float32)
+    image = Image(ndimage.gaussian_filter(noise, (0, 2, 2, 2)), grid)
+    write(tmp_path / "scans" / "a.nii.gz", image)
+    turned = Image(image.array[:, ::-1].transpose(0, 2, 1, 3), Orientation((1, 0, 2), (False, True, False)).grid(grid))
+    expected = model.predict(image)
+    assert expected.grid == grid
+    assert 0 < (expected.labels.classes > 0).mean() < 1
+    assert np.asarray(model.predict(turned)).transpose(1, 0, 2)[::-1].tolist() == np.asarray(expected).tolist()
+    done = predict(model, tmp_path / "scans", out=tmp_path / "masks")
+    assert not done.failed
+    found = read(Source(done.masks[0]))
+    np.testing.assert_array_equal(found.array[0], np.asarray(expected))
+    np.testing.assert_allclose(found.grid.spacing, grid.spacing)
+    mask, per_class = model.mask_and_probabilities(image)
+    assert (mask.grid, per_class.grid) == (grid, grid)
+    np.testing.assert_array_equal(np.asarray(mask), np.asarray(expected))
+    np.testing.assert_allclose(per_class.array, model.probabilities(image).array, atol=1e-6)
+    if task == "semantic":
+        np.testing.assert_array_equal(per_class.array[1] > 0.5, expected.labels.classes == 1)
+
+
+def test_a_volume_of_unknown_spacing_is_said_to_be_taken_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = volume_model(task="semantic", ndim=3)
+    volume = np.random.default_rng(0).random((12, 16, 16)).astype(np.float32)
+    model.predict(volume)
+    assert "does not say how large its voxels are" in capsys.readouterr().err
+    write(tmp_path / "scans" / "a.tif", Image(volume[None]))
+    (note,) = predict(model, tmp_path / "scans", out=tmp_path / "masks").notes
+    assert note.startswith("a: does not say how large its voxels are")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "stack.tif", "color.png"])

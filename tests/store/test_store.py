@@ -20,10 +20,12 @@ from ulna import formats
 from ulna.config import DataConfig
 from ulna.dataset import Case, T, load_image
 from ulna.errors import ReadError, UlnaError
+from ulna.formats import write
 from ulna.image import Grid, Image, Source
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
-from ulna.normalization import NORMALIZATIONS, normalize, resize
+from ulna.normalization import NORMALIZATIONS, normalize
+from ulna.resampling import resize
 from ulna.store import Store, StoredCase, build, builder, planned
 from ulna.truth import load_truth
 
@@ -402,3 +404,28 @@ def test_planes_are_views_of_their_volumes(tmp_path: Path, axis: int) -> None:
     again = pickle.loads(pickle.dumps(some))
     assert (again.names, again.cases) == (some.names, some.cases)
     np.testing.assert_array_equal(again.raw(1), some.raw(1))
+
+
+def test_volumes_of_several_spacings_become_alike(tmp_path: Path) -> None:
+    """The second stage holds each volume at the target spacing; one that has it already is as it was."""
+    draw = np.random.default_rng(0)
+    cases = []
+    for name, shape, side in (("a", (6, 20, 24), 1.0), ("b", (6, 10, 12), 2.0)):
+        image = draw.integers(0, 255, (1, *shape)).astype(np.int16)
+        for suffix, array in (("", image), ("_mask", (image > 200).astype(np.uint8) * 255)):
+            write(tmp_path / f"{name}{suffix}.nii.gz", Image(array, Grid(shape, (8.0, side, side), "mm", (0.0,) * 3)))
+        sources = [(Source(tmp_path / f"{name}{suffix}.nii.gz"),) for suffix in ("", "_mask")]
+        cases.append(Case(name, *sources, name))
+    config = DataConfig(channels=1, target_spacing=(0, 1, 1), unit="mm", normalization="zscore")
+    own = build(tmp_path / "cache", cases, config=config.model_copy(update={"target_spacing": None}), classes=CLASSES)
+    seen = build(tmp_path / "cache", cases, config=config, classes=CLASSES)
+    assert seen.shapes == ((1, 6, 20, 24),) * 2
+    assert [case.grid.spacing for case in seen.cases] == [(8, 1, 1)] * 2
+    np.testing.assert_allclose(seen.image(0), own.image(0), atol=1e-6)
+    np.testing.assert_allclose(seen.image(1), resize(own.image(1), (6, 20, 24), smooth=True), atol=1e-5)
+    np.testing.assert_array_equal(seen.truth(1), own.truth(1).repeat(2, 2).repeat(2, 3))
+    assert seen.cases[1].counts == {label: 4 * count for label, count in own.cases[1].counts.items()}
+    assert seen.digest == own.digest
+    again = planned(seen, config.model_copy(update={"target_spacing": None}))  # and back, from either
+    np.testing.assert_array_equal(again.raw(1), own.raw(1))
+    assert planned(seen.subset([1]), config).shapes == ((1, 6, 20, 24),)

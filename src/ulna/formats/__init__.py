@@ -86,13 +86,22 @@ def open_reader(source: Source) -> Iterator[Reader]:
     with opened(source.parts[0]) as stream:
         family = _family(stream, source)
         with _explained(family, source):
-            reader = _selected(family.open(stream, replace(source, slab=None)), source)
+            reader = _selected(_placed(family.open(stream, replace(source, slab=None)), source), source)
 
         def decode(region: Region, level: int) -> Array:
             with _explained(family, source):
                 return reader.decode(region, level)
 
         yield replace(reader, decode=decode)
+
+
+def _placed(reader: Reader, source: Source) -> Reader:
+    """With the spacing that was stated of the source, where the file says none."""
+    grid, note = source.placed(reader.grid)
+    if grid is reader.grid and not note:
+        return reader
+    levels = tuple(grid.resampled(shape=level.shape) for level in reader.levels)
+    return replace(reader, grid=grid, levels=levels, assumed="; ".join(filter(None, (reader.assumed, note))))
 
 
 def _selected(reader: Reader, source: Source) -> Reader:

@@ -1,11 +1,11 @@
-"""From an image to the network's outputs on the image's own grid: normalize, tile, run, put together."""
+"""From an image to the network's outputs on the image's own grid: normalize, resample, tile, run, put together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import psutil
@@ -15,25 +15,27 @@ from torch import Tensor, nn
 from ulna.config import Config
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
-from ulna.formats import Reader, check_finite
-from ulna.image import Array, Region
+from ulna.image import Grid, Region
 from ulna.inference.devices import check_process, device_of, dtype_of
 from ulna.inference.engines import Engine, TorchEngine, averaged, torch_precision
-from ulna.inference.tiles import Tiling, plan_tiles
-from ulna.inference.windows import bands, read_window, window
+from ulna.inference.tiles import Tile, Tiling, plan_tiles
+from ulna.inference.views import View, spread
 from ulna.networks import Statistics, measure_statistics
 from ulna.networks.geometry import geometry
-from ulna.normalization import Floats, Scaling, resize, scaling, scaling_of_parts, to_channels
+from ulna.normalization import Floats
+from ulna.resampling import across, planned_shape, resampled_slabs
 from ulna.text import amount
-
-Read = Callable[[tuple[int, ...], tuple[int, ...]], Floats]
-"""From the start and the size of a window, which may lead out of the image, to (C, *size) normalized."""
-
-BAND = 1 << 24
-"""So many values of an image are looked at together where it is read region by region."""
 
 SAMPLED = 16
 """From so many windows the statistics of an image are taken that is too large to be normalized whole."""
+
+WINDOW = 5 << 28
+"""Bytes that the feature maps of a window of a volume take at most, however much memory is free (1.25 GiB): larger
+windows are hardly faster."""
+
+T = TypeVar("T")
+Answer = tuple[Region, Floats]
+"""A region of an image and the logits (K, *region) there."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,8 @@ class Pipeline:
     engine: Engine = field(default_factory=TorchEngine)
     others: tuple[nn.Module, ...] = ()
 
-    def raw(self, image: Array, *, progress: Progress = quiet) -> Floats:
-        """Logits of an image as it was read.
-
-        Tiles are normalized one by one, so the image is in memory in its own type only.
+    def normalized(self, image: Floats, *, progress: Progress = quiet) -> Floats:
+        """Logits of an image as the network sees it: it is normalized and resampled already.
 
         Parameters
         ----------
@@ -75,184 +75,139 @@ class Pipeline:
         Returns
         -------
         Floats
-            Logits (K, *spatial) on the image's own grid.
+            Logits (K, *spatial).
 
         Raises
         ------
         UlnaError
             Where the memory does not hold the logits, and for a tile that is set too small for the network.
         """
-        check_room((self.outputs, *image.shape[1:]))
-        scale = scaling(image, self.config.data.normalization, self.config.data.counts)
-        if self.config.data.resize is not None:
-            return self.normalized(scale.apply(image), progress=progress)
-        return self._tiled(lambda start, size: scale.apply(window(image, start, size)), image.shape, progress)
+        return self._whole(View.of(image), progress)
 
-    def normalized(self, image: Floats, *, progress: Progress = quiet) -> Floats:
-        """Logits of an image that is normalized; what `config.data.resize` asks is done here.
+    def answers(self, image: View, grid: Grid, *, progress: Progress = quiet) -> Iterator[tuple[Grid, Floats]]:
+        """Logits of what the network sees at a time, on the grid on which it sees it.
 
         Parameters
         ----------
         image
-            (C, *spatial).
+            As it was read, with the channels of the network.
+        grid
+            Where its pixels lie; a volume's axes in the order of the world.
         progress
-            Goes through the tiles and shows how far it is.
-
-        Returns
-        -------
-        Floats
-            Logits (K, *spatial) on the image's own grid.
-
-        Raises
-        ------
-        UlnaError
-            As `raw` does.
-        """
-        own = image.shape[1:]
-        size = self.config.data.resize
-        if size is not None and tuple(size) != own:
-            image = np.asarray(resize(image, tuple(size), smooth=True), np.float32)
-        logits = self._tiled(lambda start, size: window(image, start, size), image.shape, progress)
-        return logits if logits.shape[1:] == own else np.asarray(resize(logits, own, smooth=True), np.float32)
-
-    def planes(self, image: Array, *, progress: Progress = quiet) -> Iterator[Floats]:
-        """Logits of the planes of a volume, one after the other, of a network that sees one at a time.
-
-        Parameters
-        ----------
-        image
-            (C, Z, Y, X), as it was read; normalized as a whole where slices of volumes were learned, else by plane.
-        progress
-            Goes through the planes and shows how far it is.
+            Goes through the tiles or planes and shows how far it is.
 
         Yields
         ------
-        Floats
-            Logits (K, *plane) of each plane along the axis `data.slices`, by default the first.
+        tuple of Grid and Floats
+            One of an image with as many axes as the network has; else one for each plane of the volume, in their order.
 
         Raises
         ------
         UlnaError
-            As `raw` does.
+            As `normalized` does.
         """
-        data = self.config.data
-        whole = None if data.slices is None else scaling(image, data.normalization, data.counts)
-        planes: list[Array] = list(np.moveaxis(image, 1 + (data.slices or 0), 0))  # views
-        for plane in progress(planes, "predicting"):
-            yield self.raw(plane) if whole is None else self.normalized(whole.apply(plane))
+        if grid.ndim == self.config.network.ndim:
+            seen, own = self._seen(image, grid)
+            yield own, self._whole(seen, progress)
+        elif self.config.data.slices is None:
+            for place in progress(range(grid.shape[0]), "predicting"):
+                seen, own = self._seen(image.plane(0, place), grid.slices()[place])
+                yield own, self._whole(seen, quiet)
+        else:
+            seen, own = self._seen(image, grid)
+            axis = self.config.data.slices
+            planes = own.slices(axis)
+            for place in progress(range(own.shape[axis]), "predicting"):
+                yield planes[place], self._whole(seen.plane(axis, place), quiet)
 
-    def run(
-        self,
-        reader: Reader,
-        write: Callable[[Region, Array], None],
-        decode: Callable[[Floats], Array],
-        *,
-        progress: Progress = quiet,
-    ) -> None:
-        """Predict an image that is read and written region by region; neither it nor its logits are held as a whole.
+    def regions(self, image: View, grid: Grid, *, progress: Progress = quiet) -> Iterator[Answer]:
+        """Logits of an image on its own grid, region by region; neither it nor its logits are held as a whole.
 
-        Only tiles that are blended are put together first, for they overlap.
+        Only images that are resampled are held, as the network sees them, and tiles that overlap as far as they do.
 
         Parameters
         ----------
-        reader
-            Of an image whose channels are those of the network, or one gray channel for three of color.
-        write
-            Takes a region and what `decode` gave for it; all regions together are the image, each pixel once.
-        decode
-            From the logits (K, *region) of a region to an array (…, *region). It must not matter where it was cut.
+        image
+            As it was read, with the channels of the network.
+        grid
+            Where its pixels lie; a volume's axes in the order of the world.
         progress
-            Goes through the tiles and shows how far it is.
+            Goes through the tiles or planes and shows how far it is.
+
+        Yields
+        ------
+        tuple of Region and Floats
+            A region, and logits (K, *region); all regions together are the image, each pixel once.
 
         Raises
         ------
         UlnaError
-            For other channels, values that are no numbers, and as `raw` does.
+            As `normalized` does.
         """
-        channels, shape = self.config.data.channels, reader.grid.shape
+        axis = self.config.data.slices
+        if grid.ndim == self.config.network.ndim:
+            yield from self._back(image, grid, progress)
+        elif axis is None:  # pages, each an image of its own
+            for place in progress(range(grid.shape[0]), "predicting"):
+                yield from _in_volume(self._back(image.plane(0, place), grid.slices()[place], quiet), 0, place)
+        else:
+            seen, own = self._seen(image, grid)
+            places = progress(range(own.shape[axis]), "predicting")
+            if own.shape == grid.shape:
+                for place in places:
+                    yield from _in_volume(self._regions(seen.plane(axis, place), quiet), axis, place)
+            else:
+                slabs = (np.expand_dims(self._whole(seen.plane(axis, place), quiet), 1 + axis) for place in places)
+                yield from resampled_slabs(slabs, own.shape, grid.shape, axis)
 
-        def part(region: Region) -> Array:
-            array = reader.read(region)
-            check_finite(array, reader.source)
-            return to_channels(array, channels, reader.channels)
-
+    def _seen(self, image: View, grid: Grid) -> tuple[View, Grid]:
+        """The image as the network sees it, and on what grid."""
         data = self.config.data
+        normalized, shape = image.normalized(data), planned_shape(grid, data)
+        if shape == grid.shape:
+            return normalized, grid
+        check_room((image.shape[0], *shape))
+        return normalized.resampled(shape, across(grid)), grid.resampled(shape=shape)
 
-        def scale_of(box: Region) -> Scaling:
-            """How a part of the image is normalized that counts as an image of its own."""
-            size = tuple(one.stop - one.start for one in box)
+    def _back(self, image: View, grid: Grid, progress: Progress) -> Iterator[Answer]:
+        """`regions` of an image with as many axes as the network has."""
+        seen, own = self._seen(image, grid)
+        found = self._regions(seen, progress)
+        yield from found if own.shape == grid.shape else resampled_slabs(_slabs(found), own.shape, grid.shape)
 
-            def parts() -> Iterator[Array]:
-                for band in bands(size, BAND // channels):
-                    shifted = (slice(a.start + b.start, a.stop + b.start) for a, b in zip(band, box, strict=True))
-                    yield part(tuple(shifted))
-
-            return scaling_of_parts(parts, channels * prod(size), reader.dtype, data.normalization, data.counts)
-
-        everything = tuple(slice(0, side) for side in shape)
-        scale = scale_of(everything) if len(shape) == self.config.network.ndim or data.slices is not None else None
-
-        def read(start: tuple[int, ...], size: tuple[int, ...], scale: Scaling | None = scale) -> Floats:
-            assert scale is not None  # of the image, or of the plane that it is called for
-            return scale.apply(read_window(part, shape, start, size))
-
-        if len(shape) == self.config.network.ndim:
-            for region, logits in self._regions(read, (channels, *shape), progress):
-                write(region, decode(logits))
-            return
-        axis = data.slices or 0
-        sides = tuple(side for k, side in enumerate(shape) if k != axis)
-
-        def spread(places: tuple[Any, ...], own: Any) -> tuple[Any, ...]:
-            """What holds along the axes of a plane, as what holds along those of the volume."""
-            return (*places[:axis], own, *places[axis:])
-
-        for place in progress(range(shape[axis]), "predicting"):
-            plane = slice(place, place + 1)
-            own = scale or scale_of(spread(tuple(slice(0, side) for side in sides), plane))
-
-            def read_plane(
-                start: tuple[int, ...], size: tuple[int, ...], place: int = place, own: Scaling = own
-            ) -> Floats:
-                return np.squeeze(read(spread(start, place), spread(size, 1), own), 1 + axis)
-
-            for region, logits in self._regions(read_plane, (channels, *sides), quiet):
-                write(spread(region, plane), np.expand_dims(decode(logits), 1 + axis))
-
-    def _tiled(self, read: Read, image_shape: tuple[int, ...], progress: Progress) -> Floats:
-        """Logits (K, *spatial) of an image (C, *spatial) that is read window by window."""
+    def _whole(self, seen: View, progress: Progress) -> Floats:
+        """Logits (K, *spatial) of an image as the network sees it."""
+        shape = seen.shape[1:]
+        check_room((self.outputs, *shape))
         out: Floats | None = None
-        for region, logits in self._regions(read, image_shape, progress):
-            if logits.shape[1:] == image_shape[1:]:
+        for region, logits in self._regions(seen, progress):
+            if logits.shape[1:] == shape:
                 return logits
-            out = empty_output((self.outputs, *image_shape[1:])) if out is None else out
+            out = empty_output((self.outputs, *shape)) if out is None else out
             out[(slice(None), *region)] = logits
         assert out is not None  # an image has at least one tile
         return out
 
-    def _regions(self, read: Read, image_shape: tuple[int, ...], progress: Progress) -> Iterator[tuple[Region, Floats]]:
-        """The logits of an image region by region, each pixel once; those of blended tiles all together."""
+    def _regions(self, seen: View, progress: Progress) -> Iterator[Answer]:
+        """The logits of an image as the network sees it region by region, each pixel once, in the order of rows."""
         device = device_of(self.network)
         check_process(device)
-        channels, *shape = image_shape
+        channels, *sides = seen.shape
+        shape = tuple(sides)
         affordable = affordable_pixels(self.config, device)
-        tiling = self._tiling(tuple(shape), self.config.inference.tile, affordable)
+        tiling = self._tiling(shape, self.config.inference.tile, affordable)
         runners = []
         for network in (self.network, *self.others):
-            statistics = self._statistics(network, read, tuple(shape), affordable) if len(tiling.tiles) > 1 else {}
+            statistics = self._statistics(network, seen, affordable) if len(tiling.tiles) > 1 else {}
             precision = torch_precision(self.config.inference.precision, device_of(network))
             runners.append(self.engine.compile(network, statistics, (1, channels, *tiling.size), precision))
         run = averaged(runners)
-        blended = any(tile.weights for tile in tiling.tiles)
-        out = empty_output((self.outputs, *shape)) if blended else None
-        for tile in progress(tiling.tiles, "predicting") if len(tiling.tiles) > 1 else tiling.tiles:
-            logits: Floats = run(read(tile.start, tiling.size)[None])[0]
-            if out is None:
-                yield tile.target, logits[(slice(None), *tile.source)]
-            else:
-                tile.add(logits, out)
-        if out is not None:
-            yield tuple(slice(0, n) for n in shape), out
+        tiles = progress(tiling.tiles, "predicting") if len(tiling.tiles) > 1 else tiling.tiles
+        outputs = ((tile, run(seen.window(tile.start, tiling.size)[None])[0]) for tile in tiles)
+        if any(tile.weights for tile in tiling.tiles):
+            yield from _blended(outputs, tiling.tiles, (self.outputs, *shape))
+        else:
+            yield from ((tile.target, logits[(slice(None), *tile.source)]) for tile, logits in outputs)
 
     def _tiling(self, shape: tuple[int, ...], tile: int, affordable: int) -> Tiling:
         """Tiles of the side that is set, or as memory allows, but not smaller than the receptive field needs."""
@@ -266,22 +221,70 @@ class Pipeline:
             enlarge=not tile,
         )
 
-    def _statistics(self, network: nn.Module, read: Read, shape: tuple[int, ...], affordable: int) -> Statistics:
+    def _statistics(self, network: nn.Module, seen: View, affordable: int) -> Statistics:
         """Instance norms must take their statistics from the image, not from a tile, or tiles would show.
 
         From the whole image where memory allows, else from windows drawn from all over it, always the same ones.
         """
+        shape = seen.shape[1:]
         tiling = self._tiling(shape, largest_side(shape), affordable)
         if prod(tiling.size) > affordable:
             tiling = self._tiling(shape, 0, affordable)
         drawn = np.random.default_rng(0).permutation(len(tiling.tiles))[:SAMPLED]
-        windows = (_tensor(read(tiling.tiles[k].start, tiling.size), network) for k in sorted(drawn))
+        windows = (_tensor(seen.window(tiling.tiles[k].start, tiling.size), network) for k in sorted(drawn))
         with torch.autocast(device_of(network).type, enabled=False):  # the caller may be within one
             return measure_statistics(network, windows)
 
 
 def _tensor(image: Floats, network: nn.Module) -> Tensor:
     return torch.from_numpy(image)[None].to(device_of(network), dtype_of(network))
+
+
+def _in_volume(found: Iterable[Answer], axis: int, place: int) -> Iterator[Answer]:
+    """Regions of a plane as regions of its volume."""
+    for region, logits in found:
+        yield spread(region, axis, slice(place, place + 1)), np.expand_dims(logits, 1 + axis)
+
+
+def _blended(outputs: Iterable[tuple[Tile, Floats]], tiles: Sequence[Tile], shape: tuple[int, ...]) -> Iterator[Answer]:
+    """Tiles that overlap, put together slab by slab along the first axis: of the whole only so much is held.
+
+    `tiles` are in order along that axis, and `shape` is (K, *spatial).
+    """
+    depth = max(tile.target[0].stop - tile.target[0].start for tile in tiles)
+    rest = tuple(slice(0, side) for side in shape[2:])
+    held, first = empty_output((shape[0], min(depth, shape[1]), *shape[2:])), 0
+    for (tile, logits), following in zip(outputs, [*tiles[1:], None], strict=True):
+        tile.add(logits, held, first=first)
+        done = following.target[0].start if following else shape[1]
+        if done > first:
+            yield (slice(first, done), *rest), held[:, : done - first].copy()
+            keep = held.shape[1] - (done - first)
+            for row in range(keep):  # up by so many rows, in place
+                held[:, row] = held[:, row + done - first]
+            held[:, keep:] = 0
+            first = done
+
+
+def _slabs(found: Iterable[Answer]) -> Iterator[Floats]:
+    """Regions in the order of rows as slabs that have all of the other axes."""
+    row: list[Answer] = []
+    for answer in found:
+        if row and answer[0][0] != row[0][0][0]:
+            yield _slab(row)
+            row = []
+        row.append(answer)
+    yield _slab(row)
+
+
+def _slab(row: Sequence[Answer]) -> Floats:
+    logits, last = row[0][1], row[-1][0]
+    if len(row) == 1:
+        return logits
+    slab = empty_output((*logits.shape[:2], *(part.stop for part in last[1:])))
+    for region, part in row:
+        slab[(slice(None), slice(None), *region[1:])] = part
+    return slab
 
 
 def largest_side(shape: tuple[int, ...]) -> int:
@@ -303,7 +306,8 @@ def largest_side(shape: tuple[int, ...]) -> int:
 def affordable_pixels(config: Config, device: torch.device) -> int:
     """How many pixels a window may have so that the network's feature maps take a quarter of the device's free memory.
 
-    At the top level some eight maps of the first width live at once, and those below add as much again.
+    At the top level some eight maps of the first width live at once, and those below add as much again. Windows of
+    volumes take `WINDOW` bytes at most.
 
     Parameters
     ----------
@@ -318,13 +322,15 @@ def affordable_pixels(config: Config, device: torch.device) -> int:
         Pixels, in 3D voxels.
     """
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    return int(free / 4 / (4 * 16 * config.network.widths[0]))
+    memory = free / 4 if config.network.ndim == 2 else min(free / 4, WINDOW)
+    return int(memory / (4 * 16 * config.network.widths[0]))
 
 
 def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
     """The side of the largest window that memory allows, square or cubic, at most 1,024 (2D) or 192 (3D).
 
-    An image somewhat larger than that, but within `pixels`, is done in one piece.
+    Along an axis that is shorter the window ends with the image. An image somewhat larger than that, but within
+    `pixels`, is done in one piece.
 
     Parameters
     ----------
@@ -337,11 +343,19 @@ def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
     -------
     int
         Pixels.
+
+    Examples
+    --------
+    >>> largest_tile((600, 512, 512), 1_000_000), largest_tile((10, 512, 512), 1_000_000)
+    (100, 192)
     """
     limit = 1024 if len(shape) == 2 else 192
     if prod(shape) <= min(pixels, 2 * limit ** len(shape)) * 0.8:
         return largest_side(shape)
-    return min(int(pixels ** (1 / len(shape))), limit)
+    side = limit
+    while side > 1 and prod(min(side, 1.25 * length) for length in shape) > pixels:
+        side -= 1
+    return side
 
 
 def empty_output(shape: tuple[int, ...]) -> Floats:

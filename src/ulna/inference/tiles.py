@@ -57,7 +57,7 @@ class Tile:
     target: tuple[slice, ...]
     weights: tuple[npt.NDArray[np.float32], ...] = ()
 
-    def add(self, outputs: npt.NDArray[np.float32], image: npt.NDArray[np.float32]) -> None:
+    def add(self, outputs: npt.NDArray[np.float32], image: npt.NDArray[np.float32], *, first: int = 0) -> None:
         """Put the network's output for this tile into that of the image.
 
         Parameters
@@ -66,8 +66,11 @@ class Tile:
             (K, *size).
         image
             (K, *spatial), zero at first; it is changed.
+        first
+            The row of the image that the array begins with.
         """
-        part, place = outputs[(slice(None), *self.source)], (slice(None), *self.target)
+        rows = slice(self.target[0].start - first, self.target[0].stop - first)
+        part, place = outputs[(slice(None), *self.source)], (slice(None), rows, *self.target[1:])
         if not self.weights:
             image[place] = part
             return

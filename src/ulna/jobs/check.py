@@ -258,7 +258,7 @@ def check(
     if out is not None and (Path(out) / WORDS).exists():
         what = "this folder holds a run, and what was found in its data"
         raise UlnaError(what, where=out, hint="Name another --out.")
-    read = read_dataset(data, Patterns(wanted.data.images, wanted.data.masks, wanted.data.axes))
+    read = read_dataset(data, Patterns.of(wanted.data))
     found, how = with_groups(read, wanted.data.groups, cases, except_)
     inspections: list[Inspection] = []
     failed: list[Failure] = []

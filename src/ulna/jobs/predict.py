@@ -27,7 +27,9 @@ from ulna.layouts.own import MARK, mark
 from ulna.model import Model, load
 from ulna.objectlist import NAME as OBJECT_LIST
 from ulna.objectlist import Listed
+from ulna.orientation import orientation
 from ulna.paths import expand_home
+from ulna.resampling import resampling_note
 from ulna.text import listed, plural
 
 
@@ -170,7 +172,7 @@ def predict(
         overwrite=overwrite,
     )
     data = model.config.data
-    found = find(images, channels=model.channels, patterns=Patterns(data.images, data.masks, data.axes))
+    found = find(images, channels=model.channels, patterns=Patterns.of(data))
     jobs = _jobs(found.cases, model, cases, except_)
     _check_free(folder, jobs, overwrite=overwrite)
     marked = (folder / MARK).exists()
@@ -251,10 +253,11 @@ def _assumed(job: _Job, data: DataConfig) -> list[str]:
     for source in job.frames[0].images:
         with open_reader(replace(source, page=None)) as reader:
             channels += sum(channel.role == "signal" for channel in reader.channels)
+            grid = orientation(reader.grid).grid(reader.grid)
             if reader.assumed:
                 found.append(f"{source.name}: {reader.assumed}")
-    note = repeated(channels, data)
-    return [*found, f"{job.name}: {note}"] if note else found
+    notes = (repeated(channels, data), resampling_note(grid, data))
+    return [*found, *(f"{job.name}: {note}" for note in notes if note)]
 
 
 def _name(frames: Sequence[Case]) -> str:

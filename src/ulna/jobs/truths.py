@@ -19,7 +19,7 @@ from ulna.layouts.listed import with_listed
 from ulna.layouts.listing import list_place
 from ulna.leaks import Fingerprint, group
 
-AS_TRAINED = ("task.name", "task.borders", "data.axes", "data.leaks")
+AS_TRAINED = ("task.name", "task.borders", "data.axes", "data.spacing", "data.unit", "data.leaks")
 """Settings that a model's own are taken for, unless others are stated."""
 
 
@@ -111,7 +111,8 @@ def read_data(
         return place, ()
     if not isinstance(place, str | Path):
         raise UlnaError(f"{type(place).__name__} is no data set", where="data", hint="Give the path of a data set.")
-    stated, theirs = (Patterns(one.images, one.masks, meant.axes) for one in (meant, trained))
+    stated = Patterns.of(meant)
+    theirs = replace(stated, images=trained.images, masks=trained.masks)
     notes: tuple[str, ...] = ()
     if theirs and not stated:
         try:

@@ -74,7 +74,7 @@ def find(
         if not place:
             raise UlnaError("there is no image here", hint=image_suffixes())
         if len(place) > 1:
-            return Found(make_cases(_drafts(_with_axes(_several(place), patterns.axes), channels))[0])
+            return Found(make_cases(_drafts(_stated(_several(place), patterns), channels))[0])
         place = place[0]
     text = str(place)
     if not Path(place).exists() and any(character in text for character in "*?["):
@@ -82,13 +82,13 @@ def find(
     else:
         path = existing(place)
         if path.is_file() and not is_archive(Source(path)):
-            return Found(make_cases(_drafts(_with_axes([_single(path)], patterns.axes), channels))[0])
-        listing = list_place(Source(path, axes=patterns.axes), masks=own)
+            return Found(make_cases(_drafts(_stated([_single(path)], patterns), channels))[0])
+        listing = list_place(patterns.place(path), masks=own)
         cases = () if plain else _of_dataset(listing, patterns)
         if cases:
             return Found(cases, maybe_images(listing.others), tuple(entry.path for entry in listing.own))
         images, others, left = (list(side) for side in (listing.images, listing.others, listing.own))
-    cases, _ = make_cases(_drafts(_with_axes(images, patterns.axes), channels))
+    cases, _ = make_cases(_drafts(_stated(images, patterns), channels))
     found = Found(cases, maybe_images(others), tuple(entry.path for entry in left))
     if not cases:
         raise _no_image(place, found)
@@ -121,8 +121,8 @@ def _no_image(place: str | Path, found: Found) -> UlnaError:
     return UlnaError(what if found.passed_over else "there is no image here", where=place, hint=image_suffixes())
 
 
-def _with_axes(entries: Sequence[Entry], axes: str) -> list[Entry]:
-    return [replace(entry, source=replace(entry.source, axes=axes)) for entry in entries]
+def _stated(entries: Sequence[Entry], patterns: Patterns) -> list[Entry]:
+    return [replace(entry, source=entry.source.like(patterns.place(entry.source.path))) for entry in entries]
 
 
 def _drafts(entries: Sequence[Entry], channels: int) -> list[CaseDraft]:

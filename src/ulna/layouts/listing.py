@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ulna import formats
@@ -99,7 +99,7 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def list_place(place: Source, *, masks: bool = False) -> Listing:
-    """List a folder with all its sub-folders, or an archive; what it holds has the stated axes of the place.
+    """List a folder with all its sub-folders, or an archive; what it holds has what was stated of the place.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def list_place(place: Source, *, masks: bool = False) -> Listing:
     found, own = (_in_archive(place), []) if archived else _in_folder(place.path, masks=masks)
     found = [(folders, source) for folders, source in found if not is_junk((*folders, source.name))]
     found.sort(key=lambda pair: (natural("/".join(pair[0])), natural(pair[1].name)))
-    files = with_series([Entry(folders, replace(source, axes=place.axes)) for folders, source in found], place)
+    files = with_series([Entry(folders, source.like(place)) for folders, source in found], place)
     entries = files.entries
     images = tuple(entry for entry in entries if formats.recognizes(entry.source))
     archives = tuple(entry.source for entry in entries if is_archive(entry.source))

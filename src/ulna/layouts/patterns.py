@@ -7,9 +7,12 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from ulna.config import DataConfig
 from ulna.dataset import Dataset, Problem
 from ulna.errors import UlnaError
+from ulna.image import Source
 from ulna.layouts.build import CaseDraft, drafts, left_over, make_cases
 from ulna.layouts.classed import by_class, class_names, each_an_object
 from ulna.layouts.listing import Entry, Listing
@@ -32,11 +35,24 @@ class Patterns:
         The patterns.
     axes
         Of TIFF files that do not state theirs ("CYX", "YXC", "ZYX", …).
+    spacing, unit
+        Of files that do not say how far apart their pixels lie.
     """
 
     images: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
     axes: str = ""
+    spacing: tuple[float, ...] = ()
+    unit: str = ""
+
+    @classmethod
+    def of(cls, data: DataConfig) -> Patterns:
+        """What the section `data` of a configuration says."""
+        return cls(data.images, data.masks, data.axes, data.spacing, data.unit if data.spacing else "")
+
+    def place(self, path: Path) -> Source:
+        """A folder, archive or file with what was stated of it."""
+        return Source(path, axes=self.axes, spacing=self.spacing, unit=self.unit)
 
     def __bool__(self) -> bool:
         return bool(self.images or self.masks)

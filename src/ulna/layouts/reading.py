@@ -99,7 +99,7 @@ def read_dataset(place: str | Path, patterns: Patterns = NO_PATTERNS) -> Dataset
     path = existing(place)
     if path.is_file() and not is_archive(Source(path)):
         raise UlnaError("is one file, not a data set", where=path, hint="Name the folder or zip that holds it.")
-    listing = list_place(Source(path, axes=patterns.axes))
+    listing = list_place(patterns.place(path))
     found = _stated(listing, patterns, depth=2) if patterns else understood(listing, depth=2)
     if found is None:
         raise unknown_layout(Path(place), listing, [*(layout.example for layout in LAYOUTS), STACKS])

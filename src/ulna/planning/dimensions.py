@@ -8,10 +8,8 @@ import numpy as np
 
 from ulna.config import Config
 from ulna.planning.decisions import Decision, decide
+from ulna.resampling import THICK
 from ulna.text import plural
-
-THICK = 3.0
-"""Slices so many times as far apart as their pixels show little of what goes on between them."""
 
 FLAT = 4.0
 """A volume whose longest side has more than so many times the voxels of its shortest is taken for a stack of slices."""

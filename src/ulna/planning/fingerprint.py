@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import psutil
 from scipy import ndimage
 
-from ulna.image import IGNORE, Array
+from ulna.image import IGNORE, Array, Grid
 from ulna.labels.touching import Touching, find_touching
 from ulna.store import Intensities, Store
 
@@ -65,6 +65,15 @@ class Fingerprint:
     files: int = 1
     memory: int = 0
     cores: int = 1
+
+    def at(self, target: tuple[float, ...] | None) -> Fingerprint:
+        """The facts of the same images at another spacing, in `unit`; 0 leaves an axis as it is."""
+        if not target or not self.unit:
+            return self
+        both = [Grid(shape, own).resampled(spacing=tuple(side or step for side, step in zip(target, own, strict=True)))
+                for shape, own in zip(self.shapes, self.spacings, strict=True)]  # fmt: skip
+        shapes, spacings = (tuple(getattr(grid, name) for grid in both) for name in ("shape", "spacing"))
+        return replace(self, shapes=shapes, spacings=spacings)
 
     @classmethod
     def of(cls, store: Store, classes: tuple[str, ...]) -> Fingerprint:

@@ -18,10 +18,11 @@ from ulna.dataset import Case, Progress, case_bytes, in_parallel, load_image, qu
 from ulna.errors import UlnaError, in_memory
 from ulna.formats.atomic import cannot_write
 from ulna.formats.base import guard_memory
-from ulna.image import Array, Grid, Labels
+from ulna.image import Array, Grid, Labels, Region
 from ulna.labels.classes import Classes
-from ulna.normalization import NORMALIZATIONS, Scaling, common_channels, has_range, resize, scaling
+from ulna.normalization import NORMALIZATIONS, Scaling, common_channels, has_range, scaling
 from ulna.orientation import orientation
+from ulna.resampling import across, planned_shape, resampled_bands, resize
 from ulna.store.cases import Block, StoredCase
 from ulna.store.coordinates import Coordinates, foreground_coordinates
 from ulna.store.intensities import measure
@@ -30,8 +31,8 @@ from ulna.truth import placed_truth
 
 VERSION = 3
 
-RESIZED = "resized"
-"""The folder, within that of a store, of the second stage: the same cases at another size."""
+RESAMPLED = "resampled"
+"""The folder, within that of a store, of the second stage: the same cases at other sizes."""
 
 ALIGNMENT = 64
 """Arrays begin at multiples of so many bytes."""
@@ -55,7 +56,7 @@ def build(
         What to read, at least one.
     config
         With `channels` 0 the images' own channels are kept; gray images among color ones are then made color.
-        `normalization` and `resize` are applied as in `planned`.
+        `normalization`, `resize` and `target_spacing` are applied as in `planned`.
     classes
         What the values of masks mean.
     progress
@@ -82,25 +83,26 @@ def build(
 
 
 def planned(store: Store, config: DataConfig) -> Store:
-    """The cases of a store, or of a view of one, as the plan wants them: normalized, and resized if it says so.
+    """The cases of a store, or of a view of one, as the plan wants them: normalized, and resampled if it says so.
 
-    Where `config.resize` is set, a second stage holds the resized images, normalized before; it is written once per
-    size and normalization. Raises UlnaError when the disk is full.
+    Where cases change their size, a second stage holds them, normalized before; it is written once per size and
+    normalization. Raises UlnaError when the disk is full.
     """
-    if store.folder.name == RESIZED:
+    if store.folder.name == RESAMPLED:
         store = Store.open(store.folder.parent, selection=store.selection)
-    if config.resize is None:
+    whole = Store.open(store.folder, config.normalization)
+    sizes = [planned_shape(case.grid, config) for case in whole.cases]
+    if all(case.grid.shape == size for case, size in zip(whole.cases, sizes, strict=True)):
         return store.normalized(config.normalization)
-    whole, to = Store.open(store.folder, config.normalization), tuple(config.resize)
-    words = {"digest": whole.digest, "resize": to, "normalization": config.normalization, "version": VERSION}
+    words = {"digest": whole.digest, "sizes": sizes, "normalization": config.normalization, "version": VERSION}
 
     def fill(beside: Path) -> dict[str, Any]:
         with _Writer(beside) as writer:
-            resized = [_resized(writer, whole, index, to).as_json() for index in range(len(whole))]
-        return {"cases": resized, "normalization": config.normalization}
+            cases = [_resampled(writer, whole, index, size).as_json() for index, size in enumerate(sizes)]
+        return {"cases": cases, "normalization": config.normalization}
 
-    _made_once(store.folder / RESIZED, _hash(words), fill)
-    return Store.open(store.folder / RESIZED, config.normalization, store.selection)
+    _made_once(store.folder / RESAMPLED, _hash(words), fill)
+    return Store.open(store.folder / RESAMPLED, config.normalization, store.selection)
 
 
 def _made_once(folder: Path, key: str, fill: Callable[[Path], dict[str, Any]]) -> None:
@@ -246,12 +248,18 @@ def _digest(*arrays: Array) -> str:
     return digest.hexdigest()
 
 
-def _resized(writer: _Writer, whole: Store, index: int, to: tuple[int, ...]) -> StoredCase:
+def _resampled(writer: _Writer, whole: Store, index: int, to: tuple[int, ...]) -> StoredCase:
     """Write a case at another size: its image normalized before, so that no rounding comes between."""
-    image = np.asarray(resize(whole.image(index), to, smooth=True), np.float32)
+    case, raw = whole.cases[index], whole.raw(index)
+
+    def read(region: Region) -> Array:
+        return whole.scale(index, raw[(slice(None), *region)])
+
+    image = np.empty((len(raw), *to), np.float32)
+    for rows, band in resampled_bands(read, case.grid.shape, to, across(case.grid)):
+        image[:, rows] = band
     truth = resize(whole.truth(index), to, smooth=False)
     counts, coordinates = foreground_coordinates(truth[0])
-    case = whole.cases[index]
     grid, scalings = case.grid.resampled(shape=to), {whole.normalization: IDENTITY}
     return writer.write(replace(case, grid=grid, scalings=scalings, counts=counts), image, truth, coordinates)
 

@@ -1,0 +1,80 @@
+"""At which spacing a network sees volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ulna.config import Config
+from ulna.errors import UlnaError
+from ulna.grid import CENTIMETERS, Grid
+from ulna.planning.decisions import Decision, decide
+from ulna.resampling import THICK, comparable
+from ulna.text import listed
+
+AXES = "ZYX"
+
+
+def spacings(config: Config, grids: Sequence[Grid]) -> tuple[Decision, ...]:
+    """The target spacing of volumes and its unit: the median along each axis; slices that lie far apart stay.
+
+    Of images of two dimensions nothing is decided: they are learned at their own pixels unless it is set.
+
+    Parameters
+    ----------
+    config
+        What is set and was decided of the number of dimensions.
+    grids
+        Of the images to be learned from.
+
+    Returns
+    -------
+    tuple of Decision
+        Of `data.target_spacing` and `data.unit`.
+
+    Raises
+    ------
+    UlnaError
+        For a target spacing that is set and does not suit the axes.
+
+    Examples
+    --------
+    >>> grids = [Grid((10, 90, 90), (8, side, side), "mm") for side in (1.0, 1.5, 2.0)]
+    >>> [(one.key, one.value) for one in spacings(Config(), grids)]
+    [('data.target_spacing', (0.0, 1.5, 1.5)), ('data.unit', 'mm')]
+    """
+    axes, given = grids[0].ndim, config.data.target_spacing
+    if given and len(given) != axes:
+        what = f"needs a number for each of {axes} axes, not {len(given)}"
+        raise UlnaError(what, where="data.target_spacing", hint="0 leaves an axis as it is.")
+    units = sorted({grid.unit for grid in grids})
+    known = all(comparable(units[0], unit) for unit in units)
+    if axes == 2 and not given:
+        return ()
+    unit = Decision("data.unit", units[0], "the unit of the files") if known else None
+    if not known:
+        value, why = None, f"files count in {listed(units)}: their pixels cannot be compared"
+    elif units[0] == "pixel" and all(set(grid.spacing) == {1.0} for grid in grids):
+        value, why = None, "files do not say how far apart voxels lie; say it with data.spacing"
+    else:
+        value, why = _median(config, grids, units[0])
+    decisions = (decide(config, "data.target_spacing", value, why),)
+    return (*decisions, unit) if unit and decisions[0].value else decisions
+
+
+def _median(config: Config, grids: Sequence[Grid], unit: str) -> tuple[tuple[float, ...], str]:
+    factors = [CENTIMETERS[grid.unit] / CENTIMETERS[unit] if grid.unit != unit else 1.0 for grid in grids]
+    sides = np.array([np.array(grid.spacing) * factor for grid, factor in zip(grids, factors, strict=True)])
+    median = np.median(sides, axis=0)
+    thick = median > THICK * median.min()
+    if config.network.ndim == 2 and config.data.slices is not None:
+        thick[config.data.slices] = True  # no slice is made of two
+    value = tuple(0.0 if own else float(f"{side:.4g}") for own, side in zip(thick, median, strict=True))
+    low, high = sides.min(axis=0), sides.max(axis=0)
+    parts = [f"{a:.3g}" if np.isclose(a, b, rtol=0.01) else f"{a:.3g}–{b:.3g}" for a, b in zip(low, high, strict=True)]
+    why = f"the median of {' × '.join(parts)} {unit}"
+    if thick.any():
+        names = listed([axis for axis, own in zip(AXES, thick, strict=True) if own])
+        why += f"; between slices (axis {names}) nothing is interpolated"
+    return value, why

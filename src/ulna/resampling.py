@@ -1,0 +1,258 @@
+"""Images at another number of pixels: the size or the spacing that a network sees, and back to the image's own.
+
+Images are interpolated axis by axis and linearly, with a Gaussian before where they shrink; labels take the nearest
+value, so that none appears that was not there. All of it goes band by band: no second copy of a volume is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ulna.config import DataConfig
+from ulna.grid import CENTIMETERS, Grid
+from ulna.image import Array, Region
+
+THICK = 3.0
+"""Slices so many times as far apart as their pixels show little of what goes on between them: there, nothing is
+interpolated."""
+
+BAND = 1 << 22
+"""About so many values are resampled together."""
+
+Places = npt.NDArray[np.float64]
+
+
+def planned_shape(grid: Grid, data: DataConfig) -> tuple[int, ...]:
+    """The shape at which a network sees an image.
+
+    Parameters
+    ----------
+    grid
+        Of the image, its axes in the order of the world.
+    data
+        Its `resize` (of the slices of a volume, where these are learned) and `target_spacing`.
+
+    Returns
+    -------
+    tuple of int
+        That of the grid where nothing is to be resampled, or where the image does not say how large its pixels are.
+
+    Examples
+    --------
+    >>> grid = Grid((10, 200, 200), (8.0, 1.5, 1.5), "mm")
+    >>> planned_shape(grid, DataConfig(target_spacing=(0, 1.2, 1.2), unit="mm"))
+    (10, 250, 250)
+    """
+    if data.resize is not None and len(data.resize) == grid.ndim:
+        return tuple(data.resize)
+    if data.resize is not None and data.slices is not None:
+        return (*data.resize[: data.slices], grid.shape[data.slices], *data.resize[data.slices :])
+    if not data.target_spacing or len(data.target_spacing) != grid.ndim or not comparable(grid.unit, data.unit):
+        return grid.shape
+    factor = CENTIMETERS[data.unit] / CENTIMETERS[grid.unit] if grid.unit != data.unit else 1.0
+    wanted = zip(data.target_spacing, grid.spacing, strict=True)
+    return grid.resampled(spacing=tuple(target * factor or own for target, own in wanted)).shape
+
+
+def comparable(unit: str, other: str) -> bool:
+    """Whether lengths in two units can be compared.
+
+    Examples
+    --------
+    >>> comparable("mm", "µm"), comparable("pixel", "mm"), comparable("pixel", "pixel")
+    (True, False, True)
+    """
+    return unit == other or {unit, other} <= set(CENTIMETERS)
+
+
+def resampling_note(grid: Grid, data: DataConfig) -> str:
+    """What is to be said of an image that a network sees at another spacing, or should see so and cannot.
+
+    Parameters
+    ----------
+    grid
+        Of the image, its axes in the order of the world.
+    data
+        As of `planned_shape`.
+
+    Returns
+    -------
+    str
+        A sentence, or "".
+
+    Examples
+    --------
+    >>> print(resampling_note(Grid((9, 9, 9)), DataConfig(target_spacing=(1, 1, 1), unit="mm")))
+    does not say how large its voxels are; they are taken for those that the model was trained on: 1 × 1 × 1 mm
+    """
+    if not data.target_spacing or len(data.target_spacing) != grid.ndim:
+        return ""
+    apart = f"{' × '.join(f'{side:g}' for side in data.target_spacing)} {data.unit}"
+    if not comparable(grid.unit, data.unit):
+        return "does not say how large its voxels are; they are taken for those that the model was trained on: " + apart
+    return ""
+
+
+def across(grid: Grid) -> tuple[bool, ...]:
+    """Along which axes nothing is interpolated: where voxels are more than `THICK` times as long as the finest.
+
+    Examples
+    --------
+    >>> across(Grid((10, 200, 200), (8.0, 1.5, 1.5)))
+    (True, False, False)
+    """
+    return tuple(side > THICK * min(grid.spacing) for side in grid.spacing)
+
+
+def resize(array: Array, size: tuple[int, ...], *, smooth: bool, thick: tuple[bool, ...] = ()) -> Array:
+    """(C, *spatial) at another spatial size; the dtype stays.
+
+    Parameters
+    ----------
+    array
+        (C, *spatial).
+    size
+        The spatial size wanted.
+    smooth
+        For images: linear, with a Gaussian before it where the image shrinks. Otherwise nearest, for labels: no value
+        appears that was not there.
+    thick
+        Axes along which nothing is interpolated, see `across`.
+
+    Returns
+    -------
+    Array
+        (C, *size).
+
+    Examples
+    --------
+    >>> resize(np.array([[[0, 4]]], np.uint8), (1, 4), smooth=True).tolist()
+    [[[0, 1, 3, 4]]]
+    """
+    shape = tuple(array.shape[1:])
+    if shape == tuple(size):
+        return array
+    if not smooth:
+        return _nearest_all(array, size)
+    result = np.empty((len(array), *size), array.dtype)
+    for rows, band in resampled_bands(lambda region: array[(slice(None), *region)], shape, tuple(size), thick):
+        result[:, rows] = np.rint(band) if array.dtype.kind in "iu" else band
+    return result
+
+
+def resampled_bands(
+    read: Callable[[Region], Array], shape: tuple[int, ...], size: tuple[int, ...], thick: tuple[bool, ...] = ()
+) -> Iterator[tuple[slice, Array]]:
+    """An image at another size, band by band along its first axis.
+
+    Parameters
+    ----------
+    read
+        From a region of the image to its values (C, *region).
+    shape
+        The spatial shape of the image.
+    size
+        The one wanted.
+    thick
+        Axes along which nothing is interpolated.
+
+    Yields
+    ------
+    tuple of slice and Array
+        The rows of a band, and (C, rows, *rest) of floats: with 32 bits where these hold the values, else with 64.
+    """
+    thick = thick or (False,) * len(shape)
+    blur = [
+        0.0 if flat else max(0.0, (old / new - 1) / 2) for old, new, flat in zip(shape, size, thick, strict=True)
+    ]  # as in scikit-image's resize
+    reach = int(4 * blur[0] + 0.5)  # of SciPy's Gaussian
+    places = _places(shape[0], size[0], nearest=thick[0])
+    rest = tuple(slice(0, side) for side in shape[1:])
+    step = max(1, int(BAND / max(prod(size[1:]), prod(shape[1:])) * min(1.0, size[0] / shape[0])))
+    for start in range(0, size[0], step):
+        own = places[start : start + step]
+        low, high = max(0, int(own[0]) - reach), min(shape[0], int(own[-1]) + 2 + reach)
+        part = read((slice(low, high), *rest))
+        wide: Array = part.astype(np.float32 if part.dtype.itemsize <= 2 or part.dtype == np.float32 else np.float64)
+        if any(blur):
+            wide = ndimage.gaussian_filter(wide, [0.0, *blur], mode="nearest")
+        wide = _along(wide, 1, own - low)
+        for axis, (old, new, flat) in enumerate(zip(shape[1:], size[1:], thick[1:], strict=True), start=2):
+            wide = _along(wide, axis, _places(old, new, nearest=flat)) if old != new else wide
+        yield slice(start, start + len(own)), wide
+
+
+def resampled_slabs(
+    slabs: Iterable[Array], shape: tuple[int, ...], size: tuple[int, ...], axis: int = 0
+) -> Iterator[tuple[Region, Array]]:
+    """Slabs of an array that follow one another along an axis, as slabs of the array at another size.
+
+    Parameters
+    ----------
+    slabs
+        Of (K, *shape), each with all of the other axes.
+    shape, size
+        The spatial shape that all slabs have together, and the one wanted.
+    axis
+        The spatial axis on which they follow.
+
+    Yields
+    ------
+    tuple of Region and Array
+        A region of the result, and (K, *region), interpolated linearly; together they are the result.
+    """
+    places, whole = _places(shape[axis], size[axis]), tuple(slice(0, side) for side in size)
+    step = max(1, BAND // max(1, prod(size) // size[axis]))
+    held: Array | None = None
+    first = done = 0  # the plane that `held` begins with, and how many planes of the result are out
+    for slab in slabs:
+        held = slab if held is None else np.concatenate([held, slab], axis=1 + axis)
+        end = first + held.shape[1 + axis]
+        ready = size[axis] if end == shape[axis] else int(np.searchsorted(np.ceil(places), end))
+        while done < ready:
+            stop = min(done + step, ready)
+            part = _along(held, 1 + axis, places[done:stop] - first)
+            for other in set(range(len(shape))) - {axis}:
+                if shape[other] != size[other]:
+                    part = _along(part, 1 + other, _places(shape[other], size[other]))
+            yield (*whole[:axis], slice(done, stop), *whole[axis + 1 :]), part
+            done = stop
+        keep = end if done == size[axis] else min(int(places[done]), end)
+        held = held[(slice(None),) * (1 + axis) + (slice(keep - first, None),)]
+        first = keep
+
+
+def _places(old: int, new: int, *, nearest: bool = False) -> Places:
+    """Where in an axis of `old` pixels the middles of `new` pixels lie, as fractions of an index."""
+    places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+    return _nearest(old, new).astype(np.float64) if nearest else places
+
+
+def _nearest(old: int, new: int) -> npt.NDArray[np.intp]:
+    """Which old index lies under the middle of each new pixel."""
+    return np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.intp), old - 1)
+
+
+def _nearest_all(array: Array, size: tuple[int, ...]) -> Array:
+    for axis, (old, new) in enumerate(zip(array.shape[1:], size, strict=True), start=1):
+        array = np.take(array, _nearest(old, new), axis=axis) if old != new else array
+    return array
+
+
+def _along(array: Array, axis: int, places: Places) -> Array:
+    """The array at these places of an axis, interpolated linearly."""
+    low = np.floor(places).astype(np.intp)
+    share = (places - low).astype(array.dtype)
+    first: Array = np.take(array, low, axis)
+    if not share.any():
+        return first
+    second: Array = np.take(array, np.minimum(low + 1, array.shape[axis] - 1), axis)
+    second -= first
+    second *= share.reshape(-1, *(1,) * (array.ndim - 1 - axis))
+    second += first
+    return second

@@ -1,0 +1,151 @@
+"""`Source`: a file, and what is selected within it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from ulna.grid import Grid
+
+DOUBLE = (".nii.gz", ".tar.gz", ".tar.bz2", ".tar.xz")
+"""Suffixes of two words."""
+SERIES = ".dcm"
+"""The suffix of an image in several files."""
+
+
+@dataclass(frozen=True, order=True)
+class Source:
+    """A file, and what is selected within it.
+
+    Parameters
+    ----------
+    path
+        The file, or the archive that holds it.
+    inside
+        The way through archives: `("stage1_train.zip", "a/images/a.png")` is a member of a zip that is itself a
+        member of the zip at `path`; `()` is the file at `path` itself.
+    page
+        One plane (Y, X) of a stack, counted from 0 over all axes that are neither channels nor Y and X (of one time
+        point, where `time` is given); None for the whole file.
+    series, time, channel
+        Which of the images that the file holds (None: the first), one time point, one channel (None: all).
+    axes
+        What the axes of the file mean, where the file does not say it: "CYX", "YXC", "ZYX", …
+    slab
+        The planes of a volume from the first number on, up to and without the second; None for all.
+    array
+        Which array of a file that holds several (HDF5), by its path within the file; "" where there is nothing to
+        choose.
+    files
+        Of an image in several files, the slices of a DICOM series, all of them: names relative to the folder of
+        `path`, or the members of the archive. `path` and `inside` are then those of the first. Empty for one file.
+    title
+        What such an image is called, for no file has its name; "" for one file.
+    spacing, unit
+        The distance of pixels along each axis, and its unit, where the file does not say them; see `Source.placed`.
+    """
+
+    path: Path
+    inside: tuple[str, ...] = ()
+    page: int | None = None
+    series: int | None = None
+    time: int | None = None
+    channel: int | None = None
+    axes: str = ""
+    slab: tuple[int, int] | None = None
+    array: str = ""
+    files: tuple[str, ...] = ()
+    title: str = ""
+    spacing: tuple[float, ...] = ()
+    unit: str = ""
+
+    @property
+    def parts(self) -> tuple[Source, ...]:
+        """The files of an image in several files, one by one; itself for one file."""
+        if not self.files:
+            return (self,)
+        one = replace(self, files=(), title="")
+        if self.inside:
+            return tuple(replace(one, inside=(*self.inside[:-1], name)) for name in self.files)
+        return tuple(replace(one, path=self.path.parent / name) for name in self.files)
+
+    def like(self, place: Source) -> Source:
+        """The same with what was stated of the place that it lies in.
+
+        Parameters
+        ----------
+        place
+            The folder or archive.
+
+        Returns
+        -------
+        Source
+            With its axes, spacing and unit.
+        """
+        return replace(self, axes=place.axes, spacing=place.spacing, unit=place.unit)
+
+    def placed(self, grid: Grid) -> tuple[Grid, str]:
+        """A grid as the file says it, or as was stated where the file is silent: where all its spacings are 1.
+
+        Parameters
+        ----------
+        grid
+            As it was read, with as many axes as spacings were stated; any other stays as it is.
+
+        Returns
+        -------
+        tuple of Grid and str
+            And what is to be said of it: that the file says another spacing, which then holds.
+        """
+        spacing = self.spacing if self.page is None else self.spacing[-grid.ndim :]  # of a volume, its planes'
+        if len(spacing) != grid.ndim:
+            return grid, ""
+        if set(grid.spacing) == {1.0}:
+            return replace(grid, spacing=spacing, unit=self.unit or grid.unit), ""
+        apart = max(abs(own / stated - 1) for own, stated in zip(grid.spacing, spacing, strict=True))
+        if apart < 0.01 and self.unit in ("", grid.unit):
+            return grid, ""
+        own, stated = (" × ".join(f"{side:g}" for side in sides) for sides in (grid.spacing, spacing))
+        return grid, f"says that its pixels lie {own} {grid.unit} apart; that holds, and not data.spacing ({stated})"
+
+    @property
+    def name(self) -> str:
+        """The file's own name with its suffix, without folders; of an image in several files its title."""
+        if self.title:
+            return self.title + self.suffix
+        # Some zips from Windows have backslashes between folders, which part nothing on other systems.
+        return PurePosixPath(self.inside[-1].replace("\\", "/")).name if self.inside else self.path.name
+
+    @property
+    def stem(self) -> str:
+        """The file's own name without folders and suffix, with the frame where there is one."""
+        stem = self.name[: len(self.name) - len(self.suffix)]
+        return stem if self.frame is None else f"{stem}_{self.frame:04d}"
+
+    @property
+    def suffix(self) -> str:
+        """The suffix in lower case, with its dot: `.png`, `.nii.gz`."""
+        if self.title:
+            return SERIES
+        name = self.name.lower()
+        return next((double for double in DOUBLE if name.endswith(double) and name != double), Path(name).suffix)
+
+    @property
+    def frame(self) -> int | None:
+        """Of a film, which of its frames is selected: a plane, or the volume at a time."""
+        return self.time if self.page is None else self.page
+
+    def __str__(self) -> str:
+        text = "!".join((str(self.path), *self.inside))
+        if len(self.files) > 1:
+            text += f" and {len(self.files) - 1} more files"
+        if self.array:
+            text += f", array {self.array}"
+        selected = [
+            f"{name} {number}"
+            for name in ("series", "time", "channel", "page")
+            if (number := getattr(self, name)) is not None
+        ]
+        if self.slab is not None:
+            selected.append(f"planes {self.slab[0]} to {self.slab[1] - 1}")
+        return ", ".join((text, *selected))
