@@ -14,7 +14,16 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 @pytest.mark.parametrize(
     "script",
-    ["quality.py", "objects.py", "steps.py", "leaks.py", "intervals.py", "mutations.py", "keras_baseline/speed.py"],
+    [
+        "quality.py",
+        "objects.py",
+        "steps.py",
+        "augmentation.py",
+        "leaks.py",
+        "intervals.py",
+        "mutations.py",
+        "keras_baseline/speed.py",
+    ],
 )
 def test_benchmarks_start(script: str):
     done = subprocess.run([sys.executable, BENCHMARKS / script, "--help"], capture_output=True, text=True)

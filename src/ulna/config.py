@@ -91,6 +91,17 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _variations_suit_the_axes(self) -> Self:
+        augmentation, ndim = self.augmentation, self.network.ndim
+        if augmentation is None:
+            return self
+        if augmentation.slices is not None and ndim == 2:
+            raise ValueError("augmentation.slices is for networks of volumes (network.ndim 3)")
+        if not isinstance(augmentation.flip, bool) and any(axis >= ndim for axis in augmentation.flip):
+            raise ValueError(f"augmentation.flip needs axes below {ndim}, not {shown(augmentation.flip)}")
+        return self
+
+    @model_validator(mode="after")
     def _sides_suit_the_levels(self) -> Self:
         network, levels = self.network, len(self.network.widths)
         try:

@@ -328,7 +328,11 @@ class AugmentationConfig(Section):
     the vectors on the coarse grid), brightness, contrast and noise in units of the normalized image.
     """
 
-    flip: bool = Field(True, description="flip along every axis")
+    flip: bool | tuple[Literal[0, 1, 2], ...] = Field(
+        True,
+        description="flip along every axis, or along those of a list, where left and right must not be mixed up: "
+        "`[0, 1]` flips volumes along Z and Y",
+    )
     quarter_turns: float = Field(
         0.0,
         ge=0,
@@ -339,6 +343,11 @@ class AugmentationConfig(Section):
     rotation: float = Field(180.0, ge=0, le=180, description="largest angle to either side, degrees")
     tilt: float = Field(
         0.0, ge=0, le=180, description="in 3D, largest angle out of the plane of the last two axes, degrees"
+    )
+    slices: Literal[0, 1, 2] | None = Field(
+        None,
+        description="the axis on which thick slices of volumes follow, 0 is Z and 2 is X: they are rotated, scaled, "
+        "moved and bent within their plane alone, and not blurred into each other; null: all axes alike",
     )
     scale: Span = Field((0.7, 1.4), description="range of the magnification")
     shift: float = Field(0.0, ge=0, le=1, description="largest shift, as a share of the patch")
@@ -364,10 +373,23 @@ class AugmentationConfig(Section):
         "dark on bright",
     )
     noise: float = Field(0.05, ge=0, description="largest standard deviation of the noise")
-    blur: float = Field(1.0, ge=0, description="largest standard deviation of the Gaussian, pixels")
+    blur: float = Field(1.0, ge=0, description="largest standard deviation of the Gaussian, pixels of the finest axis")
+    low_resolution: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="probability per channel that it is shown as an image of lower resolution, down to one half, "
+        "would be",
+    )
     intensity_probability: float = Field(
         0.5, ge=0, le=1, description="probability per image of each change of intensity"
     )
+
+    @model_validator(mode="after")
+    def _slices_are_not_tilted(self) -> Self:
+        if self.slices is not None and self.tilt:
+            raise ValueError("thick slices (augmentation.slices) are not tilted: set augmentation.tilt to 0")
+        return self
 
 
 class TrainingConfig(Section):

@@ -12,6 +12,7 @@ from ulna import networks, tasks
 from ulna.config import Config
 from ulna.image import IGNORE, Grid
 from ulna.store import Store
+from ulna.training.augmentation import apply, draw
 from ulna.training.batches import Batch, Batches
 from ulna.training.learner import Learner, subsampled, total
 
@@ -34,6 +35,24 @@ def test_augmentation_is_the_same_for_the_same_step(stores: tuple[Store, Store])
     assert torch.equal(first.images, second.images)
     assert torch.equal(first.truth, second.truth)
     assert not torch.equal(first.images, one.augmented(batch._replace(step=4)).images)
+
+
+def test_augmentation_rotates_in_the_proportions_of_space(stores: tuple[Store, Store]) -> None:
+    one = learner()
+    batch = Batches(stores[0], CONFIG.training, phases=one.phases).batch(3)
+    spaced = batch._replace(spacings=((1.0, 2.0),) * 2)
+    drawn = draw(
+        CONFIG.augmentation,
+        batch=2,
+        ndim=2,
+        size=(32, 32),
+        channels=1,
+        generator=torch.Generator().manual_seed(one.seed(3, 0)),
+        spacings=spaced.spacings,
+    )
+    found = one.augmented(spaced)
+    assert torch.equal(found.images, apply(drawn, batch.images, batch.truth, size=(32, 32))[0])
+    assert not torch.equal(found.images, one.augmented(batch).images)
 
 
 def test_what_is_learned_from_a_patch_depends_on_the_spacing_of_its_case(stores: tuple[Store, Store]) -> None:

@@ -24,6 +24,7 @@ from ulna.planning.fingerprint import Fingerprint
 from ulna.planning.modality import modality_decisions
 from ulna.planning.summary import sentences
 from ulna.planning.topology import SMALLEST, topology
+from ulna.planning.variation import volume_variation
 
 BATCH_PIXELS = {2: 8 * 128 * 128, 3: 2 * 64 * 64 * 64}
 """How many pixels a batch has: enough that its Dice is steady, little enough for an ordinary computer."""
@@ -142,7 +143,8 @@ def plan(config: Config, facts: Fingerprint, *, device: torch.device, decided: t
         Decision("data.channels", facts.channels, "as the images have it"),
         *_task(config, facts),
         *(found := modality_decisions(config, facts)),
-        *_counts(config.changed({one.key: one.value for one in found}), facts),
+        *_counts(inferred := config.changed({one.key: one.value for one in found}), facts),
+        *volume_variation(inferred, facts),
         *_length(config),
         *_sizes(config, facts),
     ]

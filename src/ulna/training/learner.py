@@ -75,6 +75,7 @@ class Learner(nn.Module):
             size=phase.patch,
             channels=batch.images.shape[1],
             generator=generator,
+            spacings=batch.spacings,
         )
         drawn = drawn.to(batch.images.device)
         images, truth = apply(drawn, batch.images, batch.truth, size=phase.patch)

@@ -10,7 +10,7 @@ from ulna.config import AugmentationConfig, Config
 from ulna.figures.augmented import augmented_picture
 from ulna.store import Store
 from ulna.training.augmentation import Draw, apply, draw
-from ulna.training.batches import Batches
+from ulna.training.batches import Batch, Batches
 from ulna.training.phases import phases
 
 
@@ -19,10 +19,10 @@ def picture_of_augmentation(path: Path, config: Config, store: Store, *, rows: i
     config = config.changed({"training.batch_size": rows, "training.foreground": 1.0})
     training = config.training
     batch = Batches(store, training, phases=phases(config)).batch(0)
-    plain = apply(_draw(None, config, rows, seed=0), batch.images, batch.truth, size=training.patch)
+    plain = apply(_draw(None, config, batch, seed=0), batch.images, batch.truth, size=training.patch)
     varied = [
         apply(
-            _draw(config.augmentation, config, rows, seed=seed),
+            _draw(config.augmentation, config, batch, seed=seed),
             batch.images,
             batch.truth,
             size=training.patch,
@@ -33,12 +33,13 @@ def picture_of_augmentation(path: Path, config: Config, store: Store, *, rows: i
     augmented_picture(path, samples[0], [[one[row] for one in samples[1:]] for row in range(rows)])
 
 
-def _draw(augmentation: AugmentationConfig | None, config: Config, batch: int, *, seed: int) -> Draw:
+def _draw(augmentation: AugmentationConfig | None, config: Config, batch: Batch, *, seed: int) -> Draw:
     return draw(
         augmentation,
-        batch=batch,
+        batch=len(batch.images),
         ndim=config.network.ndim,
         size=config.training.patch,
         channels=config.data.channels,
         generator=torch.Generator().manual_seed(seed),
+        spacings=batch.spacings,
     )

@@ -8,8 +8,7 @@ that is called in `apply`. The spatial parts are composed into one field of coor
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import combinations
 
@@ -25,11 +24,17 @@ from ulna.training.augmentation.intensities import (
     fluorescence_to_brightfield,
     gamma_changed,
     gaussian_blur,
+    low_resolution,
     with_noise,
 )
-from ulna.training.augmentation.spatial import center_crop, coordinates, nearest, smooth
+from ulna.training.augmentation.spatial import center_crop, context, moved_alike, room
 
 _SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
+
+__all__ = ["Draw", "apply", "context", "draw"]
+
+LOWEST_RESOLUTION = 0.5
+"""The least share of the resolution that is left where it is lowered (nnU-Net's range)."""
 
 MAX_DENSITY = 1.2
 """Largest optical density (natural logarithm) of a counterstain: less than a third of the light passes."""
@@ -57,7 +62,9 @@ class Draw:
     )
     contrast: Tensor  # (N,) factor around each channel's mean
     gamma: Tensor  # (N,) exponent
-    blur: Tensor  # (N,) standard deviation of the Gaussian, pixels
+    blur: Tensor  # (N,) standard deviation of the Gaussian, pixels of the finest axis
+    resolution: Tensor  # (N, C) share of the resolution of the finest axis that each channel keeps
+    fineness: Tensor  # (N, n) spacing of the finest axis divided by that of each; 0 across thick slices
     stain_map: Tensor  # (N, 1, *size) where a second stain lies, 0 to 1
     absorbance: Tensor  # (N, C) optical density of the counterstain at its thickest
     noise: Tensor  # (N, C, *size) added last
@@ -79,18 +86,24 @@ def draw(
     size: tuple[int, ...],
     channels: int,
     generator: torch.Generator,
+    spacings: Sequence[Sequence[float]] | None = None,
 ) -> Draw:
     """Draw how each image of a batch is varied.
 
-    `size` is the patch in pixels. `spatial_probability` decides per image on all spatial parts together;
-    `intensity_probability` per image on each part of the intensities by itself. With `config` None all rows
-    are neutral. The same generator state gives the same draw.
+    `size` is the patch in pixels, `spacings` holds the distance of pixels along each axis of each image (None: equal
+    along all axes), so that a rotated image keeps its proportions. `spatial_probability` decides per image on all
+    spatial parts together; `intensity_probability` per image on each part of the intensities by itself. With `config`
+    None all rows are neutral. The same generator state gives the same draw.
     """
     if len(size) != ndim:
         raise UlnaError(f"a patch of {ndim} spatial axes needs {ndim} sizes, not {size}")
     drawn = _neutral(batch, size, channels)
     if config is None:
         return drawn
+    if spacings is not None:
+        spacing = torch.tensor(spacings, dtype=torch.float64)
+        fineness = (spacing.amin(dim=1, keepdim=True) / spacing).float()
+        drawn = replace(drawn, fineness=fineness)
     drawn = _draw_spatial(config, drawn, size, generator)
     return _draw_intensities(config, drawn, generator)
 
@@ -125,27 +138,9 @@ def apply(drawn: Draw, images: Tensor, truth: Tensor, *, size: tuple[int, ...]) 
         _differs(drawn.absorbance, 0), lambda x, d: counterstained(x, d.stain_map, d.absorbance), images, drawn
     )
     images = _on(_differs(drawn.gamma, 1), lambda x, d: gamma_changed(x, d.gamma), images, drawn)
-    images = _on(_differs(drawn.blur, 0), lambda x, d: gaussian_blur(x, d.blur), images, drawn)
+    images = _on(_differs(drawn.blur, 0), lambda x, d: gaussian_blur(x, d.blur[:, None] * d.fineness), images, drawn)
+    images = _on(_differs(drawn.resolution, 1), lambda x, d: low_resolution(x, d.resolution, d.fineness), images, drawn)
     return with_noise(images, drawn.noise), labels.view(truth.dtype)
-
-
-def context(config: AugmentationConfig | None, size: tuple[int, ...]) -> tuple[int, ...]:
-    """How large a window (pixels a side) to cut for a patch of `size`, so that variations rarely leave it.
-
-    A turned square needs up to 1.41 times its side, and that only at 45 degrees and in its corners; 1.2 times
-    covers most at half the extra memory. So: size / smallest scale, times 1.2 (less where rotations are
-    small), plus one standard deviation of the elastic displacement and the largest shift on either side.
-    What still falls outside is mirrored. The window is larger than the patch by an even number of pixels, so
-    that both have the same center.
-    """
-    if config is None or config.spatial_probability == 0:
-        return size
-    turn = min(math.radians(max(config.rotation, config.tilt if len(size) == 3 else 0.0)), math.pi / 4)
-    factor = min(1.2, math.cos(turn) + math.sin(turn)) / min(config.scale[0], 1.0)
-    margins = [
-        (side * factor - side) / 2 + min(config.elastic, _room(side, config)) + config.shift * side for side in size
-    ]
-    return tuple(side + 2 * math.ceil(margin - 1e-6) for side, margin in zip(size, margins, strict=True))
 
 
 def _neutral(batch: int, size: tuple[int, ...], channels: int) -> Draw:
@@ -160,6 +155,8 @@ def _neutral(batch: int, size: tuple[int, ...], channels: int) -> Draw:
         contrast=torch.ones(batch),
         gamma=torch.ones(batch),
         blur=torch.zeros(batch),
+        resolution=torch.ones(batch, channels),
+        fineness=torch.ones(batch, ndim),
         stain_map=torch.zeros(()).expand(batch, 1, *size),  # takes no memory
         absorbance=torch.zeros(batch, channels),
         noise=torch.zeros(()).expand(batch, channels, *size),
@@ -170,17 +167,30 @@ def _draw_spatial(config: AugmentationConfig, drawn: Draw, size: tuple[int, ...]
     batch, ndim = drawn.shift.shape
     moved = _chance(config.spatial_probability, batch, generator)
     matrix = _rotations(config, batch, ndim, generator)
-    if config.quarter_turns and size[-2] == size[-1]:
-        matrix = matrix @ _quarter_turns(config.quarter_turns, batch, ndim, generator)
+    first, second = _planes(config, ndim)[0]
+    if config.quarter_turns and size[first] == size[second]:
+        matrix = matrix @ _quarter_turns(config, batch, ndim, generator)
+    # In proportions of space, not of pixels: a rotated cube stays one where pixels are no cubes.
+    matrix = matrix * (drawn.fineness[:, :, None] / drawn.fineness[:, None])
     if config.flip:
-        matrix = matrix * (1 - 2 * torch.randint(0, 2, (batch, 1, ndim), generator=generator))
+        signs = 1 - 2 * torch.randint(0, 2, (batch, 1, ndim), generator=generator)
+        flips = range(ndim) if isinstance(config.flip, bool) else config.flip
+        matrix = matrix * torch.where(torch.tensor([axis in flips for axis in range(ndim)]), signs, 1)
+    flipped = matrix
     matrix = matrix / _evenly(config.scale, (batch, 1, 1), generator)
     sides = torch.tensor(size, dtype=torch.float32)
     shift = _evenly((-config.shift, config.shift), (batch, ndim), generator) * sides
     # On small patches 10 px would fold the picture over itself: at most a quarter of the grid's spacing.
-    deviation = torch.tensor([min(config.elastic, _room(side, config)) for side in size])
+    deviation = torch.tensor([min(config.elastic, room(side, config)) for side in size])
     grid = (config.elastic_grid,) * ndim
     elastic = torch.randn(batch, ndim, *grid, generator=generator) * deviation.view(ndim, *(1,) * ndim)
+    elastic = elastic * drawn.fineness.view(batch, ndim, *(1,) * ndim)
+    if config.slices is not None:
+        across = config.slices
+        matrix[:, across] = flipped[:, across]
+        shift[:, across], elastic[:, across] = 0, 0
+        elastic = elastic.narrow(2 + across, 0, 1).expand_as(elastic)  # all slices bend alike
+        drawn.fineness[:, across] = 0
     return replace(
         drawn,
         matrix=torch.where(moved.view(-1, 1, 1), matrix, drawn.matrix),
@@ -217,6 +227,11 @@ def _draw_intensities(config: AugmentationConfig, drawn: Draw, generator: torch.
             -1, 1, 1
         )
     blur = sometimes((0.0, config.blur), 0.0)
+    resolution = drawn.resolution
+    if config.low_resolution > 0:
+        left = _evenly((LOWEST_RESOLUTION, 1.0), (batch, channels), generator)
+        lowered = torch.rand(batch, channels, generator=generator) < config.low_resolution
+        resolution = torch.where(lowered, left, resolution)
     level = sometimes((0.0, config.noise), 0.0)
     noise, noisy = drawn.noise, level > 0
     if bool(noisy.any()):
@@ -224,6 +239,7 @@ def _draw_intensities(config: AugmentationConfig, drawn: Draw, generator: torch.
         noise = torch.zeros(noise.shape)
         noise[noisy] = rows * level[noisy].view(-1, *(1,) * (noise.ndim - 1))
     drawn = replace(drawn, color=color, offset=offset, contrast=contrast, gamma=gamma, blur=blur, noise=noise)
+    drawn = replace(drawn, resolution=resolution)
     return replace(drawn, stain_map=stain_map, absorbance=absorbance, optical_densities=optical_densities)
 
 
@@ -255,10 +271,12 @@ def _stains(strength: float, batch: int, channels: int, generator: torch.Generat
 
 
 def _rotations(config: AugmentationConfig, batch: int, ndim: int, generator: torch.Generator) -> Tensor:
-    """Rotation matrices (N, n, n): in the plane of the last two axes, and in 3D by `tilt` out of it."""
+    """Rotation matrices (N, n, n): in the plane of the last two axes, and in 3D by `tilt` out of it.
+
+    In the plane of thick slices alone where there are such.
+    """
     matrix = torch.eye(ndim).repeat(batch, 1, 1)
-    planes = list(reversed(list(combinations(range(ndim), 2))))  # in-plane comes first
-    for (a, b), limit in zip(planes, (config.rotation, config.tilt, config.tilt), strict=False):
+    for (a, b), limit in zip(_planes(config, ndim), (config.rotation, config.tilt, config.tilt), strict=False):
         angle = torch.deg2rad(_evenly((-limit, limit), (batch,), generator))
         turn = torch.eye(ndim).repeat(batch, 1, 1)
         turn[:, a, a] = turn[:, b, b] = torch.cos(angle)
@@ -268,14 +286,21 @@ def _rotations(config: AugmentationConfig, batch: int, ndim: int, generator: tor
     return matrix
 
 
-def _quarter_turns(probability: float, batch: int, ndim: int, generator: torch.Generator) -> Tensor:
-    """Turns by 90, 180 or 270 degrees in the plane of the last two axes, (N, n, n) of whole numbers."""
-    quarters = torch.randint(1, 4, (batch,), generator=generator) * _chance(probability, batch, generator)
+def _quarter_turns(config: AugmentationConfig, batch: int, ndim: int, generator: torch.Generator) -> Tensor:
+    """Turns (N, n, n) by 90, 180 or 270 degrees in the plane of the last two axes, or of thick slices."""
+    quarters = torch.randint(1, 4, (batch,), generator=generator) * _chance(config.quarter_turns, batch, generator)
+    a, b = _planes(config, ndim)[0]
     matrix = torch.eye(ndim).repeat(batch, 1, 1)
-    matrix[:, -2, -2] = matrix[:, -1, -1] = torch.tensor([1.0, 0.0, -1.0, 0.0])[quarters]
-    matrix[:, -2, -1] = torch.tensor([0.0, 1.0, 0.0, -1.0])[quarters]
-    matrix[:, -1, -2] = -matrix[:, -2, -1]
+    matrix[:, a, a] = matrix[:, b, b] = torch.tensor([1.0, 0.0, -1.0, 0.0])[quarters]
+    matrix[:, a, b] = torch.tensor([0.0, 1.0, 0.0, -1.0])[quarters]
+    matrix[:, b, a] = -matrix[:, a, b]
     return matrix
+
+
+def _planes(config: AugmentationConfig, ndim: int) -> list[tuple[int, int]]:
+    """The axes of the planes in which images are rotated: of the last two first, or of thick slices alone."""
+    planes = list(reversed(list(combinations(range(ndim), 2))))
+    return planes if config.slices is None else [plane for plane in planes if config.slices not in plane]
 
 
 def _move(drawn: Draw, images: Tensor, truth: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -286,10 +311,8 @@ def _move(drawn: Draw, images: Tensor, truth: Tensor, size: tuple[int, ...]) -> 
         patches, labels = center_crop(images, size), center_crop(truth, size)
     if bool(moved.any()):
         some = drawn.rows(moved)
-        window = tuple(images.shape[2:])
-        field = coordinates(some.matrix, some.shift, some.elastic, window=window, size=size)
-        moved_images = smooth(images[moved] if still else images, field)
-        moved_truth = nearest(truth[moved] if still else truth, field)
+        both = (images[moved], truth[moved]) if still else (images, truth)
+        moved_images, moved_truth = moved_alike(*both, (some.matrix, some.shift, some.elastic), size=size)
         if not still:
             return moved_images, moved_truth
         patches[moved], labels[moved] = moved_images, moved_truth
@@ -320,11 +343,6 @@ def _evenly(span: tuple[float, float], shape: tuple[int, ...], generator: torch.
 
 def _chance(probability: float, batch: int, generator: torch.Generator) -> Tensor:
     return torch.rand(batch, generator=generator) < probability
-
-
-def _room(side: int, config: AugmentationConfig) -> float:
-    """The largest standard deviation of the elastic vectors that does not fold a side of so many pixels."""
-    return (side - 1) / (config.elastic_grid - 1) / 4
 
 
 def _check_batch(drawn: Draw, images: Tensor, truth: Tensor, size: tuple[int, ...]) -> None:

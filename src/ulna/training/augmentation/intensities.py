@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ulna.normalization import HIGH, LOW
@@ -89,23 +90,45 @@ def gamma_changed(images: Tensor, gamma: Tensor) -> Tensor:
 
 
 def gaussian_blur(images: Tensor, deviation: Tensor) -> Tensor:
-    """Blur each image by a Gaussian of its own standard deviation (N,) in pixels, cut at three of them.
+    """Blur each image by a Gaussian of its own standard deviations (N, n) in pixels of each axis, cut at three of them.
 
     One axis after the other, borders mirrored. A sum of shifted images: on a CPU several times faster than a
     grouped convolution with a kernel an image.
     """
-    radius = math.ceil(3 * float(deviation.max()))
-    steps = torch.arange(-radius, radius + 1, device=images.device)
-    width = deviation.double().unsqueeze(1)
-    kernels = torch.exp(-0.5 * (steps / width) ** 2) * (steps.abs() <= torch.ceil(3 * width))
-    kernels = (kernels / kernels.sum(dim=1, keepdim=True)).to(images.dtype)
-    for axis in range(2, images.ndim):
+    for axis, width in enumerate(deviation.double().unbind(1), start=2):
+        radius = math.ceil(3 * float(width.max()))
+        if radius == 0:
+            continue
+        steps = torch.arange(-radius, radius + 1, device=images.device)
+        width = width.clamp(min=torch.finfo(torch.float32).tiny).unsqueeze(1)
+        kernels = torch.exp(-0.5 * (steps / width) ** 2) * (steps.abs() <= torch.ceil(3 * width))
+        kernels = (kernels / kernels.sum(dim=1, keepdim=True)).to(images.dtype)
         side = images.shape[axis]
         padded = images.index_select(axis, mirrored(torch.arange(-radius, side + radius), side).to(images.device))
         images = torch.zeros_like(images)
         for step in range(2 * radius + 1):
             images.addcmul_(padded.narrow(axis, step, side), _column(kernels[:, step], images))
     return images
+
+
+def low_resolution(images: Tensor, resolution: Tensor, fineness: Tensor) -> Tensor:
+    """Show channels as images of a lower resolution would: means over larger pixels, linear in between.
+
+    `resolution` (N, C) is the share that is left along the finest axis, `fineness` (N, n) the spacing of the finest
+    axis divided by that of each: an axis whose pixels are as long as the larger ones already stays as it is, and so
+    thick slices (fineness 0) are not mixed (Isensee et al. 2021, online methods; there for one channel in two).
+    """
+    size = tuple(images.shape[2:])
+    mode = {2: "bilinear", 3: "trilinear"}[len(size)]
+    lowered = images.clone()
+    for image, channel in (resolution < 1).nonzero().tolist():
+        left = [
+            max(1, round(side * min(1.0, float(resolution[image, channel]) / max(float(fine), 1e-6))))
+            for side, fine in zip(size, fineness[image], strict=True)
+        ]
+        one = images[image, channel][None, None]
+        lowered[image, channel] = F.interpolate(F.interpolate(one, left, mode="area"), size, mode=mode)[0, 0]
+    return lowered
 
 
 def with_noise(images: Tensor, noise: Tensor) -> Tensor:

@@ -1,0 +1,75 @@
+"""How training volumes are varied: within the plane of thick slices, or in all directions of space."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ulna.config import Config
+from ulna.planning.decisions import Decision, decide
+from ulna.planning.dimensions import FLAT, THICK
+from ulna.planning.fingerprint import Fingerprint
+
+TILT = 30.0
+"""Degrees to either side by which nnU-Net rotates volumes about each axis."""
+
+LOW_RESOLUTION = 0.25
+"""How often nnU-Net shows an image as one of lower resolution."""
+
+ANATOMY = ("mr", "ct")
+"""Kinds of images of bodies, which lie in a scanner in much the same way; cells lie anyhow."""
+
+
+def volume_variation(config: Config, facts: Fingerprint) -> list[Decision]:
+    """What is decided of augmentation for networks of volumes; nothing for others, or where nothing is varied.
+
+    Parameters
+    ----------
+    config
+        The settings, with the modality.
+    facts
+        What is known of the data.
+
+    Returns
+    -------
+    list of Decision
+        In order.
+
+    References
+    ----------
+    Isensee et al.: nnU-Net: a self-configuring method for deep learning-based biomedical image segmentation. Nature
+    Methods 18, 2021, supplementary note 4.
+    """
+    augmentation = config.augmentation
+    if config.network.ndim != 3 or augmentation is None:
+        return []
+    axis, why = _slices(facts)
+    if augmentation.tilt:
+        axis, why = None, "volumes are to be tilted (augmentation.tilt)"
+    slices = decide(config, "augmentation.slices", axis, why)
+    decisions = [slices]
+    if slices.value is None and facts.unit != "pixel":
+        lie = f"up to {TILT:g} degrees about each axis, as nnU-Net"
+        if config.data.modality in ANATOMY:
+            why = f"{lie}: bodies lie in a scanner in much the same way"
+            decisions.append(decide(config, "augmentation.rotation", TILT, why))
+        decisions.append(decide(config, "augmentation.tilt", TILT, f"{lie}: voxels are about as thick as wide"))
+    why = "rotation and scale are enough, as for nnU-Net; a bent field would need larger windows"
+    decisions.append(decide(config, "augmentation.elastic", 0.0, why))
+    why = "scanners and settings differ in resolution; as often as in nnU-Net"
+    return [*decisions, decide(config, "augmentation.low_resolution", LOW_RESOLUTION, why)]
+
+
+def _slices(facts: Fingerprint) -> tuple[int | None, str]:
+    """The axis on which thick slices follow, if they do."""
+    sides = np.median(np.array(facts.shapes), axis=0)
+    spacing = np.median(np.array(facts.spacings or [(1.0,) * len(sides)]), axis=0)
+    axis = int(np.argmax(spacing))
+    thick = float(spacing[axis] / np.median(spacing))
+    if thick > THICK:
+        return axis, f"slices lie {thick:.1f} times as far apart as their pixels: they are varied within their plane"
+    thin = int(np.argmin(sides))
+    if facts.unit == "pixel" and sides.max() > FLAT * sides[thin]:
+        return thin, f"{sides[thin]:g} slices of up to {sides.max():g} pixels, at no stated distance"
+    if facts.unit == "pixel":
+        return None, "no distance of voxels is stated, and no side is much shorter than the others"
+    return None, f"voxels are at most {thick:.1f} times as thick as wide: varied in all directions"
