@@ -17,6 +17,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
     [
         "quality.py",
         "objects.py",
+        "volumes.py",
         "steps.py",
         "augmentation.py",
         "leaks.py",
