@@ -18,6 +18,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
         "quality.py",
         "objects.py",
         "volumes.py",
+        "volume_prediction.py",
         "steps.py",
         "augmentation.py",
         "leaks.py",

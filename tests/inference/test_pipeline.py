@@ -338,4 +338,17 @@ def test_of_tiles_that_overlap_only_as_much_as_overlaps_is_held(monkeypatch: pyt
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert rows == list(range(160))
+    assert 0.4 * pipeline.memory(1, Grid(shape)) < most < 1.5 * pipeline.memory(1, Grid(shape))
     assert most < 0.4 * 6 * 4 * prod(shape)
+
+
+def test_an_image_that_memory_does_not_hold_is_refused_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = {"data.target_spacing": (1.0, 1.0, 1.0), "data.unit": "mm"}
+    config = Config().changed({"network.widths": (2, 2), "network.ndim": 3, **data})
+    pipeline = Pipeline(UNet(1, 6, widths=(2, 2), ndim=3), config, 6)
+    fine, coarse = (Grid((60, 60, 60), (side,) * 3, "mm") for side in (1.0, 4.0))
+    assert pipeline.memory(1, coarse) > pipeline.memory(1, fine) + 4 * 200**3
+    monkeypatch.setattr(pipelines.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 50 << 20}))
+    view = View((1, 60, 60, 60), np.dtype(np.float32), lambda region: pytest.fail("nothing may be read"))
+    with pytest.raises(UlnaError, match="MiB of memory, 50 MiB are free"):
+        next(pipeline.regions(view, coarse))

@@ -142,8 +142,11 @@ class Pipeline:
         Raises
         ------
         UlnaError
-            As `normalized` does.
+            As `normalized` does, and where the memory does not hold what `memory` says.
         """
+        needed, free = self.memory(image.shape[0], grid), psutil.virtual_memory().available
+        if needed > free and device_of(self.network).type == "cpu":
+            raise _too_large(needed, free)
         axis = self.config.data.slices
         if grid.ndim == self.config.network.ndim:
             yield from self._back(image, grid, progress)
@@ -159,6 +162,39 @@ class Pipeline:
             else:
                 slabs = (np.expand_dims(self._whole(seen.plane(axis, place), quiet), 1 + axis) for place in places)
                 yield from resampled_slabs(slabs, own.shape, grid.shape, axis)
+
+    def memory(self, channels: int, grid: Grid) -> int:
+        """About how many bytes `regions` takes beside the image and what is made of its outputs.
+
+        Parameters
+        ----------
+        channels
+            Of the image.
+        grid
+            Where its pixels lie; a volume's axes in the order of the world.
+
+        Returns
+        -------
+        int
+            Of the feature maps of a window, the image as the network sees it where that is another size, and the slabs
+            that overlapping tiles are put together in.
+        """
+        seen = planned_shape(grid, self.config.data)
+        at_once = seen
+        if grid.ndim > self.config.network.ndim:
+            axis = self.config.data.slices or 0
+            at_once = (*seen[:axis], *seen[axis + 1 :])
+        tiling = self._tiling(at_once, self.config.inference.tile, self._affordable())
+        total = prod(tiling.size) * bytes_of_maps(self.config)
+        if seen != grid.shape:
+            total += 4 * channels * prod(seen)
+        if any(tile.weights for tile in tiling.tiles) or seen != grid.shape:
+            depth = max(tile.target[0].stop - tile.target[0].start for tile in tiling.tiles)
+            total += 3 * 4 * self.outputs * depth * prod(at_once[1:])
+        return total
+
+    def _affordable(self) -> int:
+        return affordable_pixels(self.config, device_of(self.network))
 
     def _seen(self, image: View, grid: Grid) -> tuple[View, Grid]:
         """The image as the network sees it, and on what grid."""
@@ -190,11 +226,10 @@ class Pipeline:
 
     def _regions(self, seen: View, progress: Progress) -> Iterator[Answer]:
         """The logits of an image as the network sees it region by region, each pixel once, in the order of rows."""
-        device = device_of(self.network)
-        check_process(device)
+        check_process(device_of(self.network))
         channels, *sides = seen.shape
         shape = tuple(sides)
-        affordable = affordable_pixels(self.config, device)
+        affordable = self._affordable()
         tiling = self._tiling(shape, self.config.inference.tile, affordable)
         runners = []
         for network in (self.network, *self.others):
@@ -323,7 +358,12 @@ def affordable_pixels(config: Config, device: torch.device) -> int:
     """
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     memory = free / 4 if config.network.ndim == 2 else min(free / 4, WINDOW)
-    return int(memory / (4 * 16 * config.network.widths[0]))
+    return int(memory / bytes_of_maps(config))
+
+
+def bytes_of_maps(config: Config) -> int:
+    """How many bytes the feature maps of a pixel take, of all levels together."""
+    return 4 * 16 * config.network.widths[0]
 
 
 def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
@@ -395,7 +435,11 @@ def check_room(shape: tuple[int, ...]) -> None:
     """
     needed, free = 4 * prod(shape), psutil.virtual_memory().available
     if needed > free:
-        raise UlnaError(
-            f"this image needs {amount(needed)} of memory, {amount(free)} are free",
-            hint="Cut the image into parts, or close other programs.",
-        )
+        raise _too_large(needed, free)
+
+
+def _too_large(needed: int, free: int) -> UlnaError:
+    return UlnaError(
+        f"this image needs {amount(needed)} of memory, {amount(free)} are free",
+        hint="Cut the image into parts, or close other programs.",
+    )

@@ -6,8 +6,9 @@ import numpy as np
 
 from ulna.config import Config
 from ulna.planning.decisions import Decision, decide
-from ulna.planning.dimensions import FLAT, THICK
+from ulna.planning.dimensions import FLAT
 from ulna.planning.fingerprint import Fingerprint
+from ulna.resampling import THICK
 
 TILT = 30.0
 """Degrees to either side by which nnU-Net rotates volumes about each axis."""
