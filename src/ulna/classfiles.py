@@ -19,7 +19,7 @@ NOT_ANNOTATED = -1
 
 
 def stated_classes(config: DataConfig, cases: Sequence[Case]) -> DataConfig:
-    """The settings, with what the layout says of the masks: names and values of the classes, what is not annotated.
+    """The settings, with what the layout says of the masks: classes, their values, regions, what is not annotated.
 
     Parameters
     ----------
@@ -40,6 +40,10 @@ def stated_classes(config: DataConfig, cases: Sequence[Case]) -> DataConfig:
     """
     if any(case.markers for case in cases):
         config = config.model_copy(update={"ignore": tuple(dict.fromkeys((*config.ignore, NOT_ANNOTATED)))})
+    nested = next((case for case in cases if case.regions), None)
+    if nested and not config.regions:
+        ignore = config.ignore or nested.ignored
+        config = config.model_copy(update={"regions": nested.regions, "ignore": ignore})
     told = next((case for case in cases if case.values), None)
     if told and not config.values:
         return config.model_copy(

@@ -106,7 +106,7 @@ class Model:
     @cached_property
     def task(self) -> Task:
         """The question that it answers."""
-        return build(self.config.task, self.classes.names)
+        return build(self.config.task, self.classes.names, self.classes.regions)
 
     @cached_property
     def _pipeline(self) -> Pipeline:
@@ -258,7 +258,7 @@ class Model:
         return self.predict(read_image).measure(read_image)
 
     def probabilities(self, image: Given, *, progress: Progress = quiet) -> Image:
-        """The probability of each class.
+        """The probability of each class, or of each region where these were learned.
 
         Parameters
         ----------
@@ -270,7 +270,8 @@ class Model:
         Returns
         -------
         Image
-            (classes, *spatial) float32, the background first. A stack of pages gives (classes, Z, Y, X).
+            (classes, *spatial) float32, the background first, or (regions, *spatial). A stack of pages gives
+            (classes, Z, Y, X).
 
         Raises
         ------
@@ -298,7 +299,7 @@ class Model:
         Returns
         -------
         tuple of Prediction and Image
-            The mask, and the probability of each class.
+            The mask, and the probability of each class or region.
 
         Raises
         ------
@@ -364,7 +365,7 @@ class Model:
         return self._prediction(self._made(self._image(image), [decoder], progress)[0], decoder)
 
     def _class_probabilities(self, logits: Logits, _grid: Grid) -> Logits:
-        return self.task.activate(logits)[: len(self.classes.names)]
+        return self.task.activate(logits)[: len(self.task.probable)]
 
     def _prediction(self, labels: Image, decoder: _Decoder) -> Prediction:
         found = Labels.from_array(labels.array, labels.grid, self.classes.names)

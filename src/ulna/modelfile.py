@@ -141,8 +141,10 @@ def _check(config: Config, classes: Classes, outputs: int, weights: dict[str, Te
         raise ValueError(f"the classes {', '.join(map(str, classes.names))}")
     if len(classes.values) != len(classes.names):
         raise ValueError(f"{len(classes.names)} names of classes, values of {len(classes.values)}")
-    if config.data.classes and tuple(config.data.classes) != classes.names:
+    if config.data.classes and not classes.regions and tuple(config.data.classes) != classes.names:
         raise ValueError(f"data.classes {', '.join(config.data.classes)}, the classes {', '.join(classes.names)}")
+    if any(not 0 < index < len(classes.names) for _, indices in classes.regions for index in indices):
+        raise ValueError(f"regions of classes that there are not, beside {', '.join(classes.names)}")
     broken = [name for name, weight in weights.items() if not bool(weight.isfinite().all())]
     if broken:
         raise ValueError(f"{broken[0]} holds NaN or infinite numbers")

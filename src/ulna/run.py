@@ -91,7 +91,7 @@ class Prepared:
     @property
     def task(self) -> Task:
         """The question."""
-        return build_task(self.config.task, self.classes.names)
+        return build_task(self.config.task, self.classes.names, self.classes.regions)
 
     def close(self) -> None:
         """Let go of the files of stores: Windows deletes none that is mapped."""
@@ -137,7 +137,8 @@ class Run:
         decided += spacings(seen, grids)
         target = _decided(asked, decided).data.target_spacing
         planes = fold.planned(seen.changed({"data.target_spacing": None}))  # resampled once the plan stands
-        facts = Fingerprint.of(planes.train, data.classes.names).at(_of_planes(target, seen) if target else None)
+        facts = Fingerprint.of(planes.train, data.classes.names, data.classes.regions)
+        facts = facts.at(_of_planes(target, seen) if target else None)
         if self.start is not None:
             _check_channels(self.start, facts.channels)
         return fold, plan(asked, facts, device=self.device, decided=decided)
@@ -288,17 +289,21 @@ def _check_channels(start: Saved, channels: int) -> None:
         raise UlnaError(what, where="start_from", hint="Start from another model, or train from fresh weights.")
 
 
+def _same_classes(start: Saved, classes: Classes) -> bool:
+    return (start.classes.names, start.classes.regions) == (classes.names, classes.regions)
+
+
 def _start_sentence(start: Saved, classes: Classes) -> str:
-    if start.classes.names == classes.names:
+    if _same_classes(start, classes):
         return "It starts from the weights of a trained model of the same classes."
-    before, now = (", ".join(names[1:]) for names in (start.classes.names, classes.names))
+    before, now = (", ".join(one.learned) for one in (start.classes, classes))
     return f"It starts from the weights of a trained model; its last layer is new, for {now} instead of {before}."
 
 
 def _take_weights(network: nn.Module, start: Saved, prepared: Prepared) -> None:
     """Copy the weights; the last layer keeps its fresh ones where the classes or the task differ."""
     weights = dict(start.network.state_dict())
-    if start.classes.names != prepared.classes.names or start.outputs != prepared.task.outputs:
+    if not _same_classes(start, prepared.classes) or start.outputs != prepared.task.outputs:
         own = network.state_dict()
         weights |= {name: own[name] for name in _heads(start.config)}
     network.load_state_dict(weights)

@@ -40,6 +40,22 @@ def _several(patterns: object) -> object:
     return [patterns] if isinstance(patterns, str) else patterns or ()
 
 
+def _one_or_several(values: object) -> object:
+    """One value may be written without a list."""
+    return (values,) if isinstance(values, int | str) else values
+
+
+def _named_lists(regions: object) -> object:
+    """Names with their lists, from a mapping or from pairs; one value may be written without a list."""
+    pairs = list(regions.items()) if isinstance(regions, dict) else regions
+    if not isinstance(pairs, list | tuple) or any(not isinstance(one, list | tuple) or len(one) != 2 for one in pairs):
+        raise ValueError("must name regions with their classes or mask values, as in {whole: [1, 2], core: [2]}")
+    names = [str(name) for name, _ in pairs]
+    if len(set(names)) < len(names) or not all(names) or any(not isinstance(one, int) and not one for _, one in pairs):
+        raise ValueError("must name each region once, with a class at least")
+    return tuple((str(name), _one_or_several(values)) for name, values in pairs)
+
+
 Sides = int | Sequence[Sequence[int]]
 """Sides of something at several levels: one number for all, or for each level a list with one side per axis."""
 
@@ -123,8 +139,13 @@ class DataConfig(Section):
         description="mask values of each class (numbers, ranges `128..255`, colors `r,g,b`, `other`, `channel 1`); "
         "empty: inferred",
     )
-    ignore: tuple[int | str, ...] = Field(
+    ignore: Annotated[tuple[int | str, ...], BeforeValidator(_one_or_several)] = Field(
         (), description="mask values of pixels that are not annotated (in no loss and no score); empty: inferred"
+    )
+    regions: Annotated[tuple[tuple[str, tuple[int | str, ...]], ...], BeforeValidator(_named_lists)] = Field(
+        (),
+        description="regions, each of several classes, by their names or mask values: `{whole: [1, 2], core: [2]}`; "
+        "two are apart, or one lies within the other; empty: as `dataset.json` says, or none",
     )
     objects: bool | None = Field(
         None,
@@ -216,16 +237,18 @@ class DecodingConfig(Section):
 class TaskConfig(Section):
     """The question asked of an image, and how an answer is evaluated while training."""
 
-    name: Annotated[Literal["auto", "semantic", "instances"], BeforeValidator(_present_task)] = Field(
+    name: Annotated[Literal["auto", "semantic", "instances", "regions"], BeforeValidator(_present_task)] = Field(
         "auto",
-        description="`semantic`: the class of each pixel; `instances`: also its object; `auto`: objects where the "
-        "masks number them",
+        description="`semantic`: the class of each pixel; `instances`: also its object; `regions`: whether it lies in "
+        "each of `data.regions`; `auto`: regions where some are stated, objects where the masks number them",
     )
     loss: Literal["dice_cross_entropy", "cross_entropy", "dice", "log_dice"] = Field(
         "dice_cross_entropy",
         description="`dice_cross_entropy` (the sum), `cross_entropy`, `dice`, or its negative logarithm `log_dice`",
     )
-    threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a single class is foreground")
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="probability from which a single class, or a region, is there"
+    )
     target: Literal["distance", "neighbors", "none"] = Field(
         "distance",
         description="what is learned of objects beside their class: the `distance` from the object's border, also that "

@@ -151,3 +151,24 @@ def amount(count: float) -> str:
     ('1.4 MiB', '3.0 GiB')
     """
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
+def percent(share: float) -> str:
+    """A share with as many digits as a rare class needs.
+
+    Parameters
+    ----------
+    share
+        From 0 to 1.
+
+    Returns
+    -------
+    str
+        Per cent.
+
+    Examples
+    --------
+    >>> percent(0.25), percent(0.0004)
+    ('25.0%', '0.04%')
+    """
+    return f"{share:.1%}" if share >= 0.001 or not share else f"{100 * share:.2g}%"

@@ -94,3 +94,69 @@ def test_empty_masks() -> None:
         assert math.isnan(rows["surface_dice"].value) if state.startswith("empty") else rows["surface_dice"].value == 0
     with pytest.raises(UlnaError, match="is not that of the truth"):
         surface_distances(empty, full[:3], (1, 1, 1))
+
+
+def test_what_is_not_annotated_is_neither_surface_nor_background() -> None:
+    """A box whose right half nobody drew: only its left sides are known, and there a prediction is right or wrong."""
+    truth, known = np.zeros((12, 20), bool), np.ones((12, 20), bool)
+    truth[3:9, 4:16] = True
+    known[:, 10:] = False
+    for found in (truth, truth | ~known, truth & known):
+        one = surface_distances(found & known, truth & known, (1, 1), known)
+        assert one.within(0)[0] == one.within(0)[1] > 0
+        assert one.hausdorff == 0
+    # of the elements those at the left: 2 × 5 along the rows, 5 along the columns, 2 corners
+    assert one.true_sizes.sum() == pytest.approx(2 * 5 + 5 + 2 * math.sqrt(0.5))
+    shifted = np.roll(truth, -2, axis=1)
+    moved = surface_distances(shifted & known, truth & known, (1, 1), known)
+    assert moved.hausdorff == 2
+    rows = {
+        row.measure: row
+        for row in surface_rows(shifted, truth, "a", spacing=(1, 1), unit="mm", tolerance=1, known=known)
+    }
+    assert (rows["hd95"].value, rows["volume_difference"].value) == (2, 2 * 6)
+
+
+def test_distances_are_the_least_that_they_can_be() -> None:
+    """The true surface may go on in what is not annotated, two pixels away from what was predicted."""
+    truth, found, known = np.zeros((5, 40), bool), np.zeros((5, 40), bool), np.ones((5, 40), bool)
+    truth[:, :4] = found[:, :4] = found[:, 26:30] = True
+    whole = surface_distances(found, truth, (1, 1))
+    assert whole.hausdorff == 26
+    known[:, 33:] = False
+    partly = surface_distances(found, truth, (1, 1), known)
+    assert 2 < partly.hausdorff <= 7
+    assert partly.within(1)[0] == pytest.approx(whole.within(1)[0])  # what is wrong, or right, stays it
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=15, deadline=None)
+def test_with_all_annotated_it_is_the_same_and_with_nothing_there_is_none(seed: int) -> None:
+    found, truth = blobs((8, 10, 9), seed), blobs((8, 10, 9), seed + 1)
+    plain, everywhere = (surface_distances(found, truth, (2, 1, 1), known) for known in (None, np.ones_like(found)))
+    assert everywhere.within(1) == pytest.approx(plain.within(1))
+    assert everywhere.hausdorff == pytest.approx(plain.hausdorff, nan_ok=True)
+    assert everywhere.average == pytest.approx(plain.average)
+    nowhere = surface_distances(found, truth, (2, 1, 1), np.zeros_like(found))
+    assert (nowhere.within(1), math.isnan(nowhere.hausdorff)) == ((0, 0), True)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_single_planes_are_compared_each_by_itself(axis: int) -> None:
+    found, truth = blobs((12, 14, 13), 3), blobs((12, 14, 13), 4)
+    known = np.zeros_like(found)
+    places = (1, 4, 5, 9)
+    for place in places:
+        known[(*(slice(None),) * axis, place)] = True
+    spacing = (5.0, 0.5, 2.0)
+    together = surface_distances(found & known, truth & known, spacing, known)
+    flat = [side for place, side in enumerate(spacing) if place != axis]
+    alone = [surface_distances(found.take(place, axis), truth.take(place, axis), flat) for place in places]
+    assert together.average == pytest.approx(
+        np.sum([one.average for one in alone if math.isfinite(one.hausdorff)], axis=0)
+    )
+    assert together.within(1) == pytest.approx(np.sum([one.within(1) for one in alone], axis=0))
+    assert math.isfinite(together.hausdorff)
+    slab = np.zeros_like(found)
+    slab[2:9] = True  # neighbors: surfaces between the planes are known, too
+    assert surface_distances(found & slab, truth & slab, spacing, slab).found_sizes.sum() > 0

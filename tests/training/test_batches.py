@@ -138,3 +138,69 @@ def test_patches_are_not_centered_on_ignored_pixels(tmp_path: Path, foreground: 
     centers = np.concatenate([batches.batch(step).truth[:, 0, 2, 2].numpy() for step in range(20)])
     assert set(centers.tolist()) == ({1} if foreground else {0, 1})
     assert foreground or centers.mean() == pytest.approx(0.25, abs=0.06)  # as often as it is there
+
+
+def volume(folder: Path, truth: np.ndarray, *, name: str = "a", group: str = "") -> Case:
+    """A case of a volume whose labels these are, (Z, Y, X)."""
+    formats.write(folder / f"{name}.nii", Image(np.arange(truth.size, dtype=np.uint16).reshape(1, *truth.shape)))
+    formats.write(folder / f"{name}_truth.nii", Image(truth[None]))
+    return Case(name, (Source(folder / f"{name}.nii"),), (Source(folder / f"{name}_truth.nii"),), group)
+
+
+def stored(folder: Path, cases: list[Case], **data: Any) -> Store:
+    config = DataConfig.model_validate(data)
+    return build(folder / "cache", cases, config=config, classes=infer([], config))
+
+
+FOUR = ((0,), (1,), (2,), (3,))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_in_planes_too_a_rare_class_is_drawn_as_often_as_a_frequent_one(tmp_path: Path, axis: int) -> None:
+    """A class of a thousandth, in two of forty planes, most of which hold nothing at all."""
+    truth = np.zeros((40, 40, 40), np.uint8)
+    truth[2:30, 3:30, 4:30], truth[3:5, 5:9, 5:9], truth[20:24, 21:27, 22:28] = 1, 2, 3
+    store = stored(tmp_path, [volume(tmp_path, truth)], values=FOUR).planes(axis)
+    drawn = drawn_from(store, Phase((1, 1), 3000, None), foreground=1.0).batch(0).truth.numpy()
+    assert [float((drawn == label).mean()) for label in range(4)] == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3], abs=0.03)
+
+
+def test_of_planes_the_groups_are_drawn_alike_and_each_pixel_of_a_class_alike(tmp_path: Path) -> None:
+    cases = []
+    for number, (count, group) in enumerate((("3", "a"), ("9", "b"), ("6", "b"))):
+        truth = np.zeros((int(count), 8, 8), np.uint8)
+        truth[0, 2:6, 2:6] = truth[-1, 3, 3:5] = 1
+        cases.append(volume(tmp_path, truth, name=str(number), group=group))
+    store = stored(tmp_path, cases, values=FOUR).planes()
+    batches = drawn_from(store, Phase((1, 1), 4000, None), foreground=1.0)
+    drawn = [
+        batches._place(one, np.random.default_rng(k), foreground=True) for k in range(200) for one in batches._volumes
+    ]
+    planes = [store.names[case] for case, _ in drawn]
+    assert set(planes) == {"0[0]", "0[2]", "1[0]", "1[8]", "2[0]", "2[5]"}
+    assert np.mean([name.endswith("[0]") for name in planes]) == pytest.approx(16 / 18, abs=0.04)
+    assert batches._probabilities.tolist() == pytest.approx([1 / 2, 1 / 4, 1 / 4])
+    anywhere = [batches._place(batches._volumes[1], np.random.default_rng(k), foreground=False) for k in range(900)]
+    assert {center for _, center in anywhere} == {None}
+    counts = np.bincount([case for case, _ in anywhere], minlength=len(store))
+    assert counts[3:12].min() > 60  # every plane of the volume, about a hundred times each
+    assert counts.sum() == counts[3:12].sum()
+
+
+@pytest.mark.parametrize("planes", [False, True])
+@pytest.mark.parametrize("foreground", [0.0, 0.5, 1.0])
+def test_every_patch_shows_something_annotated(tmp_path: Path, foreground: float, planes: bool) -> None:
+    """A few slices annotated and the rest not; in another volume one stroke of one class; and one without any."""
+    slices = np.full((30, 20, 20), 4, np.uint8)
+    slices[[3, 12, 21]] = 0
+    slices[12, 5:9, 5:9] = 1
+    stroke, none = np.full((2, 30, 20, 20), 4, np.uint8)
+    stroke[17, 2, 3:9] = 2
+    cases = [volume(tmp_path, one, name=name) for name, one in (("slices", slices), ("stroke", stroke), ("none", none))]
+    store = stored(tmp_path, cases, values=FOUR[:3], ignore=4)
+    part = Phase((6, 6), 60, None) if planes else Phase((4, 6, 6), 60, None)
+    batches = drawn_from(store.planes() if planes else store, part, foreground=foreground)
+    truth = np.concatenate([batches.batch(step).truth.numpy() for step in range(5)])
+    annotated = (truth != 255).reshape(len(truth), -1).any(axis=1)
+    assert annotated.all()
+    assert np.mean([(one == 2).any() for one in truth]) == pytest.approx(0.5, abs=0.1)  # both are drawn alike

@@ -119,6 +119,7 @@ class Check(Printed):
                 "names": list(told.names),
                 "values": list(told.values),
                 "ignore": list(told.ignore),
+                **({"regions": {name: list(inside) for name, inside in told.regions}} if told.regions else {}),
                 "certainty": self.inference.certainty if self.inference else 1.0,
                 "runner_up": self.inference.runner_up.sentence if self.inference and self.inference.runner_up else "",
             }

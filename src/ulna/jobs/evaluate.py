@@ -119,7 +119,9 @@ def evaluate(
     )
     notes = (*read, *notes, *seen_notes(masks_or_run, model, dataset.cases, prints, progress=progress))
     stated = classes or (model.classes if model else None)
-    dataset = replace(dataset, cases=with_classes(dataset.cases, stated.names)) if stated else dataset
+    dataset = (
+        replace(dataset, cases=with_classes(dataset.cases, stated.names)) if stated and not stated.regions else dataset
+    )
     inferred = Inference(stated) if stated else infer_truth(whole.cases, meant, chosen=dataset.cases)
     known = inferred.classes
     truth = of_truth(dataset.cases, known, meant) if stated and not isinstance(data, Dataset) else known

@@ -14,7 +14,7 @@ from ulna.image import IGNORE
 from ulna.jobs.inspection import Inspection
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference
-from ulna.text import plural
+from ulna.text import percent, plural
 
 LOSSY = (".jpg", ".jpeg")
 TO_SET = "To name the classes or to say what their values are, put this into a file and add --config FILE:"
@@ -98,22 +98,14 @@ def missing_in_training(
 
 
 def shares(classes: Classes, pixels: npt.NDArray[np.float64]) -> dict[str, str]:
-    """Rows of the table of facts: each class's share of the annotated pixels, and what is not annotated."""
+    """Rows of the table of facts: each class's and region's share of the annotated pixels, what is not annotated."""
     total = pixels.sum(axis=0)
     annotated = max(total[:-1].sum(), 1)
-    parts = [f"{name} {_percent(count / annotated)}" for name, count in zip(classes.names, total, strict=False)]
+    parts = [f"{name} {percent(count / annotated)}" for name, count in zip(classes.names, total, strict=False)]
     rows = {"share of pixels": ", ".join(parts)}
+    if classes.regions:
+        made = [(name, sum(total[index] for index in indices)) for name, indices in classes.regions]
+        rows["share of regions"] = ", ".join(f"{name} {percent(count / annotated)}" for name, count in made)
     if total[-1]:
-        rows["not annotated"] = f"{_percent(total[-1] / total.sum())} of the pixels"
+        rows["not annotated"] = f"{percent(total[-1] / total.sum())} of the pixels"
     return rows
-
-
-def _percent(share: float) -> str:
-    """A share with as many digits as a rare class needs.
-
-    Examples
-    --------
-    >>> _percent(0.25), _percent(0.0004)
-    ('25.0%', '0.04%')
-    """
-    return f"{share:.1%}" if share >= 0.001 or not share else f"{100 * share:.2g}%"

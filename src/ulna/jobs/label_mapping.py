@@ -92,7 +92,7 @@ def own_values(masks: Sequence[Array], classes: Classes, config: DataConfig) -> 
     try:
         if all(fits(mask, classes) for mask in masks):
             return classes
-        own = infer(masks, config)
+        own = infer(masks, config.model_copy(update={"regions": ()}))
     except UlnaError:  # the masks at fault are named when they are scored
         return classes
     return own if len(own.names) == 2 else classes

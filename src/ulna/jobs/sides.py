@@ -71,7 +71,7 @@ def sides_of(
         task = config.changed({"task.name": "instances"}).task
     if task.name == "instances" and not truth.numbers_objects:
         notes.append("The true masks do not number their objects: connected pieces are taken for objects.")
-    return Sides(maker, truth, names, tuple(notes), build(task, names))
+    return Sides(maker, truth, names, tuple(notes), build(task, names, known.regions))
 
 
 def _predicted(model: Predictor, classes: Classes) -> Maker:

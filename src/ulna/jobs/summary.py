@@ -10,6 +10,7 @@ from torch import nn
 
 from ulna import modelfile
 from ulna.errors import UlnaError
+from ulna.labels.inference import infer
 from ulna.networks import build
 from ulna.networks.summary import NetworkSummary, summarize_network
 from ulna.paths import expand_home
@@ -65,7 +66,9 @@ def _find(what: str | Path | nn.Module) -> tuple[str, nn.Module, tuple[int, ...]
         known = ", ".join(preset_names())
         raise UlnaError("this is neither a run nor a preset", where=what, hint=f"The presets are {known}.")
     config = load_preset(str(what))
-    outputs = build_task(config.task, config.data.classes or ("background", "foreground")).outputs
+    stated = infer((), config.data) if config.data.values or config.data.regions else None
+    names = stated.names if stated else config.data.classes or ("background", "foreground")
+    outputs = build_task(config.task, names, stated.regions if stated else ()).outputs
     with torch.device("meta"):
         network = build(config.network, config.data.channels or 3, outputs)
     return f"preset {what}", network, config.data.resize or config.training.patch

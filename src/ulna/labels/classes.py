@@ -14,6 +14,9 @@ from ulna.labels.packed import LOSSY_RANGE, Codes, codes_of, counted, gray_color
 from ulna.labels.values import MAX_CLASSES, OTHER, Kind, Value, color_parts, kind_of, shown, span, written
 from ulna.text import listed
 
+Regions = tuple[tuple[str, tuple[int, ...]], ...]
+"""Names of regions, each with the indices of its classes. Two have no class in common, or all of the smaller one."""
+
 
 @dataclass(frozen=True)
 class Classes:
@@ -34,6 +37,8 @@ class Classes:
         The same in words.
     ignore
         Mask values of pixels that are not annotated: they become `IGNORE`.
+    regions
+        What several classes make up together, where that is asked for; see `ulna.labels.regions`.
 
     Raises
     ------
@@ -52,6 +57,7 @@ class Classes:
     kind: Kind
     sentence: str
     ignore: tuple[Value, ...] = ()
+    regions: Regions = ()
 
     def __post_init__(self) -> None:
         if len(self.names) > MAX_CLASSES:
@@ -143,6 +149,11 @@ class Classes:
         return replace(self, ignore=())
 
     @property
+    def learned(self) -> tuple[str, ...]:
+        """The names of what is learned and scored: of the regions, or else of the classes without the background."""
+        return tuple(name for name, _ in self.regions) or self.names[1:]
+
+    @property
     def numbers_objects(self) -> bool:
         """Whether each value but the background is an object of its own."""
         return self.kind == "instances" or (self.kind == "colors" and len(self.values) == 2 and OTHER in self.values[1])
@@ -168,6 +179,9 @@ class Classes:
 
         lines = [f"  classes: {flow(list(self.names))}", f"  values: {flow([list(group) for group in self.values])}"]
         lines += [f"  ignore: {flow(list(self.ignore))}"] if self.ignore else []
+        if self.regions:
+            named = {name: [self.names[index] for index in indices] for name, indices in self.regions}
+            lines += [f"  regions: {flow(named)}"]
         lines += ["  objects: true"] if self.kind == "instances" != kind_of(self.values) else []
         return "\n".join(["data:", *lines])
 

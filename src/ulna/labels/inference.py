@@ -18,6 +18,7 @@ from ulna.labels.evidence import Evidence, evidence
 from ulna.labels.folding import MANY, Folded, fold, fold_colors, unclear
 from ulna.labels.ignored import LARGEST, Ignored, find_ignored, outlines
 from ulna.labels.packed import MAX_COLORS
+from ulna.labels.regions import with_regions, with_stated_values
 from ulna.labels.statistics import MaskStatistics
 from ulna.labels.values import Kind, Value, check, shown, span
 from ulna.text import listed, plural
@@ -53,7 +54,8 @@ def interpret(
 ) -> Inference:
     """Find out what the values of masks mean, and how certain that is.
 
-    What `config` sets (`values`, `classes`, `ignore`) is taken as it is.
+    What `config` sets (`values`, `classes`, `ignore`) is taken as it is. With `regions`, classes are what these tell
+    apart.
 
     Parameters
     ----------
@@ -71,6 +73,14 @@ def interpret(
     UlnaError
         If the masks are all empty or their values look like no mask, and for one that cannot be a mask.
     """
+    found = _interpreted(masks, with_stated_values(config), objects=objects, names=names)
+    if not config.regions:
+        return found
+    return replace(found, classes=with_regions(found.classes, config.regions, named=bool(config.classes)))
+
+
+def _interpreted(masks: Iterable[Array], config: DataConfig, *, objects: bool, names: Iterable[str]) -> Inference:
+    """The reading of the masks, whatever regions are made of its classes."""
     if config.values:
         return Inference(readings.configured(config))
     seen = _statistics(masks, names)

@@ -11,6 +11,7 @@ import psutil
 from scipy import ndimage
 
 from ulna.image import IGNORE, Array, Grid
+from ulna.labels.classes import Regions
 from ulna.labels.touching import Touching, find_touching
 from ulna.store import Intensities, Store
 
@@ -41,6 +42,8 @@ class Fingerprint:
         Pixels of the objects: the 5th, 50th and 95th percentile; empty where there is none.
     class_shares
         The share of the annotated pixels that each class has.
+    regions
+        The names of regions, where these are learned, and the share that each has.
     groups
         The number of groups of images.
     intensities, suffixes, files
@@ -57,6 +60,7 @@ class Fingerprint:
     touching: Touching | None = None
     object_sizes: tuple[float, ...] = ()
     class_shares: tuple[float, ...] = ()
+    regions: tuple[tuple[str, float], ...] = ()
     spacings: tuple[tuple[float, ...], ...] = ()
     unit: str = "pixel"
     groups: int = 0
@@ -76,7 +80,7 @@ class Fingerprint:
         return replace(self, shapes=shapes, spacings=spacings)
 
     @classmethod
-    def of(cls, store: Store, classes: tuple[str, ...]) -> Fingerprint:
+    def of(cls, store: Store, classes: tuple[str, ...], regions: Regions = ()) -> Fingerprint:
         """The facts of the images to be learned from; objects are counted in at most `MAX_INSPECTED` of them."""
         inspected = np.linspace(0, len(store) - 1, min(len(store), MAX_INSPECTED)).round().astype(int).tolist()
         sizes = [_object_sizes(store.truth(case)) for case in inspected]
@@ -84,6 +88,7 @@ class Fingerprint:
         numbered = any(len(store.truth(case)) > 1 for case in inspected)
         units = {case.grid.unit for case in store.cases}
         totals = np.array([sum(case.counts.get(label, 0) for case in store.cases) for label in range(len(classes))])
+        shares = tuple((totals / max(totals.sum(), 1)).tolist())
         return cls(
             channels=store.shapes[0][0],
             shapes=tuple(shape[1:] for shape in store.shapes),
@@ -92,7 +97,8 @@ class Fingerprint:
             numbered=numbered,
             touching=None if numbered else find_touching(_annotated(store.truth(case)) for case in inspected),
             object_sizes=tuple(np.percentile(pixels, (5, 50, 95)).tolist()) if len(pixels) else (),
-            class_shares=tuple((totals / max(totals.sum(), 1)).tolist()),
+            class_shares=shares,
+            regions=tuple((name, sum(shares[index] for index in indices)) for name, indices in regions),
             spacings=tuple(case.grid.spacing for case in store.cases),
             unit=units.pop() if len(units) == 1 else "",
             groups=len(set(store.groups)),

@@ -25,6 +25,7 @@ from ulna.planning.modality import modality_decisions
 from ulna.planning.summary import sentences
 from ulna.planning.topology import SMALLEST, topology
 from ulna.planning.variation import volume_variation
+from ulna.text import percent
 
 BATCH_PIXELS = {2: 8 * 128 * 128, 3: 2 * 64 * 64 * 64}
 """How many pixels a batch has: enough that its Dice is steady, little enough for an ordinary computer."""
@@ -156,10 +157,13 @@ def plan(config: Config, facts: Fingerprint, *, device: torch.device, decided: t
 
 
 def _task(config: Config, facts: Fingerprint) -> list[Decision]:
-    """Objects where the masks tell them apart; and with border weights, how much each class weighs."""
+    """Regions if there are any, objects if the masks tell them apart; with border weights, how much a class weighs."""
     name, why = "semantic", "the masks say which class a pixel has, not which object"
     if facts.numbered:
         name, why = "instances", "the masks number their objects; the other reading: semantic, classes of pixels alone"
+    if facts.regions:
+        told = ", ".join(f"{region} {percent(share)}" for region, share in facts.regions)
+        name, why = "regions", f"regions are stated: {told} of the pixels; the other reading: semantic, their parts"
     decisions = [decide(config, "task.name", name, why)]
     shares = facts.class_shares
     if config.task.border_weight and config.task.class_weights is None and shares and min(shares) > 0:

@@ -25,7 +25,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
     patch = size(training.patch, "×")
     minutes, epochs = training.minutes, training.epochs
     length = f"{plural(minutes, 'minute')} in all" if minutes else plural(epochs or 0, "epoch")
-    classes = ", ".join(facts.classes[1:])
+    classes = ", ".join(name for name, _ in facts.regions) or ", ".join(facts.classes[1:])
     drawn = "every group of images" if training.sampling == "groups" else "every image"
     return (
         f"A {network.ndim}D {network.name} with {len(network.widths)} levels of {network.widths[0]} to "

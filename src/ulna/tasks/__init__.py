@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ulna.config import TaskConfig
+from ulna.labels.classes import Regions
 from ulna.metrics.rows import Primary
 from ulna.tasks.base import Maps, Task
 from ulna.tasks.instances import Instances
+from ulna.tasks.regions import NestedRegions
 from ulna.tasks.semantic import Semantic
 
-__all__ = ["TASKS", "Instances", "Maps", "Primary", "Semantic", "Task", "build"]
+__all__ = ["TASKS", "Instances", "Maps", "NestedRegions", "Primary", "Semantic", "Task", "build"]
 
-TASKS: dict[str, Callable[[TaskConfig, Sequence[str]], Task]] = {"semantic": Semantic, "instances": Instances}
+TASKS: dict[str, Callable[[TaskConfig, Sequence[str], Regions], Task]] = {
+    "semantic": lambda config, classes, _: Semantic(config, classes),
+    "instances": lambda config, classes, _: Instances(config, classes),
+    "regions": NestedRegions,
+}
 
 
-def build(config: TaskConfig, classes: Sequence[str]) -> Task:
+def build(config: TaskConfig, classes: Sequence[str], regions: Regions = ()) -> Task:
     """The task that a configuration names.
 
     Parameters
@@ -24,10 +30,13 @@ def build(config: TaskConfig, classes: Sequence[str]) -> Task:
         The section `task`.
     classes
         Names of the classes, the background first.
+    regions
+        What classes make up together, where that is stated.
 
     Returns
     -------
     Task
-        One of `TASKS`; of a task that is left open ("auto") the semantic one.
+        One of `TASKS`; of a task that is left open ("auto") that of the regions, or the semantic one without any.
     """
-    return TASKS["semantic" if config.name == "auto" else config.name](config, classes)
+    name = ("regions" if regions else "semantic") if config.name == "auto" else config.name
+    return TASKS[name](config, classes, regions)

@@ -29,6 +29,11 @@ class Task(Protocol):
         ...
 
     @property
+    def probable(self) -> tuple[str, ...]:
+        """What the first maps of `activate` are the probabilities of: the names of classes, or of regions."""
+        ...
+
+    @property
     def primary(self) -> Primary:
         """By what it is evaluated."""
         ...
@@ -90,7 +95,7 @@ class Task(Protocol):
         Returns
         -------
         Maps
-            The probability of each class, the background first, then further maps.
+            The probabilities of all that is `probable`, classes with the background first, then further maps.
         """
         ...
 

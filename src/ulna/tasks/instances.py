@@ -56,7 +56,7 @@ class Instances:
         return 0.0 if self._given else 3.0
 
     def __init__(self, config: TaskConfig, classes: Sequence[str], loss: Loss | None = None) -> None:
-        self.classes = tuple(classes)
+        self.classes = self.probable = tuple(classes)
         self._semantic = Semantic(config, classes, loss)
         self._targets = {"distance": (distances,), "neighbors": (distances, neighbor_distances), "none": ()}[
             config.target

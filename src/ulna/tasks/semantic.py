@@ -49,7 +49,7 @@ class Semantic:
     fits = 0.0
 
     def __init__(self, config: TaskConfig, classes: Sequence[str], loss: Loss | None = None) -> None:
-        self.classes = tuple(classes)
+        self.classes = self.probable = tuple(classes)
         self.outputs = 1 if len(self.classes) == 2 else len(self.classes)
         self._config = config
         self._loss = loss
@@ -114,9 +114,10 @@ class Semantic:
         )
 
     def _surfaces(self, labels: Labels, truth: Labels) -> list[Row]:
-        """Of volumes that are annotated as a whole: a surface where the annotation ends is none of an organ."""
-        if truth.classes.ndim != 3 or not truth.annotated.all():
+        """Of volumes; a surface where the annotation ends is none of an organ."""
+        if truth.classes.ndim != 3:
             return []
+        known = None if truth.annotated.all() else truth.annotated
         rows = []
         for index, name in enumerate(self.classes[1:], start=1):
             rows += surface_rows(
@@ -126,6 +127,7 @@ class Semantic:
                 spacing=truth.grid.spacing,
                 unit=truth.grid.unit,
                 tolerance=self._config.tolerance,
+                known=known,
             )
         return rows
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -56,12 +57,58 @@ def sampling_probabilities(groups: tuple[str, ...], sampling: str) -> npt.NDArra
     return np.array([1 / (sizes[group] * len(sizes)) for group in groups])
 
 
+class Volume(NamedTuple):
+    """The planes of a volume, or the one image that a case is.
+
+    Parameters
+    ----------
+    cases
+        Their numbers in the store.
+    counts
+        By class, how many pixels it has in each of them.
+    annotated
+        Whether all pixels are annotated.
+    """
+
+    cases: tuple[int, ...]
+    counts: dict[int, npt.NDArray[np.int64]]
+    annotated: bool
+
+
+def volumes(store: Store) -> list[Volume]:
+    """The volumes that the cases of a store are planes of, or the cases themselves.
+
+    Parameters
+    ----------
+    store
+        Of images, of volumes, or of planes of volumes.
+
+    Returns
+    -------
+    list of Volume
+        In their order; those of which nothing is annotated are left out, for they teach nothing.
+    """
+    members: dict[int, list[int]] = {}
+    for index, number in enumerate(store.selection):
+        members.setdefault(number, []).append(index)
+    found = []
+    for cases in members.values():
+        stored = [store.cases[index] for index in cases]
+        labels = sorted({label for case in stored for label in case.counts})
+        counts = {label: np.array([case.counts.get(label, 0) for case in stored]) for label in labels}
+        pixels = sum(prod(case.grid.shape) for case in stored)
+        if counts:
+            found.append(Volume(tuple(cases), counts, sum(int(one.sum()) for one in counts.values()) == pixels))
+    return found
+
+
 class Batches:
     """The batches of a training, from a store.
 
     `final` says of a step in which of the two `phases` it lies. A share `training.foreground` of the patches is
     centered on foreground: first a class is drawn, evenly over those that the case has, then one of its pixels. The
     others lie anywhere, but their centers are annotated (not `IGNORE`). What is cut is the window around each patch.
+    The planes of a volume are drawn as its voxels would be: the volume, the class, and then a pixel in any plane.
     """
 
     def __init__(
@@ -76,7 +123,9 @@ class Batches:
         self._training = training
         self._phases = phases
         self._final_phase = final
-        self._probabilities = sampling_probabilities(store.groups, training.sampling)
+        self._volumes = volumes(store)
+        groups = tuple(store.groups[volume.cases[0]] for volume in self._volumes)
+        self._probabilities = sampling_probabilities(groups, training.sampling)
 
     def batch(self, step: int) -> Batch:
         """The batch of one step, the same whenever it is asked for."""
@@ -84,39 +133,47 @@ class Batches:
         final = self._final_phase(step)
         phase = self._phases[final]
         images, truths, spacings = [], [], []
-        for case in generator.choice(len(self._probabilities), phase.batch_size, p=self._probabilities).tolist():
+        for drawn in generator.choice(len(self._volumes), phase.batch_size, p=self._probabilities).tolist():
+            wanted = bool(generator.random() < self._training.foreground)
+            case, center = self._place(self._volumes[drawn], generator, foreground=wanted)
             image, truth = self._store.raw(case), self._store.truth(case)
-            start = self._start(case, truth.shape[1:], phase, generator)
+            start = _start(center, truth.shape[1:], phase, generator)
             images.append(self._store.scale(case, window(image, start, phase.window)))
             truths.append(window(truth, start, phase.window))
             spacings.append(self._store.cases[case].grid.spacing)
         stacked = [torch.from_numpy(np.stack(arrays)) for arrays in (images, truths)]
         return Batch(stacked[0], stacked[1], tuple(spacings), step, final)
 
-    def _start(
-        self, case: int, shape: tuple[int, ...], phase: Phase, generator: np.random.Generator
-    ) -> tuple[int, ...]:
-        wanted = generator.random() < self._training.foreground
-        center = self._center(case, shape, generator, foreground=wanted)
-        start = []
-        for axis, (length, patch, size) in enumerate(zip(shape, phase.patch, phase.window, strict=True)):
-            # the patch stays inside the image where it can; the window around it may leave it
-            low, high = min(patch, length) // 2, length - (min(patch, length) + 1) // 2
-            place = int(generator.integers(low, high + 1)) if center is None else int(center[axis])
-            start.append(min(max(place, low), high) - size // 2)
-        return tuple(start)
-
-    def _center(
-        self, case: int, shape: tuple[int, ...], generator: np.random.Generator, *, foreground: bool
-    ) -> tuple[int, ...] | None:
-        """A pixel of the foreground, or of all that is annotated; None for any pixel of the image."""
-        coordinates = self._store.coordinates(case)
-        labels = [label for label in coordinates if label]
-        if foreground and labels:
-            label = labels[int(generator.integers(len(labels)))]
-        elif 0 in coordinates:  # only a part of the image is annotated
-            shares = np.array([self._store.cases[case].counts[label] for label in coordinates], np.float64)
-            label = list(coordinates)[int(generator.choice(len(shares), p=shares / shares.sum()))]
+    def _place(
+        self, volume: Volume, generator: np.random.Generator, *, foreground: bool
+    ) -> tuple[int, tuple[int, ...] | None]:
+        """A case, and in it a pixel of the foreground, or of all that is annotated; None for any pixel."""
+        several = len(volume.cases) > 1
+        classes = [label for label in volume.counts if label]
+        if foreground and classes:
+            label = classes[int(generator.integers(len(classes)))]
+        elif volume.annotated:
+            return volume.cases[int(generator.integers(len(volume.cases))) if several else 0], None
         else:
-            return None
-        return tuple(int(i) for i in np.unravel_index(generator.choice(coordinates[label]), shape))
+            shares = np.array([counts.sum() for counts in volume.counts.values()], np.float64)
+            label = list(volume.counts)[int(generator.choice(len(shares), p=shares / shares.sum()))]
+        counts = volume.counts[label]
+        case = volume.cases[int(generator.choice(len(counts), p=counts / counts.sum())) if several else 0]
+        if self._store.cases[case].plane is None:
+            places = self._store.coordinates(case)[label]
+        else:  # of its volume too few may be remembered in this plane
+            places = np.flatnonzero(self._store.truth(case)[0] == label)
+        place = np.unravel_index(generator.choice(places), self._store.cases[case].grid.shape)
+        return case, tuple(int(i) for i in place)
+
+
+def _start(
+    center: tuple[int, ...] | None, shape: tuple[int, ...], phase: Phase, generator: np.random.Generator
+) -> tuple[int, ...]:
+    """Where the window of a patch begins; the patch stays inside the image where it can, the window may leave it."""
+    start = []
+    for axis, (length, patch, size) in enumerate(zip(shape, phase.patch, phase.window, strict=True)):
+        low, high = min(patch, length) // 2, length - (min(patch, length) + 1) // 2
+        place = int(generator.integers(low, high + 1)) if center is None else center[axis]
+        start.append(min(max(place, low), high) - size // 2)
+    return tuple(start)
