@@ -76,7 +76,7 @@ CHECKED = {
 }
 """The rules that are held, by the validator's codes. Types are not asked for: annotations have them."""
 
-SAID_BY_PROTOCOL = ("TorchEngine", "Semantic", "Instances")
+SAID_BY_PROTOCOL = ("TorchEngine", "Semantic", "Instances", "NestedRegions")
 """Classes whose methods are those of a protocol, which documents them."""
 
 

@@ -41,14 +41,16 @@ def stated_classes(config: DataConfig, cases: Sequence[Case]) -> DataConfig:
     if any(case.markers for case in cases):
         config = config.model_copy(update={"ignore": tuple(dict.fromkeys((*config.ignore, NOT_ANNOTATED)))})
     nested = next((case for case in cases if case.regions), None)
-    if nested and not config.regions:
-        ignore = config.ignore or nested.ignored
-        config = config.model_copy(update={"regions": nested.regions, "ignore": ignore})
+    theirs = nested if nested and not config.regions else None
+    if theirs:
+        ignore = config.ignore or theirs.ignored
+        config = config.model_copy(update={"regions": theirs.regions, "ignore": ignore})
     told = next((case for case in cases if case.values), None)
     if told and not config.values:
         return config.model_copy(
             update={
-                "classes": config.classes or tuple(name for name, _ in told.values),
+                # of regions the classes are their parts, which have no names of their own
+                "classes": config.classes or (() if theirs else tuple(name for name, _ in told.values)),
                 "values": tuple((value,) for _, value in told.values),
                 "ignore": config.ignore or told.ignored,
             }

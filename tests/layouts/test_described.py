@@ -81,6 +81,8 @@ def test_regions_are_handed_on_beside_a_class_for_each_value(tmp_path: Path) -> 
     assert (case.values[0], case.values[-1], case.ignored) == (("background", 0), ("enhancing", 3), (4,))
     assert found.classes.values == ((0,), (1,), (2,), (3,))
     assert found.classes.ignore == (4,)
+    assert found.classes.names == ("background", "whole tumor only", "tumor core only", "enhancing")
+    assert found.classes.regions == (("whole tumor", (1, 2, 3)), ("tumor core", (2, 3)), ("enhancing", (3,)))
     assert "it names the regions 'whole tumor' (1, 2, 3), 'tumor core' (2, 3)" in found.dataset.sentence
     assert not found.fatal
 

@@ -207,6 +207,23 @@ def test_the_fingerprint_of_labels(tmp_path: Path) -> None:
     assert facts.cores >= 1
 
 
+def test_strokes_are_pieces_of_one_object_that_no_background_parts(tmp_path: Path) -> None:
+    labels = np.full((1, 20, 30), 9, np.uint8)
+    labels[0, 3, 3:9] = labels[0, 6, 3:9] = labels[0, 16, 20:25] = 1
+    labels[0, 11, :] = 0
+    config = DataConfig(values=((0,), (1,)), ignore=(9,), regions=(("all", (1,)),))
+    formats.write(tmp_path / "labels.png", Image(labels))
+    case = Case("a", (Source(tmp_path / "labels.png"),), (Source(tmp_path / "labels.png"),))
+    classes = infer([labels], config)
+    facts = Fingerprint.of(
+        build(tmp_path / "cache", [case], config=config, classes=classes), classes.names, classes.regions
+    )
+    assert (facts.objects, facts.object_sizes[1]) == (2, np.median([12, 5]))
+    assert facts.regions == (("all", 17 / 47),)
+    task = next(one for one in plan(Config(), facts, device=CPU).decisions if one.key == "task.name")
+    assert (task.value, "all 36.2%" in task.reason) == ("regions", True)
+
+
 def test_an_epoch_has_at_most_250_steps() -> None:
     many = replace(FACTS, shapes=tuple((512, 512) for _ in range(400)))
     planned = plan(Config(), many, device=CPU)

@@ -111,10 +111,14 @@ class Fingerprint:
 
 
 def _object_sizes(labels: Array) -> npt.NDArray[np.int64]:
-    """Pixels of each object of labels (L, *spatial): those with a number, or connected regions of foreground."""
+    """Pixels of each object of labels (L, *spatial): those with a number, or connected regions of foreground.
+
+    Where little is annotated, as by strokes, pieces are of one object that no annotated background parts.
+    """
     inside = _annotated(labels) > 0
-    numbers = np.where(inside, labels[1], 0) if len(labels) > 1 else ndimage.label(inside)[0]
-    sizes = np.bincount(numbers.ravel())[1:]
+    sparse = 2 * np.count_nonzero(labels[0] == IGNORE) > labels[0].size
+    numbers = labels[1] if len(labels) > 1 else ndimage.label(labels[0] > 0 if sparse else inside)[0]
+    sizes = np.bincount(numbers[inside])[1:]
     return sizes[sizes > 0]
 
 
