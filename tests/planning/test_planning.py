@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -58,14 +59,14 @@ def test_a_short_time_takes_a_smaller_network() -> None:
 
 
 def test_a_short_time_takes_a_network_for_volumes_of_fewer_levels() -> None:
-    facts = Fingerprint(1, ((64, 80, 80),) * 5, ("background", "organ"), 1, spacings=((1.0, 1.0, 1.0),) * 5)
+    facts = Fingerprint(1, ((32, 64, 64),) * 5, ("background", "organ"), 1, spacings=((1.0, 1.0, 1.0),) * 5)
     config = Config().changed({"network.ndim": 3})
-    short, long = (plan(config.changed({"training.minutes": m}), facts, device=CPU) for m in (1, 30))
+    short, long = (plan(config.changed({"training.minutes": m}), facts, device=CPU) for m in (1, 120))
     assert [len(one.config.network.widths) for one in (short, long)] == [4, 5]
     assert [len(one.config.network.kernels) for one in (short, long)] == [4, 5]
     why = {one.key: one.reason for one in short.decisions}
     assert why["network.widths"] == "a deeper network learns nothing in less than 3 minutes"
-    assert why["training.patch"].startswith("median image 64 × 80 × 80 voxels")
+    assert why["training.patch"].startswith("median image 32 × 64 × 64 voxels")
     assert len([one for one in short.decisions if one.key == "network.widths"]) == 1
 
 
@@ -310,3 +311,16 @@ def test_plans_in_words(golden: Golden) -> None:
         table = "\n".join(line.rstrip() for line in console.export_text().splitlines())
         text += "\n".join([f"# {changes} {facts}", *made.sentences, made.yaml(asked), table, ""])
     golden.check_text("plans", text)
+
+
+def test_patches_of_volumes_grow_with_time_and_are_smaller_for_cells() -> None:
+    organs = Fingerprint(1, ((150, 200, 200),) * 5, ("background", "organ"), 1, spacings=((1.0, 1.0, 1.0),) * 5)
+    config = Config().changed({"network.ndim": 3})
+
+    def voxels(facts: Fingerprint, minutes: float) -> int:
+        return prod(plan(config.changed({"training.minutes": minutes}), facts, device=CPU).config.training.patch)
+
+    sizes = [voxels(organs, minutes) for minutes in (10, 60, 300)]
+    assert sizes == sorted(sizes)
+    assert sizes[2] > 3 * sizes[0]
+    assert voxels(replace(organs, objects=40), 300) < sizes[1]

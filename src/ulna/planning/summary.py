@@ -39,7 +39,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         + (f" Images are resized to {size(config.data.resize, '×')}." if config.data.resize else ""),
         f"Batches of {training.batch_size} patches of {patch} pixels, {drawn} drawn equally often"
         + (", varied by augmentation." if config.augmentation else ", not augmented.")
-        + (f" {_final_phase(training)}" if training.final_phase else ""),
+        + (f" {_final_phase(training)}" if training.final_phase and training.final_patch != training.patch else ""),
         f"{training.optimizer} with a {training.schedule.replace('_', '-')} schedule up to a learning rate of "
         f"{training.learning_rate:g}; the loss is {LOSSES[config.task.loss]}; "
         f"{training.precision}; {length}.",
