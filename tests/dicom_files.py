@@ -41,7 +41,7 @@ def write_series(
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         data = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
         data.SOPClassUID, data.SOPInstanceUID = MRImageStorage, meta.MediaStorageSOPInstanceUID
-        data.Modality, data.PatientID, data.PatientName, data.StudyID = "MR", "p", "p", "1"
+        data.Modality, data.PatientID, data.PatientName, data.StudyID = "MR", "p", "p^q", "1"
         data.PatientBirthDate = data.PatientSex = data.AccessionNumber = data.ReferringPhysicianName = ""
         data.StudyDate, data.StudyTime = "20260101", "120000"
         data.SeriesInstanceUID, data.StudyInstanceUID, data.FrameOfReferenceUID = series, study, frame

@@ -24,7 +24,7 @@ from ulna.errors import UlnaError
 from ulna.formats import Reader, check_finite, mask_suffix, open_reader
 from ulna.image import Array, Grid, Image, Labels, Region, Source
 from ulna.inference.devices import choose_device, device_of
-from ulna.inference.inputs import as_image, is_several, repeated
+from ulna.inference.inputs import as_image, is_several, repeated, source_of
 from ulna.inference.pipeline import Pipeline
 from ulna.inference.views import View
 from ulna.labels.classes import Classes
@@ -393,7 +393,8 @@ class Model:
         try:
             for number, prediction in self._predict_several(images, progress):
                 source = prediction.source
-                suffix = ".tif" if wide or prediction.ndim > 2 else mask_suffix(source) if source else ".png"
+                suffix = mask_suffix(source) if source else ".png"
+                suffix = ".tif" if suffix == ".png" and (wide or prediction.ndim > 2) else suffix
                 path = folder / f"{source.stem if source else f'{number:04d}'}{suffix}"
                 if path in written:
                     raise UlnaError(f"two images would have their masks in {path.name}", where=folder)
@@ -412,7 +413,7 @@ class Model:
     def _image(self, given: Any) -> Image:
         """What can be predicted as an image; what its file leaves open is said."""
         if isinstance(given, str | Path):
-            given = Patterns.of(self.config.data).place(Path(given).expanduser())
+            given = source_of(Patterns.of(self.config.data).place(Path(given).expanduser()))
         if isinstance(given, Source):
             with open_reader(given) as reader:
                 if reader.assumed:

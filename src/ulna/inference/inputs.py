@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,33 @@ def is_several(given: object) -> bool:
     return isinstance(given, Iterable) and not isinstance(given, single) and not hasattr(given, "__array__")
 
 
+def source_of(place: Source) -> Source:
+    """The image at a place: a file, or the only one of a folder, as the files of a DICOM series are one.
+
+    Parameters
+    ----------
+    place
+        A file or folder, with what was stated of it.
+
+    Returns
+    -------
+    Source
+        The file or files; that they can be read is found later.
+
+    Raises
+    ------
+    UlnaError
+        For a folder with more than one image, or none.
+    """
+    if place.inside or not place.path.is_dir():
+        return place
+    found = [source for case in find(place.path, plain=True).cases for source in case.images]
+    if len(found) > 1:
+        what = f"this folder holds {plural(len(found), 'image')}"
+        raise UlnaError(what, where=place, hint="Name one of them, or predict all with ulna.predict.")
+    return replace(found[0], axes=place.axes, spacing=place.spacing, unit=place.unit)
+
+
 def as_image(given: Any, *, ndim: int, channels: int) -> Image:
     """An image as the network takes it, with its channels first.
 
@@ -74,7 +102,7 @@ def as_image(given: Any, *, ndim: int, channels: int) -> Image:
         can be read in two ways, or that hold NaN.
     """
     if isinstance(given, str | Path):
-        given = _file(Path(given).expanduser())
+        given = source_of(Source(Path(given).expanduser()))
     if isinstance(given, Source):
         return read(given)
     if isinstance(given, Image):
@@ -131,17 +159,6 @@ def _of_pillow(picture: Pillow.Image) -> Image:
     if palette and len(array) == 3 and equal_channels(array):
         array = array[:1]  # a palette of grays
     return Image(array, channels=BY_SAMPLES.get(len(array), ()))
-
-
-def _file(path: Path) -> Source:
-    """A file; of a folder its only image, as the files of a DICOM series are one."""
-    if not path.is_dir():
-        return Source(path)
-    found = [source for case in find(path, plain=True).cases for source in case.images]
-    if len(found) > 1:
-        what = f"this folder holds {plural(len(found), 'image')}"
-        raise UlnaError(what, where=path, hint="Name one of them, or predict all with ulna.predict.")
-    return found[0]
 
 
 def _plain(picture: Pillow.Image, *, has_alpha: bool) -> Pillow.Image:

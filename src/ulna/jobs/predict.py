@@ -22,6 +22,7 @@ from ulna.groups import decide
 from ulna.image import Array, Grid, Image, Region, Source
 from ulna.inference.inputs import repeated
 from ulna.jobs.extras import Extras, listed_objects
+from ulna.jobs.segmentation import is_dicom, segmentation_beside
 from ulna.layouts import Patterns, Place, find
 from ulna.layouts.own import MARK, mark
 from ulna.model import Model, load
@@ -110,10 +111,10 @@ def predict(
     """Write a mask for each image.
 
     Masks have the stem and the size of their images and the values that the training masks had, or where the model
-    finds objects a number for each, whose class and score stand in `objects.csv`; PNG for images of the
-    small formats, TIFF for TIFF and for values that no PNG holds. An image that cannot be read or predicted is reported
-    in the record, and the rest goes on; so are files of formats that are not known. The file `ulna.json` beside the
-    masks lists them, so that they are not taken for images later.
+    finds objects a number for each, whose class and score stand in `objects.csv`; PNG for images of the small formats,
+    TIFF for TIFF and for values that no PNG holds, NIfTI for NIfTI, and NIfTI and a DICOM segmentation for DICOM. An
+    image that cannot be read or predicted is reported in the record, and the rest goes on; so are files of formats that
+    are not known. The file `ulna.json` beside the masks lists them, so that they are not taken for images later.
 
     Parameters
     ----------
@@ -188,6 +189,9 @@ def predict(
                 path, objects = _predict(model, job, folder, extras=extras, progress=tiles)
                 masks.append(path)
                 extras.predicted(job.name, objects)
+                for beside in _segmentations(folder, [job]):
+                    source, numbered = job.frames[0].images[0], objects is not None
+                    notes += segmentation_beside(path, beside, source, model.classes, objects=numbered)
                 notes += _assumed(job, model.config.data)
             except WriteError:
                 raise  # the next one could not be written either
@@ -287,12 +291,12 @@ def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
         for part in source.parts
         if not source.inside
     }
-    lost = [path for path in targets if os.path.realpath(path) in inputs]
+    lost = [path for path in (*targets, *_segmentations(folder, jobs)) if os.path.realpath(path) in inputs]
     if lost:
         raise UlnaError(
             "the masks would be written over the images themselves", where=lost[0], hint="Name another --out."
         )
-    there = [path for path in targets if path.exists()]
+    there = [path for path in (*targets, *_segmentations(folder, jobs)) if path.exists()]
     if there and not overwrite:
         raise UlnaError(
             f"{len(there)} of the masks are there already, {there[0].name} for one",
@@ -305,6 +309,11 @@ def _target(folder: Path, job: _Job) -> Path:
     return folder / f"{job.name}{job.suffix}"
 
 
+def _segmentations(folder: Path, jobs: Sequence[_Job]) -> list[Path]:
+    """The DICOM segmentations beside the masks of DICOM images; a film has none."""
+    return [folder / f"{job.name}.dcm" for job in jobs if len(job.frames) == 1 and is_dicom(job.frames[0].images[0])]
+
+
 def _make(folder: Path, jobs: Sequence[_Job], extras: Extras) -> None:
     """Make the folder, with the mark by which its files are later known to be no images."""
     try:
@@ -312,7 +321,8 @@ def _make(folder: Path, jobs: Sequence[_Job], extras: Extras) -> None:
     except OSError as error:
         raise cannot_write(error, folder) from None
     masks = [_target(folder, job).relative_to(folder).as_posix() for job in jobs]
-    mark(folder, masks, extras.files(frame for job in jobs for frame in job.frames))
+    segmentations = [path.relative_to(folder).as_posix() for path in _segmentations(folder, jobs)]
+    mark(folder, masks, [*extras.files(frame for job in jobs for frame in job.frames), *segmentations])
 
 
 def _predict(

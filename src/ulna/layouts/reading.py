@@ -164,13 +164,13 @@ def _with_others(found: Dataset, listing: Listing) -> Dataset:
     So it is predicted, and named where masks are needed. Its name has its folders, and leaves the others' alone.
     """
     used = {
-        replace(source, page=None, time=None)
+        replace(source, page=None, time=None).parts[0]
         for case in found.cases
         for source in (*case.images, *case.truth, *case.markers)
     }
     told = {place for problem in found.problems for place in problem.where}
     names = {name_key(case.name) for case in found.cases}
-    passed = [e for e in listing.images if e.source not in used and not told & {e.path, str(e.source)}]
+    passed = [e for e in listing.images if e.source.parts[0] not in used and not told & {e.path, str(e.source)}]
     short = {entry: "/".join((*entry.folders, entry.stem)) for entry in passed}
     drafts = [CaseDraft((e,), name=short[e] if name_key(short[e]) not in names else e.path) for e in passed]
     cases, _ = make_cases(drafts)

@@ -29,7 +29,7 @@ def read(listing: Listing) -> Dataset | None:
     cases, problems = make_cases(drafts)
     if values:
         cases = tuple(replace(case, values=values) for case in cases)
-    several = tuple(str(mask) for found in masks.values() for mask in found[1:])
+    several = tuple(str(mask.parts[0]) for found in masks.values() for mask in found[1:])
     more: tuple[Problem, ...] = ()
     if several:
         what = f"{plural(len(several), 'further segmentation')} of a series not used: the first is"

@@ -56,7 +56,7 @@ def open_dicom(_stream: BinaryIO, source: Source) -> Reader:
     one. Frames that do not say where they lie are the frames of a film. A segmentation has the numbers of its segments
     as values; of `source.files` the first is then the segmentation, the others the series on whose grid it is put.
     """
-    looked = kept("dicom", source, lambda: (_look(source), WEIGHT * len(source.parts)))
+    looked = _looked(source)
     if looked.mask is not None:
         return _of_mask(looked.mask, source)
     volumes, grid = looked.stack.volumes, looked.stack.grid
@@ -103,6 +103,15 @@ def open_dicom(_stream: BinaryIO, source: Source) -> Reader:
     return Reader(
         source, grid, dtype, channels, decode, planes=planes, times=planes if film else 1, assumed="; ".join(doubts)
     )
+
+
+def stack_of(source: Source) -> Stack:
+    """The slices of an image in their order, and their grid."""
+    return _looked(source).stack
+
+
+def _looked(source: Source) -> _Looked:
+    return kept("dicom", source, lambda: (_look(source), WEIGHT * len(source.parts)))
 
 
 def _look(source: Source) -> _Looked:

@@ -1,0 +1,188 @@
+"""DICOM segmentations: read and written, against highdicom and on real files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+from pydicom.sr.codedict import codes
+from pydicom.uid import generate_uid
+
+from dicom_files import write_series
+from ulna import formats
+from ulna.errors import ReadError, UlnaError
+from ulna.formats.dicom import writing
+from ulna.formats.dicom.writing import write_segmentation
+from ulna.image import Source
+from ulna.layouts import find, read_dataset
+
+SHAPE = (5, 7, 6)
+
+
+def series(folder: Path, **words: Any) -> list[pydicom.Dataset]:
+    """The headers of a new series, in the order of its slices."""
+    volume = np.random.default_rng(0).integers(0, 200, SHAPE).astype(np.int16)
+    return [pydicom.dcmread(path) for path in write_series(folder, volume, **words)]
+
+
+def seg(path: Path, images: list[pydicom.Dataset], pixels: np.ndarray, kind: str = "BINARY", *names: str) -> Source:
+    """A segmentation as highdicom writes it; `pixels` (Z, Y, X) or (Z, Y, X, segments)."""
+    library: Any = highdicom
+    count = pixels.shape[3] if pixels.ndim == 4 else int(pixels.max())
+    labels = names or [f"part {k + 1}" for k in range(count)]
+    algorithm = library.AlgorithmIdentificationSequence("a", codes.DCM.ArtificialIntelligence, "1")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    library.seg.Segmentation(
+        images, pixels, kind,
+        [
+            library.seg.SegmentDescription(k + 1, label, codes.SCT.Tissue, codes.SCT.Tissue, "AUTOMATIC", algorithm)
+            for k, label in enumerate(labels)
+        ],
+        generate_uid(), 1, generate_uid(), 1, "m", "m", "1", "1",
+    ).save_as(path)  # fmt: skip
+    return Source(path)
+
+
+def blobs(*boxes: tuple[slice, slice, slice]) -> np.ndarray:
+    """(Z, Y, X, boxes)."""
+    pixels = np.zeros((*SHAPE, len(boxes)), np.uint8)
+    for k, box in enumerate(boxes):
+        pixels[(*box, k)] = 1
+    return pixels
+
+
+LEFT = (slice(1, 3), slice(2, 5), slice(0, 2))
+RIGHT = (slice(2, 4), slice(2, 5), slice(3, 6))
+BIG, WITHIN = (slice(1, 4), slice(1, 6), slice(1, 5)), (slice(2, 3), slice(2, 4), slice(2, 4))
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+def test_segments_lie_on_their_series(tmp_path: Path, kind: str) -> None:
+    pixels = blobs(LEFT, RIGHT)
+    seg(tmp_path / "masks" / "a.dcm", series(tmp_path / "scans" / "p1"), pixels, kind, "left", "right")
+    found = read_dataset(tmp_path)
+    (case,) = found.cases
+    assert case.values == (("background", 0), ("left", 1), ("right", 2))
+    assert found.sentence == ("1 DICOM series with its segmentation; their headers say that 1 is 'left', 2 is 'right'")
+    image, mask = formats.read(case.images[0]), formats.read(case.truth[0])
+    np.testing.assert_array_equal(mask.array[0], pixels[..., 0] + 2 * pixels[..., 1])
+    assert mask.grid == image.grid
+    assert mask.array.dtype == np.uint8
+
+
+def test_a_segmentation_without_its_series_has_its_own_grid(tmp_path: Path) -> None:
+    images = series(tmp_path / "p1")
+    pixels = blobs((slice(1, 2), slice(1, 3), slice(1, 3)))[..., 0]
+    pixels[3, 4, 2] = 1  # and no frame for slice 2 between
+    image = formats.read(find(tmp_path / "p1").cases[0].images[0])
+    alone = formats.read(seg(tmp_path / "a.dcm", images, pixels))
+    np.testing.assert_array_equal(alone.array[0], pixels[1:4])
+    np.testing.assert_allclose(alone.grid.to_world([1, 2, 3]), image.grid.to_world([2, 2, 3]), atol=1e-6)
+    np.testing.assert_allclose(alone.spacing, image.spacing, atol=1e-6)
+
+
+def test_fractions_count_from_one_half_on(tmp_path: Path) -> None:
+    images = series(tmp_path / "p1")
+    parts = np.random.default_rng(0).random((*SHAPE, 2))
+    parts[..., 1] *= 1 - parts[..., 0]
+    with formats.open_reader(seg(tmp_path / "a.dcm", images, parts, "FRACTIONAL")) as reader:
+        mask = reader.read()[0]
+        assert reader.assumed.startswith("it holds fractions")
+    stored = np.round(parts * 255)
+    clear = np.abs(stored - 127.5).min(axis=-1) > 1
+    expected = np.where(stored.max(axis=-1) >= 127.5, stored.argmax(axis=-1) + 1, 0)
+    np.testing.assert_array_equal(mask[clear], expected[clear])
+
+
+def test_nested_segments_are_painted_and_others_refused(tmp_path: Path) -> None:
+    images = series(tmp_path / "p1")
+    nested = blobs(WITHIN, BIG)
+    with formats.open_reader(seg(tmp_path / "a.dcm", images, nested, "BINARY", "core", "whole")) as reader:
+        assert "'core' within 'whole'" in reader.assumed
+        np.testing.assert_array_equal(reader.read()[0], np.where(nested[..., 0], 1, 2 * nested[..., 1])[1:4])
+    apart = blobs(BIG, RIGHT)
+    with pytest.raises(ReadError, match="'one' and 'two' overlap in 12 pixels, and none lies within the other"):
+        formats.read(seg(tmp_path / "b.dcm", images, apart, "BINARY", "one", "two"))
+
+
+def test_numbers_that_mean_two_things_are_refused(tmp_path: Path) -> None:
+    for name, label in (("p1", "liver"), ("p2", "spleen")):
+        seg(tmp_path / name / "seg" / "s.dcm", series(tmp_path / name / "ct"), blobs(LEFT), "BINARY", label)
+    with pytest.raises(UlnaError, match="segment 1 is 'spleen' here and 'liver' in"):
+        read_dataset(tmp_path)
+
+
+def test_a_second_segmentation_is_named(tmp_path: Path) -> None:
+    images = series(tmp_path / "ct")
+    for name in "ab":
+        seg(tmp_path / "seg" / f"{name}.dcm", images, blobs(LEFT))
+    found = read_dataset(tmp_path)
+    assert [problem.what for problem in found.problems] == ["1 further segmentation of a series not used: the first is"]
+
+
+@pytest.mark.parametrize("suffix", ["", ".dcm"])
+def test_what_is_written_is_what_others_read(tmp_path: Path, suffix: str) -> None:
+    names = [f"I{k}{suffix}" for k in (3, 1, 4, 0, 2)]
+    images = series(tmp_path / "p1", names=names)
+    source = find(tmp_path / "p1").cases[0].images[0]
+    pixels = blobs(LEFT, RIGHT)
+    mask = pixels[..., 0] + 2 * pixels[..., 1] * (1 - pixels[..., 0])
+    write_segmentation(tmp_path / "out.dcm", mask, ("left", "right"), source)
+    data = pydicom.dcmread(tmp_path / "out.dcm")
+    assert [segment.SegmentLabel for segment in data.SegmentSequence] == ["left", "right"]
+    assert data.PatientID == "p"
+    assert data.ReferencedSeriesSequence[0].SeriesInstanceUID == images[0].SeriesInstanceUID
+    theirs = highdicom.seg.segread(tmp_path / "out.dcm").get_pixels_by_source_instance(
+        [image.SOPInstanceUID for image in images], combine_segments=True, assert_missing_frames_are_empty=True
+    )
+    np.testing.assert_array_equal(theirs, mask)
+    own = formats.read(Source(tmp_path / "out.dcm")).grid
+    grid = formats.read(source).grid
+    np.testing.assert_allclose(own.to_world([0, 2, 3]), grid.to_world([1, 2, 3]), atol=1e-6)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_an_empty_mask_and_a_single_slice(tmp_path: Path) -> None:
+    series(tmp_path / "p1")
+    source = find(tmp_path / "p1").cases[0].images[0]
+    write_segmentation(tmp_path / "empty.dcm", np.zeros(SHAPE, np.uint8), ("cell",), source)
+    assert not pydicom.dcmread(tmp_path / "empty.dcm").pixel_array.any()
+    one = Source(source.parts[2].path)
+    write_segmentation(tmp_path / "one.dcm", np.eye(7, 6, dtype=np.uint8), ("cell",), one)
+    read = formats.read(Source(tmp_path / "one.dcm"))
+    np.testing.assert_array_equal(read.array[0], np.eye(7, 6))
+    np.testing.assert_allclose(read.origin, formats.read(one).origin, atol=1e-6)
+
+
+def test_where_it_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    series(tmp_path / "p1")
+    source = find(tmp_path / "p1").cases[0].images[0]
+    with pytest.raises(UlnaError, match="does not suit 5 slices"):
+        write_segmentation(tmp_path / "a.dcm", np.zeros((4, 7, 6), np.uint8), ("cell",), source)
+    monkeypatch.setattr(writing, "find_spec", lambda _name: None)
+    with pytest.raises(UlnaError, match="which is not installed") as raised:
+        write_segmentation(tmp_path / "a.dcm", np.zeros(SHAPE, np.uint8), ("cell",), source)
+    assert raised.value.hint == 'pip install "ulna[medical]"'
+
+
+def test_real_segmentations(data: Path) -> None:
+    folder = data / "formats" / "dicom_seg"
+    for name in ("seg_image_ct_binary", "seg_image_ct_true_fractional", "seg_image_ct_binary_overlap"):
+        image = formats.read(Source(folder / f"{name}.dcm"))
+        theirs = highdicom.seg.segread(folder / f"{name}.dcm").get_volume(
+            combine_segments=False, allow_missing_positions=True, rescale_fractional=False
+        )
+        highest = pydicom.dcmread(folder / f"{name}.dcm").get("MaximumFractionalValue", 1)
+        pixels = theirs.array >= highest / 2
+        sizes = pixels.sum(axis=(0, 1, 2))
+        expected = np.zeros(pixels.shape[:3])
+        for k in np.argsort(-sizes):
+            expected[pixels[..., k]] = k + 1
+        if theirs.affine[2, 0] * image.grid.direction[0][0] < 0:
+            expected = expected[::-1]
+        np.testing.assert_array_equal(image.array[0], expected)
+        np.testing.assert_allclose(sorted(image.spacing), sorted(theirs.spacing), atol=1e-5)
