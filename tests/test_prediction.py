@@ -161,18 +161,28 @@ def test_the_image_may_have_its_channels_first_or_last(prediction: Prediction, v
     image = np.random.default_rng(0).integers(0, 255, (3, 30, 40), np.uint8)
     first = prediction.overlay(image)
     np.testing.assert_array_equal(prediction.overlay(np.moveaxis(image, 0, -1)), first)
-    assert volume.overlay(np.zeros((5, 12, 14)), legend=False).shape == (12, 14, 3)
-    assert tuple(volume.overlay(np.zeros((5, 12, 14)), legend=False)[3, 4]) == color(1)
+    deep = np.random.default_rng(0).integers(0, 255, (3, 5, 12, 14), np.uint8)
+    np.testing.assert_array_equal(volume.overlay(np.moveaxis(deep, 0, -1)), volume.overlay(deep))
+    with pytest.raises(UlnaError, match="the prediction 5 × 12 × 14"):
+        volume.overlay(np.zeros((5, 14, 12)))
     with pytest.raises(UlnaError, match="30 × 41"):
         prediction.overlay(np.zeros((30, 41)))
     with pytest.raises(UlnaError, match="the prediction 30 × 40"):
         prediction.overlay(np.zeros((40, 30, 3)))
 
 
+def test_of_a_volume_planes_are_drawn(volume: Prediction) -> None:
+    whole, bare = (volume.overlay(np.zeros((5, 12, 14)), legend=legend) for legend in (True, False))
+    assert (bare.reshape(-1, 3) == color(1)).all(axis=1).any()
+    assert whole.shape[1] == bare.shape[1]
+    assert whole.shape[0] > bare.shape[0]  # the legend
+
+
 def test_a_plot_names_the_classes(prediction: Prediction, volume: Prediction) -> None:
     for figure in (prediction.plot(), prediction.plot(np.zeros((30, 40))), volume.plot()):
         assert [text.get_text() for text in figure.legends[0].get_texts()] == ["nucleus", "<b>"]
         figure.savefig(io.BytesIO())
+    assert len(volume.plot().axes) == len(volume.plot(np.zeros((5, 12, 14))).axes) == 3  # planes
     (axes,) = prediction.plot().axes
     shown = np.asarray(axes.get_images()[0].get_array())
     assert tuple(shown[6, 6]) == color(1)

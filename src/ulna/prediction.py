@@ -185,13 +185,14 @@ class Prediction(OnGrid):
     def overlay(self, image: Any, *, legend: bool = True) -> npt.NDArray[np.uint8]:
         """The image with the classes tinted and outlined, and a legend below it.
 
-        Where there are objects each is outlined, in another color than those beside it, and there is no legend.
+        Where there are objects each is outlined, in another color than those beside it, and there is no legend. Of a
+        volume three planes are drawn, through its largest region.
 
         Parameters
         ----------
         image
-            The image that was predicted: an `Image`, or an array (Y, X), (C, Y, X) or (Y, X, C). Of a volume the
-            middle plane is drawn.
+            The image that was predicted: an `Image`, or an array (Y, X), (C, Y, X) or (Y, X, C); of a volume with
+            Z before Y.
         legend
             Whether a strip with the names of the classes is added below.
 
@@ -214,18 +215,25 @@ class Prediction(OnGrid):
         """
         from ulna.figures.common import annotated, to_rgb
         from ulna.figures.objects import objects_overlay
+        from ulna.figures.sections import pixels
 
+        shown = self._channels_first(image)
+        if self.ndim == 3:
+            return pixels(self._in_planes(shown, legend=legend))
         if self.objects is not None:
-            return objects_overlay(to_rgb(self._channels_first(image)), self._middle(self.objects))
-        return annotated(to_rgb(self._channels_first(image)), self._plane(), self.classes if legend else ())
+            return objects_overlay(to_rgb(shown), self.objects)
+        return annotated(to_rgb(shown), self.labels.classes, self.classes if legend else ())
 
     def plot(self, image: Any = None) -> Figure:
         """A figure: the classes in their colors, or outlined on the image, with a legend.
 
+        Of a volume three planes are drawn, through its largest region, in the proportions of its voxels.
+
         Parameters
         ----------
         image
-            The image that was predicted, as for `overlay`; by default the classes alone are drawn.
+            The image that was predicted, as for `overlay`; by default the classes alone are drawn, those of a volume
+            as outlines.
 
         Returns
         -------
@@ -244,7 +252,9 @@ class Prediction(OnGrid):
         """
         from ulna.figures.common import new_figure, show
 
-        mask = self._plane()
+        if self.ndim == 3:
+            return self._in_planes(None if image is None else self._channels_first(image))
+        mask = self.labels.classes
         drawn = self._colored() if image is None else self.overlay(image, legend=False)
         figure = new_figure(6, 6 * mask.shape[0] / mask.shape[1] + 0.5 if mask.shape[1] else 6)
         show(figure.add_subplot(), drawn, str(self.source or ""))
@@ -299,20 +309,30 @@ class Prediction(OnGrid):
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4) or 1, frameon=False)
 
-    def _plane(self) -> Array:
-        """The class indices, of a volume those of the middle plane."""
-        return self._middle(self.labels.classes)
+    def _in_planes(self, image: Array | None, *, legend: bool = True) -> Figure:
+        """Three planes of a volume with their outlines; the image has its channels first."""
+        from ulna.figures.orthogonal import orthogonal
+        from ulna.figures.sections import page
 
-    def _middle(self, array: Array) -> Array:
-        return array if array.ndim == 2 else array[len(array) // 2]
+        name = self.source.name if self.source else ""
+        found = orthogonal(name, image, self.grid, found=self.labels.to_array(), names=self.classes)
+        return page([found], self.classes if legend else ())
+
+    def _fullest(self, array: Array) -> Array:
+        """An array (*spatial) as an image: of a volume the plane with most of what was found."""
+        if array.ndim == 2:
+            return array
+        filled: Array = np.count_nonzero(self.labels.classes, axis=(1, 2))
+        plane: Array = array[int(filled.argmax()) if filled.any() else len(array) // 2]
+        return plane
 
     def _colored(self) -> npt.NDArray[np.uint8]:
         from ulna.figures.common import overlay
         from ulna.figures.objects import objects_overlay
 
-        mask = self._plane()
+        mask = self._fullest(self.labels.classes)
         if self.objects is not None:
-            return objects_overlay(np.zeros((*mask.shape, 3), np.uint8), self._middle(self.objects))
+            return objects_overlay(np.zeros((*mask.shape, 3), np.uint8), self._fullest(self.objects))
         return overlay(np.zeros((*mask.shape, 3), np.uint8), mask, opacity=1.0)
 
     def _channels_first(self, image: Any) -> Array:

@@ -9,7 +9,6 @@ import pytest
 from ulna.errors import UlnaError
 from ulna.figures import results
 from ulna.figures.common import color
-from ulna.figures.objects import FATES
 from ulna.figures.results import (
     CORRECT,
     FALSE_NEGATIVE,
@@ -111,33 +110,6 @@ def test_of_large_images_every_so_manieth_pixel_is_shown(tmp_path, shown, side, 
     assert not (shown["ground truth"][0, 110 // step + 2 :] > 0).all(axis=1).any() or objects
 
 
-def test_what_is_not_annotated_does_not_make_a_plane_the_fullest(tmp_path, shown):
-    truth, mask = np.zeros((2, 1, 4, 9, 9), np.uint8)
-    truth[0, 0], truth[0, 1, :4], mask[0, 1, :4], mask[0, 2, :7] = 255, 1, 1, 1
-    for both, expected in (
-        ((truth, mask), truth[0, 1]),
-        ((truth, mask * 0), truth[0, 1]),
-        ((truth * 0, mask), mask[0, 2] * 0),
-    ):
-        results_picture(tmp_path / "cases.png", [Comparison("a", None, *both)], classes=("background", "cell"))
-        np.testing.assert_array_equal(shown["ground truth"][..., 0], expected * 255)
-    results_picture(
-        tmp_path / "cases.png", [Comparison("a", None, truth * 0, mask * 0)], classes=("background", "cell")
-    )
-    assert shown["prediction"].max() == 0
-
-
-def test_of_a_volume_with_objects_the_fullest_plane_is_shown_in_its_colors(tmp_path, shown):
-    truth = np.zeros((2, 5, 20, 20), np.uint8)
-    truth[:, 1, 5:15, 5:15] = 1
-    results_picture(tmp_path / "cases.png", [Comparison("a", None, truth, truth)], classes=("background", "cell"))
-    assert tuple(shown["ground truth"][5, 8].tolist()) == tuple(shown["prediction"][5, 8].tolist()) == FATES["found"]
-    results_picture(
-        tmp_path / "cases.png", [Comparison("a", None, truth * 0, truth * 0)], classes=("background", "cell")
-    )
-    assert (shown["ground truth"] == 40).all()
-
-
 def test_colors_differ_in_lightness_too():
     light = sorted(
         float(np.dot(tint, (0.2126, 0.7152, 0.0722))) for tint in (CORRECT, FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS)
@@ -164,14 +136,15 @@ def test_any_rows_make_a_picture(tmp_path, rows):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_volume_is_shown_where_it_is_fullest(tmp_path):
+def test_volumes_are_shown_in_planes_whole_or_taken_out_before(tmp_path):
     truth = np.zeros((1, 4, 20, 20), np.uint8)
     truth[0, 3, 5:15, 5:15] = 1
-    volume = Comparison("volume", np.zeros((1, 4, 20, 20), np.uint8), truth, truth)
-    flat = Comparison("volume", volume.image[:, 3], truth[:, 3], truth[:, 3])
-    ours = results_picture(tmp_path / "a.png", [volume], classes=("background", "cell"))
-    other = results_picture(tmp_path / "b.png", [flat], classes=("background", "cell"))
+    volume = Comparison("volume", truth * 9, truth, truth)
+    classes = ("background", "cell")
+    ours = results_picture(tmp_path / "a.png", [volume], classes=classes)
+    other = results_picture(tmp_path / "b.png", [volume.in_planes(classes)], classes=classes)
     assert ours.read_bytes() == other.read_bytes()
+    assert volume.in_planes(classes).sections[0].views[0].cut.place == 3
 
 
 def test_names_are_not_taken_for_formulas(tmp_path):

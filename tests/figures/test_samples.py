@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,14 @@ def sample(shape: tuple[int, ...], name: str = "a") -> Sample:
 @pytest.mark.parametrize("count", [0, 1, 3, 8])
 @pytest.mark.parametrize("shape", [(32, 40), (4, 32, 40)])
 def test_one_pair_a_sample(count: int, shape: tuple[int, ...]) -> None:
+    planes = 3 if len(shape) == 3 else 2  # of a volume; of an image it and its mask
     figure = samples_figure([sample(shape, "x" * 99)] * count, ("background", "one", "two"))
-    assert len(figure.axes) == 2 * count
+    assert len(figure.axes) == planes * count
     if not count:
         assert figure.get_size_inches().tolist() == pytest.approx([3.3, 1.55 + 0.3 + 0.35])
-    assert len(figure.legends) == 1
-    assert len(samples_figure([sample(shape)] * count, ("background", "one")).legends) == 0
+    assert len(figure.legends) == (planes == 2 or not count)  # objects of volumes have their own colors
+    alone = samples_figure([replace(sample(shape), objects=None)] * count, ("background", "one"))
+    assert len(alone.legends) == (count > 0 and planes == 3)  # lines in one color need a word
 
 
 def test_the_mask_is_outlined_in_the_class_color(tmp_path: Path) -> None:
@@ -44,11 +47,11 @@ def test_the_mask_is_outlined_in_the_class_color(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("side", "width"), [(64, 1), (512, 2)])
 def test_each_object_is_outlined_as_wide_as_the_image_is_large(side: int, width: int) -> None:
-    mask = np.zeros((1, 3, side, side), np.uint8)
-    mask[0, 2, 10:30, 10:30], mask[0, 2, 40:50, 10:30] = 1, IGNORE
+    mask = np.zeros((1, side, side), np.uint8)
+    mask[0, 10:30, 10:30], mask[0, 40:50, 10:30] = 1, IGNORE
     objects = mask.astype(np.int32)
-    objects[0, 2, 10:30, 20:30] = 2
-    figure = samples_figure([Sample("a", np.zeros((1, 3, side, side)), mask, objects)], ("background", "one"))
+    objects[0, 10:30, 20:30] = 2
+    figure = samples_figure([Sample("a", np.zeros((1, side, side)), mask, objects)], ("background", "one"))
     left, right = (axes.images[0].get_array() for axes in figure.axes)
     assert left.max() == 0
     line = (right == color(1)).all(axis=2)
@@ -56,7 +59,7 @@ def test_each_object_is_outlined_as_wide_as_the_image_is_large(side: int, width:
         *range(10, 10 + width), *range(20 - width, 20 + width), *range(30 - width, 30),
     ]  # fmt: skip
     assert not line[35:].any()
-    assert [axes.get_title() for axes in figure.axes] == ["a", f"3 × {side} × {side}"]
+    assert [axes.get_title() for axes in figure.axes] == ["a", f"{side} × {side}"]
 
 
 def test_of_many_cases_a_thousand_are_compared() -> None:

@@ -22,6 +22,7 @@ from ulna.figures.curves import curves_picture
 from ulna.figures.objects import objects_overlay, sizes_picture
 from ulna.figures.results import Comparison, results_picture
 from ulna.figures.samples import Sample, samples_picture
+from ulna.grid import Grid
 from ulna.image import IGNORE, Array
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -71,11 +72,23 @@ def _short_log(folder: Path) -> Path:
     return _log(folder, ["1,60,.001,.9,.8,.7", "2,120,.001,.85,,", "3,180,.0007,.8,.7,.2", "4,240,.0002,.6,.5,.4"])
 
 
-def _volume() -> Comparison:
-    filled = np.zeros((4, 1, 1), np.uint8)
-    filled[2] = 1
-    image = np.arange(4, dtype=np.uint8)[None, :, None, None] * 30 + IMAGE[:, None] // 2
-    return Comparison("a volume", image, (TRUE_CLASSES * filled)[None], (SEEN_CLASSES * filled)[None])
+def _dim(title: str) -> Comparison:
+    return Comparison(title, 60 + IMAGE // 2, TRUE_CLASSES[None], SEEN_CLASSES[None])
+
+
+def _volume(*, objects: bool = False) -> Comparison:
+    """Columns that get narrower towards the head, in slices four times as thick as a pixel."""
+    depth = 8
+    inside = np.stack([np.roll(TRUE, place, axis=1) * (depth - place >= TRUE) for place in range(depth)])
+    true, seen = inside.astype(np.int32), np.roll(np.where(inside == 2, 3, inside), 2, axis=2).astype(np.int32)
+    classes = [np.choose(one, [0, 1, 2, 1, 2, 1]).astype(np.uint8) for one in (true, seen)]
+    classes[0][-1, :, :10] = 0 if objects else IGNORE
+    image = (40 + 2 * np.mgrid[:depth, :60, :80][2] + 60 * (true > 0)).astype(np.uint8)[None]
+    grid = Grid(true.shape, (4, 1, 1), "mm", (5, 0, 0))
+    if objects:
+        pairs = [np.stack(pair) for pair in zip(classes, (true, seen), strict=True)]
+        return Comparison("best: v", image, *pairs, replace(grid, unit="µm"))
+    return Comparison("best: v", image, classes[0][None], classes[1][None], grid)
 
 
 def _annotated(path: Path) -> Path:
@@ -100,9 +113,16 @@ def _numbers(path: Path) -> Path:
 def _samples(path: Path, classes: int) -> Path:
     one = Sample("a", IMAGE, np.minimum(TRUE_CLASSES, classes - 1)[None], TRUE[None])
     wide = Sample("patient_04_slide_region_12", np.repeat(IMAGE, 3, axis=0)[:, :30], one.mask[:, :30])
-    volume = _volume()
-    deep = Sample("deep", volume.image, np.minimum(volume.truth, classes - 1))
+    dim = _dim("deep")
+    deep = Sample("deep", dim.image, np.minimum(dim.truth, classes - 1))
     return samples_picture(path, [one, wide, deep, one, wide][: 2 * classes - 1], CLASSES[:classes])
+
+
+def _samples_of_volumes(path: Path) -> Path:
+    one, other = _volume(), _volume(objects=True)
+    first = Sample("one", one.image, one.truth, grid=one.grid)
+    second = Sample("other", np.repeat(other.image, 3, axis=0), other.truth[:1], other.truth[1:], other.grid)
+    return samples_picture(path, [first, second, first], CLASSES)
 
 
 def _augmented(path: Path) -> Path:
@@ -152,13 +172,16 @@ PICTURES: dict[str, Callable[[Path], Path]] = {
     "curves-of-one": lambda path: curves_picture(path, _log(path.parent, ["3,60,.001,.9,.8,"]), score="Dice"),
     "legend": _legend,
     "numbers": _numbers,
-    "results-of-classes": lambda path: results_picture(path, [_row("best: a"), _volume()], classes=CLASSES),
+    "results-of-classes": lambda path: results_picture(path, [_row("best: a"), _dim("a volume")], classes=CLASSES),
     "results-of-objects": lambda path: results_picture(path, [_with_objects("best: a")], classes=CLASSES),
     "results-of-one-class": lambda path: results_picture(
         path, [Comparison("bare", None, (TRUE[None] > 0) * 1, (SEEN[None] > 0) * 1)], classes=CLASSES[:2]
     ),
+    "results-of-volumes": lambda path: results_picture(path, [_volume(), _row("flat: a")], classes=CLASSES),
+    "results-of-volumes-of-objects": lambda path: results_picture(path, [_volume(objects=True)], classes=CLASSES),
     "samples-of-one-class": lambda path: _samples(path, 2),
     "samples-of-two-classes": lambda path: _samples(path, 3),
+    "samples-of-volumes": _samples_of_volumes,
     "sizes": _sizes,
 }  # fmt: skip
 

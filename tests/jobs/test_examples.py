@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from ulna.jobs.examples import examples
+from ulna.dataset import Case
+from ulna.figures.orthogonal import Orthogonal
+from ulna.figures.results import Comparison
+from ulna.formats import write
+from ulna.image import Grid, Image, Source
+from ulna.jobs.examples import comparison, examples
+from ulna.labels.classes import Classes
 from ulna.metrics import Primary, Row, Scored
 
 
@@ -44,3 +52,23 @@ def test_the_worst_is_the_highest_where_lower_is_better():
     ]
     found = examples(scored, Primary("distance", higher_is_better=False))
     assert [title.split(" —")[0] for title, _ in found] == ["worst: 9", "median: 5", "best: 2"]
+
+
+def test_of_a_volume_planes_are_kept_in_its_own_proportions(tmp_path: Path) -> None:
+    known = Classes(("background", "cell"), ((0,), (1,)), "binary", "")
+    truth = np.zeros((1, 6, 20, 30), np.uint8)
+    truth[0, 2:4, 4:9, 4:9] = 1
+    for name, array, grid in (
+        ("v", truth, Grid((6, 20, 30), (5.0, 1.0, 1.0), "mm")),
+        ("i", truth[:, 3], Grid((20, 30))),
+    ):
+        paths = tmp_path / f"{name}.tif", tmp_path / f"{name}_mask.tif"
+        for path in paths:
+            write(path, Image(array, grid))
+        row = comparison(Case(name, (Source(paths[0]),), (Source(paths[1]),)), "best", array * 0, known)
+        if name == "v":
+            assert isinstance(row, Orthogonal)
+            assert row.sections[0].views[1].size == (30.0, 30.0)
+            assert row.sections[1].title == "largest wrong region: 250 mm³, missed"
+        else:
+            assert isinstance(row, Comparison)

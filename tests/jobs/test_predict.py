@@ -542,6 +542,17 @@ def test_objects_are_listed_and_outlined(tmp_path: Path, cli: CommandLine) -> No
     assert len(again) == sum(counts.values())
 
 
+def test_a_volume_has_one_picture_of_three_planes(untrained: Model, tmp_path: Path) -> None:
+    gray(tmp_path / "v.tif", pages=9)
+    predict(untrained, tmp_path / "v.tif", out=tmp_path / "out", overlay=True)
+    assert all_files(tmp_path / "out") == {"overlays", "overlays/v.png", "ulna.json", "v.tif"}
+    image = read(Source(tmp_path / "v.tif"))
+    with Pillow.open(tmp_path / "out" / "overlays" / "v.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), untrained.predict(tmp_path / "v.tif").overlay(image))
+    listed = json.loads((tmp_path / "out" / "ulna.json").read_text())["pictures"]
+    assert [name for name in listed if name.startswith("overlays")] == ["overlays/v.png"]
+
+
 def test_outlines_have_the_numbers_of_the_mask_and_names_of_their_own(tmp_path: Path) -> None:
     images = [tmp_path / name for name in ("x/a.png", "y/a.png", "f.tif")]
     for path in images:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,9 @@ NOT_COUNTED = (110, 110, 110)
 Cut = tuple[int | slice, ...]
 """What is drawn of an array."""
 
+Fates = tuple[npt.NDArray[np.int32], list[str]]
+"""Numbers of objects, and what became of each."""
+
 NEAR = 4
 """Objects at most so many pixels apart have different colors."""
 
@@ -45,38 +48,45 @@ LARGEST = 4000
 """unless their larger side would get more than these."""
 
 
-def neighbor_colors(objects: Array) -> npt.NDArray[np.intp]:
+def neighbor_colors(*planes: Array) -> npt.NDArray[np.intp]:
     """An index into `COLORS` for each number of an object, such that objects close to each other differ.
 
     Parameters
     ----------
-    objects
-        (Y, X) numbers of objects, 0 the background.
+    *planes
+        (Y, X) numbers of objects, 0 the background: an image, or several planes of one volume.
 
     Returns
     -------
     ndarray of int
         One index for each number from 0 to the highest; that of 0 means nothing.
     """
-    wide = np.asarray(expand_labels(objects, NEAR / 2))  # type: ignore[no-untyped-call]
-    pairs = []
-    for axis in range(wide.ndim):
-        one, other = (np.take(wide, range(start, wide.shape[axis] - 1 + start), axis=axis).ravel() for start in (0, 1))
-        different = (one != other) & (one > 0) & (other > 0)
-        pairs.append(np.stack([one[different], other[different]], axis=1))
+    pairs = np.concatenate([_close(plane) for plane in planes])
     close: dict[int, set[int]] = {}
-    for one, other in np.unique(np.concatenate(pairs), axis=0).tolist():
+    for one, other in np.unique(pairs, axis=0).tolist():
         close.setdefault(one, set()).add(other)
         close.setdefault(other, set()).add(one)
-    chosen = np.zeros(int(objects.max(initial=0)) + 1, np.intp)
+    present = np.unique(np.concatenate([plane[plane > 0] for plane in planes]))
+    chosen = np.zeros(int(present.max(initial=0)) + 1, np.intp)
     done: set[int] = {0}
-    for place, number in enumerate(np.unique(objects[objects > 0]).tolist()):
+    for place, number in enumerate(present.tolist()):
         taken = {int(chosen[other]) for other in close.get(number, ()) if other in done}
         # begin at another color each time, so that all of them are used
         order = [(place + step) % len(COLORS) for step in range(len(COLORS))]
         chosen[number] = next((index for index in order if index not in taken), order[0])
         done.add(number)
     return chosen
+
+
+def _close(objects: Array) -> Array:
+    """The pairs of objects (pairs, 2) that lie close to each other, each at least once."""
+    wide = np.asarray(expand_labels(objects, NEAR / 2))  # type: ignore[no-untyped-call]
+    pairs = []
+    for axis in range(wide.ndim):
+        one, other = (np.take(wide, range(start, wide.shape[axis] - 1 + start), axis=axis).ravel() for start in (0, 1))
+        different = (one != other) & (one > 0) & (other > 0)
+        pairs.append(np.stack([one[different], other[different]], axis=1))
+    return np.concatenate(pairs)
 
 
 def outlined(rgb: Rgb, objects: Array, shades: Array, *, opacity: float = 0.2) -> Rgb:
@@ -163,20 +173,42 @@ def fate_panels(image: Rgb, truth: Array, found: Array, cut: Cut = ()) -> tuple[
     Rgb, Rgb
         (Y, X, 3) each: the image with the true objects outlined, and with the predicted ones.
     """
+    true, seen = (
+        outlined(image, numbers[cut], fate_colors(names), opacity=0.3) for numbers, names in fates(truth, found)
+    )
+    return true, seen
+
+
+def fates(truth: Array, found: Array) -> tuple[Fates, Fates]:
+    """What became of each true object, and what each predicted one is, class by class as in the scores.
+
+    Parameters
+    ----------
+    truth, found
+        Labels (2, *spatial): class indices, and numbers of objects.
+
+    Returns
+    -------
+    Fates, Fates
+        Of the true objects and of the predicted ones: (*spatial) their numbers from 1 on, 0 the background; and a word
+        of `FATES` for each number from 0 on, "" for what nobody annotated.
+    """
     annotated = truth[0] != IGNORE
     sides = [consecutive(np.where(one[0] == IGNORE, 0, one[1])) for one in (truth, found)]
-    shades = [np.full((len(numbers) + 1, 3), NOT_COUNTED) for numbers, _ in sides]
+    named = [np.full(len(numbers) + 1, "", "<U14") for numbers, _ in sides]
     for index in np.setdiff1d(np.union1d(truth[0], found[0]), (0, IGNORE)).tolist():
         true, seen = (
             np.where(one[0] == index, places, 0) for one, (_, places) in zip((truth, found), sides, strict=True)
         )
         seen = countable(seen, true, annotated)
-        for objects, shade, fates in zip((true, seen), shades, compare(seen, true).fates(), strict=True):
-            shade[np.unique(objects[objects > 0])] = np.reshape([FATES[fate] for fate in fates], (-1, 3))
-    true, seen = (
-        outlined(image, places[cut], shade, opacity=0.3) for (_, places), shade in zip(sides, shades, strict=True)
-    )
-    return true, seen
+        for objects, names, fate in zip((true, seen), named, compare(seen, true).fates(), strict=True):
+            names[np.unique(objects[objects > 0])] = fate
+    return (sides[0][1], named[0].tolist()), (sides[1][1], named[1].tolist())
+
+
+def fate_colors(names: Sequence[str]) -> npt.NDArray[np.intp]:
+    """The color of each of some fates, (fates, 3); gray for what was not counted."""
+    return np.reshape([FATES.get(name, NOT_COUNTED) for name in names], (-1, 3))
 
 
 def sizes_picture(path: Path, sizes: Mapping[str, Mapping[str, npt.ArrayLike]]) -> Path:

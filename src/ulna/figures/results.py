@@ -13,8 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ulna.errors import UlnaError
-from ulna.figures.common import Rgb, color, flatness, new_figure, plane, save_figure, show, to_rgb, words
+from ulna.figures.common import Rgb, color, flatness, new_figure, save_figure, show, to_rgb, words
 from ulna.figures.objects import FATES, fate_panels
+from ulna.figures.orthogonal import Orthogonal, orthogonal
+from ulna.figures.sections import page
+from ulna.grid import UNPLACED, Grid
 from ulna.image import IGNORE, Array
 
 #: The kinds of pixels in the difference, in colors of Okabe and Ito, which people with any color blindness can
@@ -39,18 +42,38 @@ class Comparison:
     truth, mask
         Labels (L, *spatial): class indices and, with L = 2, numbers of objects. Where both have objects, these are
         shown by what became of them.
+    grid
+        Where the pixels lie; by default a grid of unit pixels.
     """
 
     title: str
     image: Array | None
     truth: Array
     mask: Array
+    grid: Grid = UNPLACED
+
+    def in_planes(self, classes: Sequence[str]) -> Orthogonal:
+        """The same as planes with outlines, which need no volume.
+
+        Parameters
+        ----------
+        classes
+            Names of the class indices, the background first.
+
+        Returns
+        -------
+        Orthogonal
+            A row of the picture.
+        """
+        grid = self.grid if self.grid.shape else Grid(self.truth.shape[1:])
+        return orthogonal(self.title, self.image, grid, truth=self.truth, found=self.mask, names=classes)
 
 
-def results_picture(path: Path, rows: Sequence[Comparison], *, classes: Sequence[str]) -> Path:
+def results_picture(path: Path, rows: Sequence[Comparison | Orthogonal], *, classes: Sequence[str]) -> Path:
     """Draw cases under each other: image, ground truth, prediction and difference, with a legend.
 
-    Of a volume the plane with most of truth and mask is shown.
+    Of volumes three planes are shown through the largest true region, and through the largest wrong one, with the
+    outlines of truth and prediction.
 
     Parameters
     ----------
@@ -73,6 +96,14 @@ def results_picture(path: Path, rows: Sequence[Comparison], *, classes: Sequence
     """
     if not rows:
         raise UlnaError("there is no case to show", where=path)
+    flat = [row for row in rows if isinstance(row, Comparison) and row.truth.ndim == 3]
+    if len(flat) < len(rows):
+        drawn = [row.in_planes(classes) if isinstance(row, Comparison) else row for row in rows]
+        return save_figure(page(drawn, classes), path)
+    return save_figure(_figure(flat, classes), path)
+
+
+def _figure(rows: Sequence[Comparison], classes: Sequence[str]) -> Figure:
     images = any(row.image is not None for row in rows)
     heads = (["image"] if images else []) + ["ground truth", "prediction", "difference"]
     cell = _WIDTH / len(heads)
@@ -90,7 +121,7 @@ def results_picture(path: Path, rows: Sequence[Comparison], *, classes: Sequence
         strip.suptitle(words(row.title), fontsize=9, x=0.01, ha="left")
         met |= _draw(row, dict(zip(heads, cells, strict=True)), heads=first, colored=colored)
     _legend(figure, classes, met, objects=objects)
-    return save_figure(figure, path)
+    return figure
 
 
 def difference(image: Rgb, truth: Array, mask: Array) -> Rgb:
@@ -125,12 +156,11 @@ def difference(image: Rgb, truth: Array, mask: Array) -> Rgb:
 
 def _draw(row: Comparison, cells: dict[str, Axes], *, heads: bool, colored: bool) -> set[str]:
     """Fill one row's cells; returns which of the rarer kinds of pixels there are, for the legend."""
-    at = _fullest(row)
     step = max(1, max(row.truth.shape[-2:]) // _LARGEST)  # more pixels than that no cell can show
-    both = [plane(array, at)[:, ::step, ::step] for array in (row.truth, row.mask)]
+    both = [array[:, ::step, ::step] for array in (row.truth, row.mask)]
     truth, mask = (labels[0] for labels in both)
     gray = np.full((*truth.shape, 3), 40, np.uint8)
-    image = gray if row.image is None else to_rgb(plane(row.image, at)[:, ::step, ::step])
+    image = gray if row.image is None else to_rgb(row.image[:, ::step, ::step])
     shown = {
         "image": image,
         "ground truth": _flat(truth, colored=colored),
@@ -138,10 +168,7 @@ def _draw(row: Comparison, cells: dict[str, Axes], *, heads: bool, colored: bool
         "difference": difference(image, truth, mask),
     }
     if _has_objects(row):
-        cut = (
-            *(() if row.truth.ndim == 3 else (row.truth.shape[1] // 2 if at is None else at,)),
-            *[slice(None, None, step)] * 2,
-        )
+        cut = (slice(None, None, step), slice(None, None, step))
         shown["ground truth"], shown["prediction"] = fate_panels(image, row.truth, row.mask, cut)
     for name, axes in cells.items():
         show(axes, shown[name], name if heads else "")
@@ -166,15 +193,6 @@ def _flat(mask: Array, *, colored: bool) -> Rgb:
 def _swapped(truth: Array, mask: Array) -> Array:
     swapped: Array = (truth != mask) & (truth > 0) & (mask > 0) & (truth != IGNORE)
     return swapped
-
-
-def _fullest(row: Comparison) -> int | None:
-    """The plane of a volume (1, Z, Y, X) with most foreground in truth and mask; None for an image."""
-    if row.truth.ndim == 3:
-        return None
-    drawn = (row.truth[0] > 0) & (row.truth[0] != IGNORE)
-    filled = np.count_nonzero(drawn, axis=(1, 2)) + np.count_nonzero(row.mask[0], axis=(1, 2))
-    return int(np.argmax(filled)) if filled.any() else None
 
 
 def _legend(figure: Figure, classes: Sequence[str], met: set[str], *, objects: bool) -> None:

@@ -20,16 +20,19 @@ from ulna.figures.common import (
     elided,
     flatness,
     new_figure,
-    plane,
     save_figure,
     show,
     to_rgb,
     words,
 )
+from ulna.figures.orthogonal import Orthogonal, orthogonal
+from ulna.figures.sections import page
+from ulna.grid import UNPLACED, Grid
 from ulna.image import Array, is_foreground
 from ulna.text import size
 
 COLUMNS = 4
+VOLUMES = 2  # beside each other
 MOST = 1000  # cases that are compared at most
 
 
@@ -47,18 +50,38 @@ class Sample:
         (1, *spatial) class indices.
     objects
         (1, *spatial) numbered objects, where they are known: each is then outlined by itself.
+    grid
+        Where the pixels lie; by default a grid of unit pixels.
     """
 
     name: str
     image: Array
     mask: Array
     objects: Array | None = None
+    grid: Grid = UNPLACED
+
+    def in_planes(self, classes: Sequence[str]) -> Orthogonal:
+        """The same as planes with outlines, which need no volume.
+
+        Parameters
+        ----------
+        classes
+            Names of the class indices, the background first.
+
+        Returns
+        -------
+        Orthogonal
+            A row of the picture.
+        """
+        grid = self.grid if self.grid.shape else Grid(self.mask.shape[1:])
+        truth = self.mask if self.objects is None else np.concatenate([self.mask, self.objects])
+        return orthogonal(f"{self.name}, {size(grid.shape)}", self.image, grid, truth=truth, names=classes)
 
 
-def samples_picture(path: Path, samples: Sequence[Sample], classes: Sequence[str]) -> Path:
+def samples_picture(path: Path, samples: Sequence[Sample | Orthogonal], classes: Sequence[str]) -> Path:
     """Write a picture of samples, image and mask side by side.
 
-    Volumes show the plane that holds most of the mask.
+    Of volumes three planes are shown through the largest region of the mask, with its outlines.
 
     Parameters
     ----------
@@ -82,7 +105,7 @@ def samples_picture(path: Path, samples: Sequence[Sample], classes: Sequence[str
     return save_figure(samples_figure(samples, classes), path)
 
 
-def samples_figure(samples: Sequence[Sample], classes: Sequence[str]) -> Figure:
+def samples_figure(samples: Sequence[Sample | Orthogonal], classes: Sequence[str]) -> Figure:
     """The figure of `samples_picture`.
 
     Parameters
@@ -97,11 +120,16 @@ def samples_figure(samples: Sequence[Sample], classes: Sequence[str]) -> Figure:
     Figure
         It belongs to no window.
     """
-    columns = min(COLUMNS, max(len(samples), 1))
-    rows = max(ceil(len(samples) / columns), 1)
-    tallest = max((flatness(sample.image.shape) for sample in samples), default=1.0)
+    flat = [sample for sample in samples if isinstance(sample, Sample) and sample.image.ndim == 3]
+    if len(flat) < len(samples):
+        drawn = [sample.in_planes(classes) if isinstance(sample, Sample) else sample for sample in samples]
+        across = min(VOLUMES, len(drawn))
+        return page(drawn, classes, width=6.6 * across, columns=across)
+    columns = min(COLUMNS, max(len(flat), 1))
+    rows = max(ceil(len(flat) / columns), 1)
+    tallest = max((flatness(sample.image.shape) for sample in flat), default=1.0)
     figure = new_figure(3.3 * columns, (1.55 * tallest + 0.3) * rows + (0.35 if len(classes) > 2 else 0.05))
-    for index, sample in enumerate(samples):
+    for index, sample in enumerate(flat):
         left, right = (figure.add_subplot(rows, 2 * columns, 2 * index + side) for side in (1, 2))
         plain, masked = _pair(sample)
         show(left, plain, elided(sample.name), size=7)
@@ -117,19 +145,13 @@ def samples_figure(samples: Sequence[Sample], classes: Sequence[str]) -> Figure:
 
 
 def _pair(sample: Sample) -> tuple[Rgb, Rgb]:
-    at = _fullest(sample.mask)
-    plain = to_rgb(plane(sample.image, at))
-    mask = plane(sample.mask, at)[0]
+    plain = to_rgb(sample.image)
+    mask = sample.mask[0]
     masked = annotated(plain, mask, opacity=0.4)
     if sample.objects is not None:
-        inner = edges(plane(sample.objects, at)[0], width=max(1, round(max(mask.shape) / 256)))
+        inner = edges(sample.objects[0], width=max(1, round(max(mask.shape) / 256)))
         masked[inner & is_foreground(mask)] = color(1)
     return plain, masked
-
-
-def _fullest(mask: Array) -> int | None:
-    """The plane of a volume with most of the mask; None in 2D."""
-    return int(is_foreground(mask[0]).sum(axis=(1, 2)).argmax()) if mask.ndim == 4 else None
 
 
 def spread(features: Array, count: int) -> list[int]:

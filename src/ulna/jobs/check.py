@@ -20,6 +20,7 @@ from ulna.config import Config
 from ulna.console import Printed
 from ulna.dataset import Case, Dataset, Problem, Progress, load_image, quiet
 from ulna.errors import UlnaError
+from ulna.figures.orthogonal import Orthogonal
 from ulna.figures.samples import Sample, samples_picture, spread
 from ulna.formats import atomic_write
 from ulna.image import Array
@@ -378,10 +379,12 @@ def _chosen(inspections: Sequence[Inspection], share: Array) -> tuple[str, ...]:
     return tuple(inspections[known[index]].case.name for index in spread(features, SAMPLES))
 
 
-def _sample(case: Case, classes: Classes) -> Sample:
-    truth = load_truth(case).array
+def _sample(case: Case, classes: Classes) -> Sample | Orthogonal:
+    """What is drawn of a case; of a volume no more is kept than that."""
+    image, truth = load_image(case), load_truth(case).array
     objects = truth if classes.kind == "instances" else None
-    return Sample(case.name, load_image(case).array, classes.to_indices(truth), objects)
+    sample = Sample(case.name, image.array, classes.to_indices(truth), objects, image.grid)
+    return sample if image.ndim == 2 else sample.in_planes(classes.names)
 
 
 def _shortened(where: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from ulna.caselist import Names
 from ulna.classfiles import with_classes
 from ulna.config import Config
 from ulna.dataset import Dataset, Progress, quiet
+from ulna.figures.orthogonal import Orthogonal
 from ulna.figures.results import Comparison, results_picture
 from ulna.image import Source
 from ulna.jobs.evaluation import FILES, Evaluation
@@ -154,7 +155,7 @@ def _of_no_case(files: Sequence[Source], matched: dict[str, Source]) -> tuple[st
     return (f"{len(left)} of {len(files)} masks belong to no case with a true mask and are not scored: {listed(left)}",)
 
 
-def _write(result: Evaluation, rows: Sequence[Comparison], *, overwrite: bool) -> None:
+def _write(result: Evaluation, rows: Sequence[Comparison | Orthogonal], *, overwrite: bool) -> None:
     """Write the three files, all of them or none."""
     with atomic_directory(result.folder, FILES, overwrite=overwrite) as fresh:
         write_table(fresh / FILES[0], result.rows)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ulna.dataset import Case, load_image
+from ulna.figures.orthogonal import Orthogonal
 from ulna.figures.results import Comparison
 from ulna.image import Array
 from ulna.jobs.sides import true_labels
@@ -37,7 +38,10 @@ def _title(case: Scored, measure: str, value: float) -> str:
     return f"{case.name} — {label(measure)} {value:.3f}" + (f" ({', '.join(odd)})" if odd else "")
 
 
-def comparison(case: Case, title: str, mask: Array, classes: Classes) -> Comparison:
-    """A row of the picture; its image and its truth are read again."""
-    image = load_image(case).array if case.images else None
-    return Comparison(title, image, true_labels(case, classes).to_array(), mask)
+def comparison(case: Case, title: str, mask: Array, classes: Classes) -> Comparison | Orthogonal:
+    """A row of the picture; its image and its truth are read again. Of a volume no more is kept than is drawn."""
+    image = load_image(case) if case.images else None
+    truth = true_labels(case, classes)
+    grid = truth.grid if image is None else image.grid
+    row = Comparison(title, None if image is None else image.array, truth.to_array(), mask, grid)
+    return row if truth.classes.ndim == 2 else row.in_planes(classes.names)

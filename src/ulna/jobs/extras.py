@@ -89,8 +89,9 @@ class Extras:
         made = []
         for case in cases:
             made.append(f"{PROBABILITIES}/{case.name}{_whole_suffix(case)}")
+            made.append(f"{OVERLAYS}/{case.name}.png")
             for name in _plane_names(case, _planes_along(case, self._slices)):
-                made += [f"{OVERLAYS}/{name}.png", *(f"{OUTLINES}/{file}" for file in self._outlines.files(name))]
+                made += [f"{OUTLINES}/{file}" for file in self._outlines.files(name)]
         return made
 
     def predict(self, model: Model, case: Case, target: Path, *, after: int, progress: Progress) -> Prediction:
@@ -128,24 +129,23 @@ class Extras:
             found = model.predict(image, progress=progress)
             found.check_fits(target)
         found = replace(found, labels=found.labels.numbered_after(after))
-        for name, plane, shown in self._planes(case, found, image):
-            if self._overlay:
-                picture = plane.overlay(shown)
-                write(self._folder / OVERLAYS / f"{name}.png", Image(np.moveaxis(picture, -1, 0)))
-            if self._outlines.programs:
+        if self._overlay:
+            picture = found.overlay(image)
+            write(self._folder / OVERLAYS / f"{case.name}.png", Image(np.moveaxis(picture, -1, 0)))
+        if self._outlines.programs:
+            for name, plane in self._planes(case, found):
                 numbers, classes = _outlined(plane)
                 self._outlines.add(name, numbers, classes, image=_image_name(case, name))
         return found
 
-    def _planes(self, case: Case, found: Prediction, image: Image) -> Iterator[tuple[str, Prediction, Image]]:
-        """Name, mask and image of each plane of a volume; of an image it itself."""
+    def _planes(self, case: Case, found: Prediction) -> Iterator[tuple[str, Prediction]]:
+        """Name and mask of each plane of a volume; of an image it itself."""
         if found.ndim == 2:
-            yield case.name, found, image
-        elif self._overlay or self._outlines.programs:
-            axis = _slices(found.grid, self._slices)
-            for place, name in enumerate(_plane_names(case, found.shape[axis])):
-                plane = replace(found, labels=found.labels.plane(place, axis))
-                yield name, plane, image.plane(place, axis)
+            yield case.name, found
+            return
+        axis = _slices(found.grid, self._slices)
+        for place, name in enumerate(_plane_names(case, found.shape[axis])):
+            yield name, replace(found, labels=found.labels.plane(place, axis))
 
     def predicted(self, name: str, objects: Sequence[Listed] | None) -> None:
         """Take down the objects of a mask that was written; None where the model finds none."""
