@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ulna import normalization
+from ulna.config import Config, DataConfig
 from ulna.errors import UlnaError
 from ulna.image import Channel
 from ulna.normalization import (
     NORMALIZATIONS,
+    background,
     common_channels,
+    fixed_scaling,
     has_range,
     normalize,
     scaling,
@@ -27,7 +30,7 @@ IMAGES = hnp.arrays(
     st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12)),
     elements=st.integers(0, 127),
 )
-HOWS = ["percentile", "percentile_by_channel", "zscore", "range", "none"]
+HOWS = list(NORMALIZATIONS)
 
 
 @settings(max_examples=60, deadline=None)
@@ -220,9 +223,10 @@ def test_parts_are_normalized_as_the_whole(array: np.ndarray, step: int, how: st
     parts = [array[:, k : k + step] for k in range(0, 7, step)]
     found = scaling_of_parts(lambda: iter(parts), array.size, array.dtype, how)
     whole = scaling(array, how)
-    if how == "zscore":
+    if how.startswith("zscore"):
         np.testing.assert_allclose(found.scales, whole.scales, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(found.offsets, whole.offsets, rtol=1e-12)
+        assert found.clip == whole.clip
     else:
         assert found == whole
 
@@ -234,3 +238,95 @@ def test_parts_of_a_large_image_give_the_same_sample(monkeypatch: pytest.MonkeyP
         parts = [array[:, k : k + step] for k in range(0, 37, step)]
         found = scaling_of_parts(lambda parts=parts: iter(parts), array.size, array.dtype, "percentile_by_channel")
         assert found == scaling(array, "percentile_by_channel")
+
+
+def with_outside(value: float, shape: tuple[int, ...] = (2, 6, 9, 8)) -> tuple[np.ndarray, np.ndarray]:
+    """An image with noise in the middle and one value around it, and where the middle is."""
+    inside = np.zeros(shape[1:], bool)
+    inside[tuple(slice(1, -2) for _ in shape[1:])] = True
+    image = np.where(inside, np.random.default_rng(0).normal(500, 80, shape), value).astype(np.float32)
+    return image, inside
+
+
+@pytest.mark.parametrize("value", [0, -1024, 7.5, 1e5])
+@pytest.mark.parametrize("shape", [(2, 6, 9, 8), (1, 12, 15)])
+def test_what_lies_outside_does_not_count(value: float, shape: tuple[int, ...]) -> None:
+    image, inside = with_outside(value, shape)
+    result = normalize(image, "zscore_inside")
+    for channel, own in zip(result, image, strict=True):
+        middle = own[inside].astype(np.float64)
+        expected = np.clip((own - middle.mean()) / middle.std(), -5, 10)
+        np.testing.assert_allclose(channel, expected, atol=1e-4)
+    wider = np.pad(image, [(0, 0), *[(3, 4)] * (len(shape) - 1)], constant_values=value)  # more air around it
+    cut = wider[(slice(None), *(slice(3, -4) for _ in shape[1:]))]
+    np.testing.assert_array_equal(cut, image)
+    padded = normalize(wider, "zscore_inside")[(slice(None), *(slice(3, -4) for _ in shape[1:]))]
+    np.testing.assert_allclose(padded, result, atol=1e-4)
+
+
+def test_a_value_is_that_of_the_outside_where_most_corners_of_both_ends_have_it() -> None:
+    image, _ = with_outside(3)
+    assert background(iter((image,))).tolist() == [3, 3]  # type: ignore[union-attr]
+    image[:, 0, 0, 0], image[:, -1, -1, -1] = 9, 8  # two corners show something
+    assert background(iter(np.split(image, 3, axis=1))).tolist() == [3, 3]  # type: ignore[union-attr]
+    image[:, 0, 0, -1], image[:, 0, -1, 0] = 10, 11
+    assert background(iter((image,))) is None
+    full = RNG.normal(0, 1, (1, 5, 6, 7))
+    assert background(iter((full,))) is None
+    np.testing.assert_array_equal(normalize(full, "zscore_inside"), np.clip(normalize(full, "zscore"), -5, 10))
+
+
+def test_channels_lie_outside_together() -> None:
+    image, inside = with_outside(0)
+    image[1, 3] = 0  # a channel may have the value of the outside inside, as fluid has
+    result = normalize(image, "zscore_inside")
+    own = image[1][inside].astype(np.float64)
+    np.testing.assert_allclose(result[1][inside], (own - own.mean()) / own.std(), atol=1e-4)
+
+
+@pytest.mark.parametrize("how", ["percentile", "percentile_by_channel", "zscore", "zscore_inside"])
+def test_an_image_of_zeros_stays_one(how: str) -> None:
+    with np.errstate(all="raise"):
+        assert not normalize(np.zeros((2, 4, 5, 6), np.int16), how).any()
+
+
+def test_a_flat_object_is_seen_against_the_outside() -> None:
+    image = np.zeros((2, 6, 7, 8), np.uint8)
+    image[0, 2:4, 2:5, 2:6] = 1  # the other channel is missing
+    result = normalize(image, "zscore_inside")
+    assert result[0].max() > 1
+    assert not result[1].any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    gain=st.floats(0.25, 8),
+    offset=st.sampled_from([0, 91, 1730, -1024]),
+    how=st.sampled_from(["percentile", "percentile_by_channel", "zscore", "zscore_inside"]),
+    framed=st.booleans(),
+)
+def test_nothing_depends_on_absolute_intensities(gain: float, offset: float, how: str, framed: bool) -> None:
+    image = with_outside(20)[0].astype(np.float64) if framed else RNG.gamma(2, 50, (2, 5, 8, 7))
+    np.testing.assert_allclose(normalize(gain * image + offset, how), normalize(image, how), atol=1e-3)
+
+
+def test_ct_is_the_same_for_each_image() -> None:
+    data = DataConfig.model_validate({"normalization": "ct", "window": [-100, 300], "center": 50, "scale": 25})
+    scale = fixed_scaling(data)
+    assert scale is not None
+    for image in (np.array([[[-1024, -100, 50, 75, 300, 3000]]], np.int16), np.zeros((1, 2, 3), np.int16)):
+        expected = (np.clip(image.astype(np.float64), -100, 300) - 50) / 25
+        np.testing.assert_allclose(scale.apply(image), expected, atol=1e-5)
+        assert scale.apply(image).dtype == np.float32
+    assert fixed_scaling(DataConfig()) is None
+    assert fixed_scaling(data.model_copy(update={"normalization": "zscore"})) is None
+    open_ = DataConfig.model_validate({"normalization": "ct", "window": [-100, 300]})
+    assert fixed_scaling(open_) is None
+    with pytest.raises(UlnaError, match="constants of the training set"):
+        scaling(np.zeros((1, 2, 2)), "ct")
+
+
+@pytest.mark.parametrize("words", [{"window": [3, 3]}, {"window": [3, 1]}, {"scale": 0}])
+def test_constants_that_cannot_be(words: dict[str, object]) -> None:
+    with pytest.raises(UlnaError):
+        Config.parse({"data": words})

@@ -9,6 +9,7 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
+from ulna.config import DataConfig
 from ulna.errors import UlnaError
 from ulna.image import Array, Channel
 from ulna.text import plural
@@ -22,7 +23,11 @@ MIN_SHARE = 0.1  # share of the range of an image of counts that a channel's own
 SAMPLE = 1_000_000
 COLORS = 3
 ROUNDING = 1e-3  # by which floats from 0 to 1 may lie outside, as resampling makes them
-NORMALIZATIONS = ("percentile", "percentile_by_channel", "zscore", "range", "none")
+NORMALIZATIONS = ("percentile", "percentile_by_channel", "zscore", "zscore_inside", "range", "none")
+"""Those that follow from each image by itself; `ct` follows from the training set (`fixed_scaling`)."""
+
+CLIP_INSIDE = (-5.0, 10.0)
+"""Standard deviations that "zscore_inside" is clipped to: what lies outside may have any value."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,8 @@ def normalize(array: Array, how: str, counts: bool | None = None) -> Floats:
           of the whole image's range is stretched as if it had a tenth: noise in an empty channel must not look like an
           image. Other channels have no unit in common.
         - "zscore": each channel with mean 0 and standard deviation 1.
+        - "zscore_inside": the same, but only what lies inside counts, where the outside has one value (`background`):
+          how much air there is around a head must not matter. Clipped to -5..10.
         - "range": divided by the largest number of the type, 255 or 65535: the tutorial's recipe; floats from 0 to 1
           stay as they are, and all others are refused: their type does not say what white is.
         - "none": as it is.
@@ -138,14 +145,94 @@ def scaling_of_parts(parts: Parts, size: int, dtype: np.dtype, how: str, counts:
         one_unit = dtype.kind == "u" if counts is None else counts
         floor = MIN_SHARE * (high - low) if one_unit else 0.0
         return Scaling(tuple(lows.tolist()), tuple(np.maximum(highs - lows, floor).tolist()), CLIP)
-    if how == "zscore":
-        means, variances = _moments(parts())
-        return Scaling(tuple(means.tolist()), tuple(np.sqrt(variances).tolist()))
+    if how in ("zscore", "zscore_inside"):
+        inside = how == "zscore_inside"
+        means, variances = _moments(parts(), background(parts()) if inside else None)
+        if inside and not (variances > 0).all():  # of a flat object on the outside the contrast to it counts
+            whole = _moments(parts())
+            means, variances = (np.where(variances > 0, *pair) for pair in zip((means, variances), whole, strict=True))
+        return Scaling(tuple(means.tolist()), tuple(np.sqrt(variances).tolist()), CLIP_INSIDE if inside else None)
     if how == "range":
         return Scaling((0.0,), (_white(parts, dtype),))
     if how == "none":
         return Scaling((0.0,), (1.0,))
-    raise UlnaError(f"there is no normalization '{how}'", hint=f"Known: {', '.join(NORMALIZATIONS)}.")
+    if how == "ct":
+        what = "the normalization 'ct' needs constants of the training set, which the plan takes from its foreground"
+        raise UlnaError(what, hint="Set data.window, data.center and data.scale.")
+    raise UlnaError(f"there is no normalization '{how}'", hint=f"Known: {', '.join((*NORMALIZATIONS, 'ct'))}.")
+
+
+def fixed_scaling(data: DataConfig) -> Scaling | None:
+    """How all images are scaled alike.
+
+    Parameters
+    ----------
+    data
+        The section of the configuration.
+
+    Returns
+    -------
+    Scaling or None
+        With "ct" and its constants: clipped to `data.window`, less `data.center`, divided by `data.scale`. None where
+        each image has a scaling of its own, or the constants are open.
+
+    Examples
+    --------
+    >>> data = DataConfig(normalization="ct", window=(-100, 300), center=50, scale=50)
+    >>> fixed_scaling(data).apply(np.array([[-1000, 0, 100, 3000]])).tolist()
+    [[-3.0, -1.0, 1.0, 5.0]]
+    """
+    if data.normalization != "ct" or data.window is None or data.center is None or data.scale is None:
+        return None
+    low, high = ((edge - data.center) / data.scale for edge in data.window)
+    return Scaling((data.center,), (data.scale,), (low, high))
+
+
+def background(parts: Iterator[Array]) -> Array | None:
+    """The value of each channel outside of what an image shows, where that is one value.
+
+    Parameters
+    ----------
+    parts
+        The image (C, *spatial) part by part along its first spatial axis.
+
+    Returns
+    -------
+    ndarray or None
+        (C,): what at least half of the corners of the first plane (in 2D the first row) have in all channels, and half
+        of those of the last plane; None where there is no such value.
+
+    Examples
+    --------
+    >>> image = np.full((1, 4, 5), 7)
+    >>> image[0, 1:3, 1:4] = 90
+    >>> background(iter((image,))).tolist()
+    [7]
+    """
+    first = last = None
+    for part in parts:
+        first = _corners(part[:, 0]) if first is None else first
+        last = _corners(part[:, -1])
+    if first is None or last is None:
+        return None
+    values, counts = np.unique(first, axis=1, return_counts=True)
+    for value in values.T[2 * counts >= first.shape[1]]:
+        if 2 * int((last == value[:, None]).all(axis=0).sum()) >= last.shape[1]:
+            return np.asarray(value)
+    return None
+
+
+def is_inside(array: Array, outside: Array | None) -> npt.NDArray[np.bool_]:
+    """(*spatial) where any channel of (C, *spatial) has another value than it has outside; everywhere without one."""
+    if outside is None:
+        return np.ones(array.shape[1:], bool)
+    return np.asarray((array != outside.reshape(-1, *(1,) * (array.ndim - 1))).any(axis=0))
+
+
+def _corners(plane: Array) -> Array:
+    """(C, n) the values at the corners of (C, *spatial)."""
+    ends = (tuple({0: 0, side - 1: 0}) for side in plane.shape[1:])
+    return plane[np.ix_(range(len(plane)), *ends)].reshape(len(plane), -1)
 
 
 def has_range(array: Array) -> bool:
@@ -275,12 +362,15 @@ def _extremes(parts: Iterator[Array]) -> tuple[Array, Array]:
     return np.min(lows, axis=0), np.max(highs, axis=0)
 
 
-def _moments(parts: Iterator[Array]) -> tuple[Array, Array]:
-    """Mean and variance of each channel (Chan, Golub, LeVeque 1983, equation 2.1)."""
-    count, means, variances = 0, np.zeros(0), np.zeros(0)
+def _moments(parts: Iterator[Array], outside: Array | None = None) -> tuple[Array, Array]:
+    """Mean and variance of each channel (Chan, Golub, LeVeque 1983, equation 2.1), of what lies inside."""
+    count, means, variances = 0, np.zeros(1), np.zeros(1)
     for part in parts:
         flat = part.reshape(len(part), -1)
+        flat = flat if outside is None else flat[:, is_inside(flat, outside)]
         more = flat.shape[1]
+        if not more:
+            continue
         own = np.array([channel.mean(dtype=np.float64) for channel in flat])
         spread = np.array([channel.var(dtype=np.float64) for channel in flat])
         if not count:

@@ -270,10 +270,14 @@ def _split_sentence(sides: Sequence[tuple[Case, ...]], *, chooses: bool) -> str:
     return f"It learns from {shown[0]}; held out for validation: {shown[1]}. Of all weights {kept} are kept."
 
 
+SCALING = ("data.normalization", "data.counts", "data.window", "data.center", "data.scale")
+"""What a model that is started from says of intensities."""
+
+
 def _as_started(wanted: Config, start: Saved) -> Config:
     """The settings with the network and the normalization of the model that it starts from."""
     theirs = dotted(start.config.model_dump())
-    keys = [key for key in theirs if key.startswith("network.") or key in ("data.normalization", "data.counts")]
+    keys = [key for key in theirs if key.startswith("network.") or key in SCALING]
     for key in keys:
         mine = dotted(wanted.model_dump())[key]
         if key in wanted.given() and mine != theirs[key]:

@@ -18,6 +18,12 @@ def _rising(span: tuple[float, float]) -> tuple[float, float]:
     return span
 
 
+def _ordered(span: tuple[float, float]) -> tuple[float, float]:
+    if not span[0] < span[1]:
+        raise ValueError("must be a range (low, high)")
+    return span
+
+
 def _present_task(name: object) -> object:
     """`masks` is what the task `semantic` was called before."""
     return "semantic" if name == "masks" else name
@@ -171,11 +177,15 @@ class DataConfig(Section):
         "`mr`, `ct`, `em` (and other gray images); `auto`: inferred. All but `stained` have percentiles by channel and "
         "no variation of stains where nothing else is set",
     )
-    normalization: Literal["percentile", "percentile_by_channel", "zscore", "range", "none"] = Field(
-        "percentile",
-        description="`percentile`: the 1st percentile of each image becomes 0 and the 99.8th 1; "
-        "`percentile_by_channel`: the same per channel; `zscore`: each channel to mean 0 and standard "
-        "deviation 1; `range`: divided by the largest number of 8 or 16 bits, floats from 0 to 1 as they are; `none`",
+    normalization: Literal["percentile", "percentile_by_channel", "zscore", "zscore_inside", "ct", "range", "none"] = (
+        Field(
+            "percentile",
+            description="`percentile`: the 1st percentile of each image becomes 0 and the 99.8th 1; "
+            "`percentile_by_channel`: the same per channel; `zscore`: each channel to mean 0 and standard "
+            "deviation 1; `zscore_inside`: the same of what lies inside, where the outside has one value; `ct`: all "
+            "images alike, by `window`, `center` and `scale`; `range`: divided by the largest number of 8 or 16 bits, "
+            "floats from 0 to 1 as they are; `none`",
+        )
     )
     counts: bool | None = Field(
         None,
@@ -197,6 +207,17 @@ class DataConfig(Section):
         description="distance of pixels at which the network sees images, along each axis (of volumes with a known "
         "place: from foot to head, from front to back, from side to side); 0: along this axis their own; null: their "
         "own; empty: the plan decides",
+    )
+    window: Annotated[tuple[float, float], AfterValidator(_ordered)] | None = Field(
+        None,
+        description="`ct`: the range that all images are clipped to; null: percentiles 0.5 and 99.5 of the foreground "
+        "of the training images",
+    )
+    center: float | None = Field(
+        None, description="`ct`: what is taken off; null: the mean of the foreground of the training images"
+    )
+    scale: float | None = Field(
+        None, gt=0, description="`ct`: what is divided by; null: the standard deviation of that foreground"
     )
     resize: tuple[Size, ...] | None = Field(
         None, description="resize all images to this size first; null: their own resolution"

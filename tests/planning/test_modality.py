@@ -11,12 +11,13 @@ import torch
 
 from golden_values import Golden
 from ulna.config import AugmentationConfig, Config
+from ulna.errors import UlnaError
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.planning import Fingerprint, Plan, dimensions, plan
 from ulna.planning.modality import STAINS
 from ulna.store import build
-from ulna.store.intensities import measure
+from ulna.store.intensities import ChannelIntensities, measure
 from ulna.truth import load_truth
 
 CPU = torch.device("cpu")
@@ -141,6 +142,49 @@ def test_whether_channels_are_counts_is_decided_once(dtype: str, counts: bool) -
     mixed = plan(Config(), facts(cells(4, dtype), cells(4, "float32" if counts else "uint8"), unit="µm"), device=CPU)
     assert mixed.config.data.counts is None
     assert plan(Config(), facts(tissue()), device=CPU).config.data.counts is None
+
+
+ORGANS = ChannelIntensities(-120.00001, 40, 210, 35.5, 60)
+HEADS = replace(facts(mr(3).astype("float32"), unit="mm"), shapes=((64, 64, 64),), spacings=((1.0, 1.0, 1.0),))
+
+
+def test_ct_is_scaled_by_the_foreground_of_all_images() -> None:
+    planned = plan(Config(), replace(facts(ct(), unit="mm"), foreground=ORGANS), device=CPU)
+    data = planned.config.data
+    assert (data.normalization, data.window, data.center, data.scale) == ("ct", (-120, 210), 35.5, 60)
+    assert planned.config.augmentation
+    assert (planned.config.augmentation.noise, planned.config.augmentation.brightness) == (0.2, 0.4)
+    assert "Intensities: ct of all images alike." in planned.sentences
+    asked = Config().changed({"data.window": [-200, 300], "augmentation.noise": 0.1})
+    stated = plan(asked, replace(facts(ct(), unit="mm"), foreground=ORGANS), device=CPU).config
+    assert (stated.data.window, stated.data.center) == ((-200, 300), 35.5)
+    assert stated.augmentation
+    assert stated.augmentation.noise == 0.1
+    other = plan(Config().changed({"data.normalization": "percentile"}), facts(ct(), unit="mm"), device=CPU).config
+    assert (other.data.normalization, other.data.window) == ("percentile", None)
+
+
+def test_ct_without_contrast_in_its_foreground_is_refused_where_it_is_asked_for() -> None:
+    flat = replace(ORGANS, deviation=0)
+    assert plan(Config(), replace(facts(ct()), foreground=flat), device=CPU).config.data.normalization == "percentile"
+    for known in (facts(ct()), replace(facts(ct()), foreground=flat)):
+        with pytest.raises(UlnaError, match="has no contrast") as caught:
+            plan(Config().changed({"data.normalization": "ct"}), known, device=CPU)
+        assert "data.window" in (caught.value.hint or "")
+
+
+def test_of_mr_volumes_what_lies_outside_does_not_count() -> None:
+    config = Config().changed({"network.ndim": 3, "training.minutes": 30})
+    planned = plan(config, HEADS, device=CPU).config
+    assert planned.data.normalization == "zscore_inside"
+    assert planned.augmentation
+    assert planned.augmentation.noise == 0.2
+    full = replace(HEADS, intensities=tuple(replace(one, outside=0.2) for one in HEADS.intensities))
+    assert plan(config, full, device=CPU).config.data.normalization == "percentile_by_channel"
+    slices = replace(HEADS, shapes=((64, 64),), spacings=((1.0, 1.0),))
+    as_slices = plan(Config().changed({"data.slices": 0}), slices, device=CPU).config
+    assert as_slices.data.normalization == "zscore_inside"
+    assert plan(Config(), slices, device=CPU).config.data.normalization == "percentile_by_channel"
 
 
 def test_without_augmentation_nothing_is_said_of_stains() -> None:

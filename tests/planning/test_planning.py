@@ -120,6 +120,18 @@ def test_the_facts_of_images(tmp_path: Path) -> None:
     assert facts.objects == np.median([measure.label(store.truth(k)[0] > 0, connectivity=1).max() for k in range(4)])
 
 
+def test_the_foreground_of_all_images_is_measured_together(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "cells", 4, size=(48, 64), seed=1)
+    cases = read_dataset(tmp_path / "cells").cases
+    classes = infer([load_truth(case).array for case in cases], DataConfig())
+    store = build(tmp_path / "cache", cases, config=DataConfig(), classes=classes)
+    found = Fingerprint.of(store, classes.names).foreground
+    values = np.concatenate([store.raw(k)[0][store.truth(k)[0] > 0] for k in range(4)]).astype(np.float64)
+    assert found is not None
+    assert (found.low, found.median, found.high) == pytest.approx(np.percentile(values, (0.5, 50, 99.5)), rel=0.02)
+    assert (found.mean, found.deviation) == pytest.approx((values.mean(), values.std()), rel=0.02)
+
+
 def test_a_short_time_changes_no_network_that_was_chosen() -> None:
     for chosen in ({"network.widths": [8, 16, 32, 64, 128]}, {"network.name": "fcn8"}):
         config = Config().changed(chosen | {"training.minutes": 1})

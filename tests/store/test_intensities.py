@@ -31,6 +31,13 @@ def test_what_is_measured() -> None:
     assert Intensities.from_json(json.loads(json.dumps(found.as_json()))) == found
 
 
+def test_the_share_outside_is_that_of_its_one_value() -> None:
+    image = np.full((2, 10, 10, 10), -1024, np.int16)
+    image[:, 2:8, 2:7, 1:9] = RNG.integers(0, 99, (2, 6, 5, 8))
+    assert measure(image, NOWHERE).outside == pytest.approx(1 - 6 * 5 * 8 / 1000)
+    assert measure(RNG.normal(0, 1, (1, 9, 9)), NOWHERE).outside == 0
+
+
 def test_brightness_tells_transmitted_light_from_fluorescence() -> None:
     dark = np.where(RNG.random((1, 50, 50)) < 0.2, 200, 10).astype(np.uint8)
     assert measure(dark, NOWHERE).brightness == pytest.approx(0, abs=0.01)

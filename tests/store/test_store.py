@@ -336,6 +336,23 @@ def test_a_cache_that_a_power_failure_cut_off_is_made_anew(tmp_path: Path, cases
         np.testing.assert_array_equal(image, before)
 
 
+def test_constants_of_the_training_set_scale_all_images_alike(tmp_path: Path, cases: list[Case]) -> None:
+    asked = DataConfig(normalization="ct")  # before the plan, the constants are open
+    store = build(tmp_path / "cache", cases, config=asked, classes=CLASSES)
+    config = DataConfig(normalization="ct", window=(20, 150), center=100, scale=40)
+    fixed = planned(store, config)
+    expected = [(np.clip(store.raw(k).astype(np.float32), 20, 150) - 100) / 40 for k in range(4)]
+    for k, image in enumerate(expected):
+        np.testing.assert_allclose(fixed.image(k), image, atol=1e-5)
+    again = pickle.loads(pickle.dumps(fixed.subset([2, 1])))
+    np.testing.assert_array_equal(again.image(0), fixed.image(2))
+    for window, low in (((20, 150), -2), ((60, 150), -1)):  # other constants are another second stage
+        resized = planned(store, config.model_copy(update={"window": window, "resize": (5, 7)}))
+        clipped = np.clip(expected[2], low, None)
+        np.testing.assert_allclose(resized.image(2), resize(clipped, (5, 7), smooth=True), atol=1e-5)
+    assert planned(resized, DataConfig()).fixed is None
+
+
 def _images(store: Store) -> list[np.ndarray]:
     return [store.image(k) for k in range(len(store))]
 

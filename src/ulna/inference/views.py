@@ -12,7 +12,7 @@ import numpy as np
 from ulna.config import DataConfig
 from ulna.image import Array, Region
 from ulna.inference.windows import bands, read_window
-from ulna.normalization import scaling_of_parts
+from ulna.normalization import fixed_scaling, scaling_of_parts
 from ulna.resampling import resampled_bands
 
 BAND = 1 << 24
@@ -66,7 +66,8 @@ class View:
             for band in bands(self.shape[1:], BAND // self.shape[0]):
                 yield self.read(band)
 
-        scale = scaling_of_parts(parts, prod(self.shape), self.dtype, data.normalization, data.counts)
+        how, size = data.normalization, prod(self.shape)
+        scale = fixed_scaling(data) or scaling_of_parts(parts, size, self.dtype, how, data.counts)
         return View(self.shape, np.dtype(np.float32), lambda region: scale.apply(self.read(region)))
 
     def resampled(self, size: tuple[int, ...], thick: tuple[bool, ...]) -> View:

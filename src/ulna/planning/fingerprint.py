@@ -14,9 +14,13 @@ from ulna.image import IGNORE, Array, Grid
 from ulna.labels.classes import Regions
 from ulna.labels.touching import Touching, find_touching
 from ulna.store import Intensities, Store
+from ulna.store.intensities import ChannelIntensities, channel_intensities
 
 MAX_INSPECTED = 100
 """In how many masks objects are counted, at most."""
+
+MAX_POOLED, MAX_VALUES = 400, 4000
+"""In how many images the foreground is measured, and how many of its pixels in each, at most."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Fingerprint:
         The names of regions, where these are learned, and the share that each has.
     groups
         The number of groups of images.
+    foreground
+        The intensities of the annotated foreground of all images together; None where there is none.
     intensities, suffixes, files
         The intensity fingerprint of each image, the kinds of its files, and how many files make one image at most.
     memory, cores
@@ -64,6 +70,7 @@ class Fingerprint:
     spacings: tuple[tuple[float, ...], ...] = ()
     unit: str = "pixel"
     groups: int = 0
+    foreground: ChannelIntensities | None = None
     intensities: tuple[Intensities, ...] = ()
     suffixes: tuple[str, ...] = ()
     files: int = 1
@@ -102,6 +109,7 @@ class Fingerprint:
             spacings=tuple(case.grid.spacing for case in store.cases),
             unit=units.pop() if len(units) == 1 else "",
             groups=len(set(store.groups)),
+            foreground=_foreground(store),
             intensities=tuple(case.intensities for case in store.cases),
             suffixes=tuple(sorted({case.suffix for case in store.cases})),
             files=max(case.files for case in store.cases),
@@ -120,6 +128,27 @@ def _object_sizes(labels: Array) -> npt.NDArray[np.int64]:
     numbers = labels[1] if len(labels) > 1 else ndimage.label(labels[0] > 0 if sparse else inside)[0]
     sizes = np.bincount(numbers[inside])[1:]
     return sizes[sizes > 0]
+
+
+def _foreground(store: Store) -> ChannelIntensities | None:
+    """The intensities of the foreground of at most `MAX_POOLED` images, each with at most `MAX_VALUES` pixels."""
+    shown = np.array([index for index, case in enumerate(store.cases) if any(case.counts)])
+    found = []
+    for index in _evenly(shown, MAX_POOLED).tolist():
+        coordinates, counts = store.coordinates(index), store.cases[index].counts
+        total = sum(counts[label] for label in coordinates if label)
+        raw = store.raw(index)
+        for label, places in coordinates.items():
+            if label:
+                share = max(1, round(MAX_VALUES * counts[label] / total))
+                found.append(raw.reshape(len(raw), -1)[:, _evenly(places, share)].ravel())
+    return channel_intensities(np.concatenate(found).astype(np.float64)) if found else None
+
+
+def _evenly(values: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """At most so many of the values, evenly."""
+    places = np.linspace(0, len(values) - 1, min(len(values), most)).round().astype(int)
+    return np.asarray(values[places])
 
 
 def _annotated(labels: Array) -> Array:

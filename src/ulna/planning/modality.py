@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ulna.config import Config, Modality
+from ulna.errors import UlnaError
+from ulna.normalization import fixed_scaling
 from ulna.planning.decisions import Decision, decide
 from ulna.planning.fingerprint import Fingerprint
 from ulna.text import plural
@@ -16,6 +18,12 @@ blood smears .60 to .85, electron microscopy .55; fluorescence below .15, brain 
 TOGETHER = 0.5
 """From this correlation on, channels show the same thing in several ways (MR: .87), below it several things
 (fluorescence)."""
+
+MIN_OUTSIDE = 0.25
+"""From this share of pixels outside on, they are not counted: nnU-Net's rule, there for what cropping takes away."""
+
+DEVIATIONS = 4.0
+"""How many standard deviations lie between the percentiles that become 0 and 1, about."""
 
 AIR = -500
 """CT holds values below this: air is -1000 Hounsfield units."""
@@ -40,16 +48,85 @@ def modality_decisions(config: Config, facts: Fingerprint) -> list[Decision]:
     found, reason = modality(facts)
     chosen = decide(config, "data.modality", found, reason)
     decisions = [chosen]
-    if chosen.value == "stained" or facts.channels == 1:
+    if chosen.value == "stained":
         return decisions
+    how, why = _normalization(config, facts, chosen.value)
+    if how:
+        decisions.append(decide(config, "data.normalization", how, why))
     title = TITLES[chosen.value]
-    if not _gray(facts):
-        why = f"each channel of {title} has a gray scale of its own; as colors they would share one ('percentile')"
-        decisions.append(decide(config, "data.normalization", "percentile_by_channel", why))
     if config.augmentation and facts.channels >= COLORS:
         why = f"{title}: channels are not mixed as stains are; for tissue in transmitted light they would be"
         decisions += [decide(config, key, 0.0, why) for key in STAINS]
     return decisions
+
+
+def _normalization(config: Config, facts: Fingerprint, found: Modality) -> tuple[str, str]:
+    """How images of this kind are normalized, and why; empty where nothing speaks for another way than usual.
+
+    As in nnU-Net, but for images without an outside: for these, percentiles do what its z-score does, are not moved by
+    a few bright pixels, and leave what is dark near 0, with which a network pads.
+    """
+    known = facts.foreground
+    if found == "ct" and facts.channels == 1 and known is not None and known.deviation > 0:
+        return "ct", "Hounsfield units mean the same in every image: all are scaled alike, by the foreground of all"
+    outside = float(np.median([one.outside for one in facts.intensities])) if facts.intensities else 0.0
+    volumes = config.network.ndim == 3 or config.data.slices is not None
+    if found == "mr" and volumes and outside >= MIN_OUTSIDE:
+        return "zscore_inside", f"{outside:.0%} of an image (median) lie outside, with one value, and count for nothing"
+    if facts.channels > 1 and not _gray(facts):
+        title = TITLES[found]
+        why = f"each channel of {title} has a gray scale of its own; as colors they would share one ('percentile')"
+        return "percentile_by_channel", why
+    return "", ""
+
+
+def intensity_decisions(config: Config, facts: Fingerprint) -> list[Decision]:
+    """What follows from the normalization: the constants of `ct`, and how far intensities are varied.
+
+    Parameters
+    ----------
+    config
+        The settings, with the normalization.
+    facts
+        What is known of the data.
+
+    Returns
+    -------
+    list of Decision
+        In order.
+
+    Raises
+    ------
+    UlnaError
+        Where the constants are open and no foreground has contrast.
+    """
+    how, known = config.data.normalization, facts.foreground
+    decisions = []
+    if how == "ct" and fixed_scaling(config.data) is None:
+        if known is None or not known.deviation > 0:
+            raise UlnaError(
+                "the foreground of the training images has no contrast, which the normalization 'ct' needs",
+                where="data.normalization",
+                hint="Set data.window, data.center and data.scale, or another normalization.",
+            )
+        low, high, mean, deviation = map(_rounded, (known.low, known.high, known.mean, known.deviation))
+        of = "of the foreground of the training images"
+        constants = [
+            Decision("data.window", (low, high), f"percentiles 0.5 and 99.5 {of}"),
+            Decision("data.center", mean, f"mean {of}"),
+            Decision("data.scale", deviation, f"standard deviation {of}"),
+        ]
+        decisions += [one for one in constants if getattr(config.data, one.key.removeprefix("data.")) is None]
+    if how in ("ct", "zscore_inside") and config.augmentation:
+        why = f"in standard deviations, of which the range of percentiles holds about {DEVIATIONS:g}"
+        usual = type(config.augmentation)()
+        for name in ("brightness", "noise"):
+            decisions.append(decide(config, f"augmentation.{name}", DEVIATIONS * getattr(usual, name), why))
+    return decisions
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
 
 
 def modality(facts: Fingerprint) -> tuple[Modality, str]:

@@ -21,7 +21,7 @@ from ulna.networks import build, geometry
 from ulna.networks.geometry import Geometry
 from ulna.planning.decisions import Decision, decide
 from ulna.planning.fingerprint import Fingerprint
-from ulna.planning.modality import modality_decisions
+from ulna.planning.modality import intensity_decisions, modality_decisions
 from ulna.planning.summary import sentences
 from ulna.planning.topology import SMALLEST, topology
 from ulna.planning.variation import volume_variation
@@ -147,6 +147,7 @@ def plan(config: Config, facts: Fingerprint, *, device: torch.device, decided: t
         *_task(config, facts),
         *(found := modality_decisions(config, facts)),
         *_counts(inferred := config.changed({one.key: one.value for one in found}), facts),
+        *intensity_decisions(inferred, facts),
         *volume_variation(inferred, facts),
         *_length(config),
         *_sizes(config, facts),

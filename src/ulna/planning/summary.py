@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ulna.config import Config, TrainingConfig
+from ulna.normalization import fixed_scaling
 from ulna.planning.decisions import Decision
 from ulna.planning.fingerprint import Fingerprint
 from ulna.planning.modality import STAINS, TITLES
@@ -26,6 +27,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
     minutes, epochs = training.minutes, training.epochs
     length = f"{plural(minutes, 'minute')} in all" if minutes else plural(epochs or 0, "epoch")
     classes = ", ".join(name for name, _ in facts.regions) or ", ".join(facts.classes[1:])
+    fixed = fixed_scaling(config.data)
     drawn = "every group of images" if training.sampling == "groups" else "every image"
     return (
         f"A {network.ndim}D {network.name} with {len(network.widths)} levels of {network.widths[0]} to "
@@ -35,7 +37,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         *(f"The task is {one.value}: {one.reason}." for one in decisions if one.key == "task.name"),
         *_connected(config, facts),
         *_modality(decisions),
-        f"Intensities: {config.data.normalization} of each image."
+        f"Intensities: {config.data.normalization} of {'all images alike' if fixed else 'each image'}."
         + (f" Images are resized to {size(config.data.resize, '×')}." if config.data.resize else ""),
         f"Batches of {training.batch_size} patches of {patch} pixels, {drawn} drawn equally often"
         + (", varied by augmentation." if config.augmentation else ", not augmented.")

@@ -20,7 +20,7 @@ from ulna.formats.atomic import cannot_write
 from ulna.formats.base import guard_memory
 from ulna.image import Array, Grid, Labels, Region
 from ulna.labels.classes import Classes
-from ulna.normalization import NORMALIZATIONS, Scaling, common_channels, has_range, scaling
+from ulna.normalization import NORMALIZATIONS, Scaling, common_channels, fixed_scaling, has_range, scaling
 from ulna.orientation import orientation
 from ulna.resampling import across, planned_shape, resampled_bands, resize
 from ulna.store.cases import Block, StoredCase
@@ -29,7 +29,7 @@ from ulna.store.intensities import measure
 from ulna.store.mapped import COORDINATES, IMAGES, INDEX, TRUTHS, Store
 from ulna.truth import placed_truth
 
-VERSION = 3
+VERSION = 4
 
 RESAMPLED = "resampled"
 """The folder, within that of a store, of the second stage: the same cases at other sizes."""
@@ -90,11 +90,12 @@ def planned(store: Store, config: DataConfig) -> Store:
     """
     if store.folder.name == RESAMPLED:
         store = Store.open(store.folder.parent, selection=store.selection)
-    whole = Store.open(store.folder, config.normalization)
+    how, fixed = config.normalization, fixed_scaling(config)
+    whole = Store.open(store.folder, how).normalized(how, fixed)
     sizes = [planned_shape(case.grid, config) for case in whole.cases]
     if all(case.grid.shape == size for case, size in zip(whole.cases, sizes, strict=True)):
-        return store.normalized(config.normalization)
-    words = {"digest": whole.digest, "sizes": sizes, "normalization": config.normalization, "version": VERSION}
+        return store.normalized(how, fixed)
+    words = {"digest": whole.digest, "sizes": sizes, "normalization": how, "fixed": fixed, "version": VERSION}
 
     def fill(beside: Path) -> dict[str, Any]:
         with _Writer(beside) as writer:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ulna.image import Array
-from ulna.normalization import sample
+from ulna.normalization import background, is_inside, sample
 
 LOW, HIGH = 0.5, 99.5
 """Percentiles that stand for the range of the intensities."""
@@ -47,6 +47,8 @@ class Intensities:
         the 99.5th is 1: stained tissue in transmitted light lies near 1, fluorescence near 0.
     correlation
         The lowest correlation of two channels over the pixels; 1 for a single channel, 0 where one channel is flat.
+    outside
+        The share of the pixels that have the one value of what lies outside; 0 where there is no such value.
     """
 
     dtype: str
@@ -57,6 +59,7 @@ class Intensities:
     gray: bool
     brightness: float
     correlation: float
+    outside: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers."""
@@ -89,15 +92,17 @@ def measure(array: Array, places: npt.NDArray[np.int64]) -> Intensities:
         dtype=array.dtype.name,
         smallest=float(array.min()),
         largest=float(array.max()),
-        channels=tuple(_channel(values) for values in some),
-        foreground=tuple(_channel(values) for values in foreground) if len(places) else (),
+        channels=tuple(channel_intensities(values) for values in some),
+        foreground=tuple(channel_intensities(values) for values in foreground) if len(places) else (),
         gray=len(array) > 1 and all(np.array_equal(array[0], other) for other in array[1:]),
         brightness=(middle - low) / (high - low) if high > low else 0.0,
+        outside=float(1 - is_inside(some, background(iter((array,)))).mean()),
         correlation=min((_correlation(a, b) for a, b in combinations(some, 2)), default=1.0),
     )
 
 
-def _channel(values: Array) -> ChannelIntensities:
+def channel_intensities(values: Array) -> ChannelIntensities:
+    """The record of some values."""
     low, median, high = np.percentile(values, (LOW, 50, HIGH)).tolist()
     return ChannelIntensities(low, median, high, float(values.mean()), float(values.std()))
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ulna.errors import UlnaError
 from ulna.image import IGNORE, Array, Grid
+from ulna.normalization import Scaling
 from ulna.store.cases import StoredCase
 
 INDEX = "index.json"
@@ -35,12 +36,15 @@ class Store:
         What is known of each case, in order.
     normalization
         By which normalization images are scaled.
+    fixed
+        How all images are scaled alike; None: each has a scaling of its own.
     """
 
     folder: Path
     cases: tuple[StoredCase, ...]
     normalization: str
     selection: tuple[int, ...] = ()
+    fixed: Scaling | None = None
     _files: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -67,7 +71,8 @@ class Store:
             files = {name: _mapped(folder / name) for name in (IMAGES, TRUTHS, COORDINATES)}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UlnaError(f"holds no store of images ({error})", where=folder) from None
-        whole = cls(folder, cases, normalization or index["normalization"], tuple(range(len(cases))), files)
+        numbers = tuple(range(len(cases)))
+        whole = cls(folder, cases, normalization or index["normalization"], numbers, _files=files)
         return whole if selection is None else whole.subset(selection)
 
     def __len__(self) -> int:
@@ -75,7 +80,8 @@ class Store:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What a worker process gets is the place, not a copy of all images.
-        return _opened, (self.folder, self.normalization, self.selection, tuple(case.plane for case in self.cases))
+        planes = tuple(case.plane for case in self.cases)
+        return _opened, (self.folder, self.normalization, self.selection, planes, self.fixed)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -105,9 +111,9 @@ class Store:
         numbers = tuple(self.selection[k] for k in selection)
         return replace(self, cases=tuple(self.cases[k] for k in selection), selection=numbers)
 
-    def normalized(self, normalization: str) -> Store:
-        """The same files, with images normalized in another way."""
-        return replace(self, normalization=normalization)
+    def normalized(self, normalization: str, fixed: Scaling | None = None) -> Store:
+        """The same files, with images normalized in another way: `fixed`, all alike."""
+        return replace(self, normalization=normalization, fixed=fixed)
 
     def planes(self, axis: int = 0) -> Store:
         """The planes of volumes along an axis as cases of their own, for networks that see one at a time.
@@ -142,7 +148,7 @@ class Store:
 
     def scale(self, index: int, part: Array) -> npt.NDArray[np.float32]:
         """A part (C, *size) that was cut out of the raw image of a case, normalized as the whole image is."""
-        return self.cases[index].scalings[self.normalization].apply(part)
+        return (self.fixed or self.cases[index].scalings[self.normalization]).apply(part)
 
     def truth(self, index: int) -> Array:
         """The labels (L, *spatial) of a case, read-only: class indices and, with L = 2, numbers of objects."""
@@ -160,9 +166,13 @@ class Store:
 
 
 def _opened(
-    folder: Path, normalization: str, selection: tuple[int, ...], planes: tuple[tuple[int, int] | None, ...]
+    folder: Path,
+    normalization: str,
+    selection: tuple[int, ...],
+    planes: tuple[tuple[int, int] | None, ...],
+    fixed: Scaling | None,
 ) -> Store:
-    store = Store.open(folder, normalization, selection)
+    store = Store.open(folder, normalization, selection).normalized(normalization, fixed)
     cases = tuple(
         store._plane(k, plane, case.grid.slices(plane[0])[plane[1]]) if plane else case
         for k, (case, plane) in enumerate(zip(store.cases, planes, strict=True))
