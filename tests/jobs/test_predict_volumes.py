@@ -80,7 +80,7 @@ def test_the_mask_is_on_the_anatomy_however_it_is_stored(
     assert set(np.unique(reference)) == {0, 2, 7}
 
 
-@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd"])
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd", ".mha"])
 @pytest.mark.parametrize("shear", [0.0, 0.1])
 def test_places_go_from_the_image_to_the_mask(tmp_path: Path, suffix: str, shear: float) -> None:
     rows = np.array(OBLIQUE) + np.outer([0, 1, 0], [shear, 0, 0])

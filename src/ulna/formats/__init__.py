@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ulna.errors import ReadError, UlnaError
-from ulna.formats import dicom, nifti, nrrd, png, small, tiff
+from ulna.formats import dicom, metaimage, nifti, nrrd, png, small, tiff
 from ulna.formats.archive import opened
 from ulna.formats.atomic import atomic_write
 from ulna.formats.base import Format, Reader
@@ -35,9 +35,10 @@ __all__ = [
 ]
 
 # A DICOM file may begin as a TIFF does.
-FORMATS: tuple[Format, ...] = (dicom.FORMAT, png.FORMAT, small.FORMAT, tiff.FORMAT, nifti.FORMAT, nrrd.FORMAT)
+_FAMILIES = (dicom, png, small, tiff, nifti, nrrd, metaimage)
+FORMATS: tuple[Format, ...] = tuple(family.FORMAT for family in _FAMILIES)
 SUFFIXES = frozenset(suffix for family in FORMATS for suffix in family.suffixes)
-VOLUMES = frozenset(suffix for family in (tiff, nifti, nrrd, dicom) for suffix in family.FORMAT.suffixes)
+VOLUMES = frozenset(suffix for family in (dicom, tiff, nifti, nrrd, metaimage) for suffix in family.FORMAT.suffixes)
 """Suffixes of files that may hold more than one plane."""
 HEAD = 512  # bytes by which a family is recognized
 

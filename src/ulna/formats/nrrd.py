@@ -8,13 +8,15 @@ import zlib
 from collections.abc import Callable
 from functools import cache
 from math import prod
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from ulna.errors import ReadError, UlnaError
+from ulna.formats.archive import opened
 from ulna.formats.base import GRAY, Format, Reader, begins, guard_memory
+from ulna.formats.beside import beside
 from ulna.formats.world import FLIP, grid_of, matrix_of
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 
@@ -126,19 +128,8 @@ def _data(header: dict[str, Any], stream: BinaryIO, start: int, nbytes: int, sou
 
 
 def _beside(name: str, source: Source) -> bytes:
-    """The file of pixels that a header names: in the same folder, and nowhere else."""
-    if source.inside:
-        raise ReadError(f"names its data in another file ('{name}')", where=source, hint="Unpack the archive first.")
-    if name != PurePath(name).name or name.upper().startswith("LIST") or "%" in name:
-        raise ReadError(
-            f"names its data as '{name}'; only one file in the same folder is read",
-            where=source,
-            hint="Save it as one .nrrd file.",
-        )
-    try:
-        return source.path.with_name(name).read_bytes()
-    except OSError as error:
-        raise ReadError(f"its data file '{name}' cannot be opened: {error.strerror}", where=source) from None
+    with opened(beside(name, source)) as stream:
+        return stream.read()
 
 
 def _grid(header: dict[str, Any], spatial: list[int], shape: tuple[int, ...], source: Source) -> tuple[Grid, list[str]]:

@@ -15,6 +15,9 @@ from ulna.image import Source
 from ulna.layouts.own import MARK, RUN, own_files
 from ulna.layouts.series import with_series
 
+HEADERS = {".mhd", ".nhdr"}
+DATA = (".zraw", ".raw", ".raw.gz", ".raw.bz2")
+"""Suffixes of headers whose pixels lie beside them, and of these."""
 JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 
 
@@ -127,9 +130,24 @@ def list_place(place: Source, *, masks: bool = False) -> Listing:
     images = tuple(entry for entry in entries if formats.recognizes(entry.source))
     archives = tuple(entry.source for entry in entries if is_archive(entry.source))
     known = {*(entry.source for entry in images), *archives}
-    others = tuple(entry for entry in entries if entry.source not in known and entry.source.name != MARK)
+    others = tuple(
+        entry
+        for entry in entries
+        if entry.source not in known and entry.source.name != MARK and not _is_data(entry, images)
+    )
     written = tuple(Entry(folders, source) for folders, source in own)
     return Listing(place, images, archives, others, written, files.left)
+
+
+def _is_data(entry: Entry, images: tuple[Entry, ...]) -> bool:
+    """Whether a file holds the pixels of a header beside it, and is none that was passed over."""
+    name = entry.source.name
+    stem = next((name[: -len(suffix)] for suffix in DATA if name.lower().endswith(suffix)), None)
+    return any(
+        image.folders == entry.folders and image.source.suffix in HEADERS and image.source.stem == stem
+        for image in images
+        if stem is not None
+    )
 
 
 def _in_archive(archive: Source) -> list[Found]:
