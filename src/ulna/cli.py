@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -362,13 +363,29 @@ def _options(
     pass
 
 
+def each_with_option(words: list[str]) -> list[str]:
+    """The words of a command in which settings that follow one after --set have the option, too.
+
+    Examples
+    --------
+    >>> each_with_option(["check", "DATA", "--set", "data.labels=a", "data.ignore=4"])
+    ['check', 'DATA', '--set', 'data.labels=a', '--set', 'data.ignore=4']
+    """
+    found: list[str] = []
+    for word in words:
+        if found[-2:-1] == ["--set"] and re.match(r"[a-z_0-9]+(\.[a-z_0-9]+)+=", word):
+            found.append("--set")
+        found.append(word)
+    return found
+
+
 def main() -> None:
     """Run the command that was typed; exit with 2 and plain words when something can be fixed by the user."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may hold what the terminal's encoding does not
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app(args=each_with_option(sys.argv[1:]))
     except (UlnaError, OSError) as error:  # OSError: a place that may not be looked into, a share that has gone
         _fail(str(error), 2)
     except SystemExit as end:

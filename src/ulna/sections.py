@@ -166,6 +166,11 @@ class DataConfig(Section):
         description="patterns of the files of masks, `drawn/{case}_roi.png`, or one per class, "
         "`{case}/{class}.png`; empty: found by names",
     )
+    labels: Annotated[str, BeforeValidator(_as_text)] = Field(
+        "",
+        description="folder of the labels, where there are several, `scribblesTr`: its name, or its path within the "
+        "data; empty: found by names",
+    )
     axes: Annotated[str, AfterValidator(_axes)] = Field(
         "",
         description="what the axes of TIFF files mean that do not state them, a letter each: `CYX` (channels, rows, "

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ulna import formats
+from ulna.alignment import is_unset
 from ulna.dataset import Case, Problem, plain_name
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Source
@@ -106,7 +107,7 @@ def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Prob
         )
         extents = _extents(case)
         counts = [extent.planes for extent in extents]
-        if len(set(counts)) > 1:
+        if len(set(counts)) > 1 and not all(extent.placed for extent in extents):
             uneven.setdefault(_pages_differ(counts[: len(images)], counts[len(images) :]), []).extend((*images, *truth))
             case = replace(case, truth=())
         # modalities that differ stay whole: that they do not go together is said when they are read
@@ -211,10 +212,11 @@ def left_over(masks: Sequence[Entry]) -> tuple[Problem, ...]:
 
 @dataclass(frozen=True)
 class _Extent:
-    """How many planes a file holds, of how many time points."""
+    """How many planes a file holds, of how many time points, and whether it is a volume that says where it lies."""
 
     planes: int = 1
     times: int = 1
+    placed: bool = False
 
 
 def _extents(case: Case) -> list[_Extent]:
@@ -227,7 +229,8 @@ def _extents(case: Case) -> list[_Extent]:
     for source in files:
         try:
             with formats.open_reader(source) as reader:
-                extents.append(_Extent(reader.planes, reader.times))
+                placed = reader.grid.ndim == 3 and reader.times == 1 and not is_unset(reader.grid)
+                extents.append(_Extent(reader.planes, reader.times, placed))
         except ReadError:
             return [_Extent()] * len(files)
     return extents

@@ -14,6 +14,7 @@ from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import is_archive
 from ulna.formats.dicom.series import maybe_dicom
 from ulna.image import Source
+from ulna.layouts import chosen
 from ulna.layouts import patterns as stated
 from ulna.layouts.build import CaseDraft, make_cases
 from ulna.layouts.listing import Entry, Listing, existing, is_junk, list_place, natural
@@ -109,6 +110,8 @@ def _of_dataset(listing: Listing, patterns: Patterns) -> tuple[Case, ...]:
     """The cases of a data set, those without masks too; none where no layout is recognized."""
     if patterns and stated.fits(listing, patterns):
         return stated.read(listing, patterns).cases
+    if patterns.labels and chosen.holds(listing, patterns.labels):
+        return chosen.read(listing, patterns.labels).cases
     found = understood(replace(listing, archives=()) if listing.images else listing, depth=2)
     return found.cases if found else ()
 

@@ -88,7 +88,8 @@ def _left_over(pairing: Pairing) -> tuple[Problem, ...]:
     taken = _listed(_folder_name(mask) for _, mask in pairing.pairs)
     folders = tuple(
         Problem(
-            f"no mask in '{folder}' is used ({len(masks)} left out): the masks in {taken} are",
+            f"no mask in '{folder}' is used ({len(masks)} left out): the masks in {taken} are. "
+            f"--set data.labels={folder} takes these",
             tuple(mask.path for mask in masks),
         )
         for folder, masks in unused.items()

@@ -37,6 +37,8 @@ class Patterns:
         Of TIFF files that do not state theirs ("CYX", "YXC", "ZYX", …).
     spacing, unit
         Of files that do not say how far apart their pixels lie.
+    labels
+        The folder of the labels, where there are several.
     """
 
     images: tuple[str, ...] = ()
@@ -44,11 +46,12 @@ class Patterns:
     axes: str = ""
     spacing: tuple[float, ...] = ()
     unit: str = ""
+    labels: str = ""
 
     @classmethod
     def of(cls, data: DataConfig) -> Patterns:
         """What the section `data` of a configuration says."""
-        return cls(data.images, data.masks, data.axes, data.spacing, data.unit if data.spacing else "")
+        return cls(data.images, data.masks, data.axes, data.spacing, data.unit if data.spacing else "", data.labels)
 
     def place(self, path: Path) -> Source:
         """A folder, archive or file with what was stated of it."""

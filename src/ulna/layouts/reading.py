@@ -12,6 +12,7 @@ from ulna.formats.archive import is_archive
 from ulna.image import Source
 from ulna.layouts import (
     by_content,
+    chosen,
     dsb2018,
     outlined,
     pairs,
@@ -79,7 +80,7 @@ def read_dataset(place: str | Path, patterns: Patterns = NO_PATTERNS) -> Dataset
     place
         A folder, archive or stack.
     patterns
-        Which files are images and which masks, where a user says it.
+        Which files are images and which masks, or in which folder the labels lie, where a user says it.
 
     Returns
     -------
@@ -100,7 +101,7 @@ def read_dataset(place: str | Path, patterns: Patterns = NO_PATTERNS) -> Dataset
     if path.is_file() and not is_archive(Source(path)):
         raise UlnaError("is one file, not a data set", where=path, hint="Name the folder or zip that holds it.")
     listing = list_place(patterns.place(path))
-    found = _stated(listing, patterns, depth=2) if patterns else understood(listing, depth=2)
+    found = _stated(listing, patterns, depth=2) if patterns or patterns.labels else understood(listing, depth=2)
     if found is None:
         raise unknown_layout(Path(place), listing, [*(layout.example for layout in LAYOUTS), STACKS])
     with_truth = tuple(case for case in found.cases if case.truth)
@@ -144,17 +145,20 @@ def understood(listing: Listing, *, depth: int) -> Dataset | None:
 
 
 def _stated(listing: Listing, patterns: Patterns, *, depth: int) -> Dataset | None:
-    """The data set as the patterns say, of the place itself or of a zip within it."""
+    """The data set as the patterns or the folder of the labels say, of the place itself or of a zip within it."""
     if listing.images or not listing.archives or not depth:
-        return _finished(stated.read(listing, patterns), listing)
+        found = stated.read(listing, patterns) if patterns else chosen.read(listing, patterns.labels)
+        return _finished(found, listing)
     inner = sorted(listing.archives, key=lambda source: "train" not in words(source.stem))[0]
-    found = _stated(list_place(inner), patterns, depth=depth - 1)
-    return replace(found, sentence=f"{found.sentence}; read from '{inner.name}' within") if found else None
+    within = _stated(list_place(inner), patterns, depth=depth - 1)
+    return replace(within, sentence=f"{within.sentence}; read from '{inner.name}' within") if within else None
 
 
 def _finished(found: Dataset, listing: Listing) -> Dataset:
     """The data set of a layout with what lies beside: other images, lists of a split, files that are no part."""
-    described = with_described(with_listed(_with_others(_framed(found), listing)), listing)
+    framed = _framed(found)
+    framed = replace(framed, problems=(*framed.problems, *chosen.other_labels(framed, listing)))
+    described = with_described(with_listed(_with_others(framed, listing)), listing)
     return _with_notes(with_lists(described, listing), listing)
 
 
