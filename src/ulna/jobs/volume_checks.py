@@ -23,7 +23,7 @@ THICK = 3.0
 """Slices that are so many times as thick as a pixel is wide are thick."""
 SCALES = 5.0
 """Highest values that differ by this factor are of several gray scales."""
-CLIPPED = (0.002, 0.2)
+CLIPPED = (0.005, 0.2)
 """Shares of the voxels that have the highest value where intensities were clipped: of fewer it is chance, more are an
 object of one value."""
 MIN_LEVELS = 32

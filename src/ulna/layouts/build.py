@@ -296,7 +296,9 @@ def _names(found: Sequence[CaseDraft]) -> list[str]:
 
 
 def _stem(draft: CaseDraft) -> str:
-    stem = draft.name or draft.images[0].stem
+    if draft.name:
+        return draft.name
+    stem = draft.images[0].stem
     return re.sub(r"_\d{4}$", "", stem) if len(draft.images) > 1 else stem
 
 

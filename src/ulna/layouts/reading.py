@@ -14,6 +14,7 @@ from ulna.layouts import (
     by_content,
     chosen,
     dsb2018,
+    modalities,
     outlined,
     pairs,
     segmented,
@@ -59,6 +60,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(tracking.EXAMPLE, tracking.read),
     Layout(segmented.EXAMPLE, segmented.read),
     Layout(outlined.EXAMPLE, outlined.read),
+    Layout(modalities.EXAMPLE, modalities.read),
     Layout(several.EXAMPLE, several.read),
     Layout(pairs.EXAMPLE, pairs.read),
     Layout(suffix_pairs.EXAMPLE, suffix_pairs.read),
@@ -172,7 +174,8 @@ def _with_others(found: Dataset, listing: Listing) -> Dataset:
         for case in found.cases
         for source in (*case.images, *case.truth, *case.markers)
     }
-    told = {place for problem in found.problems for place in problem.where}
+    places = {place for problem in found.problems for place in problem.where}
+    told = places | {place.partition(" (")[0] for place in places}  # a path, and what is said of the file
     names = {name_key(case.name) for case in found.cases}
     passed = [e for e in listing.images if e.source.parts[0] not in used and not told & {e.path, str(e.source)}]
     short = {entry: "/".join((*entry.folders, entry.stem)) for entry in passed}
