@@ -111,7 +111,7 @@ def test_files_of_nnunet_are_the_channels_that_are_named(tmp_path: Path) -> None
     found = read_dataset(tmp_path)
     assert [len(case.images) for case in found.cases] == [2, 2, 2]
     assert [channel.name for channel in load_image(found.cases[1]).channels] == ["CT", "PET"]
-    assert "the channels are CT and PET" in found.sentence
+    assert "the channels are CT, PET" in found.sentence
 
 
 def test_files_that_are_listed_and_missing_are_named(tmp_path: Path) -> None:

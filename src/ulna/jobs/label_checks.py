@@ -42,8 +42,8 @@ def class_pixels(inspections: Sequence[Inspection], classes: Classes) -> tuple[n
         row += np.bincount(np.where(indices == IGNORE, len(row) - 1, indices), case.counts, len(row))
     problems = []
     if strange:
-        unknown = "that dataset.json does not know" if any(one.case.values for one in inspections) else "of no class"
-        what = f"values {unknown} are in {plural(len(strange), 'mask')}. {strange[0][1].hint}"
+        unknown = "dataset.json does not know" if any(one.case.values for one in inspections) else "fit no class"
+        what = f"values that {unknown} are in {plural(len(strange), 'mask')}. {strange[0][1].hint}"
         problems.append(Problem(what, tuple(f"{name}: {error.what}" for name, error in strange), "fatal"))
     failed = {name for name, _ in strange}
     names = [case.case.name for case in inspections]
