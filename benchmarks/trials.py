@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import torch
@@ -69,10 +69,10 @@ def trained(
     return watched([*command, *(word for setting in settings for word in ("--set", setting))])
 
 
-def watched(command: Sequence[str]) -> tuple[float, int]:
+def watched(command: Sequence[str], stdout: IO[str] | None = None) -> tuple[float, int]:
     """Run a command: its seconds, and the most bytes that it and its children had resident at once."""
     began, most = time.monotonic(), 0
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, stdout=stdout)
 
     def watch() -> None:
         nonlocal most

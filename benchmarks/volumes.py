@@ -5,16 +5,19 @@
     python benchmarks/volumes.py scribbles                    the same, learned from scribbles alone
     python benchmarks/volumes.py tumors                       LGG stacks by patient
     python benchmarks/volumes.py nuclei                       BBBC050, objects in 3D
+    python benchmarks/volumes.py nnunet [--minutes 60]        nnU-Net itself on hippocampus, on the same machine
     python benchmarks/volumes.py hippocampus --choice         a fifth of the training groups is judged instead of the
                                                               test split: for choices, in which it may have no say
 
 Each adds a row to `results/volumes.json` and writes all rows to `results/volumes.md`. The clock runs over the whole
-training command. `--keep FOLDER` keeps the run and the scores there.
+training command. `--keep FOLDER` keeps the run and the scores there. nnU-Net has an environment of its own, made once
+under `benchmarks/.venv-nnunet` (`--nnunet FOLDER`).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,15 +25,21 @@ from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
-from trials import DATA, Trial, folder_of, recorded, trained
-from ulna.dataset import split_by_group
+import numpy as np
+
+from keras_baseline.environment import baseline_python
+from trials import DATA, HERE, Trial, folder_of, recorded, trained, watched
+from ulna.dataset import load_image, split_by_group
+from ulna.formats import write
 from ulna.groups import decide
+from ulna.image import Image
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.evaluation import Evaluation
 from ulna.layouts import Patterns, read_dataset
 from ulna.layouts.patterns import NO_PATTERNS
 from ulna.metrics import label
 from ulna.metrics.objects import counted
+from ulna.truth import load_truth
 
 
 @dataclass(frozen=True)
@@ -66,24 +75,29 @@ MEASURES = ("dice", "hd95", "surface_dice", "ap_50", "ap_75", "pq")
 def main() -> None:
     """Train, judge, write."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("what", choices=SETS)
+    words.add_argument("what", choices=[*SETS, "nnunet"])
     words.add_argument("--minutes", type=float, default=None)
     words.add_argument("--seed", type=int, default=0)
     words.add_argument("--set", action="append", default=[], help="passed on to ulna train")
     words.add_argument("--choice", action="store_true", help="judge a fifth of the training groups")
     words.add_argument("--data", type=Path, default=DATA)
     words.add_argument("--keep", type=Path, default=None, help="keep the run and its scores in this folder")
+    words.add_argument("--nnunet", type=Path, default=HERE / ".venv-nnunet", help="folder of nnU-Net's environment")
     given = words.parse_args()
-    chosen = SETS[given.what]
+    chosen = SETS["hippocampus" if given.what == "nnunet" else given.what]
     with folder_of(given.keep) as place:
         trial = trial_of(chosen, given.data, choice=given.choice)
         minutes = given.minutes or trial.minutes
-        settings = [*chosen.settings, *given.set]
-        taken, most = trained(trial, place, minutes=minutes, seed=given.seed, settings=settings)
-        result = evaluate(place / "run", trial.test, out=place / "scores")
+        if given.what == "nnunet":
+            recipe, (taken, most) = nnunet(trial, place, given.nnunet, minutes=minutes)
+            result = evaluate(place / "masks", trial.test, out=place / "scores")
+        else:
+            recipe, settings = " ".join(["default", *given.set]), [*chosen.settings, *given.set]
+            taken, most = trained(trial, place, minutes=minutes, seed=given.seed, settings=settings)
+            result = evaluate(place / "run", trial.test, out=place / "scores")
         row = {
             "data": trial.name,
-            "recipe": " ".join(["default", *given.set]),
+            "recipe": recipe,
             "seed": given.seed,
             "asked": minutes,
             "taken": round(taken / 60, 2),
@@ -110,6 +124,31 @@ def trial_of(chosen: Volumes, data: Path, *, choice: bool) -> Trial:
     if choice:
         (train, test), name = split_by_group(train, 0.2, seed=0), f"{name}, a fifth of the training groups"
     return Trial(name, file, train, changed(dataset, cases=test), chosen.minutes)
+
+
+def nnunet(trial: Trial, place: Path, environment: Path, *, minutes: float) -> tuple[str, tuple[float, int]]:
+    """Train nnU-Net in its own environment and predict the test cases; what it did, its seconds and its memory."""
+    python = baseline_python(environment, HERE / "nnunet_baseline/requirements.txt")
+    raw = place / "raw" / "Dataset004_Hippocampus"
+    for case in (*trial.train, *trial.test.cases):
+        held_out = case in trial.test.cases
+        write(raw / ("imagesTs" if held_out else "imagesTr") / f"{case.name}_0000.nii.gz", load_image(case))
+        if not held_out:
+            truth = load_truth(case)
+            labels = Image(np.rint(truth.array).astype(np.uint8), load_image(case).grid)
+            write(raw / "labelsTr" / f"{case.name}.nii.gz", labels)
+    words = {"channel_names": {"0": "MRI"}, "labels": {"background": 0, "Anterior": 1, "Posterior": 2}}
+    words |= {"numTraining": len(trial.train), "file_ending": ".nii.gz"}
+    (raw / "dataset.json").write_text(json.dumps(words), encoding="utf-8")
+    script, said = HERE / "nnunet_baseline/nnunet_hippocampus.py", place / "said.txt"
+    with said.open("w") as stream:
+        _, most = watched([str(python), str(script), str(place), "--minutes", f"{minutes:g}"], stdout=stream)
+    facts = json.loads(said.read_text("utf-8").splitlines()[-1])
+    recipe = (
+        f"nnU-Net 2.8.1, 3d_fullres: patches of {'×'.join(map(str, facts['patch']))}, batches of {facts['batch']}, "
+        f"{facts['steps']} steps of {facts['step']:.2f} s ({facts['waiting']:.2f} s of it waiting for augmentation)"
+    )
+    return recipe, (facts["trained"], most)
 
 
 def scores(result: Evaluation) -> dict[str, list[float]]:
