@@ -34,6 +34,7 @@ def test_a_mask_is_found_in_the_list_beside_it_or_above(tmp_path: Path, monkeypa
     lists = ObjectLists()
     assert lists.classes(Source(tmp_path / "x" / "a.b.tif")) == {1: "cell"}
     assert lists.classes(Source(tmp_path / "a.png", page=3)) == {2: "debris"}
+    assert lists.classes(Source(tmp_path / "a.nii.gz")) == {2: "debris"}
     assert lists.classes(Source(tmp_path / "x" / "c.png")) == {}
     monkeypatch.chdir(tmp_path / "x")
     assert ObjectLists().classes(Source(Path("a.b.png"))) == {1: "cell"}

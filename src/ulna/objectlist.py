@@ -195,7 +195,8 @@ def _places(mask: Source) -> Iterator[tuple[Source, str]]:
     """Where the list of a mask may be, and how it names the mask; the nearest place first."""
     path = PurePosixPath(mask.inside[-1].replace("\\", "/")) if mask.inside else mask.path.absolute()
     for folder in path.parents:
-        name = path.relative_to(folder).with_suffix("").as_posix()
+        name = path.relative_to(folder).as_posix()
+        name = name[: len(name) - len(mask.suffix)]  # `.nii.gz` is one
         if mask.inside:
             yield Source(mask.path, (*mask.inside[:-1], (folder / NAME).as_posix())), name
         else:

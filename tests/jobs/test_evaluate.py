@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import PIL.Image
 import pytest
@@ -651,3 +652,30 @@ def test_what_a_model_was_asked_for_is_scored(run: Path, cells: Path, tmp_path: 
         model, saved=replace(model.saved, config=model.config.changed({"task.borders": model.classes.names[1]}))
     )
     assert "rand" in evaluate(asked, cells, out=tmp_path / "scores").summary.measures
+
+
+@pytest.mark.parametrize("axes", ["RAS", "LAS", "SPR"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_volumes_are_scored_in_their_unit_whatever_the_order_of_their_axes(tmp_path, axes, listed):
+    """One plane of 2 mm apart; the class of each object may be in a list."""
+    truth = np.zeros((20, 24, 12), np.uint8)
+    truth[4:12, 5:15, 3:8], truth[14:18, 5:10, 2:9] = 1, 2
+    image = 60 * truth.astype(np.int16) + np.random.default_rng(0).integers(0, 40, truth.shape).astype(np.int16)
+    found = np.roll(truth, 1, axis=2)
+    named = {"task.name": "semantic", "data.classes": ["background", "a", "b"], "data.values": [[0], [1], [2]]}
+    for folder, array, order in (("data/images", image, "RAS"), ("data/masks", truth, "RAS"), ("out", found, axes)):
+        (tmp_path / folder).mkdir(parents=True)
+        stored = nibabel.Nifti1Image(array, np.diag([0.5, 0.5, 2.0, 1.0]))
+        turn = nibabel.orientations.ornt_transform(
+            nibabel.io_orientation(stored.affine), nibabel.orientations.axcodes2ornt(order)
+        )
+        nibabel.save(stored.as_reoriented(turn), tmp_path / folder / "v.nii.gz")
+    if listed:
+        lines = ["image,object,class,score", "v,1,a,", "v,2,b,"]
+        (tmp_path / "out/objects.csv").write_text("\n".join(lines))
+    scored = evaluate(tmp_path / "out", tmp_path / "data", out=tmp_path / "scores", changes=named)
+    (case,) = scored.cases
+    row = case.row("a", "hd95")
+    assert (row.value, row.unit) == (2, "mm")
+    assert case.row("a", "dice").value == pytest.approx(0.8)
+    assert any("objects.csv" in note for note in scored.notes) == listed

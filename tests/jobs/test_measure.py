@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import nibabel
 import numpy as np
 import pyarrow.parquet
 import pytest
@@ -230,3 +233,38 @@ def test_numbers_keep_their_digits(tmp_path: Path) -> None:
     write(tmp_path / "masks" / "a.png", Image(np.full((1, 1200, 1201), 3, np.uint8)))
     ulna.measure(tmp_path / "masks", out=tmp_path / "out")
     assert _rows(tmp_path / "out")[0]["area"] == "1441200"
+
+
+def _stored(path: Path, array: np.ndarray, axes: str) -> None:
+    """A volume (X, Y, Z) with voxels of 0.5 × 0.5 × 2 mm as a NIfTI whose axes run as asked."""
+    library: Any = nibabel
+    image = library.Nifti1Image(array, np.diag([0.5, 0.5, 2.0, 1.0]))
+    turn = library.orientations.ornt_transform(
+        library.io_orientation(image.affine), library.orientations.axcodes2ornt(axes)
+    )
+    path.parent.mkdir(exist_ok=True)
+    library.save(image.as_reoriented(turn), path)
+
+
+@pytest.mark.parametrize("axes", ["RAS", "LAS", "SPR"])
+def test_a_volume_whose_mask_has_its_axes_in_another_order(tmp_path: Path, axes: str) -> None:
+    """Intensities are those of the same place in the world, and sizes are in cubic millimeters."""
+    objects = np.zeros((20, 24, 12), np.int16)
+    objects[4:12, 5:15, 3:8], objects[14:18, 5:10, 2:9] = 1, 2
+    _stored(tmp_path / "images" / "v.nii.gz", 100 * objects, "RAS")
+    _stored(tmp_path / "masks" / "v.nii.gz", objects, axes)
+    done = ulna.measure(tmp_path / "masks", tmp_path / "images", out=tmp_path / "out")
+    table = done.columns()
+    assert table["intensity_mean"].tolist() == [100, 200]
+    assert table["volume"].tolist() == [400 * 0.5, 140 * 0.5]
+    assert set(table["unit"]) == {"mm"}
+    assert any("brought onto the grid of the image" in note for note in done.notes) == (axes != "RAS")
+
+
+def test_a_mask_that_says_it_lies_elsewhere_is_named(tmp_path: Path) -> None:
+    grid = Grid((3, 10, 10), (2.0, 0.5, 0.5), "mm", (4.0, 5.0, 6.0))
+    for folder, one in (("images", grid), ("masks", replace(grid, origin=(4.0, 5.0, 9.0)))):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "v.nii.gz", Image(np.ones((1, 3, 10, 10), np.uint8), one))
+    notes = ulna.measure(tmp_path / "masks", tmp_path / "images", out=tmp_path / "out").notes
+    assert any(note.startswith("1 mask says that it lies elsewhere than the image") for note in notes)

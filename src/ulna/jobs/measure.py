@@ -16,6 +16,7 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table as Lines
 
+from ulna.alignment import aligned, same_planes
 from ulna.console import Printed
 from ulna.dataset import Case, Progress, load_image, planes_of, quiet
 from ulna.errors import UlnaError
@@ -23,6 +24,7 @@ from ulna.figures.common import plane, to_rgb
 from ulna.figures.objects import objects_overlay, sizes_picture
 from ulna.formats import open_reader, write
 from ulna.formats.outlines.annotation import NAMELESS
+from ulna.grid import MAX_APART, apart
 from ulna.image import Array, Image, Labels, Source
 from ulna.jobs.numbered import are_of_one_value, planes_apart, read_objects
 from ulna.layouts import Place, find
@@ -181,7 +183,7 @@ def measure(
         try:
             labels = read_objects(case, lists, doubts, connected=binary)
             if image is not None:
-                labels = _on(labels, image, doubts)
+                labels = _on(labels, image, doubts, where=case.images[0])
             tables[case.name] = measure_objects(labels, image)
         except UlnaError as error:
             raise UlnaError(error.what, where=error.where or case.name, hint=error.hint) from None
@@ -238,14 +240,20 @@ def _assumed(sources: Sequence[Source]) -> list[str]:
     return [f"{listed(names)}: {said}" for said, names in kinds.items()]
 
 
-def _on(labels: Labels, image: Image, doubts: Counter[str]) -> Labels:
-    """The labels with the unit of their image, where only the image says one."""
+def _on(labels: Labels, image: Image, doubts: Counter[str], *, where: Source) -> Labels:
+    """The labels on the grid of their image: a volume in its order of axes, any with its unit if only it says one."""
     own, its = labels.grid, image.grid
+    if own.ndim == its.ndim == 3 and not same_planes(own, its):
+        mask, _ = aligned(Image(labels.to_array(), own), its, where=where)
+        doubts["aligned"] += 1
+        return Labels.from_array(mask.array, its, labels.names)
     if its.unit == "pixel" or image.shape != own.shape:
         return labels
     if own.unit == "pixel":
         return replace(labels, grid=its)
-    doubts["spacing"] += own.unit != its.unit or not np.allclose(own.spacing, its.spacing, rtol=ROUNDING)
+    other = own.unit != its.unit or not np.allclose(own.spacing, its.spacing, rtol=ROUNDING)
+    doubts["spacing"] += other
+    doubts["place"] += not other and apart(its, own) > MAX_APART
     return labels
 
 
@@ -261,6 +269,11 @@ def _in_words(doubts: Counter[str], table: Table) -> list[str]:
     if doubts["spacing"]:
         many = plural(doubts["spacing"], "mask")
         made.append(f"{many} of another pixel size than the image: sizes are by that of the mask")
+    if doubts["place"]:
+        many = plural(doubts["place"], "mask says that it lies", "masks say that they lie")
+        made.append(f"{many} elsewhere than the image: intensities are those of the pixels of the same number")
+    if doubts["aligned"]:
+        made.append(f"brought onto the grid of the image, which is another: {plural(doubts['aligned'], 'mask')}")
     if len(_sizes(table)) > 1:
         made.append(f"sizes are of several kinds ({', '.join(_sizes(table))}) and cannot be compared")
     if "perimeter" in table and np.isnan(table["perimeter"]).any():

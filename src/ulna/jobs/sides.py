@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ulna.alignment import aligned
 from ulna.config import Config, DataConfig
 from ulna.dataset import Case, load_image
 from ulna.errors import UlnaError
 from ulna.formats import open_reader, read
-from ulna.image import Labels, Source
+from ulna.image import Image, Labels, Source
 from ulna.jobs.label_mapping import Arrays, fits, labels_of, own_values
 from ulna.jobs.predictors import Mask, Predictor
 from ulna.labels.classes import Classes
@@ -116,13 +116,18 @@ def _filed(masks: dict[str, Source], classes: Classes) -> Maker:
     """Labels from files, by the name of the case; `classes` says how they are written."""
 
     def make(case: Case) -> Labels:
-        mask = read(masks[case.name])
-        if mask.ndim == 3 and case.images:
-            with open_reader(case.images[0]) as reader:
-                mask, _ = aligned(mask, reader.grid, where=masks[case.name])
+        mask = _on_image(read(masks[case.name]), case, where=masks[case.name])
         return labels_of(mask.array, classes, where=masks[case.name])
 
     return make
+
+
+def _on_image(mask: Image, case: Case, *, where: Source) -> Image:
+    """A mask of a volume on the grid of the case's image, where it has one."""
+    if mask.ndim < 3 or not case.images:
+        return mask
+    with open_reader(case.images[0]) as reader:
+        return aligned(mask, reader.grid, where=where)[0]
 
 
 def _listing(masks: dict[str, Source]) -> dict[str, Mapping[int, str]]:
@@ -137,7 +142,9 @@ def _listed(masks: dict[str, Source], listing: dict[str, Mapping[int, str]], nam
 
     def make(case: Case) -> Labels:
         mask = masks[case.name]
-        objects = read_numbers(mask)
+        with open_reader(mask) as reader:
+            grid = reader.grid
+        objects = _on_image(Image(read_numbers(mask)[None], grid), case, where=mask).array[0]
         try:
             return Labels(class_indices(objects, listing[case.name], names), objects, names=tuple(names))
         except UlnaError as error:
@@ -147,5 +154,6 @@ def _listed(masks: dict[str, Source], listing: dict[str, Mapping[int, str]], nam
 
 
 def true_labels(case: Case, classes: Classes) -> Labels:
-    """The ground truth of a case, with its faults named by the case."""
-    return labels_of(load_truth(case).array, classes, where=case.name)
+    """The ground truth of a case on the grid of its image, with its faults named by the case."""
+    truth = load_truth(case)
+    return replace(labels_of(truth.array, classes, where=case.name), grid=truth.grid)
