@@ -73,6 +73,9 @@ def test_axes_that_can_be_read_in_two_ways_are_not_guessed() -> None:
         "or after them. Give the images of a batch one by one: model.predict(list(batch))."
     )
     with pytest.raises(UlnaError) as caught:
+        given(np.zeros((9, 20, 20)), 1)
+    assert caught.value.hint.endswith("Of a volume give ulna.Image(volume[None]), its planes first.")
+    with pytest.raises(UlnaError) as caught:
         given(np.zeros(5), 3)
     assert caught.value.hint == "It takes 2 spatial axes, with 3 channels before or after them."
     with pytest.raises(UlnaError, match="can be its first or its last axis"):

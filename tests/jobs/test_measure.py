@@ -268,3 +268,16 @@ def test_a_mask_that_says_it_lies_elsewhere_is_named(tmp_path: Path) -> None:
         write(tmp_path / folder / "v.nii.gz", Image(np.ones((1, 3, 10, 10), np.uint8), one))
     notes = ulna.measure(tmp_path / "masks", tmp_path / "images", out=tmp_path / "out").notes
     assert any(note.startswith("1 mask says that it lies elsewhere than the image") for note in notes)
+
+
+@pytest.mark.parametrize(("words", "open_"), [({"spacing": 2.0}, False), ({}, True)])
+def test_planes_whose_distance_is_open_are_said(tmp_path: Path, words: dict[str, Any], open_: bool) -> None:
+    objects = np.zeros((6, 20, 30), np.uint16)
+    objects[1:4, 3:9, 4:12], objects[2:5, 12:18, 15:25] = 300, 301
+    metadata = {"axes": "ZYX", "unit": "um"} | words
+    tifffile.imwrite(tmp_path / "a.tif", objects, imagej=True, resolution=(2, 2), metadata=metadata)
+    done = ulna.measure(tmp_path / "a.tif", out=tmp_path / "out")
+    table = done.columns()
+    assert table["volume"].tolist() == [144 * 0.25 * words.get("spacing", 1), 180 * 0.25 * words.get("spacing", 1)]
+    assert table["object"].tolist() == [300, 301]
+    assert any(note.startswith("1 mask has planes that lie 1 apart") for note in done.notes) == open_

@@ -228,5 +228,6 @@ def _channels_first(array: Array, *, ndim: int, channels: int) -> Array:
     raise UlnaError(
         f"an array of shape {array.shape} is no image for this model",
         hint=f"It takes {ndim} spatial axes, with {channels} channels before or after them."
-        + (" Give the images of a batch one by one: model.predict(list(batch))." if many else ""),
+        + (" Give the images of a batch one by one: model.predict(list(batch))." if many else "")
+        + (" Of a volume give ulna.Image(volume[None]), its planes first." if (ndim, array.ndim) == (2, 3) else ""),
     )

@@ -22,9 +22,9 @@ from ulna.dataset import Case, Progress, load_image, planes_of, quiet
 from ulna.errors import UlnaError
 from ulna.figures.common import plane, to_rgb
 from ulna.figures.objects import objects_overlay, sizes_picture
-from ulna.formats import open_reader, write
+from ulna.formats import mask_suffix, open_reader, write
 from ulna.formats.outlines.annotation import NAMELESS
-from ulna.grid import MAX_APART, apart
+from ulna.grid import MAX_APART, Grid, apart
 from ulna.image import Array, Image, Labels, Source
 from ulna.jobs.numbered import are_of_one_value, planes_apart, read_objects
 from ulna.layouts import Place, find
@@ -184,6 +184,7 @@ def measure(
             labels = read_objects(case, lists, doubts, connected=binary)
             if image is not None:
                 labels = _on(labels, image, doubts, where=case.images[0])
+            doubts["planes"] += _is_thickness_open(labels.grid, case.images[0])
             tables[case.name] = measure_objects(labels, image)
         except UlnaError as error:
             raise UlnaError(error.what, where=error.where or case.name, hint=error.hint) from None
@@ -257,6 +258,12 @@ def _on(labels: Labels, image: Image, doubts: Counter[str], *, where: Source) ->
     return labels
 
 
+def _is_thickness_open(grid: Grid, source: Source) -> bool:
+    """Whether a TIFF says how large its pixels are, and of its planes nothing, or that they lie just 1 apart."""
+    told = grid.ndim == 3 and grid.unit != "pixel" and mask_suffix(source) == ".tif"
+    return told and grid.spacing[0] == 1 and grid.spacing[1:] != (1, 1)
+
+
 def _in_words(doubts: Counter[str], table: Table) -> list[str]:
     """What is to be known about the measurements."""
     made = []
@@ -274,6 +281,9 @@ def _in_words(doubts: Counter[str], table: Table) -> list[str]:
         made.append(f"{many} elsewhere than the image: intensities are those of the pixels of the same number")
     if doubts["aligned"]:
         made.append(f"brought onto the grid of the image, which is another: {plural(doubts['aligned'], 'mask')}")
+    if doubts["planes"]:
+        many = plural(doubts["planes"], "mask has", "masks have")
+        made.append(f"{many} planes that lie 1 apart in the unit of the pixels, or do not say it: volumes are by 1")
     if len(_sizes(table)) > 1:
         made.append(f"sizes are of several kinds ({', '.join(_sizes(table))}) and cannot be compared")
     if "perimeter" in table and np.isnan(table["perimeter"]).any():
