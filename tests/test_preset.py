@@ -15,7 +15,7 @@ from ulna.preset import load_preset, preset_names, settings
 
 
 def test_the_names() -> None:
-    assert preset_names() == ("default", "fcn8", "paper", "tutorial")
+    assert preset_names() == ("default", "fcn8", "intel-2d", "intel-3d", "paper", "tutorial")
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -139,3 +139,52 @@ def test_the_tutorials_first_weights_are_keras_own() -> None:
         assert module.bias is not None
         assert not module.bias.any()
     assert len(wide) > 10
+
+
+INTEL = {8: (8, 16, 32, 64, 128), 16: (16, 32, 64, 128, 256), 32: (32, 64, 128, 256, 512)}
+
+
+def counted(name: str, base: int, outputs: int) -> tuple[int, int]:
+    """Weights that are learned, and running means and variances, which Keras counts too."""
+    network = build(load_preset(name).network.model_copy(update={"widths": INTEL[base]}), 1, outputs)
+    running = sum(values.numel() for values in network.buffers() if values.is_floating_point())
+    return sum(weight.numel() for weight in network.parameters()), running
+
+
+def test_intels_parameters() -> None:
+    assert [counted("intel-2d", base, 1) for base in (8, 16, 32)] == [(485_673, 0), (1_940_817, 0), (7_759_521, 0)]
+    assert counted("intel-3d", 16, 1) == (5_647_857, 2_944)
+    assert sum(counted("intel-3d", 16, 1)) == 5_650_801
+    assert sum(counted("intel-3d", 8, 3)) == 1_414_731
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "patch", "epochs", "rate", "patience"),
+    [("intel-2d", 128, (128, 128), 30, 1e-4, 5), ("intel_3d", 8, (144, 144, 144), 40, 1e-3, None)],
+)
+def test_intels_recipes(
+    name: str, batch: int, patch: tuple[int, ...], epochs: int, rate: float, patience: int | None
+) -> None:
+    config = load_preset(name)
+    training, varied = config.training, config.augmentation
+    assert config.preset == name.replace("_", "-")
+    assert (training.batch_size, training.patch, training.epochs) == (batch, patch, epochs)
+    assert (training.optimizer, training.learning_rate, training.weight_decay) == ("adam", rate, 0)
+    assert (training.schedule, training.patience, training.best) == ("constant", patience, "loss")
+    assert training.chooses
+    assert (config.task.loss, config.data.normalization, config.data.values) == (
+        "log_dice",
+        "zscore",
+        ((0,), (1, 2, 3)),
+    )
+    assert varied is not None
+    kept = {"flip": True, "quarter_turns": 0.5, "scale": (1, 1), "contrast": (1, 1), "gamma": (1, 1)}
+    kept |= {"elastic_grid": 3, "spatial_probability": 1, "intensity_probability": 0.5, "slices": None}
+    assert {key: value for key, value in varied.model_dump().items() if value != kept.get(key, 0)} == {}
+
+
+def test_intels_dropout_takes_channels_between_the_convolutions_of_levels_3_and_4() -> None:
+    network = build(load_preset("intel-2d").network.model_copy(update={"widths": (2, 2, 2, 2, 2)}), 1, 1)
+    between = [isinstance(block.between, nn.Dropout2d) for block in (*network.down, *network.join)]
+    assert between == [False, False, True, True, *[False] * 5]
+    assert {module.p for module in network.modules() if isinstance(module, nn.Dropout2d)} == {0.2}

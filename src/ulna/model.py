@@ -17,6 +17,7 @@ from PIL.Image import Image as PillowImage
 from torch import Tensor, nn
 
 from ulna import modelfile
+from ulna.channels import choose, positions
 from ulna.config import Config
 from ulna.console import say
 from ulna.dataset import Progress, quiet
@@ -323,9 +324,13 @@ class Model:
         bool
             False where the image has to be in memory as a whole.
         """
-        channels = len(reader.channels)
+        try:
+            channels = len(positions(reader.channels, self.config.data.use_channels))
+        except UlnaError:
+            return False  # said when it is predicted
         plain = not reader.palette and all(channel.role == "signal" for channel in reader.channels)
-        fits = channels == self.channels or (channels == 1 and self.channels == COLORS)
+        inputs = self.config.data.inputs
+        fits = channels == inputs or (channels == 1 and inputs == COLORS)
         own_size = self.config.data.resize is None and reader.grid.ndim >= self.config.network.ndim
         return plain and fits and own_size and self.task.pixelwise
 
@@ -349,13 +354,16 @@ class Model:
         decoder = _Decoder(self.task)
         turn = orientation(reader.grid)
         grid = turn.grid(reader.grid)
+        data = self.config.data
+        used = positions(reader.channels, data.use_channels)
 
         def read(region: Region) -> Array:
             array = reader.read(turn.before(region, grid.shape))
             check_finite(array, reader.source)
-            return turn.apply(to_channels(array, self.channels, reader.channels))
+            taken = array[list(used)] if data.use_channels else array
+            return turn.apply(to_channels(taken, data.inputs, [reader.channels[k] for k in used]))
 
-        view = View((self.channels, *grid.shape), reader.dtype, read)
+        view = View((data.inputs, *grid.shape), reader.dtype, read)
         for region, logits in self._pipeline.regions(view, grid, progress=progress):
             mask = self.classes.to_values(decoder(logits, grid.crop(region)))
             write(turn.before(region, grid.shape), turn.undo(mask))
@@ -454,11 +462,12 @@ class Model:
     def _channels(self, image: Image) -> Array:
         """The image (C, *spatial) with the channels of the network."""
         data = self.config.data
+        image = choose(image, data.use_channels)
         for note in (repeated(len(image.array), data), resampling_note(orientation(image.grid).grid(image.grid), data)):
             if note:
                 say(f"{image.source or 'the image'}: {note}")
         try:
-            return to_channels(image.array, self.channels, image.channels)
+            return to_channels(image.array, data.inputs, image.channels)
         except UlnaError as error:
             raise UlnaError(error.what, where=image.source, hint=error.hint) from None
 

@@ -115,7 +115,7 @@ def _saved(words: dict[str, Any], weights: dict[str, Tensor], path: Path) -> Sav
         classes = Classes(**_tuples(words["classes"]))
         outputs = int(words["outputs"])
         _check(config, classes, outputs, weights)
-        network = networks.build(config.network, config.data.channels, outputs)
+        network = networks.build(config.network, config.data.inputs, outputs)
         network.load_state_dict(weights)
         origin = str(words["data_hash"]), dict(words["versions"]), dict(words["scores"])
     return Saved(network.eval(), config, classes, outputs, *origin, seen=str(words.get("seen", "")))
@@ -133,7 +133,7 @@ def _contradictions(path: Path) -> Iterator[None]:
 
 def _check(config: Config, classes: Classes, outputs: int, weights: dict[str, Tensor]) -> None:
     """Raise ValueError for parts that no training puts together."""
-    if not config.data.channels:
+    if not config.data.inputs:
         raise ValueError("it does not say how many channels an image has")
     if outputs < 1:
         raise ValueError(f"{outputs} output channels")

@@ -28,8 +28,14 @@ def preset_names() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
 
 
+def preset_name(name: str) -> str:
+    """The name of a preset as its file has it, which may be written with `_` for `-`."""
+    return str(name).replace("_", "-")
+
+
 def load_preset(name: str) -> Config:
     """The configuration of a preset; where there is none of this name, UlnaError names the nearest."""
+    name = preset_name(name)
     if name not in preset_names():
         raise UlnaError(f"there is no preset '{name}'.{nearest(str(name), preset_names())}")
     text = (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
@@ -69,7 +75,7 @@ def settings(
 
 def _one_preset(asked: str, named: Any, *, where: object) -> str:
     """The preset that the command asks for, or that its configuration file names."""
-    if named is None or named == asked:
+    if named is None or preset_name(named) == preset_name(asked):
         return asked
     if asked != DEFAULT:
         raise UlnaError(f"this file names the preset '{named}', the command '{asked}'", where=where)

@@ -240,7 +240,7 @@ class Run:
         config, outputs = prepared.config, prepared.task.outputs
         with torch.random.fork_rng():
             torch.manual_seed(config.training.seed)
-            network = networks.build(config.network, config.data.channels, outputs)
+            network = networks.build(config.network, config.data.inputs, outputs)
         if self.start is not None:
             _take_weights(network, self.start, prepared)
         digest = prepared.folds[0].train.digest
@@ -287,7 +287,7 @@ def _as_started(wanted: Config, start: Saved) -> Config:
 
 
 def _check_channels(start: Saved, channels: int) -> None:
-    theirs = start.config.data.channels
+    theirs = start.config.data.inputs
     if theirs != channels:
         what = f"the model to start from takes images of {plural(theirs, 'channel')}, these have {channels}"
         raise UlnaError(what, where="start_from", hint="Start from another model, or train from fresh weights.")
@@ -316,7 +316,7 @@ def _take_weights(network: nn.Module, start: Saved, prepared: Prepared) -> None:
 def _heads(config: Config) -> set[str]:
     """The weights whose shape depends on the number of outputs."""
     with torch.device("meta"):
-        one, two = (networks.build(config.network, config.data.channels, n).state_dict() for n in (1, 2))
+        one, two = (networks.build(config.network, config.data.inputs, n).state_dict() for n in (1, 2))
     return {name for name in one if one[name].shape != two[name].shape}
 
 

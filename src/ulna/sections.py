@@ -104,6 +104,14 @@ def _sides(value: object) -> object:
     raise ValueError("must be one number, or per level a list with one number per axis, as in [[1, 3, 3], [3, 3, 3]]")
 
 
+def _channels(value: object) -> object:
+    """One channel may be written without a list; none has a number below 0."""
+    several = value if isinstance(value, list | tuple) else [] if value is None or value == "" else [value]
+    if any(type(one) is int and one < 0 for one in several):
+        raise ValueError("must be names, or numbers from 0 on")
+    return several
+
+
 def _levels(value: object) -> object:
     """`all`, `bottom`, or numbers of levels."""
     if value in ("all", "bottom"):
@@ -137,6 +145,11 @@ class DataConfig(Section):
     """
 
     channels: int = Field(0, ge=0, description="number of channels of the images; 0: as the images have it")
+    use_channels: Annotated[tuple[int | str, ...], BeforeValidator(_channels)] = Field(
+        (),
+        description="which channels of the images are used, by number from 0 or by name; `flair|t2f|0` is the first of "
+        "these that an image has; empty: all",
+    )
     classes: tuple[str, ...] = Field(
         (), description="names of the classes, the background first; empty: inferred from the masks"
     )
@@ -244,6 +257,11 @@ class DataConfig(Section):
     validation: float = Field(
         0.1, ge=0, lt=1, description="share of the cases held out for validation, by group; 0: none"
     )
+
+    @property
+    def inputs(self) -> int:
+        """How many channels a network takes of the images; 0 before the plan has looked."""
+        return len(self.use_channels) or self.channels
 
 
 class DecodingConfig(Section):
@@ -354,7 +372,7 @@ class NetworkConfig(Section):
         "so that it changes nothing but the number of weights",
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="probability of dropping")
-    dropout_levels: Annotated[Literal["all", "bottom"] | tuple[int, ...], PlainValidator(_levels)] = Field(
+    dropout_levels: Annotated[str | Sequence[int], PlainValidator(_levels)] = Field(
         "all",
         description="where it drops: `all` levels, `bottom` (the end of the contracting path), or a list of levels of "
         "the contracting path, `[3, 4]`, 1 the top",

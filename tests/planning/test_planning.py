@@ -23,6 +23,7 @@ from ulna.labels.touching import Touching
 from ulna.layouts import read_dataset
 from ulna.networks import UNet
 from ulna.planning import FALLBACK_EPOCHS, SHORT_WIDTHS, Fingerprint, plan
+from ulna.planning.decisions import decide
 from ulna.planning.summary import sentences
 from ulna.preset import load_preset
 from ulna.store import build
@@ -336,3 +337,17 @@ def test_patches_of_volumes_grow_with_time_and_are_smaller_for_cells() -> None:
     assert sizes == sorted(sizes)
     assert sizes[2] > 3 * sizes[0]
     assert voxels(replace(organs, objects=40), 300) < sizes[1]
+
+
+def test_a_share_of_nothing_is_a_choice_and_a_size_of_nothing_is_none() -> None:
+    config = Config().changed({"augmentation.low_resolution": 0.0, "training.batch_size": 0})
+    assert decide(config, "augmentation.low_resolution", 0.25, "why").value == 0.0
+    assert decide(config, "training.batch_size", 8, "why").value == 8
+
+
+def test_a_residual_encoder_has_as_many_levels_as_it_has_numbers_at_most() -> None:
+    organs = Fingerprint(1, ((10, 220, 220),) * 5, ("background", "organ"), 1, spacings=((8.0, 1.4, 1.4),) * 5)
+    config = Config().changed({"network.ndim": 3, "training.minutes": 300})
+    for blocks, levels in (([], 6), ([1, 3, 4, 6, 6], 5), ([1, 3, 4, 6, 6, 6, 6], 6)):
+        planned = plan(config.changed({"network.encoder_blocks": blocks}), organs, device=CPU).config
+        assert len(planned.network.widths) == levels

@@ -132,7 +132,7 @@ def repeated(channels: int, data: DataConfig) -> str:
     str
         A sentence, or "".
     """
-    if channels != 1 or data.channels != COLORS or data.normalization != "percentile_by_channel":
+    if channels != 1 or data.inputs != COLORS or data.normalization != "percentile_by_channel":
         return ""
     return "its one channel is taken for each of the model's three, which are no colors; the mask may mean nothing"
 

@@ -284,7 +284,7 @@ def check(
     usable = joined_by([look.case for look in inspections], leaks)
     alone = wanted.data.validation == 0
     problems += [
-        *inspection.fatal(inspections, alone=alone),
+        *inspection.fatal(inspections, alone=alone, use=wanted.data.use_channels),
         *inspection.failures(failed),
         *strange,
         *(missing_in_training(inspections, classes, pixels) if classes else ()),

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.measure import label
 
+from ulna.channels import choose
 from ulna.dataset import Case, Progress, load_image
 from ulna.errors import UlnaError
 from ulna.formats import mask_suffix, open_reader, write
@@ -120,7 +121,8 @@ class Extras:
         UlnaError
             For more objects than the file of the mask can number; then nothing is written.
         """
-        image = load_image(case, channels=model.channels)
+        use = model.config.data.use_channels
+        image = load_image(case, channels=0 if use else model.channels)
         if self._probabilities:
             found, per_class = model.mask_and_probabilities(image, progress=progress)
             found.check_fits(target)
@@ -130,7 +132,7 @@ class Extras:
             found.check_fits(target)
         found = replace(found, labels=found.labels.numbered_after(after))
         if self._overlay:
-            picture = found.overlay(image)
+            picture = found.overlay(choose(image, use, where=case.name))
             write(self._folder / OVERLAYS / f"{case.name}.png", Image(np.moveaxis(picture, -1, 0)))
         if self._outlines.programs:
             for name, plane in self._planes(case, found):

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ulna.alignment import SAME, Misplaced, Verdict
+from ulna.channels import positions
 from ulna.dataset import Case, Problem, case_bytes, in_parallel, load_image
 from ulna.errors import UlnaError
 from ulna.formats.base import RGB
 from ulna.formats.outlines.reading import is_outline
-from ulna.image import Array
+from ulna.image import Array, Channel
 from ulna.jobs.volume_checks import VolumeFacts, volume_facts
 from ulna.labels.interpolation import is_interpolated
 from ulna.labels.packed import counted, distinct
@@ -139,8 +140,11 @@ def _intensity_statistics(array: Array, foreground: float) -> tuple[float, ...]:
     return middle / scale, (high - low) / scale, 3 * color / scale, np.log1p(scale), float(foreground), size
 
 
-def fatal(inspections: Sequence[Inspection], *, alone: bool = False) -> list[Problem]:
-    """What training cannot go on with. `alone`: nothing is to be held out, so that one case is enough."""
+def fatal(inspections: Sequence[Inspection], *, alone: bool = False, use: Sequence[str | int] = ()) -> list[Problem]:
+    """What training cannot go on with, and what is to be known of channels.
+
+    `alone`: nothing is to be held out, so that one case is enough. `use`: which channels alone are used.
+    """
     if not inspections:
         return [Problem("no case can be used: no image with a readable mask of its size", (), "fatal")]
     found = []
@@ -152,12 +156,34 @@ def fatal(inspections: Sequence[Inspection], *, alone: bool = False) -> list[Pro
     if len(axes) > 1:
         names = tuple(look.case.name for look in inspections if len(look.shape) != axes.most_common(1)[0][0])
         found.append(Problem("2D images and volumes are mixed", names, "fatal"))
+    if use:
+        return found + _used_channels(inspections, use)
     return found + _mixed_channels(inspections) + _named_channels(inspections)
 
 
 def _is_volume(look: Inspection) -> bool:
     """Whether there are several planes, the last of which can be held out."""
     return len(look.shape) == 3 and look.shape[0] > 1
+
+
+def _used_channels(inspections: Sequence[Inspection], use: Sequence[str | int]) -> list[Problem]:
+    """Which channels are used of those that there are; that images lack one of them, or name it differently."""
+    found: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    lacking: dict[str, list[str]] = {}
+    for look in inspections:
+        try:
+            places = positions([Channel(name) for name in look.names], use)
+        except UlnaError as error:
+            lacking.setdefault(f"{error.what}. {error.hint}", []).append(look.case.name)
+            continue
+        found.setdefault((tuple(look.names[k] for k in places), look.names), []).append(look.case.name)
+    problems = [Problem(f"data.use_channels: {what}", tuple(names), "fatal") for what, names in lacking.items()]
+    severity = "warning" if len({used for used, _ in found}) > 1 else "note"
+    return problems + [
+        Problem(f"of the channels {listed(names, 8)} are used: {listed(used, 8)}", tuple(cases), severity)
+        for (used, names), cases in found.items()
+        if used != names
+    ]
 
 
 def _named_channels(inspections: Sequence[Inspection]) -> list[Problem]:

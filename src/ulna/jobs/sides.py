@@ -77,8 +77,11 @@ def sides_of(
 def _predicted(model: Predictor, classes: Classes) -> Maker:
     """Labels from a model."""
 
+    config = getattr(model, "config", None)
+    channels = 0 if config is not None and config.data.use_channels else model.channels  # a model chooses its own
+
     def make(case: Case) -> Labels:
-        return _labels_of(model.predict(load_image(case, channels=model.channels)), classes, where=case.name)
+        return _labels_of(model.predict(load_image(case, channels=channels)), classes, where=case.name)
 
     return make
 

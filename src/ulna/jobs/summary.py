@@ -14,7 +14,7 @@ from ulna.labels.inference import infer
 from ulna.networks import build
 from ulna.networks.summary import NetworkSummary, summarize_network
 from ulna.paths import expand_home
-from ulna.preset import load_preset, preset_names
+from ulna.preset import load_preset, preset_name, preset_names
 from ulna.tasks import build as build_task
 
 
@@ -62,7 +62,7 @@ def _find(what: str | Path | nn.Module) -> tuple[str, nn.Module, tuple[int, ...]
             saved.network,
             saved.config.data.resize or saved.config.training.patch,
         )
-    if str(what) not in preset_names():
+    if preset_name(str(what)) not in preset_names():
         known = ", ".join(preset_names())
         raise UlnaError("this is neither a run nor a preset", where=what, hint=f"The presets are {known}.")
     config = load_preset(str(what))
@@ -70,5 +70,5 @@ def _find(what: str | Path | nn.Module) -> tuple[str, nn.Module, tuple[int, ...]
     names = stated.names if stated else config.data.classes or ("background", "foreground")
     outputs = build_task(config.task, names, stated.regions if stated else ()).outputs
     with torch.device("meta"):
-        network = build(config.network, config.data.channels or 3, outputs)
+        network = build(config.network, config.data.inputs or 3, outputs)
     return f"preset {what}", network, config.data.resize or config.training.patch

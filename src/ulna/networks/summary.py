@@ -67,12 +67,15 @@ class NetworkSummary(Printed):
         In the order in which they run.
     parameters
         How many numbers the network learns.
+    statistics
+        Running means and variances of batch norms, which are not learned.
     """
 
     title: str
     input: tuple[int, ...]
     layers: tuple[Layer, ...]
     parameters: int
+    statistics: int = 0
 
     @property
     def multiply_adds(self) -> int:
@@ -95,9 +98,11 @@ class NetworkSummary(Printed):
         for layer in self.layers:
             connected = ", ".join(layer.connected_to)
             table.add_row(layer.name, layer.kind, text.size(layer.shape), f"{layer.parameters:,}", connected)
+        counted = f"{self.statistics:,} beside them (batch norm); Keras counts {self.parameters + self.statistics:,}"
         return Group(
             table,
             f"parameters       {self.parameters:,} ({text.amount(4 * self.parameters)} in float32)",
+            *([f"statistics       {counted}"] if self.statistics else []),
             f"multiply-adds    {self.multiply_adds / 1e9:,.3g} billion for one image",
             f"layers' outputs  {text.amount(self.memory)} for one image in float32",
         )
@@ -142,7 +147,8 @@ def summarize_network(
     wanted = tuple(size or default or geometry(network).next_size((SIDE,) * ndim))
     channels = next(network.parameters()).shape[1]
     layers = _trace(empty, (channels, *wanted))
-    return NetworkSummary(title or type(network).__name__, (channels, *wanted), layers, _count(network))
+    running = sum(values.numel() for values in empty.buffers() if values.is_floating_point())
+    return NetworkSummary(title or type(network).__name__, (channels, *wanted), layers, _count(network), running)
 
 
 class _Paths(TorchFunctionMode):

@@ -9,7 +9,7 @@ from ulna.config import Config, dotted
 from ulna.text import size
 
 OPEN: tuple[Any, ...] = (0, (), [], "", "auto")
-"""Values of settings that leave the decision to the plan."""
+"""Values of settings that leave the decision to the plan; the 0 of a size, not the 0.0 of a share or an angle."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Decision:
 def decide(config: Config, key: str, value: Any, reason: str) -> Decision:
     """The plan's value, or the one that the configuration was given."""
     asked, default = (dotted(one.model_dump())[key] for one in (config, Config()))
-    if key not in config.given() or (asked == default and default in OPEN):
+    left_open = any(type(default) is type(one) and asked == default == one for one in OPEN)
+    if key not in config.given() or left_open:
         return Decision(key, value, reason)
     if asked == value:
         return Decision(key, asked, f"set; the plan agrees ({reason})", True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 from scipy import ndimage
 
 from ulna.image import IGNORE, Array, Grid
 from ulna.labels.classes import Regions
 from ulna.labels.touching import Touching, find_touching
+from ulna.planning.memory import free_memory
 from ulna.store import Intensities, Store
 from ulna.store.intensities import ChannelIntensities, channel_intensities
 
@@ -54,6 +54,8 @@ class Fingerprint:
         The intensities of the annotated foreground of all images together; None where there is none.
     intensities, suffixes, files
         The intensity fingerprint of each image, the kinds of its files, and how many files make one image at most.
+    names
+        Of the channels of an image as it lies in its files, of which `channels` may be used.
     memory, cores
         Free bytes and processor cores of this machine.
     """
@@ -74,6 +76,7 @@ class Fingerprint:
     intensities: tuple[Intensities, ...] = ()
     suffixes: tuple[str, ...] = ()
     files: int = 1
+    names: tuple[str, ...] = ()
     memory: int = 0
     cores: int = 1
 
@@ -113,7 +116,8 @@ class Fingerprint:
             intensities=tuple(case.intensities for case in store.cases),
             suffixes=tuple(sorted({case.suffix for case in store.cases})),
             files=max(case.files for case in store.cases),
-            memory=int(psutil.virtual_memory().available),
+            names=store.cases[0].channels,
+            memory=free_memory(),
             cores=os.cpu_count() or 1,
         )
 

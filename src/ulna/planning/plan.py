@@ -13,19 +13,23 @@ import torch
 from rich.markup import escape
 from rich.table import Table
 
+from ulna.channels import positions
 from ulna.config import Config, NetworkConfig
 from ulna.errors import UlnaError
+from ulna.image import Channel
 from ulna.inference.engines import torch_precision
 from ulna.inference.tiles import least_tile
 from ulna.networks import build, geometry
 from ulna.networks.geometry import Geometry
 from ulna.planning.decisions import Decision, decide
 from ulna.planning.fingerprint import Fingerprint
+from ulna.planning.memory import free_memory, step_memory
 from ulna.planning.modality import intensity_decisions, modality_decisions
-from ulna.planning.summary import sentences
+from ulna.planning.summary import SMALLER, sentences
 from ulna.planning.topology import SMALLEST, topology
 from ulna.planning.variation import volume_variation
-from ulna.text import percent
+from ulna.tasks import build as build_task
+from ulna.text import amount, listed, percent, plural, size
 
 BATCH_PIXELS = {2: 8 * 128 * 128, 3: 2 * 45 * 45 * 45}
 """How many pixels a batch has: enough that its Dice is steady, little enough for an ordinary computer. In 3D many steps
@@ -49,6 +53,8 @@ Cells are recognized by texture: for them, more small patches were better than f
 
 MAX_STEPS = 250
 """An epoch of a training by epochs has so many steps at most where the plan decides."""
+
+AS_IT_IS = "as the images have it"
 
 FALLBACK_EPOCHS = 60
 """How many epochs a training has when neither time nor epochs are given."""
@@ -143,20 +149,32 @@ def plan(config: Config, facts: Fingerprint, *, device: torch.device, decided: t
     config = config.changed({one.key: one.value for one in decided if one.key not in config.given()})
     decisions = [
         *decided,
-        Decision("data.channels", facts.channels, "as the images have it"),
+        Decision("data.channels", len(facts.names) if config.data.use_channels else facts.channels, AS_IT_IS),
+        *_used(config, facts),
         *_task(config, facts),
         *(found := modality_decisions(config, facts)),
         *_counts(inferred := config.changed({one.key: one.value for one in found}), facts),
         *intensity_decisions(inferred, facts),
         *volume_variation(inferred, facts),
         *_length(config),
-        *_sizes(config, facts),
     ]
+    known = config.changed({one.key: one.value for one in decisions})
+    decisions += _within_memory(config, known, facts, device)
     precision = torch_precision(config.training.precision, device)
     decisions.append(decide(config, "training.precision", precision, f"what multiplies fastest on {device.type}"))
     planned = config.changed({one.key: one.value for one in decisions})
     _check_sizes(planned, facts)
     return Plan(planned, tuple(decisions), facts)
+
+
+def _used(config: Config, facts: Fingerprint) -> list[Decision]:
+    """Which of the channels are used, where some were chosen."""
+    use = config.data.use_channels
+    if not use or not facts.names:
+        return []
+    found = [facts.names[k] for k in positions([Channel(name) for name in facts.names], use)]
+    why = f"set: {listed(found, 8)}, of {plural(len(facts.names), 'channel')} {listed(facts.names, 8)}"
+    return [Decision("data.use_channels", use, why, overridden=True)]
 
 
 def _task(config: Config, facts: Fingerprint) -> list[Decision]:
@@ -205,6 +223,39 @@ def _short(config: Config) -> bool:
     return minutes is not None and minutes < SHORT and plain and not given
 
 
+def _within_memory(config: Config, known: Config, facts: Fingerprint, device: torch.device) -> list[Decision]:
+    """As `_sizes`, with fewer patches per batch where the memory does not hold as many as are wanted.
+
+    `known` is the configuration with what was decided before.
+    """
+    decisions = _sizes(config, facts)
+    free = free_memory(device) if device.type == "cuda" else facts.memory
+    if not free:
+        return decisions
+    sized = known.changed({one.key: one.value for one in decisions})
+    training, regions = sized.training, sized.task.name == "regions"
+    outputs = len(facts.regions) if regions else build_task(sized.task, facts.classes).outputs
+    taken = [step_memory(sized, outputs, patch) for patch in (training.patch, training.final_patch) if patch]
+    smallest = max(one.total(1) for one in taken)
+    if not all(one.most(free) for one in taken):
+        raise UlnaError(
+            f"a step on one patch of {size(training.final_patch or training.patch, '×')} takes about "
+            f"{amount(smallest)} of memory, {amount(free)} are free",
+            where="training.patch",
+            hint="Set smaller patches (training.patch, training.final_patch) or fewer channels (network.widths), or "
+            "close other programs.",
+        )
+    wanted, most = training.batch_size, taken[0].most(free)
+    if wanted <= most:
+        return decisions
+    fewer = _sizes(config.changed({"training.batch_size": most}), facts)
+    why = (
+        f"{SMALLER} than the {wanted} wanted: a step on these takes about {amount(taken[0].total(wanted))} of memory, "
+        f"{amount(free)} are free"
+    )
+    return [Decision(one.key, most, why) if one.key == "training.batch_size" else one for one in fewer]
+
+
 def _sizes(config: Config, facts: Fingerprint) -> list[Decision]:
     """Patch, batch, patch of the final phase, and steps of an epoch; of volumes also how the network pools."""
     training, ndim = config.training, config.network.ndim
@@ -240,6 +291,9 @@ def _volume_sizes(config: Config, facts: Fingerprint) -> list[Decision]:
     if _short(config) and len(found.kernels) > len(SHORT_WIDTHS):
         found = topology(median, spacing, most=most, levels=len(SHORT_WIDTHS))
         deep = f"a deeper network learns nothing in less than {SHORT:g} minutes"
+    if 0 < len(config.network.encoder_blocks) < len(found.kernels):
+        found = topology(median, spacing, most=most, levels=len(config.network.encoder_blocks))
+        deep = "as many levels as network.encoder_blocks has numbers for"
     levels = len(found.kernels)
     apart = " × ".join(f"{side:.3g}" for side in spacing)
     why = f"median image {' × '.join(f'{side:g}' for side in median)} voxels of {apart} {facts.unit}"
@@ -302,13 +356,13 @@ def _check_classes(facts: Fingerprint) -> None:
 
 def _check_sizes(config: Config, facts: Fingerprint) -> None:
     """Raise UlnaError where the network does not take patches or tiles of a size that was chosen, before it trains."""
-    takes, training = _geometry(config.network, config.data.channels), config.training
-    for name, size in (("training.patch", training.patch), ("training.final_patch", training.final_patch)):
-        if size and not takes.fits(size):
+    takes, training = _geometry(config.network, config.data.inputs), config.training
+    for name, sides in (("training.patch", training.patch), ("training.final_patch", training.final_patch)):
+        if sides and not takes.fits(sides):
             raise UlnaError(
-                f"the network does not take patches of {list(size)} pixels",
+                f"the network does not take patches of {list(sides)} pixels",
                 where=name,
-                hint=f"Try {list(takes.next_size(size))}.",
+                hint=f"Try {list(takes.next_size(sides))}.",
             )
     tile, margin, tiling = config.inference.tile, config.inference.margin, config.inference.tiling
     exact = tiling == "exact" or (tiling == "auto" and config.network.ndim == 2)

@@ -11,6 +11,9 @@ from ulna.planning.fingerprint import Fingerprint
 from ulna.planning.modality import STAINS, TITLES
 from ulna.text import listed, plural, size
 
+SMALLER = "smaller"
+"""The first word of the reason for a batch that the memory has made smaller."""
+
 LOSSES = {
     "dice_cross_entropy": "dice + cross-entropy",
     "cross_entropy": "cross-entropy",
@@ -33,6 +36,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         f"A {network.ndim}D {network.name} with {len(network.widths)} levels of {network.widths[0]} to "
         f"{network.widths[-1]} channels, {network.norm} norm, {network.padding} padding; "
         f"{plural(facts.channels, 'channel')} in; it learns {classes}.",
+        *(f"Of the channels are used: {one.reason[5:]}." for one in decisions if one.key == "data.use_channels"),
         *_missing(facts),
         *(f"The task is {one.value}: {one.reason}." for one in decisions if one.key == "task.name"),
         *_connected(config, facts),
@@ -42,6 +46,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         f"Batches of {training.batch_size} patches of {patch} pixels, {drawn} drawn equally often"
         + (", varied by augmentation." if config.augmentation else ", not augmented.")
         + (f" {_final_phase(training)}" if training.final_phase and training.final_patch != training.patch else ""),
+        *(f"Batches are {one.reason}." for one in decisions if one.reason.startswith(SMALLER)),
         f"{training.optimizer} with a {training.schedule.replace('_', '-')} schedule up to a learning rate of "
         f"{training.learning_rate:g}; the loss is {LOSSES[config.task.loss]}; "
         f"{training.precision}; {length}.",

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ulna.channels import choose
 from ulna.config import DataConfig
 from ulna.dataset import Case, Progress, case_bytes, in_parallel, load_image, quiet
 from ulna.errors import UlnaError, in_memory
@@ -196,7 +197,9 @@ def _written(writer: _Writer, loaded: _Loaded) -> StoredCase:
 
 def _load(case: Case, config: DataConfig, classes: Classes) -> _Loaded:
     with in_memory("Cut the image into parts, or close other programs.", where=case.name):
-        image = load_image(case, channels=config.channels)
+        use = config.use_channels
+        whole = load_image(case, channels=0 if use else config.channels)
+        image = choose(whole, use, where=case.name)
         guard_memory(4 * image.array.size, case.name, shape=image.array.shape)  # as 32-bit numbers while validating
         truth = _truth(case, classes, image.grid).to_array()
         turn = orientation(image.grid)
@@ -219,6 +222,7 @@ def _load(case: Case, config: DataConfig, classes: Classes) -> _Loaded:
             intensities=measure(image.array, places),
             suffix=case.images[0].suffix,
             files=len(case.images),
+            channels=tuple(channel.name for channel in whole.channels),
         )
         return _Loaded(record, image.array, truth, coordinates)
 
@@ -274,6 +278,7 @@ def _key(cases: Sequence[Case], config: DataConfig, classes: Classes) -> str:
         {
             "version": VERSION,
             "channels": config.channels,
+            "use": config.use_channels,
             "classes": meaning,
             "cases": [asdict(case) for case in cases],
             "files": list(zip(map(str, paths), in_parallel(_content, paths), strict=True)),

@@ -52,6 +52,8 @@ class StoredCase:
         Where the pixels lie, the intensity fingerprint, and from what kind and number of files the image comes.
     plane
         Of a volume that is looked at plane by plane, which this is: the axis that planes follow on, and the place.
+    channels
+        The names of all channels of the image as it lies, of which `image` may hold some.
     """
 
     name: str
@@ -67,6 +69,7 @@ class StoredCase:
     suffix: str = ""
     files: int = 1
     plane: tuple[int, int] | None = None
+    channels: tuple[str, ...] = ()
 
     def cut(self, array: Array) -> Array:
         """Of an array (C, *spatial) of the whole case what belongs to this plane of it: a view."""
@@ -99,6 +102,7 @@ class StoredCase:
             "grid": Grid(**grid),
             "intensities": Intensities.from_json(words["intensities"]),
             "plane": None,
+            "channels": tuple(words.get("channels", ())),
         }
         return cls(**(words | parsed))
 

@@ -39,7 +39,7 @@ def _draw(augmentation: AugmentationConfig | None, config: Config, batch: Batch,
         batch=len(batch.images),
         ndim=config.network.ndim,
         size=config.training.patch,
-        channels=config.data.channels,
+        channels=config.data.inputs,
         generator=torch.Generator().manual_seed(seed),
         spacings=batch.spacings,
     )

@@ -1,0 +1,172 @@
+"""How much memory a step of a training takes, by the feature maps of its network, and how many patches fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from ulna.config import Config
+from ulna.networks import build
+
+FLOAT = 4
+"""Bytes of a number."""
+
+PAIR = 2
+"""Patches that are passed through: of one alone, a batch norm over a single pixel has no variance."""
+
+OPTIMIZER = 4
+"""A weight, its gradient, and two averages of it."""
+
+LOSS = 6
+"""Maps per output in the loss: logits, probabilities, truth, their products and gradients."""
+
+GRADIENTS = 3
+"""Maps as large as the largest that are at work while the gradient goes through it: in, out, and a copy to compute
+on."""
+
+USABLE = 0.85
+"""Share of the free memory that a step may take: the estimate is good to a few tenths, images are read beside it."""
+
+CGROUPS = Path("/sys/fs/cgroup")
+"""Where Linux says how much memory a container, or a job of a cluster, may use."""
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """What a step takes beside what the process has before, in bytes.
+
+    Parameters
+    ----------
+    fixed
+        For weights, their gradients and the optimizer.
+    patch
+        For each patch of the batch.
+
+    Examples
+    --------
+    >>> StepMemory(10, 30).most(100)
+    2
+    """
+
+    fixed: int
+    patch: int
+
+    def total(self, batch: int) -> int:
+        """Of a batch of so many patches."""
+        return self.fixed + batch * self.patch
+
+    def most(self, free: int) -> int:
+        """How many patches fit into so much free memory; 0 where not one does."""
+        return max(0, int(USABLE * free - self.fixed) // self.patch)
+
+
+def step_memory(config: Config, outputs: int, patch: Sequence[int]) -> StepMemory:
+    """What a step on patches of a size takes.
+
+    Nothing is computed: the network runs on tensors without content, and what it keeps for the gradient is counted.
+
+    Parameters
+    ----------
+    config
+        With the channels that the network takes.
+    outputs
+        Of the network.
+    patch
+        The spatial size.
+
+    Returns
+    -------
+    StepMemory
+        In float32; bf16 takes up to half less.
+    """
+    with torch.device("meta"):
+        network = build(config.network, config.data.inputs, outputs).train()
+    weights = sum(weight.numel() for weight in network.parameters())
+    kept, largest = kept_bytes(network, (config.data.inputs, *patch))
+    pixels = prod(patch)
+    given = FLOAT * pixels * (2 * config.data.inputs + len(patch) + 2)  # images, where they are read, and labels
+    each = kept + GRADIENTS * largest + FLOAT * LOSS * outputs * pixels + given
+    return StepMemory(OPTIMIZER * FLOAT * weights, each)
+
+
+def kept_bytes(network: nn.Module, shape: Sequence[int]) -> tuple[int, int]:
+    """What a network on the device "meta" keeps of one image for the gradient, and the largest map among it.
+
+    Parameters
+    ----------
+    network
+        In training mode.
+    shape
+        (C, *spatial) of the image.
+
+    Returns
+    -------
+    tuple of int
+        Bytes.
+    """
+    known = {_storage(weight) for weight in network.parameters()}
+    kept: dict[int, Tensor] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        if _storage(tensor) not in known:
+            kept[_storage(tensor)] = tensor  # held, so that no address is given twice
+        return tensor
+
+    def same(tensor: Any) -> Any:
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, same):
+        network(torch.empty(PAIR, *shape, device="meta"))
+    sizes = [tensor.untyped_storage().nbytes() // PAIR for tensor in kept.values()]
+    return sum(sizes), max(sizes, default=0)
+
+
+def _storage(tensor: Tensor) -> int:
+    """What tensors that share their memory have in common, also where there is none."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def free_memory(device: torch.device | None = None, *, groups: Path = CGROUPS) -> int:
+    """Bytes that are free where a network is trained.
+
+    Parameters
+    ----------
+    device
+        By default the CPU.
+    groups
+        Where the limits of a container are stated.
+
+    Returns
+    -------
+    int
+        Of a GPU its own; else of the machine, or of the container if that has less.
+    """
+    if device is not None and device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = int(psutil.virtual_memory().available)
+    for limit, used in (
+        (groups / "memory.max", groups / "memory.current"),
+        (groups / "memory" / "memory.limit_in_bytes", groups / "memory" / "memory.usage_in_bytes"),
+    ):
+        try:
+            left = int(limit.read_text()) - int(used.read_text())
+        except (OSError, ValueError):  # there is none, or no limit: "max"
+            continue
+        free = min(free, max(left + _cached(limit.parent), 0))
+    return free
+
+
+def _cached(group: Path) -> int:
+    """Bytes of files that are held and can be let go of."""
+    try:
+        words = dict(line.split(maxsplit=1) for line in (group / "memory.stat").read_text().splitlines())
+        return int(words.get("inactive_file", 0))
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,71 @@
+"""Which channels of an image are used: by number, by name, and what is said where there is none."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ulna.channels import choose, positions
+from ulna.config import Config
+from ulna.errors import UlnaError
+from ulna.image import Channel, Image
+
+BRAIN = tuple(Channel(name) for name in ("T1", "T2", "FLAIR", "7"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ((), (0, 1, 2, 3)),
+        ((2,), (2,)),
+        (("flair",), (2,)),
+        (("FLAIR", 0), (2, 0)),
+        (("t2f|flair|0",), (2,)),
+        (("t2f | 1",), (1,)),
+        (("7",), (3,)),
+        ((3, "t1"), (3, 0)),
+    ],
+)
+def test_channels_are_found(wanted: tuple[Any, ...], found: tuple[int, ...]) -> None:
+    assert positions(BRAIN, wanted) == found
+    image = Image(np.arange(4 * 6).reshape(4, 2, 3), channels=BRAIN)
+    chosen = choose(image, wanted)
+    assert np.array_equal(chosen.array, image.array[list(found)])
+    assert chosen.channels == tuple(BRAIN[k] for k in found)
+    assert (chosen is image) == (wanted == ())
+
+
+@pytest.mark.parametrize("wanted", [("t1c",), (4,), ("t1c|9",)])
+def test_a_channel_that_is_not_there_is_named(wanted: tuple[Any, ...]) -> None:
+    image = Image(np.zeros((4, 2, 3)), channels=BRAIN)
+    what = f"b: the image has no channel '{wanted[0]}': it has 4 channels, T1, T2, FLAIR, 7"
+    with pytest.raises(UlnaError, match=re.escape(what)) as caught:
+        choose(image, wanted, where="b")
+    assert "--set data.use_channels=[0]" in caught.value.hint
+
+
+def test_names_that_several_channels_have_name_none() -> None:
+    gray = (Channel("gray"), Channel("gray"))
+    assert positions(gray, [1]) == (1,)
+    with pytest.raises(UlnaError, match="no channel 'gray'"):
+        positions(gray, ["gray"])
+    with pytest.raises(UlnaError, match="channel 1 of the image is to be used twice"):
+        positions(gray, [1, "red|1"])
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [(0, (0,)), ("flair", ("flair",)), ([0, "t2"], (0, "t2")), ([], ()), (None, ())]
+)
+def test_the_setting(given: object, kept: tuple[object, ...]) -> None:
+    data = Config.parse({"data": {"use_channels": given}}).data
+    assert data.use_channels == kept
+    assert data.inputs == len(kept)
+    assert Config.parse({"data": {"channels": 3}}).data.inputs == 3
+
+
+def test_a_number_below_zero_is_refused() -> None:
+    with pytest.raises(UlnaError, match=r"data.use_channels must be names, or numbers from 0 on, not \[-1\]"):
+        Config.parse({"data": {"use_channels": [-1]}})
