@@ -15,9 +15,10 @@ from ulna.image import Source
 from ulna.layouts.listing import Entry
 from ulna.layouts.matching import PART, Pairing, by_modality, folder_role, words
 from ulna.layouts.parts import parts_of
-from ulna.text import plural
+from ulna.text import plural, size
 
 MIN_FOLDERS = 4
+MAX_SIZED = 20  # masks without an image whose size is said
 SAYING = {*formats.VOLUMES, ".gif", ".webp"}  # files that leave something open, or hold several images
 
 
@@ -207,7 +208,18 @@ def left_over(masks: Sequence[Entry]) -> tuple[Problem, ...]:
     if not masks:
         return ()
     what = plural(len(masks), "mask belongs to no image", "masks belong to no image")
-    return (Problem(what, tuple(entry.path for entry in masks)),)
+    return (Problem(what, tuple(_with_size(entry) if k < MAX_SIZED else entry.path for k, entry in enumerate(masks))),)
+
+
+def _with_size(entry: Entry) -> str:
+    """The path of a file and, of a volume, its size: it may be one of something else."""
+    if entry.source.suffix in formats.VOLUMES:
+        try:
+            with formats.open_reader(entry.source) as reader:
+                return f"{entry.path} ({size(reader.grid.shape)})" if reader.grid.ndim == 3 else entry.path
+        except UlnaError as error:
+            return f"{entry.path} ({error.what})"
+    return entry.path
 
 
 @dataclass(frozen=True)
