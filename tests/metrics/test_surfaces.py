@@ -160,3 +160,27 @@ def test_single_planes_are_compared_each_by_itself(axis: int) -> None:
     slab = np.zeros_like(found)
     slab[2:9] = True  # neighbors: surfaces between the planes are known, too
     assert surface_distances(found & slab, truth & slab, spacing, slab).found_sizes.sum() > 0
+
+
+def test_of_strokes_no_surface_is_known() -> None:
+    """Strokes within an organ and beside it: whatever was predicted, nobody knows how far its surface is off."""
+    truth, known = np.zeros((6, 30, 30), bool), np.zeros((6, 30, 30), bool)
+    truth[1:5, 8:22, 8:22] = True
+    known[3, 15, 10:20] = known[3, 4, 4:26] = known[2:4, 6:12, 24:26] = known[2:4, 7:9, 14] = True
+    found = np.zeros_like(truth)
+    found[:, 9:, 12:28] = True
+    rows = {
+        row.measure: row
+        for row in surface_rows(found, truth, "a", spacing=(1, 1, 1), unit="mm", tolerance=1, known=known)
+    }
+    assert all(math.isnan(rows[name].value) for name in ("hd95", "asd", "surface_dice"))
+    assert {row.state for row in rows.values()} == {"scored"}
+    assert rows["volume_difference"].value == np.count_nonzero(found & known) - np.count_nonzero(truth & known)
+
+
+def test_where_nothing_is_there_what_was_found_is_wrong_however_near_it_is_to_what_nobody_drew() -> None:
+    truth, found, known = np.zeros((9, 9), bool), np.zeros((9, 9), bool), np.ones((9, 9), bool)
+    found[2:4, 2:4], known[5:] = True, False
+    rows = surface_rows(found, truth, "a", spacing=(1, 1), unit="mm", tolerance=3, known=known)
+    assert {row.state for row in rows} == {"false positive"}
+    assert [row.value for row in rows if row.measure == "surface_dice"] == [0]

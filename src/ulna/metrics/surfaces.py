@@ -5,8 +5,8 @@ all outside, as large as the piece of the contour that marching squares (cubes) 
 are those of their centers, and count by the elements' size, so that they do not depend on how fine the grid is.
 
 Where not all is annotated, an element with a corner that is not counts for nothing, and a distance is the least that it
-can be: the other surface may go on in what is not annotated. Where single planes of a volume are annotated, surfaces
-are the outlines in these planes.
+can be: the other surface may go on in what is not annotated. Where most of what bounds the truth is so, as that of
+strokes, no surface is known. Where single planes of a volume are annotated, surfaces are the outlines in these planes.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ Floats = npt.NDArray[np.float64]
 
 LARGEST = 95
 """The percentile of the distances that stands for the largest."""
+
+
+KNOWN = 0.5
+"""Surfaces are compared where at least this share of the true one has annotated pixels on both sides."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +125,16 @@ def surface_distances(
     sizes = [_elements(np.pad(mask[box], 1), tuple(spacing)) for mask in (found, truth)]
     unsure = None if known is None else _corners(np.pad(~known, 1)) > 0
     if unsure is not None:
-        sizes = [np.where(unsure, 0, size) for size in sizes]
+        drawn, sizes = float(sizes[1].sum()), [np.where(unsure, 0, size) for size in sizes]
+        if float(sizes[1].sum()) < KNOWN * drawn:
+            return SurfaceDistances(*[np.zeros(0)] * 4)
     apart = [_distances(one > 0, other > 0, spacing) for one, other in (sizes, sizes[::-1])]
     if unsure is not None and unsure.any():
         least = ndimage.distance_transform_edt(~unsure, sampling=spacing)
-        apart = [np.minimum(one, least[size > 0]) for one, size in zip(apart, sizes, strict=True)]
+        apart = [
+            np.where(np.isinf(one), one, np.minimum(one, least[size > 0]))
+            for one, size in zip(apart, sizes, strict=True)
+        ]
     pairs = [_rising(one, size[size > 0]) for one, size in zip(apart, sizes, strict=True)]
     return SurfaceDistances(*pairs[0], *pairs[1])
 
