@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ulna.errors import ReadError, UlnaError
-from ulna.formats import dicom, metaimage, nifti, nrrd, png, small, tiff
+from ulna.formats import dicom, hdf5, metaimage, nifti, nrrd, png, small, tiff
 from ulna.formats.archive import opened
 from ulna.formats.atomic import atomic_write
 from ulna.formats.base import Format, Reader
@@ -35,10 +35,12 @@ __all__ = [
 ]
 
 # A DICOM file may begin as a TIFF does.
-_FAMILIES = (dicom, png, small, tiff, nifti, nrrd, metaimage)
+_FAMILIES = (dicom, png, small, tiff, nifti, nrrd, metaimage, hdf5)
 FORMATS: tuple[Format, ...] = tuple(family.FORMAT for family in _FAMILIES)
 SUFFIXES = frozenset(suffix for family in FORMATS for suffix in family.suffixes)
-VOLUMES = frozenset(suffix for family in (dicom, tiff, nifti, nrrd, metaimage) for suffix in family.FORMAT.suffixes)
+VOLUMES = frozenset(
+    suffix for family in (dicom, tiff, nifti, nrrd, metaimage, hdf5) for suffix in family.FORMAT.suffixes
+)
 """Suffixes of files that may hold more than one plane."""
 HEAD = 512  # bytes by which a family is recognized
 

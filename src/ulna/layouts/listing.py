@@ -44,8 +44,8 @@ class Entry:
 
     @property
     def path(self) -> str:
-        """The way from the listed place to the file, for messages."""
-        return "/".join((*self.folders, self.source.name))
+        """The way from the listed place to the file, or to an array in it, for messages and patterns."""
+        return "/".join((*self.folders, self.source.name, *filter(None, (self.source.array,))))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from ulna.config import DataConfig
 from ulna.dataset import Dataset, Problem
 from ulna.errors import UlnaError
 from ulna.image import Source
+from ulna.layouts.arrays import expanded
 from ulna.layouts.build import CaseDraft, drafts, left_over, make_cases
 from ulna.layouts.classed import by_class, class_names, each_an_object
 from ulna.layouts.listing import Entry, Listing
@@ -76,11 +77,13 @@ class _Match:
 
 def fits(listing: Listing, patterns: Patterns) -> bool:
     """Whether any file fits a pattern of the masks, or of the images where there are none of masks."""
+    listing = expanded(listing, (*patterns.images, *patterns.masks))
     return bool(_matches(listing.images, patterns.masks or patterns.images))
 
 
 def read(listing: Listing, patterns: Patterns) -> Dataset:
     """The data set as the patterns say. Raises UlnaError for a pattern that fits no file, and names some files."""
+    listing = expanded(listing, (*patterns.images, *patterns.masks))
     images = _fitting(listing, "data.images", patterns.images)
     masks = _fitting(listing, "data.masks", patterns.masks, cases={match.case for match in images})
     taken = {match.entry for match in (*images, *masks)}

@@ -11,6 +11,7 @@ from ulna.errors import UlnaError
 from ulna.formats.archive import is_archive
 from ulna.image import Source
 from ulna.layouts import (
+    arrays,
     by_content,
     chosen,
     dsb2018,
@@ -59,6 +60,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(dsb2018.EXAMPLE, dsb2018.read),
     Layout(tracking.EXAMPLE, tracking.read),
     Layout(segmented.EXAMPLE, segmented.read),
+    Layout(arrays.EXAMPLE, arrays.read),
     Layout(outlined.EXAMPLE, outlined.read),
     Layout(modalities.EXAMPLE, modalities.read),
     Layout(several.EXAMPLE, several.read),
@@ -170,7 +172,7 @@ def _with_others(found: Dataset, listing: Listing) -> Dataset:
     So it is predicted, and named where masks are needed. Its name has its folders, and leaves the others' alone.
     """
     used = {
-        replace(source, page=None, time=None).parts[0]
+        replace(source, page=None, time=None, array="").parts[0]
         for case in found.cases
         for source in (*case.images, *case.truth, *case.markers)
     }
