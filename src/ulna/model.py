@@ -255,7 +255,9 @@ class Model:
         """
         stated = Patterns.of(self.config.data)
         given = stated.place(Path(image).expanduser()) if isinstance(image, str | Path) else image
-        read_image = as_image(given, ndim=self.config.network.ndim, channels=self.channels)
+        read_image = as_image(
+            given, ndim=self.config.network.ndim, channels=self.channels, missing=self.config.data.missing
+        )
         return self.predict(read_image).measure(read_image)
 
     def probabilities(self, image: Given, *, progress: Progress = quiet) -> Image:
@@ -426,7 +428,7 @@ class Model:
             with open_reader(given) as reader:
                 if reader.assumed:
                     say(f"{given}: {reader.assumed}")
-        return as_image(given, ndim=self.config.network.ndim, channels=self.channels)
+        return as_image(given, ndim=self.config.network.ndim, channels=self.channels, missing=self.config.data.missing)
 
     def _made(self, image: Image, makers: Sequence[Decode], progress: Progress) -> list[Image]:
         """What each of some functions makes of the logits of an image, on its own grid.

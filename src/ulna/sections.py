@@ -226,6 +226,11 @@ class DataConfig(Section):
         "place: from foot to head, from front to back, from side to side); 0: along this axis their own; null: their "
         "own; empty: the plan decides",
     )
+    missing: float | None = Field(
+        None,
+        description="what NaN in the files is read as, the value outside of the body for example; null: images that "
+        "hold it are refused",
+    )
     window: Annotated[tuple[float, float], AfterValidator(_ordered)] | None = Field(
         None,
         description="`ct`: the range that all images are clipped to; null: percentiles 0.5 and 99.5 of the foreground "

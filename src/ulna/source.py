@@ -43,6 +43,8 @@ class Source:
         What such an image is called, for no file has its name; "" for one file.
     spacing, unit
         The distance of pixels along each axis, and its unit, where the file does not say them; see `Source.placed`.
+    missing
+        What NaN is read as; None: it is not, and images that hold it are refused.
     """
 
     path: Path
@@ -58,6 +60,7 @@ class Source:
     title: str = ""
     spacing: tuple[float, ...] = ()
     unit: str = ""
+    missing: float | None = None
 
     @property
     def parts(self) -> tuple[Source, ...]:
@@ -80,9 +83,9 @@ class Source:
         Returns
         -------
         Source
-            With its axes, spacing and unit.
+            With its axes, spacing, unit, and what NaN is read as.
         """
-        return replace(self, axes=place.axes, spacing=place.spacing, unit=place.unit)
+        return replace(self, axes=place.axes, spacing=place.spacing, unit=place.unit, missing=place.missing)
 
     def placed(self, grid: Grid) -> tuple[Grid, str]:
         """A grid as the file says it, or as was stated where the file is silent: where all its spacings are 1.

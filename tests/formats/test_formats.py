@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -197,8 +199,30 @@ def test_nan_and_infinity_are_counted_apart() -> None:
         "a.tif: holds 1 NaN and 2 infinite values among 4\n"
         "Replace them by numbers (for example by the background) and save the image again."
     )
+    with pytest.raises(
+        ReadError, match=r"holds 2 NaN values among 4 .*data\.missing=-3 reads them as the lowest value"
+    ):
+        formats.check_finite(np.array([np.nan, 7, -3, np.nan]), "a.tif")
     formats.check_finite(array[3:], "a.tif")
     formats.check_finite(np.array([1, 2]), "a.tif")
+
+
+def test_nan_is_read_as_a_number_where_that_is_said(tmp_path: Path) -> None:
+    volume = np.random.default_rng(0).normal(5, 1, (6, 7, 8)).astype(np.float32)
+    volume[:2], volume[:, 0] = np.nan, np.nan
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "a.nii.gz")
+    source = Source(tmp_path / "a.nii.gz")
+    with pytest.raises(ReadError, match=f"holds {np.isnan(volume).sum()} NaN"):
+        formats.read(source)
+    filled = replace(source, missing=-1.5)
+    plain = np.nan_to_num(volume, nan=-1.5)
+    whole = formats.read(filled).array
+    assert whole.dtype == np.float32
+    np.testing.assert_array_equal(np.sort(whole, axis=None), np.sort(plain, axis=None))
+    with formats.open_reader(filled) as reader:  # and region by region
+        region = (slice(0, 2), slice(2, 7), slice(1, 4))
+        np.testing.assert_array_equal(reader.read(region), whole[(slice(None), *region)])
+    assert source.like(filled).missing == -1.5
 
 
 def test_an_image_larger_than_the_memory_is_refused_before_it_is_decoded(

@@ -296,8 +296,11 @@ def test_more_objects_than_a_png_numbers(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_arrays_are_looked_at_as_files_are() -> None:
     model = make_model(channels=1)
+    holed, filled = np.array([[0.0, np.nan], [1.0, 2.0]]), np.array([[0.0, 0.0], [1.0, 2.0]])
     with pytest.raises(UlnaError, match="1 NaN"):
-        model.predict(np.array([[0.0, np.nan], [1.0, 2.0]]))
+        model.predict(holed)
+    said = Model(Saved(model.network, model.config.changed({"data.missing": 0}), model.classes, outputs=1))
+    np.testing.assert_array_equal(said.predict(holed).array, said.predict(filled).array)
     assert model.predict(np.eye(8, dtype=bool)).shape == (8, 8)
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from small_files import lay, pack, told
-from ulna.config import Config
+from ulna.config import Config, DataConfig
 from ulna.errors import UlnaError
 from ulna.jobs.check import check
 from ulna.layouts import Patterns, find_cases, read_dataset
+from ulna.source import Source
 
 
 def read(place: Path, images: tuple[str, ...] = (), masks: tuple[str, ...] = ()) -> dict[str, list[str]]:
@@ -105,3 +106,9 @@ def test_the_cell_tracking_challenge_can_be_stated(tmp_path: Path) -> None:
     names = [name for k in range(2) for name in (f"01/t00{k}.png", f"01_GT/SEG/man_seg00{k}.png")]
     found = read(lay(tmp_path, *names), ("01/t{case}.png",), ("01_GT/SEG/man_seg{case}.png",))
     assert found == {f"t00{k}": [f"t00{k}.png", f"man_seg00{k}.png"] for k in range(2)}
+
+
+def test_what_nan_is_read_as_goes_with_every_source(tmp_path: Path) -> None:
+    place = Patterns.of(DataConfig(missing=-1)).place(tmp_path)
+    assert place.missing == -1
+    assert Source(tmp_path / "a.nii").like(place).missing == -1

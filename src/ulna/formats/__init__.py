@@ -31,6 +31,7 @@ __all__ = [
     "open_reader",
     "read",
     "recognizes",
+    "without_nan",
     "write",
 ]
 
@@ -93,7 +94,7 @@ def open_reader(source: Source) -> Iterator[Reader]:
 
         def decode(region: Region, level: int) -> Array:
             with _explained(family, source):
-                return reader.decode(region, level)
+                return without_nan(reader.decode(region, level), source.missing)
 
         yield replace(reader, decode=decode)
 
@@ -260,11 +261,38 @@ def check_finite(array: Array, where: object) -> None:
         return
     nan, infinite = int(np.isnan(array).sum()), int(np.isinf(array).sum())
     found = [f"{nan:,} NaN"] * (nan > 0) + [f"{infinite:,} infinite"] * (infinite > 0)
-    raise ReadError(
-        f"holds {' and '.join(found)} values among {array.size:,}",
-        where=where,
-        hint="Replace them by numbers (for example by the background) and save the image again.",
-    )
+    what = f"holds {' and '.join(found)} values among {array.size:,}"
+    if not infinite and nan < array.size:
+        lowest = f"data.missing={float(np.nanmin(array)):g}"
+        what += f" (where they lie outside of a body, {lowest} reads them as the lowest value of this image)"
+    hint = "Replace them by numbers (for example by the background) and save the image again."
+    raise ReadError(what, where=where, hint=hint)
+
+
+def without_nan(array: Array, missing: float | None) -> Array:
+    """An array with another number instead of NaN.
+
+    Parameters
+    ----------
+    array
+        Of any shape; it is left as it is.
+    missing
+        What NaN becomes; None: nothing is changed.
+
+    Returns
+    -------
+    Array
+        The same one where there is nothing to change.
+
+    Examples
+    --------
+    >>> without_nan(np.array([np.nan, 2.0]), -1.0).tolist()
+    [-1.0, 2.0]
+    """
+    if missing is None or array.dtype.kind != "f":
+        return array
+    absent = np.isnan(array)
+    return np.where(absent, array.dtype.type(missing), array) if absent.any() else array
 
 
 def _family_to_write(path: Path) -> Format:

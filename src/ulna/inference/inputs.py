@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 from ulna.config import DataConfig
 from ulna.errors import UlnaError
-from ulna.formats import check_finite, read
+from ulna.formats import check_finite, read, without_nan
 from ulna.formats.base import BY_SAMPLES, equal_channels
 from ulna.image import Array, Image, Source, checked
 from ulna.layouts import find
@@ -74,10 +74,10 @@ def source_of(place: Source) -> Source:
     if len(found) > 1:
         what = f"this folder holds {plural(len(found), 'image')}"
         raise UlnaError(what, where=place, hint="Name one of them, or predict all with ulna.predict.")
-    return replace(found[0], axes=place.axes, spacing=place.spacing, unit=place.unit)
+    return found[0].like(place)
 
 
-def as_image(given: Any, *, ndim: int, channels: int) -> Image:
+def as_image(given: Any, *, ndim: int, channels: int, missing: float | None = None) -> Image:
     """An image as the network takes it, with its channels first.
 
     Parameters
@@ -89,6 +89,8 @@ def as_image(given: Any, *, ndim: int, channels: int) -> Image:
         The number of spatial axes that the network takes.
     channels
         The number of channels that the network takes, by which the axis of channels is found.
+    missing
+        What NaN in what is no file becomes; None: it is refused. (Of a file, its `Source` says it.)
 
     Returns
     -------
@@ -111,8 +113,9 @@ def as_image(given: Any, *, ndim: int, channels: int) -> Image:
         image = _of_pillow(given)
     else:
         image = Image(_channels_first(_array(given), ndim=ndim, channels=channels))
-    check_finite(image.array, image.source or "the image")
-    return image
+    array = without_nan(image.array, missing)
+    check_finite(array, image.source or "the image")
+    return image if array is image.array else replace(image, array=array)
 
 
 def repeated(channels: int, data: DataConfig) -> str:

@@ -19,7 +19,16 @@ from ulna.layouts.listed import with_listed
 from ulna.layouts.listing import list_place
 from ulna.leaks import Fingerprint, group
 
-AS_TRAINED = ("task.name", "task.borders", "data.axes", "data.spacing", "data.unit", "data.leaks", "data.regions")
+AS_TRAINED = (
+    "task.name",
+    "task.borders",
+    "data.axes",
+    "data.spacing",
+    "data.unit",
+    "data.missing",
+    "data.leaks",
+    "data.regions",
+)
 """Settings that a model's own are taken for, unless others are stated."""
 
 

@@ -38,6 +38,8 @@ class Patterns:
         Of TIFF files that do not state theirs ("CYX", "YXC", "ZYX", …).
     spacing, unit
         Of files that do not say how far apart their pixels lie.
+    missing
+        What NaN in them is read as.
     labels
         The folder of the labels, where there are several.
     """
@@ -48,15 +50,17 @@ class Patterns:
     spacing: tuple[float, ...] = ()
     unit: str = ""
     labels: str = ""
+    missing: float | None = None
 
     @classmethod
     def of(cls, data: DataConfig) -> Patterns:
         """What the section `data` of a configuration says."""
-        return cls(data.images, data.masks, data.axes, data.spacing, data.unit if data.spacing else "", data.labels)
+        unit = data.unit if data.spacing else ""
+        return cls(data.images, data.masks, data.axes, data.spacing, unit, data.labels, data.missing)
 
     def place(self, path: Path) -> Source:
         """A folder, archive or file with what was stated of it."""
-        return Source(path, axes=self.axes, spacing=self.spacing, unit=self.unit)
+        return Source(path, axes=self.axes, spacing=self.spacing, unit=self.unit, missing=self.missing)
 
     def __bool__(self) -> bool:
         return bool(self.images or self.masks)
