@@ -320,11 +320,9 @@ class Prediction(OnGrid):
 
     def _fullest(self, array: Array) -> Array:
         """An array (*spatial) as an image: of a volume the plane with most of what was found."""
-        if array.ndim == 2:
-            return array
-        filled: Array = np.count_nonzero(self.labels.classes, axis=(1, 2))
-        plane: Array = array[int(filled.argmax()) if filled.any() else len(array) // 2]
-        return plane
+        from ulna.figures.planes import fullest
+
+        return array if array.ndim == 2 else np.asarray(array[fullest(self.labels.classes)])
 
     def _colored(self) -> npt.NDArray[np.uint8]:
         from ulna.figures.common import overlay

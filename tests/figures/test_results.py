@@ -9,6 +9,7 @@ import pytest
 from ulna.errors import UlnaError
 from ulna.figures import results
 from ulna.figures.common import color
+from ulna.figures.orthogonal import Orthogonal
 from ulna.figures.results import (
     CORRECT,
     FALSE_NEGATIVE,
@@ -19,6 +20,7 @@ from ulna.figures.results import (
     difference,
     results_picture,
 )
+from ulna.image import IGNORE
 
 TRUTH = np.array([[0, 1, 1, 2], [0, 0, 1, 2]], np.uint8)
 MASK = np.array([[0, 1, 0, 2], [1, 0, 1, 1]], np.uint8)
@@ -155,3 +157,22 @@ def test_names_are_not_taken_for_formulas(tmp_path):
 def test_nothing_to_show_is_said(tmp_path):
     with pytest.raises(UlnaError, match="no case to show"):
         results_picture(tmp_path / "cases.png", [], classes=("background", "cell"))
+
+
+def test_of_crowded_volumes_the_worst_plane_is_shown_as_an_image():
+    """Outlines of membranes would hide all."""
+    walls = np.zeros((1, 4, 400, 400), np.uint8)
+    walls[..., ::6, :] = walls[..., ::6] = 1
+    mask = walls.copy()
+    mask[0, 2, :9] = 0
+    mask[0, 1, :30] = 0
+    truth = walls.copy()
+    truth[0, 1] = IGNORE  # what nobody annotated is not wrong
+    row = Comparison("worst: a", walls * 9, truth, mask).reduced(("background", "wall"))
+    assert isinstance(row, Comparison)
+    assert row.title == "worst: a, slice 3 of 4"
+    np.testing.assert_array_equal(row.truth, truth[:, 2])
+    np.testing.assert_array_equal(row.mask, mask[:, 2])
+    assert row.mask.base is None  # the volume need not stay in memory
+    tall = np.repeat(np.repeat(walls[:, :, :20, :20], 20, axis=2), 20, axis=3)
+    assert isinstance(Comparison("a", tall, tall, tall).reduced(("background", "wall")), Orthogonal)

@@ -108,3 +108,17 @@ def test_a_joint_is_shown_near_its_seam_as_roots(axis: int, monkeypatch: pytest.
     np.testing.assert_allclose(shown[0], np.sqrt(near - float(near.min())), rtol=1e-6)
     contact_sheet(tmp_path / "sheet.png", [Joint("a", first, second, axis)])
     assert shown[1].shape == both.shape  # smaller than the depth
+
+
+def test_of_crowded_volumes_the_fullest_plane_is_shown_as_an_image() -> None:
+    walls = np.zeros((1, 4, 400, 400), np.uint8)
+    walls[..., ::6, :] = walls[..., ::6] = 1
+    walls[0, 2, 1::6] = 1
+    volume = Sample("a", walls * 9, walls, walls.astype(np.int32))
+    shown = volume.reduced(("background", "wall"))
+    assert isinstance(shown, Sample)
+    np.testing.assert_array_equal(shown.mask, walls[:, 2])
+    np.testing.assert_array_equal(shown.objects, walls[:, 2])
+    figure = samples_figure([volume, shown], ("background", "wall"))
+    assert [axes.get_title() for axes in figure.axes] == ["a", "4 × 400 × 400"] * 2
+    assert len(samples_figure([volume, sample((4, 32, 40))], ("background", "wall")).axes) == 4  # mixed: all in planes

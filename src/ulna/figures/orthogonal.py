@@ -317,7 +317,7 @@ def _painted(sides: Mapping[str, Array], became: Sequence[Fates], *, objects: bo
         return [_Side(numbers, fate_colors(words), k > 0) for k, (numbers, words) in enumerate(became)]
     made = []
     for name, side in sides.items():
-        classes = np.where(side[0] == IGNORE, 0, side[0])
+        classes = np.where(side[0] == IGNORE, 0, side[0]) if (side[0] == IGNORE).any() else side[0]
         if objects:
             made.append(_Side(np.where(classes > 0, side[1], 0)))
         else:

@@ -9,6 +9,7 @@ from math import ceil, prod
 import numpy as np
 from scipy import ndimage
 
+from ulna.figures.common import edges
 from ulna.grid import Grid
 from ulna.image import Array
 from ulna.orientation import Orientation, orientation
@@ -24,6 +25,16 @@ MICROSCOPES = ("nm", "µm", "pixel")
 
 NEAR = 16
 """Around a small region at least so many pixels are shown."""
+
+CROWDED = 0.1
+"""Of a plane outlines may hide at most this share. Membranes of the ISBI 2012 challenge hide .14; organs, tumors and nuclei
+of embryos at most .02."""
+
+SHOWN = 400
+"""About so many pixels wide is a plane in a picture, and"""
+
+LINE_WIDTH = 2
+"""so many is a line."""
 
 LABELED = 1 << 25
 """Of a larger volume every so manieth voxel is looked at for its largest region."""
@@ -217,6 +228,41 @@ def largest_component(mask: Array, spacing: Sequence[float] = ()) -> Component |
         for start, inner, part in zip(corner, own, box, strict=True)
     )
     return Component(places, int(sizes[number - 1]) * step**mask.ndim, held)
+
+
+def fullest(mask: Array) -> int:
+    """The plane of a volume (Z, Y, X) that holds most of a mask; the middle one where there is nothing.
+
+    Parameters
+    ----------
+    mask
+        Of any numbers: what is not 0 counts.
+
+    Returns
+    -------
+    int
+        Its place on the first axis.
+    """
+    filled = np.count_nonzero(mask, axis=(1, 2))
+    return int(filled.argmax()) if filled.any() else len(mask) // 2
+
+
+def is_crowded(labels: Array) -> bool:
+    """Whether outlines would hide the image, as those of membranes do.
+
+    Parameters
+    ----------
+    labels
+        (Z, Y, X) class indices or numbers of objects.
+
+    Returns
+    -------
+    bool
+        By the plane that holds most of what is labeled.
+    """
+    plane = labels[fullest(labels)]
+    pixels = SHOWN / max(plane.shape)  # of the picture, for one of the plane
+    return bool(edges(plane).mean() * LINE_WIDTH / pixels > CROWDED)
 
 
 def bounds(mask: Array) -> tuple[slice, ...] | None:

@@ -16,9 +16,10 @@ from ulna.errors import UlnaError
 from ulna.figures.common import Rgb, color, flatness, new_figure, save_figure, show, to_rgb, words
 from ulna.figures.objects import FATES, fate_panels
 from ulna.figures.orthogonal import Orthogonal, orthogonal
+from ulna.figures.planes import Upright, fullest, is_crowded
 from ulna.figures.sections import page
 from ulna.grid import UNPLACED, Grid
-from ulna.image import IGNORE, Array
+from ulna.image import IGNORE, Array, is_foreground
 
 #: The kinds of pixels in the difference, in colors of Okabe and Ito, which people with any color blindness can
 #: tell apart and which differ in lightness too.
@@ -52,8 +53,26 @@ class Comparison:
     mask: Array
     grid: Grid = UNPLACED
 
+    def reduced(self, classes: Sequence[str]) -> Comparison | Orthogonal:
+        """What is drawn of it, for which no volume has to stay in memory.
+
+        Parameters
+        ----------
+        classes
+            Names of the class indices, the background first.
+
+        Returns
+        -------
+        Comparison or Orthogonal
+            Of an image itself; of a volume planes with outlines or, where these would hide it, its worst plane.
+        """
+        if self.truth.ndim == 3:
+            return self
+        drawn = is_foreground(self.truth[0]) * self.truth[-1]
+        return self._worst_plane() if is_crowded(drawn) else self.in_planes(classes)
+
     def in_planes(self, classes: Sequence[str]) -> Orthogonal:
-        """The same as planes with outlines, which need no volume.
+        """The same as planes with outlines.
 
         Parameters
         ----------
@@ -63,17 +82,30 @@ class Comparison:
         Returns
         -------
         Orthogonal
-            A row of the picture.
+            Of an image it is the only plane.
         """
-        grid = self.grid if self.grid.shape else Grid(self.truth.shape[1:])
+        grid = self._placed
         return orthogonal(self.title, self.image, grid, truth=self.truth, found=self.mask, names=classes)
+
+    @property
+    def _placed(self) -> Grid:
+        return self.grid if self.grid.shape else Grid(self.truth.shape[1:])
+
+    def _worst_plane(self) -> Comparison:
+        upright = Upright.of(self._placed)
+        truth, mask = upright.apply(self.truth), upright.apply(self.mask)
+        wrong = (truth[0] != mask[0]) & (truth[0] != IGNORE)
+        cut, *_ = upright.cuts((fullest(wrong if wrong.any() else truth[0]), 0, 0), [slice(None)] * 3)
+        image = None if self.image is None else cut.of(upright.apply(self.image)).copy()
+        where = cut.title.rpartition(", ")[2]
+        return Comparison(f"{self.title}, {where}", image, cut.of(truth).copy(), cut.of(mask).copy())
 
 
 def results_picture(path: Path, rows: Sequence[Comparison | Orthogonal], *, classes: Sequence[str]) -> Path:
     """Draw cases under each other: image, ground truth, prediction and difference, with a legend.
 
     Of volumes three planes are shown through the largest true region, and through the largest wrong one, with the
-    outlines of truth and prediction.
+    outlines of truth and prediction; where these would hide the image, as those of membranes do, the worst plane.
 
     Parameters
     ----------
@@ -96,7 +128,8 @@ def results_picture(path: Path, rows: Sequence[Comparison | Orthogonal], *, clas
     """
     if not rows:
         raise UlnaError("there is no case to show", where=path)
-    flat = [row for row in rows if isinstance(row, Comparison) and row.truth.ndim == 3]
+    rows = [row.reduced(classes) if isinstance(row, Comparison) else row for row in rows]
+    flat = [row for row in rows if isinstance(row, Comparison)]
     if len(flat) < len(rows):
         drawn = [row.in_planes(classes) if isinstance(row, Comparison) else row for row in rows]
         return save_figure(page(drawn, classes), path)

@@ -26,6 +26,7 @@ from ulna.figures.common import (
     words,
 )
 from ulna.figures.orthogonal import Orthogonal, orthogonal
+from ulna.figures.planes import fullest, is_crowded
 from ulna.figures.sections import page
 from ulna.grid import UNPLACED, Grid
 from ulna.image import Array, is_foreground
@@ -52,6 +53,8 @@ class Sample:
         (1, *spatial) numbered objects, where they are known: each is then outlined by itself.
     grid
         Where the pixels lie; by default a grid of unit pixels.
+    shape
+        The size that is named; by default that of the image.
     """
 
     name: str
@@ -59,9 +62,32 @@ class Sample:
     mask: Array
     objects: Array | None = None
     grid: Grid = UNPLACED
+    shape: tuple[int, ...] = ()
+
+    def reduced(self, classes: Sequence[str]) -> Sample | Orthogonal:
+        """What is drawn of it, for which no volume has to stay in memory.
+
+        Parameters
+        ----------
+        classes
+            Names of the class indices, the background first.
+
+        Returns
+        -------
+        Sample or Orthogonal
+            Of an image itself; of a volume planes with outlines or, where these would hide it, its fullest plane.
+        """
+        if self.image.ndim == 3:
+            return self
+        drawn = is_foreground(self.mask[0])
+        if not is_crowded(drawn if self.objects is None else drawn * self.objects[0]):
+            return self.in_planes(classes)
+        at = fullest(drawn)
+        objects = None if self.objects is None else self.objects[:, at].copy()
+        return Sample(self.name, self.image[:, at].copy(), self.mask[:, at].copy(), objects, shape=self.mask.shape[1:])
 
     def in_planes(self, classes: Sequence[str]) -> Orthogonal:
-        """The same as planes with outlines, which need no volume.
+        """The same as planes with outlines.
 
         Parameters
         ----------
@@ -71,7 +97,7 @@ class Sample:
         Returns
         -------
         Orthogonal
-            A row of the picture.
+            Of an image it is the only plane.
         """
         grid = self.grid if self.grid.shape else Grid(self.mask.shape[1:])
         truth = self.mask if self.objects is None else np.concatenate([self.mask, self.objects])
@@ -81,7 +107,8 @@ class Sample:
 def samples_picture(path: Path, samples: Sequence[Sample | Orthogonal], classes: Sequence[str]) -> Path:
     """Write a picture of samples, image and mask side by side.
 
-    Of volumes three planes are shown through the largest region of the mask, with its outlines.
+    Of volumes three planes are shown through the largest region of the mask, with its outlines; where these would hide
+    the image, as those of membranes do, the plane that holds most of the mask.
 
     Parameters
     ----------
@@ -120,7 +147,8 @@ def samples_figure(samples: Sequence[Sample | Orthogonal], classes: Sequence[str
     Figure
         It belongs to no window.
     """
-    flat = [sample for sample in samples if isinstance(sample, Sample) and sample.image.ndim == 3]
+    samples = [sample.reduced(classes) if isinstance(sample, Sample) else sample for sample in samples]
+    flat = [sample for sample in samples if isinstance(sample, Sample)]
     if len(flat) < len(samples):
         drawn = [sample.in_planes(classes) if isinstance(sample, Sample) else sample for sample in samples]
         across = min(VOLUMES, len(drawn))
@@ -133,7 +161,7 @@ def samples_figure(samples: Sequence[Sample | Orthogonal], classes: Sequence[str
         left, right = (figure.add_subplot(rows, 2 * columns, 2 * index + side) for side in (1, 2))
         plain, masked = _pair(sample)
         show(left, plain, elided(sample.name), size=7)
-        show(right, masked, size(sample.image.shape[1:]), size=7)
+        show(right, masked, size(sample.shape or sample.image.shape[1:]), size=7)
     if len(classes) > 2:
         patches = [
             Patch(color="#{:02x}{:02x}{:02x}".format(*color(index)), label=words(name))

@@ -159,12 +159,13 @@ def pixels(figure: Figure) -> Rgb:
 def _plan(row: Orthogonal, width: float) -> tuple[list[tuple[Section, list[Box], float]], float]:
     """Where the planes of a case lie, and how high all is.
 
-    Two sections stand side by side where each voxel has its pixel even so.
+    Two sections stand side by side where each voxel has its pixel even so; a case that is right all over, beside others
+    that are not, has no more room than these.
     """
     half = (width - GAP) / 2
     sizes = [view.size for view in row.sections[0].views]
     fine = min(view.size[1] / view.rgb.shape[1] for view in row.sections[0].views)
-    beside = len(row.sections) > 1 and arrange(sizes, half)[1] * fine * DPI >= 1
+    beside = row.compared and arrange(sizes, half)[1] * fine * DPI >= 1
     title = LINE if len(row.sections) > 1 else 0.0  # that of a single section stands beside the name of the case
     top, left, placed = LINE, 0.0, []
     for section in row.sections:

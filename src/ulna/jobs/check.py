@@ -383,8 +383,7 @@ def _sample(case: Case, classes: Classes) -> Sample | Orthogonal:
     """What is drawn of a case; of a volume no more is kept than that."""
     image, truth = load_image(case), load_truth(case).array
     objects = truth if classes.kind == "instances" else None
-    sample = Sample(case.name, image.array, classes.to_indices(truth), objects, image.grid)
-    return sample if image.ndim == 2 else sample.in_planes(classes.names)
+    return Sample(case.name, image.array, classes.to_indices(truth), objects, image.grid).reduced(classes.names)
 
 
 def _shortened(where: Sequence[str]) -> str:

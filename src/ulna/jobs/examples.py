@@ -44,4 +44,4 @@ def comparison(case: Case, title: str, mask: Array, classes: Classes) -> Compari
     truth = true_labels(case, classes)
     grid = truth.grid if image is None else image.grid
     row = Comparison(title, None if image is None else image.array, truth.to_array(), mask, grid)
-    return row if truth.classes.ndim == 2 else row.in_planes(classes.names)
+    return row.reduced(classes.names)
