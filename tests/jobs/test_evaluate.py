@@ -679,3 +679,4 @@ def test_volumes_are_scored_in_their_unit_whatever_the_order_of_their_axes(tmp_p
     assert (row.value, row.unit) == (2, "mm")
     assert case.row("a", "dice").value == pytest.approx(0.8)
     assert any("objects.csv" in note for note in scored.notes) == listed
+    assert "HD95 [mm]" in str(scored)

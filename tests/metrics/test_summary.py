@@ -313,3 +313,17 @@ def test_ap_is_the_mean_over_thresholds_of_what_is_pooled() -> None:
     assert spread.mean.estimate == pytest.approx(np.mean([np.mean(tp / whole) for tp, whole in found]))
     assert cases[0].score("ap") == pytest.approx(np.mean(found[0][0] / found[0][1]))
     assert spread.pooled.low < spread.pooled.estimate < spread.pooled.high
+
+
+def test_lengths_have_their_unit_and_several_units_are_said() -> None:
+    def case(name: str, unit: str) -> Scored:
+        rows = [Row("organ", "dice", 1, 2), Row("organ", "hd95", 3.0, unit=unit), Row("organ", "tp", 3, unit="voxels")]
+        return Scored.of(rows, name=name, group=name)
+
+    one = summarize([case("a", "mm"), case("b", "mm")])
+    assert one.units == {"hd95": ("mm",)}
+    assert (one.titled("hd95"), one.titled("dice")) == ("HD95 [mm]", "Dice")
+    assert one.as_json()["units"] == {"hd95": "mm"}
+    assert not any("units" in line for line in one.left_out())
+    mixed = summarize([case("a", "mm"), case("b", "pixel")])
+    assert "cases are in several units (mm, pixel): means of HD95 say nothing" in mixed.left_out()

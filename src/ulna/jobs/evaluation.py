@@ -128,7 +128,7 @@ def _table(summary: Summary) -> Table:
     table.add_column("class", overflow="fold")
     first, *others = [name for name in summary.measures if name not in DETAILS][:_COLUMNS] or ["dice"]
     table.add_column(f"{label(first)} (95 % interval)", no_wrap=True)
-    for head in ("median", *(label(name) for name in others), "images"):
+    for head in ("median", *(escape(summary.titled(name)) for name in others), "images"):
         table.add_column(head, justify="right", no_wrap=True)
     for one in summary.classes if len(summary.classes) == 1 else (summary.overall, *summary.classes):
         table.add_row(escape(one.name), *_cells(one, first, others))

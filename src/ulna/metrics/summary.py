@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
 import numpy as np
@@ -24,8 +24,9 @@ from ulna.metrics.intervals import (
     mean_ratio,
     median_interval,
 )
-from ulna.metrics.rows import ALL_CLASSES, MEANS, Primary, State, label
+from ulna.metrics.rows import ALL_CLASSES, MEANS, Primary, Row, State, label
 from ulna.metrics.scored import Scored
+from ulna.text import listed
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ class Summary:
         How many there are.
     errors
         The wrong pixels of all cases, by where they lie.
+    units
+        Of the measures that have one; several, where cases differ.
     """
 
     overall: ClassSummary
@@ -122,6 +125,7 @@ class Summary:
     cases: int
     groups: int
     errors: Errors = NONE_WRONG
+    units: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def primary(self) -> str:
@@ -155,7 +159,31 @@ class Summary:
             for state, words in messages
             if states[state]
         ]
-        return [*lines, *self._without_interval()]
+        return [*lines, *self._mixed(), *self._without_interval()]
+
+    def _mixed(self) -> list[str]:
+        """Which means are of lengths in several units."""
+        mixed = [name for name, units in self.units.items() if len(units) > 1]
+        if not mixed:
+            return []
+        kinds = listed(self.units[mixed[0]], 8)
+        return [f"cases are in several units ({kinds}): means of {listed(map(label, mixed), 8)} say nothing"]
+
+    def titled(self, measure: str) -> str:
+        """What a table calls a measure, with its unit.
+
+        Parameters
+        ----------
+        measure
+            Its key.
+
+        Returns
+        -------
+        str
+            "HD95 [mm]".
+        """
+        units = self.units.get(measure, ())
+        return f"{label(measure)} [{', '.join(units)}]" if units else label(measure)
 
     def _without_interval(self) -> list[str]:
         """Why the first score has no interval, with the values of the groups where these are few."""
@@ -190,7 +218,7 @@ class Summary:
             "by_group": {self.primary: _as_json("mean", self.by_group)} if self.primary else {},
             "wrong_pixels": {**asdict(self.errors), "sentence": self.errors.sentence()},
             "interval": {"level": LEVEL, "method": METHOD, "draws": DRAWS, "min_groups": MIN_GROUPS},
-        }
+        } | ({"units": {name: ", ".join(units) for name, units in self.units.items()}} if self.units else {})
 
 
 def summarize(cases: Sequence[Scored], primary: Primary | None = None, *, seed: int = 0) -> Summary:
@@ -214,7 +242,6 @@ def summarize(cases: Sequence[Scored], primary: Primary | None = None, *, seed: 
 
     Examples
     --------
-    >>> from ulna.metrics.rows import Row
     >>> rows = [Row("cell", "dice", 6, 8)]
     >>> summary = summarize([Scored.of(rows, name=name, group=name) for name in ("a", "b")])
     >>> print(summary.overall.scores["dice"].mean)
@@ -244,7 +271,17 @@ def summarize(cases: Sequence[Scored], primary: Primary | None = None, *, seed: 
         groups=len(set(groups)),
         errors=sum((case.errors for case in cases), NONE_WRONG),
         judged_by=primary,
+        units=_units(every),
     )
+
+
+def _units(rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
+    """The units of the measures that are no counts."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.unit and not row.counted:
+            found.setdefault(row.measure, {})[row.unit] = None
+    return {name: tuple(sorted(units)) for name, units in found.items()}
 
 
 def number(value: float) -> float | None:
