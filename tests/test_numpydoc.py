@@ -55,7 +55,7 @@ RECORDS = (
     "jobs.predict.Predicted",
     "jobs.settings.Settings",
     "jobs.split.Split",
-    "jobs.train.Trained",
+    "jobs.trained.Trained",
 )
 """What the verbs return."""
 

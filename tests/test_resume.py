@@ -140,7 +140,7 @@ def test_a_run_that_was_killed_while_it_was_scored_is_not_trained_again(
     cells: Path, tmp_path: Path, cli: CommandLine
 ) -> None:
     words = ("train", cells, "--out", tmp_path / "run", *SMALL)
-    with monkeypatched(cli, "ulna.jobs.train.evaluate", _stopped):
+    with monkeypatched(cli, "ulna.jobs.fitting.evaluate", _stopped):
         assert cli(*words).code == 130
     weights = load_file(tmp_path / "run" / "model.safetensors")
     with monkeypatched(cli, "ulna.run.fit", lambda *_, **__: pytest.fail("it was trained again")):

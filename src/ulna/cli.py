@@ -159,6 +159,12 @@ def train(
     start_from: Annotated[
         Path | None, typer.Option(metavar="RUN", help="A run or model file whose weights to start from.")
     ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Cross-validation by group: so many trainings, within the minutes for all.")
+    ] = None,
+    fold: Annotated[
+        int | None, typer.Option(help="Train this fold alone, from 0; several processes may share RUN.")
+    ] = None,
     device: Device = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
 ) -> None:
@@ -179,6 +185,8 @@ def train(
         changes=_changes(set_),
         seed=seed,
         start_from=start_from,
+        folds=folds,
+        fold=fold,
         device=device,
         resume=resume,
         started=_began(),

@@ -120,6 +120,12 @@ class Config(Section):
             raise ValueError("network.deep_supervision needs padding: same and task.border_weight: 0")
         return self
 
+    @model_validator(mode="after")
+    def _mirrored_as_trained(self) -> Self:
+        if self.inference.mirror and not (self.augmentation and self.augmentation.flip):
+            raise ValueError("inference.mirror needs augmentation.flip: the network must have seen mirrored images")
+        return self
+
     @classmethod
     def parse(cls, words: dict[str, Any], *, where: object = "configuration") -> Config:
         """Check a nested dictionary and make it a `Config`.

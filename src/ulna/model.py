@@ -96,7 +96,7 @@ class Model:
 
     @property
     def network(self) -> nn.Module:
-        """The PyTorch network: normalized images (N, C, *spatial) → logits (N, K, *spatial)."""
+        """The PyTorch network: normalized images (N, C, *spatial) → logits (N, K, *spatial); of folds the first."""
         return self.saved.network
 
     @property
@@ -111,7 +111,8 @@ class Model:
 
     @cached_property
     def _pipeline(self) -> Pipeline:
-        return Pipeline(self.saved.network, self.config, self.saved.outputs)
+        saved = self.saved
+        return Pipeline(saved.network, self.config, saved.outputs, others=saved.others, average=self.task.average)
 
     def summary(self, size: Sequence[int] | None = None) -> NetworkSummary:
         """The layers of the network as a table.
@@ -476,7 +477,8 @@ class Model:
     def __repr__(self) -> str:
         network, ndim = self.config.network, self.config.network.ndim
         images = f"{self.channels}-channel {ndim}D images"
-        return f"<Model {network.name} on {self.device}: {images} → {listed(self.classes.names, 8)}>"
+        count = f"{len(self.saved.networks)} × " if self.saved.others else ""
+        return f"<Model {count}{network.name} on {self.device}: {images} → {listed(self.classes.names, 8)}>"
 
     def _repr_html_(self) -> str:
         note = f"<br>{escape(self.saved.note)}" if self.saved.note else ""
@@ -512,7 +514,8 @@ def _files(images: Sequence[Any]) -> set[str]:
 def load(run: str | Path, *, device: str | None = None) -> Model:
     """The trained model of a run.
 
-    Of a training that has not ended the best checkpoint is taken, or where none is kept the last, and that is said.
+    Of a training that has not ended the best checkpoint is taken, or where none is kept the last, and that is said. Of
+    a folder of folds the probabilities of all that are trained are averaged.
 
     Parameters
     ----------
@@ -549,5 +552,6 @@ def load(run: str | Path, *, device: str | None = None) -> Model:
         raise UlnaError(error.what, where=run, hint=error.hint) from None
     if saved.note:
         say(saved.note)
-    saved.network.to(place)
+    for network in saved.networks:
+        network.to(place)
     return model

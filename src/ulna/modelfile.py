@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from pickle import UnpicklingError
+from statistics import median_low
 from typing import Any
 
 import torch
@@ -16,12 +18,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from ulna import networks
+from ulna import folds, networks
 from ulna.config import RENAMED, Config
 from ulna.errors import UlnaError
 from ulna.formats import atomic_write
 from ulna.labels.classes import Classes
-from ulna.leaks.seen import seen_in
+from ulna.leaks.seen import Seen, seen_in
 
 FORMAT = 2
 """Version of what the metadata hold; a file with a higher one is refused, one of format 1 is converted."""
@@ -31,6 +33,10 @@ CHECKPOINTS = "checkpoints"
 """The folder of a run that holds `best.ckpt` and `last.ckpt` while it trains, each with the weights as "network"."""
 
 
+PARTED = "/"
+"""Parts the number of a further network from the name of its weight."""
+
+
 @dataclass(frozen=True)
 class Saved:
     """What a model file holds.
@@ -38,7 +44,8 @@ class Saved:
     The network with its weights, the resolved configuration, the classes and how their mask values are
     written, the number of output channels, and where it comes from: hash of the training data, versions, and
     scores on what was held out. `seen` holds the fingerprints of the images that it learned from and was validated on
-    (`ulna.leaks.seen`, as base64). `note` says what is special about the weights, if anything is.
+    (`ulna.leaks.seen`, as base64). `note` says what is special about the weights, if anything is. `others` are further
+    networks of the same kind, whose answers are averaged with those of the first: the models of folds.
     """
 
     network: nn.Module
@@ -50,6 +57,12 @@ class Saved:
     scores: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     seen: str = ""
+    others: tuple[nn.Module, ...] = ()
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """All networks."""
+        return (self.network, *self.others)
 
 
 def save(path: Path, saved: Saved) -> None:
@@ -66,8 +79,13 @@ def save(path: Path, saved: Saved) -> None:
         "versions": saved.versions,
         "scores": saved.scores,
         "seen": saved.seen or seen_in(path.parent),
+        "networks": len(saved.networks),
     }
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in saved.network.state_dict().items()}
+    weights = {
+        f"{f'{number}{PARTED}' if number else ''}{name}": tensor.detach().cpu().contiguous()
+        for number, network in enumerate(saved.networks)
+        for name, tensor in network.state_dict().items()
+    }
     data = to_bytes(weights, metadata={"ulna": json.dumps(words)})
     with atomic_write(path) as beside:
         beside.write_bytes(data)
@@ -91,10 +109,13 @@ def find(run: str | Path) -> Path:
 def load(run: str | Path) -> Saved:
     """Read a model file or the folder that holds it; of a training that has not ended, its last checkpoint.
 
-    The weights of its best epoch so far are taken, or where none is kept the last, and `Saved.note` says which. Raises
-    UlnaError for a file that is none, is too new, or whose parts contradict each other.
+    The weights of its best epoch so far are taken, or where none is kept the last, and `Saved.note` says which. Of a
+    folder of folds all that are trained are taken. Raises UlnaError for a file that is none, is too new, or whose parts
+    contradict each other.
     """
     folder = Path(run).expanduser()
+    if folds.holds_folds(folder):
+        return _of_folds(folder)
     if folder.is_dir() and not (folder / NAME).is_file() and any((folder / CHECKPOINTS).glob("*.ckpt")):
         return _stopped(folder)
     path = find(run)
@@ -115,10 +136,64 @@ def _saved(words: dict[str, Any], weights: dict[str, Tensor], path: Path) -> Sav
         classes = Classes(**_tuples(words["classes"]))
         outputs = int(words["outputs"])
         _check(config, classes, outputs, weights)
-        network = networks.build(config.network, config.data.inputs, outputs)
-        network.load_state_dict(weights)
+        count = int(words.get("networks", 1))
+        several = [networks.build(config.network, config.data.inputs, outputs) for _ in range(count)]
+        for number, network in enumerate(several):
+            network.load_state_dict(_weights_of(weights, number))
         origin = str(words["data_hash"]), dict(words["versions"]), dict(words["scores"])
-    return Saved(network.eval(), config, classes, outputs, *origin, seen=str(words.get("seen", "")))
+    network, *others = (one.eval() for one in several)
+    seen = str(words.get("seen", ""))
+    return Saved(network, config, classes, outputs, *origin, seen=seen, others=tuple(others))
+
+
+def _weights_of(weights: dict[str, Tensor], number: int) -> dict[str, Tensor]:
+    """Those of one network among several."""
+    if not number:
+        return {name: weight for name, weight in weights.items() if PARTED not in name}
+    before = f"{number}{PARTED}"
+    return {name.removeprefix(before): weight for name, weight in weights.items() if name.startswith(before)}
+
+
+def _of_folds(run: Path) -> Saved:
+    """The models of all folds that are trained, as one."""
+    places = list(folds.fold_folders(run))
+    done = [number for number, place in enumerate(places) if (place / NAME).is_file()]
+    if not done:
+        hint = "Train one by adding --resume to the command that began it."
+        raise UlnaError(f"none of these {len(places)} folds is trained", where=run, hint=hint)
+    first, *others = models = [load(places[number] / NAME) for number in done]
+    for number, other in zip(done[1:], others, strict=True):
+        if (other.config.network, other.classes.names) != (first.config.network, first.classes.names):
+            what = f"the models of folds {done[0]} and {number} are of different networks or classes"
+            raise UlnaError(what, where=run, hint="Name the folder of one fold.")
+    note = ""
+    if len(done) < len(places):
+        named = ", ".join(map(str, done))
+        note = f"Of {run} {len(done)} of {len(places)} folds are trained ({named}): their models are taken alone."
+    seen = [Seen.from_bytes(base64.b64decode(one.seen)) for one in models if one.seen]
+    return replace(
+        first,
+        config=first.config.changed(_middle([one.config for one in models])),
+        others=tuple(one.network for one in others),
+        seen=base64.b64encode(Seen.joined(seen).to_bytes()).decode() if seen else "",
+        data_hash="",
+        scores={},
+        note=note,
+    )
+
+
+def _middle(configs: Sequence[Config]) -> dict[str, Any]:
+    """The middle of the constants that each fold has fitted on the cases that it held out.
+
+    `seed` and `depth` are two ways to part objects, of which a fold chose one: they go together.
+    """
+    fitted = [config.task.decoding for config in configs]
+    known = [one for one in fitted if one is not None]
+    if len(known) < len(fitted):
+        return {}
+    depth, seed = median_low((one.depth, one.seed) for one in known)
+    alone = {key: median_low(getattr(one, key) for one in known) for key in ("foreground", "smallest", "holes")}
+    return {f"task.decoding.{key}": value for key, value in {**alone, "depth": depth, "seed": seed}.items()}
 
 
 @contextmanager

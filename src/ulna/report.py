@@ -24,7 +24,10 @@ from ulna.training.log import validation_column
 NAME = "report.html"
 _PICTURES = ("samples.png", "joined.png", "augmented.png", "curves.png", "scores/cases.png")
 _ROWS = 500  # of the table of all images
-_APART = ("plan", "command", "asked", "state", "classes", "length", "seconds", "afterwards", "fitted", "fitted_on")
+_APART = (
+    *("plan", "command", "asked", "state", "classes", "length", "seconds", "afterwards", "fitted", "fitted_on"),
+    *("case", "each"),
+)
 """What of the record stands in other places of the page, or is for `--resume` alone."""
 
 
@@ -74,6 +77,7 @@ def _content(run: RunFiles) -> dict[str, Any]:
     curves = run.table("metrics.csv")
     pictures = {Path(name).name: run.picture(name) for name in _PICTURES}
     lists = [(name, run.text(f"{name}.txt").splitlines()) for name in ("train", "validation")]
+    folds = int(record["folds"]) if isinstance(record.get("folds"), int) else 0
     return {
         "title": run.folder.resolve().name,
         "figures": _figures(metrics, record, lists),
@@ -81,7 +85,9 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "plan": [str(sentence) for sentence in as_list(record.get("plan"))] + _fitted(record),
         "curves_alt": _curves_in_words(curves, _primary(metrics)),
         "curves_measure": label(_primary(metrics).measure),
-        "scores": _scores(metrics, chose=chose(record)),
+        "scores": _scores(metrics, chose=chose(record), folds=folds),
+        "folds": [_fold(one) for one in as_list(record.get("each")) if isinstance(one, dict)],
+        "whole": "../report.html" if "fold" in record else "",
         "cases": _cases(run.table("scores/scores.csv"), _primary(metrics)),
         "pictures": {name: data for name, data in pictures.items() if data},
         "command": _in_words(record.get("command", "")),
@@ -189,7 +195,20 @@ def _primary(metrics: dict[str, Any]) -> Primary:
     return Primary(first, bool(known.get("higher_is_better", True)), str(known.get("counts", "pixels")))
 
 
-def _scores(metrics: dict[str, Any], *, chose: str) -> dict[str, Any] | None:
+def _fold(record: dict[str, Any]) -> dict[str, str]:
+    """A row of the table of folds."""
+    seconds = record.get("seconds")
+    return {
+        "name": str(record.get("name", "")),
+        "measure": str(record.get("measure", "")),
+        "score": _number(record.get("score")),
+        "images": _counted(record.get("cases"), "image"),
+        "groups": _counted(record.get("groups"), "group"),
+        "seconds": duration(seconds) if isinstance(seconds, int | float) else "",
+    }
+
+
+def _scores(metrics: dict[str, Any], *, chose: str, folds: int) -> dict[str, Any] | None:
     """The table of scores with how they were obtained; None where nothing was scored."""
     per_class = inner(metrics, "per_class")
     measures = [name for name in _measures(metrics) if name not in DETAILS]
@@ -203,7 +222,7 @@ def _scores(metrics: dict[str, Any], *, chose: str) -> dict[str, Any] | None:
     notes += _pooled(metrics, _primary(metrics))
     notes += [str(note) for note in as_list(inner(metrics, "objects").get("sentences"))]
     return {
-        "how": _how(metrics.get("cases"), metrics.get("groups"), chose=chose),
+        "how": _how(metrics.get("cases"), metrics.get("groups"), chose=chose, folds=folds),
         "what": "Means over the images"
         if len(per_class) == 1
         else "Means over the images, of each its mean over classes",
@@ -232,12 +251,13 @@ def _pooled(metrics: dict[str, Any], primary: Primary) -> list[str]:
     ]
 
 
-def _how(cases: Any, groups: Any, *, chose: str) -> str:
+def _how(cases: Any, groups: Any, *, chose: str, folds: int) -> str:
     """How the scores were obtained."""
     used = f" {chose}" if chose else ""
+    training = f"one of {folds} trainings, each by the one that had not seen it," if folds else "the training"
     held = (
-        f"{_counted(cases, 'image')} in {_counted(groups, 'group')} {'was' if cases == 1 else 'were'} held out of the "
-        "training and scored at full resolution."
+        f"{_counted(cases, 'image')} in {_counted(groups, 'group')} {'was' if cases == 1 else 'were'} held out of "
+        f"{training} and scored at full resolution."
     )
     if groups == 1:
         return (

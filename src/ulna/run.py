@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -115,22 +116,32 @@ class Run:
         Shows how far the decoding is.
     start
         A trained model to start from.
+    shares
+        How many such runs share the minutes that the command names.
     """
 
     def __init__(
-        self, folder: Path, timer: Timer, *, device: torch.device, progress: Progress, start: Saved | None = None
+        self,
+        folder: Path,
+        timer: Timer,
+        *,
+        device: torch.device,
+        progress: Progress,
+        start: Saved | None = None,
+        shares: int = 1,
     ) -> None:
         self.folder = folder
         self.timer = timer
         self.device = device
         self.start = start
+        self.shares = shares
         self.afterwards = AFTERWARDS
         self._progress = progress
 
-    def plan(self, data: Data, wanted: Config) -> tuple[Fold, Plan]:
-        """Decode the cases, and plan what `wanted` leaves open."""
+    def plan(self, data: Data, wanted: Config, *, shared: bool = False) -> tuple[Fold, Plan]:
+        """Decode the cases, and plan what `wanted` leaves open; other processes may have `shared` the folder."""
         asked = wanted if self.start is None else _as_started(wanted, self.start)
-        fold = self._fold(data, asked.data)
+        fold = self._fold(data, asked.data, shared=shared)
         grids = [case.grid for case in fold.train.cases]
         decided = dimensions(asked, [grid.shape for grid in grids], [grid.spacing for grid in grids])
         seen = _decided(asked, decided)
@@ -146,45 +157,60 @@ class Run:
     def prepare(self, data: Data, wanted: Config, *, command: str) -> Prepared:
         """Decode the cases, plan what `wanted` leaves open, and write the plan into the folder."""
         fold, planned = self.plan(data, wanted)
-        config = planned.config
-        prepared = Prepared(config, data.classes, (fold.planned(config),))
+        prepared = Prepared(planned.config, data.classes, (fold.planned(planned.config),))
+        asked = wanted.model_dump(mode="json")
+        self.begin(prepared, data.sides, sentences=planned.sentences, command=command, asked=asked)
+        return prepared
+
+    def begin(self, prepared: Prepared, sides: Sides, *, sentences: Sequence[str], command: str, **facts: Any) -> None:
+        """Write the plan into the folder, with `facts` for its record: from here on the run can go on."""
+        config, fold = prepared.config, prepared.folds[0]
         chooses = config.training.chooses
-        sentences = [*planned.sentences, _split_sentence(data.sides, chooses=chooses)]
+        said = [*sentences, _split_sentence(sides, chooses=chooses)]
         if self.start is not None:
-            sentences.append(_start_sentence(self.start, data.classes))
+            said.append(_start_sentence(self.start, prepared.classes))
         runs.begin(
             self.folder,
             config,
-            cases=data.sides,
+            cases=sides,
             command=command,
             seed=config.training.seed,
-            **{key: _digest(fold, side) for side, key in HASHES.items()},
+            **hashes(fold),
             weights="of the best epoch" if chooses and fold.validation else "last",
-            asked=wanted.model_dump(mode="json"),
-            classes=asdict(data.classes),
+            classes=asdict(prepared.classes),
             outputs=prepared.task.outputs,
-            plan=[*sentences, self.expected(prepared)],
+            plan=[*said, self.expected(prepared)],
+            **facts,
         )
-        return prepared
 
     def prepare_again(self, data: Data, config: Config) -> Prepared:
         """The same for a run that was stopped: `config` is what it planned. Raises UlnaError for other images."""
+        return Prepared(config, data.classes, (self.decode_again(data, config).planned(config),))
+
+    def decode_again(self, data: Data, config: Config, *, shared: bool = False) -> Fold:
+        """The cases of a run that was planned. Raises UlnaError for other images."""
         # with the channels that were asked for when the run began, so that its store is found again
         asked = runs.words(self.folder).get("asked", {}).get("data", {})
-        fold = self._fold(data, config.data.model_copy(update={"channels": asked.get("channels", 0)}))
-        for side, key in HASHES.items():
-            if _digest(fold, side) != runs.words(self.folder).get(key):
-                what = f"the {side} images or masks are not those that {self.folder} began with"
-                raise UlnaError(what, where=data.place, hint="Put them back, or name another --out to train anew.")
-        return Prepared(config, data.classes, (fold.planned(config),))
+        wanted = config.data.model_copy(update={"channels": asked.get("channels", 0)})
+        fold = self._fold(data, wanted, shared=shared)
+        self.check_same(fold, place=data.place)
+        return fold
 
-    def _fold(self, data: Data, config: DataConfig) -> Fold:
+    def check_same(self, fold: Fold, *, place: object) -> None:
+        """Raise UlnaError for other images or masks than those that the run began with."""
+        before, now = runs.words(self.folder), hashes(fold)
+        for side, key in HASHES.items():
+            if now[key] != before.get(key):
+                what = f"the {side} images or masks are not those that {self.folder} began with"
+                raise UlnaError(what, where=place, hint="Put them back, or name another --out to train anew.")
+
+    def _fold(self, data: Data, config: DataConfig, *, shared: bool = False) -> Fold:
         """Decode all cases once, into one store with the channels that suit all; the sides are views of it."""
         train, held_out = data.sides
         if not train:
             raise UlnaError("no case is left to train on", where=self.folder)
         folder, cases = self.folder / "cache" / "cases", (*train, *held_out)
-        store = build_store(folder, cases, config=config, classes=data.classes, progress=self._progress)
+        store = build_store(folder, cases, config=config, classes=data.classes, progress=self._progress, shared=shared)
         sides = [store.subset(side) for side in (range(len(train)), range(len(train), len(cases)))]
         return Fold(sides[0], sides[1] if held_out else None)
 
@@ -231,7 +257,7 @@ class Run:
         primary = prepared.task.primary
         cells = [row[validation_column(primary)] for row in read_rows(self.folder)]
         ranks = [primary.rank(float(cell)) for cell in cells if cell]
-        short = too_short(config, data.train, state.losses, ranks)
+        short = too_short(_as_typed(config, self.shares), data.train, state.losses, ranks)
         runs.note(self.folder, state=runs.TRAINED, **({"length": short} if short else {}))
         return Model(saved)
 
@@ -257,9 +283,15 @@ def _of_planes(target: tuple[float, ...], config: Config) -> tuple[float, ...]:
     return target if axis is None or config.network.ndim == len(target) else (*target[:axis], *target[axis + 1 :])
 
 
-def _digest(fold: Fold, side: str) -> str:
-    store = fold.train if side == "train" else fold.validation
-    return store.digest if store else ""
+def hashes(fold: Fold) -> dict[str, str]:
+    """The hash of the images and masks of each side, by its name in `run.json`."""
+    return {HASHES["train"]: fold.train.digest, HASHES["validation"]: fold.validation.digest if fold.validation else ""}
+
+
+def _as_typed(config: Config, shares: int) -> Config:
+    """With the minutes that the command named for all runs that share them."""
+    minutes = config.training.minutes
+    return config if minutes is None or shares == 1 else config.changed({"training.minutes": minutes * shares})
 
 
 def _split_sentence(sides: Sequence[tuple[Case, ...]], *, chooses: bool) -> str:

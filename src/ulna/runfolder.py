@@ -14,9 +14,12 @@ from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
+from rich.markup import escape
 
+from ulna import folds
 from ulna.caselist import write_names
 from ulna.config import Config, dotted
+from ulna.console import say
 from ulna.dataset import Case
 from ulna.errors import UlnaError
 from ulna.formats.atomic import atomic_write, cannot_write, is_partial
@@ -29,6 +32,9 @@ PAIRS = "arrays"
 
 WITHOUT_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP}
 """What network drives say that know no locks: then nobody watches that two trainings do not meet."""
+
+START = "start.safetensors"
+"""The model that the folds of a run start from, until all have finished."""
 
 TRAINING, TRAINED, FINISHED = "training", "trained", "finished"
 """How far a run has come: it has a plan, a model, all there is."""
@@ -52,12 +58,63 @@ def prepared(run: Path, *, resume: bool) -> Iterator[bool]:
             alone = True
             yield (run / WORDS).is_file()
     except UlnaError:
-        if alone and not resume and not (run / WORDS).exists():
-            for left in [path for path in _content(run) if _before_plan(path)]:
-                _remove(left)
-            if new and run.exists() and not _content(run):
-                run.rmdir()
+        if alone and not resume:
+            _as_before(run, new=new)
         raise
+
+
+@contextmanager
+def shared(run: Path) -> Iterator[None]:
+    """The folder of a run of folds, in which several processes may be at work, but one at a time in here.
+
+    Whoever comes later waits. What is raised before the run is planned leaves the place as it was. Raises UlnaError
+    for a folder that holds something else, and on a drive that knows no locks.
+    """
+    new = not run.exists()
+    if not new and not run.is_dir():
+        raise UlnaError("this is a file, not a folder", where=run, hint="Name another --out.")
+    if not (run / WORDS).is_file() and not all(_before_plan(path) for path in _content(run)):
+        raise UlnaError("this folder is not empty", where=run, hint="Name another --out.")
+    lock = _lock_in_turn(run)
+    try:
+        for left in [path for path in _content(run) if is_partial(path)]:  # those of folds are theirs
+            _remove(left)
+        yield
+    except UlnaError:
+        _as_before(run, new=new)
+        raise
+    finally:
+        lock.release()  # its file stays, for those who wait at it
+
+
+def _lock_in_turn(run: Path) -> FileLock:
+    """The folder's lock, once nobody else has it."""
+    lock, waiting = FileLock(run / LOCK), 0
+    while True:
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=-waiting)  # at first at once or not at all, then as long as it takes
+            return lock
+        except Timeout:
+            say(f"Another process is at work in {escape(str(run))}: this one waits for it.")
+            waiting = 1
+        except FileNotFoundError:
+            continue  # the other one has failed, and has removed the folder that it had made
+        except OSError as error:
+            if error.errno in WITHOUT_LOCKS:
+                what = "this drive knows no file locks, which folds need"
+                raise UlnaError(what, where=run, hint="Name an --out on another drive.") from None
+            raise cannot_write(error, run) from None
+
+
+def _as_before(run: Path, *, new: bool) -> None:
+    """Remove what was written before the plan, if there is none."""
+    if (run / WORDS).exists():
+        return
+    for left in [path for path in _content(run) if _before_plan(path)]:
+        _remove(left)
+    if new and run.exists() and not _content(run):
+        run.rmdir()
 
 
 def _content(folder: Path) -> list[Path]:
@@ -112,6 +169,7 @@ def _alone(run: Path) -> Iterator[None]:
 
 
 _BEFORE_PLAN = {"cache", PAIRS, "check.json", "fingerprints.npz", "joined.png", "samples.png", LOCK, *LISTS, CONFIG}
+_BEFORE_PLAN |= {folds.FILE, START}
 
 
 def _before_plan(path: Path) -> bool:
@@ -121,16 +179,16 @@ def _before_plan(path: Path) -> bool:
 
 def begin(run: Path, config: Config, *, cases: Sequence[Sequence[Case]], **facts: Any) -> None:
     """Write the resolved configuration, the lists of cases, and `run.json`, which makes the folder a run."""
-    put(run / CONFIG, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     for name, listed in zip(LISTS, cases, strict=True):
         write_names(run / name, listed)
-    note(
-        run,
-        state=TRAINING,
-        versions=versions(),
-        machine=f"{platform.system()} {platform.machine()}",
-        **facts,
-    )
+    begin_folds(run, config, **facts)
+
+
+def begin_folds(run: Path, config: Config, **facts: Any) -> None:
+    """The same for a run of folds, whose table takes the place of the lists."""
+    put(run / CONFIG, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    machine = f"{platform.system()} {platform.machine()}"
+    note(run, state=TRAINING, versions=versions(), machine=machine, **facts)
 
 
 def config(run: Path) -> Config:
@@ -143,10 +201,10 @@ def config(run: Path) -> Config:
     return Config.parse(said, where=path)
 
 
-def going_on_with(run: Path, wanted: Config, plain: Config) -> Config:
+def going_on_with(run: Path, wanted: Config, plain: Config | None) -> Config:
     """The configuration that the run began with, unless other settings are `wanted` now: then UlnaError.
 
-    `plain` are the settings of a command that names none.
+    `plain` are the settings of a command that names none; None: it has to name those of the run.
     """
     began = Config.parse(words(run).get("asked", {}), where=run / WORDS)
     asked, now = (dotted(one.model_dump(mode="json")) for one in (began, wanted))
@@ -190,6 +248,17 @@ def put(path: Path, text: str) -> None:
 def versions() -> dict[str, str]:
     """The versions of what a result depends on."""
     return {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()}
+
+
+def seconds_in_all(run: Path) -> float:
+    """Seconds of a run that has finished, or those that it has used so far; 0 where there is none."""
+    known = words(run) if (run / WORDS).is_file() else {}
+    return float(known["seconds"]) if known.get("state") == FINISHED else seconds_used(run)
+
+
+def has_finished(run: Path) -> bool:
+    """Whether there is a run that has all there is."""
+    return (run / WORDS).is_file() and words(run).get("state") == FINISHED
 
 
 def seconds_used(run: Path) -> float:

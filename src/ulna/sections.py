@@ -536,6 +536,11 @@ class InferenceConfig(Section):
         "auto",
         description="`exact` (tiles equal the whole), `blended` (averaged), `auto`: exact but where volumes forbid",
     )
+    mirror: bool = Field(
+        False,
+        description="average over the image and its mirror images along all axes that `augmentation.flip` mirrors: 4 "
+        "times the work in 2D, 8 times in 3D",
+    )
     precision: Literal["auto", "bf16", "float32"] = Field("float32", description="`auto`, `bf16`, `float32`")
 
 

@@ -146,7 +146,7 @@ def test_a_run_that_was_stopped_before_its_plan_begins_again(tmp_path: Path, mon
 
     pairs = [cells((64, 64), k) for k in range(4)]
     with monkeypatch.context() as patched:
-        patched.setattr("ulna.jobs.train.check", stopped)
+        patched.setattr("ulna.jobs.fitting.check", stopped)
         with pytest.raises(KeyboardInterrupt):
             ulna.train(pairs, tmp_path / "run", epochs=1, changes=SMALL)
     assert (tmp_path / "run" / runs.PAIRS).is_dir()

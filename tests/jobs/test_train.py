@@ -18,7 +18,8 @@ from small_data import put
 from ulna import runfolder as runs
 from ulna import synthetic
 from ulna.image import Array
-from ulna.jobs.train import Trained, train
+from ulna.jobs.train import train
+from ulna.jobs.trained import Trained
 from ulna.report import write_report
 
 SMALL = {"training.steps": 3, "network.widths": [4, 8], "training.patch": [32, 32], "training.batch_size": 2}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import numpy as np
@@ -41,6 +42,9 @@ class Asked:
     def activate(self, logits: np.ndarray) -> np.ndarray:
         assert torch.is_inference_mode_enabled()
         return logits
+
+    def average(self, several: Iterable[np.ndarray]) -> np.ndarray:
+        return np.mean(list(several), axis=0)
 
     def fit(self, answers: list[tuple[np.ndarray, Labels]], truth: list[Labels]) -> dict[str, Any]:
         for logits, labels in answers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -104,18 +104,46 @@ class _TorchRunner:
         return outputs.float().cpu().contiguous().numpy()
 
 
-def averaged(runners: Sequence[Runner]) -> Runner:
-    """An ensemble: the mean of the logits of several runners.
+Average = Callable[[Iterable[Windows]], Windows]
+"""Logits (K, *spatial) of several runners, one after the other → those of all together."""
+
+
+def mean_logits(several: Iterable[Windows]) -> Windows:
+    """The mean of the logits of several runners.
+
+    Parameters
+    ----------
+    several
+        One or more arrays of one shape.
+
+    Returns
+    -------
+    Windows
+        Their mean.
+    """
+    outputs = iter(several)
+    total, count = next(outputs).copy(), 1
+    for one in outputs:
+        total += one
+        count += 1
+    total /= count
+    return total
+
+
+def averaged(runners: Sequence[Runner], average: Average = mean_logits) -> Runner:
+    """An ensemble: several runners as one.
 
     Parameters
     ----------
     runners
         One or more, of networks with as many outputs.
+    average
+        What is made of their logits of an image; those of one runner are left as they are.
 
     Returns
     -------
     Runner
-        The mean of their logits.
+        By default of the mean of their logits.
 
     Examples
     --------
@@ -127,11 +155,7 @@ def averaged(runners: Sequence[Runner]) -> Runner:
         return runners[0]
 
     def run(batch: Windows) -> Windows:
-        total = runners[0](batch).copy()
-        for runner in runners[1:]:
-            total += runner(batch)
-        total /= len(runners)
-        return total
+        return np.stack([average(runner(image[None])[0] for runner in runners) for image in batch])
 
     return run
 

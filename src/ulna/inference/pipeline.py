@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -17,7 +18,8 @@ from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
 from ulna.image import Grid, Region
 from ulna.inference.devices import check_process, device_of, dtype_of
-from ulna.inference.engines import Engine, TorchEngine, averaged, torch_precision
+from ulna.inference.engines import Average, Engine, TorchEngine, averaged, mean_logits, torch_precision
+from ulna.inference.mirroring import flips, mirror, mirrored
 from ulna.inference.tiles import Tile, Tiling, plan_tiles
 from ulna.inference.views import View, spread
 from ulna.networks import Statistics, measure_statistics
@@ -53,7 +55,10 @@ class Pipeline:
     engine
         What runs it.
     others
-        Further networks of the same architecture: the logits are then the mean over all of them.
+        Further networks of the same architecture: what all of them say is averaged. So are mirrored images, where
+        `config.inference.mirror` says so.
+    average
+        How; by default the logits, and as `Task.average` does it the probabilities.
     """
 
     network: nn.Module
@@ -61,6 +66,7 @@ class Pipeline:
     outputs: int
     engine: Engine = field(default_factory=TorchEngine)
     others: tuple[nn.Module, ...] = ()
+    average: Average = mean_logits
 
     def normalized(self, image: Floats, *, progress: Progress = quiet) -> Floats:
         """Logits of an image as the network sees it: it is normalized and resampled already.
@@ -232,11 +238,12 @@ class Pipeline:
         affordable = self._affordable()
         tiling = self._tiling(shape, self.config.inference.tile, affordable)
         runners = []
-        for network in (self.network, *self.others):
-            statistics = self._statistics(network, seen, affordable) if len(tiling.tiles) > 1 else {}
+        for network, axes in itertools.product((self.network, *self.others), flips(self.config)):
+            statistics = self._statistics(network, seen, affordable, axes) if len(tiling.tiles) > 1 else {}
             precision = torch_precision(self.config.inference.precision, device_of(network))
-            runners.append(self.engine.compile(network, statistics, (1, channels, *tiling.size), precision))
-        run = averaged(runners)
+            runner = self.engine.compile(network, statistics, (1, channels, *tiling.size), precision)
+            runners.append(mirrored(runner, axes))
+        run = averaged(runners, self.average)
         tiles = progress(tiling.tiles, "predicting") if len(tiling.tiles) > 1 else tiling.tiles
         outputs = ((tile, run(seen.window(tile.start, tiling.size)[None])[0]) for tile in tiles)
         if any(tile.weights for tile in tiling.tiles):
@@ -256,17 +263,19 @@ class Pipeline:
             enlarge=not tile,
         )
 
-    def _statistics(self, network: nn.Module, seen: View, affordable: int) -> Statistics:
+    def _statistics(self, network: nn.Module, seen: View, affordable: int, axes: tuple[int, ...] = ()) -> Statistics:
         """Instance norms must take their statistics from the image, not from a tile, or tiles would show.
 
-        From the whole image where memory allows, else from windows drawn from all over it, always the same ones.
+        From the whole image where memory allows, else from windows drawn from all over it, always the same ones. They
+        are mirrored along `axes`, as the tiles will be.
         """
         shape = seen.shape[1:]
         tiling = self._tiling(shape, largest_side(shape), affordable)
         if prod(tiling.size) > affordable:
             tiling = self._tiling(shape, 0, affordable)
         drawn = np.random.default_rng(0).permutation(len(tiling.tiles))[:SAMPLED]
-        windows = (_tensor(seen.window(tiling.tiles[k].start, tiling.size), network) for k in sorted(drawn))
+        cut = (seen.window(tiling.tiles[k].start, tiling.size) for k in sorted(drawn))
+        windows = (_tensor(mirror(window, axes), network) for window in cut)
         with torch.autocast(device_of(network).type, enabled=False):  # the caller may be within one
             return measure_statistics(network, windows)
 

@@ -14,7 +14,8 @@ from ulna.jobs.evaluate import evaluate
 from ulna.jobs.evaluation import Evaluation
 from ulna.jobs.measure import Measured, measure
 from ulna.jobs.predict import predict
-from ulna.jobs.train import Trained, train
+from ulna.jobs.train import train
+from ulna.jobs.trained import Trained
 from ulna.paths import expand_home
 from ulna.preset import settings
 from ulna.synthetic import write_dataset

@@ -142,7 +142,7 @@ def evaluate(
         by_name = {case.name: case for case in dataset.cases}
         pictured = examples(scored, sides.task.primary)
         rows = [comparison(by_name[name], title, made[name], truth) for title, name in pictured]
-    _write(result, rows, overwrite=overwrite)
+    write_evaluation(result, rows, overwrite=overwrite)
     return result
 
 
@@ -155,7 +155,7 @@ def _of_no_case(files: Sequence[Source], matched: dict[str, Source]) -> tuple[st
     return (f"{len(left)} of {len(files)} masks belong to no case with a true mask and are not scored: {listed(left)}",)
 
 
-def _write(result: Evaluation, rows: Sequence[Comparison | Orthogonal], *, overwrite: bool) -> None:
+def write_evaluation(result: Evaluation, rows: Sequence[Comparison | Orthogonal], *, overwrite: bool) -> None:
     """Write the three files, all of them or none."""
     with atomic_directory(result.folder, FILES, overwrite=overwrite) as fresh:
         write_table(fresh / FILES[0], result.rows)

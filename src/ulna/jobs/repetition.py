@@ -24,13 +24,15 @@ MAX_NAMES = 20
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a training: data, lists of cases, settings, and where to start from."""
+    """What is asked of a training: data, lists of cases, settings, where to start from, and how many or which folds."""
 
     data: str | Path | Iterable[Pair]
     config: Config
     cases: Names | None
     except_: Names | None
     start: str | Path | None
+    folds: int | None = None
+    fold: int | None = None
 
     @property
     def on_disk(self) -> bool:
@@ -64,6 +66,8 @@ def _command(asked: Request, run: Path) -> str:
     for option, path in {"--cases": asked.cases, "--except": asked.except_, "--start-from": asked.start}.items():
         if path is not None:
             words += [option, str(path)]
+    for option, number in {"--folds": asked.folds, "--fold": asked.fold}.items():
+        words += [] if number is None else [option, str(number)]
     for key, value in _changed(asked.config).items():
         if key not in OPTIONS:
             words += ["--set", f"{key}={json.dumps(value, ensure_ascii=False)}"]
@@ -76,6 +80,7 @@ def _call(asked: Request, run: Path, count: int) -> str:
     given = {"cases": asked.cases, "except_": asked.except_, "start_from": asked.start}
     words = [repr(str(asked.data)) if asked.on_disk else "pairs", repr(str(run))]
     words += [f"{name}={_named(value)}" for name, value in given.items() if value is not None]
+    words += [f"{name}={n}" for name, n in {"folds": asked.folds, "fold": asked.fold}.items() if n is not None]
     words.append(f"preset={asked.config.preset!r}")
     changes = _changed(asked.config)
     own = {option.strip("-"): changes.pop(key, None) for key, option in OPTIONS.items()}

@@ -11,6 +11,7 @@ from pathlib import Path
 from ulna import runfolder as runs
 from ulna.dataset import Case, Progress, load_image, plain_name
 from ulna.errors import UlnaError
+from ulna.folds import holds_folds
 from ulna.formats import atomic_write
 from ulna.jobs.check import Check
 from ulna.jobs.grouping import fingerprints
@@ -41,6 +42,12 @@ def read_seen(text: str) -> Seen | None:
         raise UlnaError(f"the fingerprints of the training images cannot be read ({error})") from None
 
 
+def recognized(text: str, prints: Sequence[Fingerprint]) -> list[int]:
+    """Which images a model was trained on, by the fingerprints that it holds as base64."""
+    seen = read_seen(text)
+    return [one.index for one in seen.recognize(prints) if one.part == TRAINING] if seen else []
+
+
 def seen_notes(
     run: str | Path | Predictor,
     model: Predictor | None,
@@ -57,7 +64,10 @@ def seen_notes(
     seen = _seen_by(run, model)
     if seen is None or not all(case.images for case in cases):
         return _by_name(run, cases)
-    return _by_pixels(seen, cases, prints or fingerprints(cases, progress))
+    notes = _by_pixels(seen, cases, prints or fingerprints(cases, progress))
+    if notes and isinstance(run, str | Path) and holds_folds(Path(run)):
+        notes += (f"How each image scored in the fold that held it out is in {Path(run) / 'scores'}.",)
+    return notes
 
 
 def _by_pixels(seen: Seen, cases: Sequence[Case], prints: Sequence[Fingerprint]) -> tuple[str, ...]:

@@ -60,6 +60,16 @@ class Seen:
         parts = (*[TRAINING] * len(training), *[VALIDATION] * len(validation))
         return cls(tuple(_reduced(one) for one in (*training, *validation)), parts)
 
+    @classmethod
+    def joined(cls, several: Sequence[Seen]) -> Seen:
+        """What any of several models has seen, each image once per part."""
+        found = {
+            (one.digest or id(one), part): (one, part)
+            for seen in several
+            for one, part in zip(seen.prints, seen.parts, strict=True)
+        }
+        return cls(tuple(one for one, _ in found.values()), tuple(part for _, part in found.values()))
+
     def recognize(self, prints: Sequence[Fingerprint]) -> list[Recognized]:
         """Which images, whose fingerprints are given, the model has seen; training counts before validation."""
         found: dict[int, Recognized] = {}

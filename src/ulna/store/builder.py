@@ -44,7 +44,13 @@ NOWHERE = Block(0, (0,), "|u1")
 
 
 def build(
-    folder: Path, cases: Sequence[Case], *, config: DataConfig, classes: Classes, progress: Progress = quiet
+    folder: Path,
+    cases: Sequence[Case],
+    *,
+    config: DataConfig,
+    classes: Classes,
+    progress: Progress = quiet,
+    shared: bool = False,
 ) -> Store:
     """Decode and measure cases into a store, or open the one that is there.
 
@@ -62,6 +68,9 @@ def build(
         What the values of masks mean.
     progress
         Sees every case.
+    shared
+        Whether other processes may be at work with a store in this folder: each store then has a folder of its own in
+        it, and none is replaced.
 
     Returns
     -------
@@ -79,8 +88,10 @@ def build(
     def fill(beside: Path) -> dict[str, Any]:
         return _read_all(beside, cases, config, classes, progress) | {"normalization": config.normalization}
 
-    _made_once(folder, _key(cases, config, classes), fill)
-    return planned(Store.open(folder, config.normalization), config)
+    key = _key(cases, config, classes)
+    place = folder / key[:16] if shared else folder
+    _made_once(place, key, fill)
+    return planned(Store.open(place, config.normalization), config)
 
 
 def planned(store: Store, config: DataConfig) -> Store:

@@ -99,6 +99,21 @@ class Task(Protocol):
         """
         ...
 
+    def average(self, several: Iterable[Maps]) -> Maps:
+        """Logits whose activations are the means of the activations of several: of an ensemble, of mirrored images.
+
+        Parameters
+        ----------
+        several
+            Logits (K, *spatial), one after the other, at least one.
+
+        Returns
+        -------
+        Maps
+            Logits (K, *spatial).
+        """
+        ...
+
     def decode(self, activated: Maps, grid: Grid) -> Labels:
         """Labels of what the network says.
 

@@ -15,6 +15,7 @@ from ulna.image import IGNORE, Array, Grid, Labels
 from ulna.measurement import go_on
 from ulna.metrics.objects import compare, countable
 from ulna.metrics.rows import Primary, Row, added
+from ulna.tasks.averaging import average
 from ulna.tasks.base import Maps
 from ulna.tasks.decoding import Decoding, Example, decode, filled, fit
 from ulna.tasks.semantic import Semantic
@@ -98,6 +99,11 @@ class Instances:
         """Logits (K, *spatial) → probabilities of the classes and the targets, (classes + targets, *spatial)."""
         kept = len(logits) - len(self._targets)
         return np.concatenate([self._semantic.activate(logits[:kept]), expit(logits[kept:])])
+
+    def average(self, several: Iterable[Maps]) -> Maps:
+        """Logits of the mean probabilities of the classes, and of the mean targets, of several networks."""
+        kept = self._semantic.outputs
+        return average(several, 0 if kept == 1 else kept)
 
     def decode(self, activated: Maps, grid: Grid) -> Labels:
         """Objects numbered from 1, each of the class that is the most probable on its pixels, 0 beside them."""

@@ -17,6 +17,7 @@ from ulna.metrics.borders import border_rows
 from ulna.metrics.overlap import measure
 from ulna.metrics.rows import ALL_CLASSES, Primary, Row
 from ulna.metrics.surfaces import surface_rows
+from ulna.tasks.averaging import average
 from ulna.tasks.base import Maps
 from ulna.tasks.targets import border_weights
 
@@ -85,6 +86,10 @@ class Semantic:
             foreground = expit(logits)
             return np.concatenate([1 - foreground, foreground])
         return np.asarray(softmax(logits, axis=0), np.float32)
+
+    def average(self, several: Iterable[Maps]) -> Maps:
+        """Logits of the mean probabilities of several networks."""
+        return average(several, 0 if self.outputs == 1 else self.outputs)
 
     def decode(self, activated: Maps, grid: Grid) -> Labels:
         """Probabilities (classes, *spatial) → the likeliest class; a single one from its threshold on."""

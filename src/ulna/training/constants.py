@@ -40,7 +40,7 @@ def fit_constants(
     train, held_out = stores
     store = held_out or train
     network.eval()
-    pipeline = Pipeline(network, config, task.outputs)
+    pipeline = Pipeline(network, config, task.outputs, average=task.average)
 
     def labels(store: Store, case: int) -> Labels:
         return Labels.from_array(np.asarray(store.truth(case)), store.cases[case].grid)

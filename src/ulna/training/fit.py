@@ -18,6 +18,7 @@ from ulna.config import Config, TrainingConfig
 from ulna.errors import UlnaError, in_memory
 from ulna.formats.atomic import cannot_write
 from ulna.image import is_foreground
+from ulna.inference.mirroring import flips
 from ulna.metrics import Primary, label
 from ulna.store import Store
 from ulna.tasks import Task
@@ -260,7 +261,7 @@ def ending(config: Config, validation: Store | None, afterwards: float, *, fits:
     return Ending(
         validated=min(len(validation), VALIDATE),
         scored=len(validation) + round(fits * min(len(validation), FITTED)),
-        slower=SLOWER if training.precision == "bf16" else 1.0,
+        slower=len(flips(config)) * (SLOWER if training.precision == "bf16" else 1.0),
         seconds=afterwards,
         case_pixels=float(np.mean([math.prod(shape[1:]) for shape in validation.shapes])),
         batch_pixels=batch,

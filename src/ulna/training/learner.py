@@ -32,7 +32,7 @@ class Learner(nn.Module):
         self.config = config
         self.phases = phases(config)
         # on the way, validation may be as fast and as rough as the training is
-        self._rough = config.changed({"inference.precision": config.training.precision})
+        self._rough = config.changed({"inference.precision": config.training.precision, "inference.mirror": False})
         # CPUs and tensor cores convolve several times faster when a pixel's channels lie side by side
         self._channels_last: Any = torch.channels_last if config.network.ndim == 2 else torch.channels_last_3d
         self.network.to(memory_format=self._channels_last)  # type: ignore[call-overload]
