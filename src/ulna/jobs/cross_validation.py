@@ -289,7 +289,7 @@ def _fold_sentence(folds: Folds) -> str:
     return (
         f"{plural(len(folds.names), 'case')} in {plural(len(set(folds.groups)), 'group')} are split by group into "
         f"{folds.count} folds; each holds out {span} and learns from the others. The plan is the same for all, made "
-        "from all cases."
+        "from all cases; its time is that of one fold."
     )
 
 

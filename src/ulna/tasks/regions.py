@@ -16,6 +16,7 @@ from ulna.labels.classes import Regions
 from ulna.metrics.overlap import overlap
 from ulna.metrics.rows import Primary, Row
 from ulna.metrics.surfaces import surface_rows
+from ulna.tasks.averaging import average
 from ulna.tasks.base import Maps
 
 if TYPE_CHECKING:
@@ -102,6 +103,10 @@ class NestedRegions:
     def activate(self, logits: Maps) -> Maps:
         """Logits (K, *spatial) → the probability of each region, (K, *spatial)."""
         return np.asarray(expit(logits), np.float32)
+
+    def average(self, several: Iterable[Maps]) -> Maps:
+        """Logits of the mean probabilities of several networks."""
+        return average(several, 0)
 
     def decode(self, activated: Maps, grid: Grid) -> Labels:
         """The innermost region decides: classes are painted from the outer regions to the inner ones.
