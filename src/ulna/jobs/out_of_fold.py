@@ -10,6 +10,7 @@ from ulna import runfolder as runs
 from ulna.classfiles import with_classes
 from ulna.config import dotted
 from ulna.dataset import Case, load_image
+from ulna.figures.orthogonal import Orthogonal
 from ulna.figures.results import Comparison
 from ulna.folds import fold_folder, fold_folders
 from ulna.jobs.evaluate import write_evaluation
@@ -95,7 +96,7 @@ def _notes(places: Sequence[Path], scored: int, count: int) -> tuple[str, ...]:
 
 def _pictured(
     run: Path, cases: Sequence[Case], scored: Sequence[Sequence[Scored]], *, primary: Primary, device: str
-) -> Iterator[Comparison]:
+) -> Iterator[Comparison | Orthogonal]:
     """The worst, median and best cases of all, predicted again by the folds that had not seen them."""
     by_name = {case.name: case for case in cases}
     fold_of = {one.name: number for number, part in enumerate(scored) for one in part}
