@@ -9,7 +9,7 @@ from typing import Any
 from ulna import runfolder as runs
 from ulna.classfiles import with_classes
 from ulna.config import dotted
-from ulna.dataset import Case, load_image
+from ulna.dataset import Case
 from ulna.figures.orthogonal import Orthogonal
 from ulna.figures.results import Comparison
 from ulna.folds import fold_folder, fold_folders
@@ -18,6 +18,7 @@ from ulna.jobs.evaluation import Evaluation
 from ulna.jobs.examples import comparison, examples
 from ulna.jobs.fitting import SCORED
 from ulna.jobs.scoring import in_order
+from ulna.jobs.sides import predicted_by
 from ulna.jobs.trained import Fold, Trained
 from ulna.metrics import Primary, Scored, label, summarize
 from ulna.metrics.stored import read_scored
@@ -107,7 +108,7 @@ def _pictured(
             models = {number: load(fold_folder(run, number), device=device)}
         model = models[number]
         (case,) = with_classes([by_name[name]], model.classes.names)
-        mask = model.predict(load_image(case, channels=model.channels)).labels.to_array()
+        mask = predicted_by(model, model.classes)(case).to_array()
         yield comparison(case, title, mask, model.classes)
 
 

@@ -74,7 +74,7 @@ def sides_of(
     return Sides(maker, truth, names, tuple(notes), build(task, names, known.regions))
 
 
-def _predicted(model: Predictor, classes: Classes) -> Maker:
+def predicted_by(model: Predictor, classes: Classes) -> Maker:
     """Labels from a model."""
 
     config = getattr(model, "config", None)
