@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -207,11 +208,18 @@ class Config(Section):
 
 
 def dotted(words: dict[str, Any], before: str = "") -> dict[str, Any]:
-    """Nested sections as dotted keys."""
+    """Nested sections as dotted keys; a setting whose value is a mapping stays whole."""
     flat: dict[str, Any] = {}
     for key, value in words.items():
-        flat |= dotted(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
+        section = isinstance(value, dict) and f"{before}{key}" not in _names()
+        flat |= dotted(value, f"{before}{key}.") if section else {f"{before}{key}": value}
     return flat
+
+
+@cache
+def _names() -> frozenset[str]:
+    """The dotted keys of all settings."""
+    return frozenset(key for key, _ in descriptions())
 
 
 def _check_key(key: str, where: object) -> None:

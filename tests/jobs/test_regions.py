@@ -98,6 +98,9 @@ def test_check_and_plan_say_the_share_of_each_region(pictures: Path, tmp_path: P
     assert again.plan.config == planned.plan.config
     semantic = plan(pictures, changes=stated | {"task.name": "semantic"}, epochs=1)
     assert semantic.plan.config.task.name == "semantic"
+    assert "it learns core only, whole only, enhancing" in semantic.plan.sentences[0]
+    with pytest.raises(ulna.UlnaError, match="not known which regions there are"):
+        plan(pictures, changes={"task.name": "regions"}, epochs=1)
 
 
 def test_regions_of_volumes_learned_slice_by_slice_from_a_few_slices(tmp_path: Path) -> None:

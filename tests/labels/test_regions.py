@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
@@ -14,6 +16,7 @@ from ulna.image import IGNORE
 from ulna.labels.classes import Classes
 from ulna.labels.inference import infer
 from ulna.labels.regions import with_regions, with_stated_values
+from ulna.preset import settings
 
 TUMOR = {"whole": [1, 2, 3], "core": [1, 3], "enhancing": [3]}  # as BraTS has them: 1 necrosis, 2 edema
 
@@ -95,6 +98,14 @@ def test_the_configuration_takes_a_mapping_or_pairs_and_keeps_the_order() -> Non
     assert again == config
     assert config.given()["data.regions"] == config.data.regions
     assert Config().changed({"data.ignore": 4}).data.ignore == (4,)
+
+
+def test_two_lines_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("data:\n  regions: {whole: [1, 2, 3], core: [2, 3], enhancing: 3}\n")
+    config = settings(config=tmp_path / "my.yaml", changes={"data.validation": 0})
+    assert config.data.regions == (("whole", (1, 2, 3)), ("core", (2, 3)), ("enhancing", (3,)))
+    with pytest.raises(UlnaError, match=r"no setting 'data\.region'\. Did you mean 'data\.regions'"):
+        settings(changes={"data.region": {"a": 1}})
 
 
 @given(st.lists(st.lists(st.sampled_from([1, 2, 3, 4]), min_size=1, max_size=4, unique=True), min_size=1, max_size=3))

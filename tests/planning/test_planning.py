@@ -233,7 +233,7 @@ def test_strokes_are_pieces_of_one_object_that_no_background_parts(tmp_path: Pat
         build(tmp_path / "cache", [case], config=config, classes=classes), classes.names, classes.regions
     )
     assert (facts.objects, facts.object_sizes[1]) == (2, np.median([12, 5]))
-    assert facts.regions == (("all", 17 / 47),)
+    assert facts.region_shares == (("all", 17 / 47),)
     task = next(one for one in plan(Config(), facts, device=CPU).decisions if one.key == "task.name")
     assert (task.value, "all 36.2%" in task.reason) == ("regions", True)
 

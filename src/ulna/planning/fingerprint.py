@@ -47,7 +47,7 @@ class Fingerprint:
     class_shares
         The share of the annotated pixels that each class has.
     regions
-        The names of regions, where these are learned, and the share that each has.
+        The names of regions, where some are stated, with the indices of the classes of each.
     groups
         The number of groups of images.
     foreground
@@ -68,7 +68,7 @@ class Fingerprint:
     touching: Touching | None = None
     object_sizes: tuple[float, ...] = ()
     class_shares: tuple[float, ...] = ()
-    regions: tuple[tuple[str, float], ...] = ()
+    regions: Regions = ()
     spacings: tuple[tuple[float, ...], ...] = ()
     unit: str = "pixel"
     groups: int = 0
@@ -79,6 +79,11 @@ class Fingerprint:
     names: tuple[str, ...] = ()
     memory: int = 0
     cores: int = 1
+
+    @property
+    def region_shares(self) -> tuple[tuple[str, float], ...]:
+        """The share of the annotated pixels that each region has."""
+        return tuple((name, sum(self.class_shares[index] for index in indices)) for name, indices in self.regions)
 
     def at(self, target: tuple[float, ...] | None) -> Fingerprint:
         """The facts of the same images at another spacing, in `unit`; 0 leaves an axis as it is."""
@@ -98,7 +103,6 @@ class Fingerprint:
         numbered = any(len(store.truth(case)) > 1 for case in inspected)
         units = {case.grid.unit for case in store.cases}
         totals = np.array([sum(case.counts.get(label, 0) for case in store.cases) for label in range(len(classes))])
-        shares = tuple((totals / max(totals.sum(), 1)).tolist())
         return cls(
             channels=store.shapes[0][0],
             shapes=tuple(shape[1:] for shape in store.shapes),
@@ -107,8 +111,8 @@ class Fingerprint:
             numbered=numbered,
             touching=None if numbered else find_touching(_annotated(store.truth(case)) for case in inspected),
             object_sizes=tuple(np.percentile(pixels, (5, 50, 95)).tolist()) if len(pixels) else (),
-            class_shares=shares,
-            regions=tuple((name, sum(shares[index] for index in indices)) for name, indices in regions),
+            class_shares=tuple((totals / max(totals.sum(), 1)).tolist()),
+            regions=regions,
             spacings=tuple(case.grid.spacing for case in store.cases),
             unit=units.pop() if len(units) == 1 else "",
             groups=len(set(store.groups)),

@@ -183,7 +183,7 @@ def _task(config: Config, facts: Fingerprint) -> list[Decision]:
     if facts.numbered:
         name, why = "instances", "the masks number their objects; the other reading: semantic, classes of pixels alone"
     if facts.regions:
-        told = ", ".join(f"{region} {percent(share)}" for region, share in facts.regions)
+        told = ", ".join(f"{region} {percent(share)}" for region, share in facts.region_shares)
         name, why = "regions", f"regions are stated: {told} of the pixels; the other reading: semantic, their parts"
     decisions = [decide(config, "task.name", name, why)]
     shares = facts.class_shares
@@ -233,8 +233,8 @@ def _within_memory(config: Config, known: Config, facts: Fingerprint, device: to
     if not free:
         return decisions
     sized = known.changed({one.key: one.value for one in decisions})
-    training, regions = sized.training, sized.task.name == "regions"
-    outputs = len(facts.regions) if regions else build_task(sized.task, facts.classes).outputs
+    training = sized.training
+    outputs = build_task(sized.task, facts.classes, facts.regions).outputs
     taken = [step_memory(sized, outputs, patch) for patch in (training.patch, training.final_patch) if patch]
     smallest = max(one.total(1) for one in taken)
     if not all(one.most(free) for one in taken):

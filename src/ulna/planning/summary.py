@@ -9,6 +9,7 @@ from ulna.normalization import fixed_scaling
 from ulna.planning.decisions import Decision
 from ulna.planning.fingerprint import Fingerprint
 from ulna.planning.modality import STAINS, TITLES
+from ulna.tasks import build as build_task
 from ulna.text import listed, plural, size
 
 SMALLER = "smaller"
@@ -29,7 +30,8 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
     patch = size(training.patch, "×")
     minutes, epochs = training.minutes, training.epochs
     length = f"{plural(minutes, 'minute')} in all" if minutes else plural(epochs or 0, "epoch")
-    classes = ", ".join(name for name, _ in facts.regions) or ", ".join(facts.classes[1:])
+    learned = build_task(config.task, facts.classes, facts.regions).probable
+    classes = ", ".join(name for name in learned if name != facts.classes[0])
     fixed = fixed_scaling(config.data)
     drawn = "every group of images" if training.sampling == "groups" else "every image"
     return (
