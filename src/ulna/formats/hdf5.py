@@ -175,8 +175,10 @@ def _array(file: Any, name: str, source: Source) -> Any:
         raise ReadError(f"holds no array '{name}'", where=source, hint=hint)
     if data.external or data.is_virtual:
         raise ReadError(f"its array '{name}' lies in other files", where=source, hint="Save it within the file.")
-    if data.dtype.kind not in "buif" or 0 in data.shape:
-        raise ReadError(f"its array '{name}' ({data.dtype}, {size(data.shape)}) is no image", where=source)
+    if data.dtype.kind not in "buif" or data.ndim < 2 or 0 in data.shape:
+        raise ReadError(
+            f"its array '{name}' ({data.dtype}, {' × '.join(map(str, data.shape))}) is no image", where=source
+        )
     return data
 
 
