@@ -145,6 +145,11 @@ def test_damage_and_arrays_that_lie_elsewhere(tmp_path: Path) -> None:
             formats.read(Source(tmp_path / "b.h5", array=name))
 
 
+def test_a_format_of_its_own_is_not_taken_for_arrays(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match="is a MINC file"):
+        formats.read(save(tmp_path / "a.h5", {"minc-2.0/image/0/image": volume()}))
+
+
 def test_files_of_image_and_labels_are_a_data_set(tmp_path: Path) -> None:
     for name in ("a", "b"):
         save(tmp_path / f"{name}.h5", {"raw": volume(), "label": volume() // 50, "walls": volume()}, **SPACING)

@@ -155,6 +155,62 @@ def test_what_is_no_volume_of_gray_values_is_refused(tmp_path: Path) -> None:
         formats.write(tmp_path / "c.nii", Image(np.zeros((1, 1, 1, 40_000), np.uint8)))
 
 
+@pytest.mark.parametrize("side", [0.0, -2.0, np.nan, np.inf])
+@pytest.mark.parametrize("codes", [(0, 0), (0, 1), (1, 0)])
+def test_voxels_without_a_size_are_refused(tmp_path: Path, side: float, codes: tuple[int, int]) -> None:
+    """Whichever of the three ways the header says it; without a place, and in an affine, a negative one has a sense."""
+    path = tmp_path / "a.nii"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5), np.uint8), np.diag([1, 1, 2, 1])), path)
+    data = path.read_bytes()
+    header = nibabel.Nifti1Header(data[:348], check=False)
+    header["sform_code"], header["qform_code"] = codes
+    header["pixdim"][3], header["srow_z"][2] = side, side
+    path.write_bytes(header.binaryblock + data[348:])
+    if side < 0 and codes != (0, 1):
+        with formats.open_reader(Source(path)) as reader:
+            assert reader.grid.spacing[0] == 2
+            assert ("negative size of voxels" in reader.assumed) == (codes == (0, 0))
+        return
+    with pytest.raises(
+        ReadError, match=r"says no place in space|says that its voxels are of 1 × 1 × (0|-2|nan|inf) mm"
+    ):
+        formats.read(Source(path))
+
+
+def test_axes_in_one_plane_are_refused(tmp_path: Path) -> None:
+    matrix = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]])
+    nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5), np.uint8), matrix), tmp_path / "a.nii")
+    with pytest.raises(ReadError, match="its three axes lie in one plane"):
+        formats.read(Source(tmp_path / "a.nii"))
+
+
+@pytest.mark.parametrize(("name", "other"), [("a.nii", "b.nii.gz"), ("a.nii.gz", "b.nii")])
+def test_a_suffix_that_lies(tmp_path: Path, name: str, other: str) -> None:
+    array = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / name)
+    (tmp_path / name).rename(tmp_path / other)
+    np.testing.assert_array_equal(formats.read(Source(tmp_path / other)).array[0], array.T)
+
+
+@pytest.mark.parametrize("shape", [(6, 7, 1), (1, 7, 5), (6, 1, 5)])
+def test_a_single_slice_is_a_volume(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.ones(shape, np.uint8), np.diag([1, 2, 3, 1])), tmp_path / "a.nii.gz")
+    image = formats.read(Source(tmp_path / "a.nii.gz"))
+    assert (image.shape, image.spacing) == (shape[::-1], (3.0, 2.0, 1.0))
+
+
+def test_times_and_nan_are_said(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).random((6, 7, 5, 4)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "a.nii.gz")
+    with formats.open_reader(Source(tmp_path / "a.nii.gz")) as reader:
+        assert "its fourth axis, 4 volumes, is taken for channels; if it is time" in reader.assumed
+    np.testing.assert_array_equal(formats.read(Source(tmp_path / "a.nii.gz", time=2)).array[0], array[..., 2].T)
+    array[0] = np.nan
+    nibabel.save(nibabel.Nifti1Image(array[..., 0], np.eye(4)), tmp_path / "b.nii.gz")
+    with pytest.raises(ReadError, match="holds 35 NaN values among 210"):
+        formats.read(Source(tmp_path / "b.nii.gz"))
+
+
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     """What follows the voxels that the header announces is never read."""
     save(tmp_path / "a.nii", np.ones((3, 3, 3), np.uint8))

@@ -26,6 +26,8 @@ MICROMETERS = "element_size_um"
 SIZES = ("voxel_size", "pixel_size", "spacing", "resolution")
 UNITS = ("unit", "units", "spacing_unit", "resolution_unit")
 MAX_CHANNELS = 16
+MINC = "minc-2.0"
+"""The group in which MINC, a format of its own, keeps what it holds."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def open_hdf5(stream: BinaryIO, source: Source) -> Reader:
     import h5py
 
     file = h5py.File(stream, "r")
+    if MINC in file:
+        raise ReadError("is a MINC file, which is not read", where=source, hint="Convert it to NIfTI: mnc2nii.")
     name, doubts = _picked(file, source)
     data = _array(file, name, source)
     axes, assumed = _axes(data, source)

@@ -173,16 +173,18 @@ def _scaled_type(dtype: np.dtype, slope: float, intercept: float) -> np.dtype:
 def _grid(header: Any, shape: tuple[int, ...], source: Source) -> tuple[Grid, list[str]]:
     """Where the voxels lie, and what the file does not say or says twice in two ways."""
     unit, doubts = UNITS.get(int(header["xyzt_units"]) & 7, "mm"), []
-    sides = [abs(float(side)) for side in header["pixdim"][1 : 1 + len(shape)]]
+    sides = [float(side) for side in header["pixdim"][1 : 1 + len(shape)]]
     stated = [int(header[name]) > 0 for name in ("sform_code", "qform_code")]
-    if not any(stated):
-        if not all(np.isfinite(side) and side > 0 for side in sides):
+    matrices: list[Any] = [header.get_sform() if stated[0] else None, _qform(header) if stated[1] else None]
+    matrix: Any = matrices[0] if matrices[0] is not None else matrices[1]
+    if matrix is None:
+        if any(stated) or not all(np.isfinite(side) and side for side in sides):
             said = " × ".join(f"{side:g}" for side in sides)
             raise ReadError(f"says that its voxels are of {said} {unit}", where=source, hint="Correct the header.")
         doubts.append("its header does not say where it lies in the patient: only the size of its voxels is used")
-        return Grid(shape, tuple(reversed(sides)), unit), doubts
-    matrices: list[Any] = [header.get_sform() if stated[0] else None, _qform(header) if stated[1] else None]
-    matrix: Any = matrices[0] if matrices[0] is not None else matrices[1]
+        if min(sides) < 0:
+            doubts.append("its header has a negative size of voxels, which is taken as positive")
+        return Grid(shape, tuple(abs(side) for side in reversed(sides)), unit), doubts
     try:
         grid = grid_of(matrix, (*shape,) if len(shape) == 3 else (1, *shape), unit=unit, ras=True)
     except UlnaError as error:
@@ -196,7 +198,8 @@ def _qform(header: Any) -> Array | None:
     import nibabel
 
     try:
-        return np.asarray(header.get_qform())
+        with np.errstate(invalid="ignore"):  # sides of infinite length are no numbers then, which is said
+            return np.asarray(header.get_qform())
     except (ValueError, ArithmeticError, nibabel.spatialimages.HeaderDataError):
         return None
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ulna.errors import UlnaError
 from ulna.grid import Floats, Grid
 
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 """From RAS to LPS, and back."""
+MIN_VOLUME = 1e-3
+"""Of a voxel with sides of length 1: below, its axes lie in one plane."""
 
 
 def grid_of(matrix: npt.ArrayLike, shape: tuple[int, ...], *, unit: str = "mm", ras: bool = False) -> Grid:
@@ -38,7 +41,7 @@ def grid_of(matrix: npt.ArrayLike, shape: tuple[int, ...], *, unit: str = "mm", 
     Raises
     ------
     UlnaError
-        For a matrix whose axes have no length, or that is not finite.
+        For a matrix whose axes have no length or lie in one plane, or that is not finite.
 
     Examples
     --------
@@ -46,11 +49,13 @@ def grid_of(matrix: npt.ArrayLike, shape: tuple[int, ...], *, unit: str = "mm", 
     (2.0, 0.5, 0.5)
     """
     affine = np.asarray(matrix, np.float64)
-    affine = FLIP @ affine if ras else affine
-    axes = affine[:3, :3][::-1, ::-1]
     with np.errstate(all="ignore"):
+        affine = FLIP @ affine if ras else affine
+        axes = affine[:3, :3][::-1, ::-1]
         spacing = np.sqrt((axes**2).sum(axis=0))
         direction = axes / spacing
+    if np.isfinite(direction).all() and abs(np.linalg.det(direction)) < MIN_VOLUME:
+        raise UlnaError("its three axes lie in one plane")
     return Grid(
         shape, tuple(spacing.tolist()), unit, tuple(affine[:3, 3][::-1].tolist()), tuple(map(tuple, direction.tolist()))
     )
