@@ -65,7 +65,7 @@ def sides_of(
         _check_classed(masks, written, where=next(iter(source.values())))
         maker, objects = _filed(source, written), written.numbers_objects and truth.numbers_objects
     else:
-        maker = _predicted(source, known)
+        maker = predicted_by(source, known)
     task = config.task
     if task.name == "auto" and objects:  # both sides tell objects apart: they are compared
         task = config.changed({"task.name": "instances"}).task
