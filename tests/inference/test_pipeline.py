@@ -14,10 +14,11 @@ from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.formats import open_reader, tiff, write
 from ulna.image import Grid, Image, Source
-from ulna.inference import pipeline as pipelines
-from ulna.inference import views
+from ulna.inference import pipeline as pipeline_module
+from ulna.inference import room, views
 from ulna.inference.engines import Runner
-from ulna.inference.pipeline import SAMPLED, Pipeline, affordable_pixels, empty_output, largest_side, largest_tile
+from ulna.inference.pipeline import SAMPLED, Pipeline
+from ulna.inference.room import affordable_pixels, check_room, empty_output, largest_side, largest_tile
 from ulna.inference.views import View
 from ulna.networks import UNet
 from ulna.normalization import normalize
@@ -86,7 +87,7 @@ def test_without_the_statistics_of_the_image_tiles_would_show(monkeypatch: pytes
     network, image = make((301, 277), norm="instance", padding="same", upsampling="transposed")
     image[:, :150] *= 3
     whole = predicted(network, image, 4000)
-    monkeypatch.setattr(pipelines, "measure_statistics", lambda *_: {})
+    monkeypatch.setattr(pipeline_module, "measure_statistics", lambda *_: {})
     assert np.abs(predicted(network, image, 80) - whole).max() > 0.1
 
 
@@ -99,8 +100,8 @@ def test_the_statistics_of_a_large_image_are_drawn_from_all_over_it(monkeypatch:
         columns.extend(float(window.mean()) for window in windows)
         return {}
 
-    monkeypatch.setattr(pipelines, "measure_statistics", watched)
-    monkeypatch.setattr(pipelines, "affordable_pixels", lambda *_: 100**2)
+    monkeypatch.setattr(pipeline_module, "measure_statistics", watched)
+    monkeypatch.setattr(pipeline_module, "affordable_pixels", lambda *_: 100**2)
     predicted(network, image, 80)
     assert len(columns) == SAMPLED
     assert len({column // 208 for column in columns}) == 4  # from every quarter
@@ -108,7 +109,7 @@ def test_the_statistics_of_a_large_image_are_drawn_from_all_over_it(monkeypatch:
 
 def test_a_tile_is_never_too_small_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     network, image = make((120, 90), norm="none", padding="same", upsampling="transposed")
-    monkeypatch.setattr(pipelines, "affordable_pixels", lambda *_: 100)
+    monkeypatch.setattr(pipeline_module, "affordable_pixels", lambda *_: 100)
     np.testing.assert_allclose(predicted(network, image, 0), predicted(network, image, 4000), atol=1e-4)
 
 
@@ -126,7 +127,7 @@ def test_a_resizing_model_answers_on_the_images_own_grid() -> None:
 def test_sizes_follow_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert affordable_pixels(Config(), torch.device("cpu")) > 256 * 256
     config = Config().changed({"network.widths": [10, 20]})
-    monkeypatch.setattr(pipelines.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 10**9}))
+    monkeypatch.setattr(room.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 10**9}))
     assert affordable_pixels(config, torch.device("cpu")) == int(10**9 / 4 / (64 * 10))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**8, 10**12))
     assert affordable_pixels(config, torch.device("cuda")) == int(10**8 / 4 / (64 * 10))
@@ -145,10 +146,10 @@ def test_sizes_follow_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_more_than_the_memory_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UlnaError, match="GiB"):
         empty_output((1, 2**24, 2**20))
-    monkeypatch.setattr(pipelines.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 3 << 20}))
-    pipelines.check_room((3, 512, 512))
+    monkeypatch.setattr(room.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 3 << 20}))
+    check_room((3, 512, 512))
     with pytest.raises(UlnaError) as caught:
-        pipelines.check_room((3, 512, 513))
+        check_room((3, 512, 513))
     assert str(caught.value) == (
         "this image needs 3.0 MiB of memory, 3.0 MiB are free\nCut the image into parts, or close other programs."
     )
@@ -348,7 +349,7 @@ def test_an_image_that_memory_does_not_hold_is_refused_before_it_starts(monkeypa
     pipeline = Pipeline(UNet(1, 6, widths=(2, 2), ndim=3), config, 6)
     fine, coarse = (Grid((60, 60, 60), (side,) * 3, "mm") for side in (1.0, 4.0))
     assert pipeline.memory(1, coarse) > pipeline.memory(1, fine) + 4 * 200**3
-    monkeypatch.setattr(pipelines.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 50 << 20}))
+    monkeypatch.setattr(room.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 50 << 20}))
     view = View((1, 60, 60, 60), np.dtype(np.float32), lambda region: pytest.fail("nothing may be read"))
     with pytest.raises(UlnaError, match=r"MiB of memory, 50\.0 MiB are free"):
         next(pipeline.regions(view, coarse))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
-from typing import TypeVar
 
 import numpy as np
 import psutil
@@ -15,29 +14,29 @@ from torch import Tensor, nn
 
 from ulna.config import Config
 from ulna.dataset import Progress, quiet
-from ulna.errors import UlnaError
-from ulna.image import Grid, Region
+from ulna.image import Grid
+from ulna.inference.assembly import Answer, as_slabs, blended, in_volume
 from ulna.inference.devices import check_process, device_of, dtype_of
 from ulna.inference.engines import Average, Engine, TorchEngine, averaged, mean_logits, torch_precision
 from ulna.inference.mirroring import flips, mirror, mirrored
-from ulna.inference.tiles import Tile, Tiling, plan_tiles
-from ulna.inference.views import View, spread
+from ulna.inference.room import (
+    affordable_pixels,
+    bytes_of_maps,
+    check_room,
+    empty_output,
+    largest_side,
+    largest_tile,
+    too_large,
+)
+from ulna.inference.tiles import Tiling, plan_tiles
+from ulna.inference.views import View
 from ulna.networks import Statistics, measure_statistics
 from ulna.networks.geometry import geometry
 from ulna.normalization import Floats
 from ulna.resampling import across, planned_shape, resampled_slabs
-from ulna.text import amount
 
 SAMPLED = 16
 """From so many windows the statistics of an image are taken that is too large to be normalized whole."""
-
-WINDOW = 5 << 28
-"""Bytes that the feature maps of a window of a volume take at most, however much memory is free (1.25 GiB): larger
-windows are hardly faster."""
-
-T = TypeVar("T")
-Answer = tuple[Region, Floats]
-"""A region of an image and the logits (K, *region) there."""
 
 
 @dataclass(frozen=True)
@@ -152,19 +151,19 @@ class Pipeline:
         """
         needed, free = self.memory(image.shape[0], grid), psutil.virtual_memory().available
         if needed > free and device_of(self.network).type == "cpu":
-            raise _too_large(needed, free)
+            raise too_large(needed, free)
         axis = self.config.data.slices
         if grid.ndim == self.config.network.ndim:
             yield from self._back(image, grid, progress)
         elif axis is None:  # pages, each an image of its own
             for place in progress(range(grid.shape[0]), "predicting"):
-                yield from _in_volume(self._back(image.plane(0, place), grid.slices()[place], quiet), 0, place)
+                yield from in_volume(self._back(image.plane(0, place), grid.slices()[place], quiet), 0, place)
         else:
             seen, own = self._seen(image, grid)
             places = progress(range(own.shape[axis]), "predicting")
             if own.shape == grid.shape:
                 for place in places:
-                    yield from _in_volume(self._regions(seen.plane(axis, place), quiet), axis, place)
+                    yield from in_volume(self._regions(seen.plane(axis, place), quiet), axis, place)
             else:
                 slabs = (np.expand_dims(self._whole(seen.plane(axis, place), quiet), 1 + axis) for place in places)
                 yield from resampled_slabs(slabs, own.shape, grid.shape, axis)
@@ -215,7 +214,7 @@ class Pipeline:
         """`regions` of an image with as many axes as the network has."""
         seen, own = self._seen(image, grid)
         found = self._regions(seen, progress)
-        yield from found if own.shape == grid.shape else resampled_slabs(_slabs(found), own.shape, grid.shape)
+        yield from found if own.shape == grid.shape else resampled_slabs(as_slabs(found), own.shape, grid.shape)
 
     def _whole(self, seen: View, progress: Progress) -> Floats:
         """Logits (K, *spatial) of an image as the network sees it."""
@@ -247,7 +246,7 @@ class Pipeline:
         tiles = progress(tiling.tiles, "predicting") if len(tiling.tiles) > 1 else tiling.tiles
         outputs = ((tile, run(seen.window(tile.start, tiling.size)[None])[0]) for tile in tiles)
         if any(tile.weights for tile in tiling.tiles):
-            yield from _blended(outputs, tiling.tiles, (self.outputs, *shape))
+            yield from blended(outputs, tiling.tiles, (self.outputs, *shape))
         else:
             yield from ((tile.target, logits[(slice(None), *tile.source)]) for tile, logits in outputs)
 
@@ -282,173 +281,3 @@ class Pipeline:
 
 def _tensor(image: Floats, network: nn.Module) -> Tensor:
     return torch.from_numpy(image)[None].to(device_of(network), dtype_of(network))
-
-
-def _in_volume(found: Iterable[Answer], axis: int, place: int) -> Iterator[Answer]:
-    """Regions of a plane as regions of its volume."""
-    for region, logits in found:
-        yield spread(region, axis, slice(place, place + 1)), np.expand_dims(logits, 1 + axis)
-
-
-def _blended(outputs: Iterable[tuple[Tile, Floats]], tiles: Sequence[Tile], shape: tuple[int, ...]) -> Iterator[Answer]:
-    """Tiles that overlap, put together slab by slab along the first axis: of the whole only so much is held.
-
-    `tiles` are in order along that axis, and `shape` is (K, *spatial).
-    """
-    depth = max(tile.target[0].stop - tile.target[0].start for tile in tiles)
-    rest = tuple(slice(0, side) for side in shape[2:])
-    held, first = empty_output((shape[0], min(depth, shape[1]), *shape[2:])), 0
-    for (tile, logits), following in zip(outputs, [*tiles[1:], None], strict=True):
-        tile.add(logits, held, first=first)
-        done = following.target[0].start if following else shape[1]
-        if done > first:
-            yield (slice(first, done), *rest), held[:, : done - first].copy()
-            keep = held.shape[1] - (done - first)
-            for row in range(keep):  # up by so many rows, in place
-                held[:, row] = held[:, row + done - first]
-            held[:, keep:] = 0
-            first = done
-
-
-def _slabs(found: Iterable[Answer]) -> Iterator[Floats]:
-    """Regions in the order of rows as slabs that have all of the other axes."""
-    row: list[Answer] = []
-    for answer in found:
-        if row and answer[0][0] != row[0][0][0]:
-            yield _slab(row)
-            row = []
-        row.append(answer)
-    yield _slab(row)
-
-
-def _slab(row: Sequence[Answer]) -> Floats:
-    logits, last = row[0][1], row[-1][0]
-    if len(row) == 1:
-        return logits
-    slab = empty_output((*logits.shape[:2], *(part.stop for part in last[1:])))
-    for region, part in row:
-        slab[(slice(None), slice(None), *region[1:])] = part
-    return slab
-
-
-def largest_side(shape: tuple[int, ...]) -> int:
-    """A side that no window of an image exceeds, whatever the margins.
-
-    Parameters
-    ----------
-    shape
-        The spatial shape of the image.
-
-    Returns
-    -------
-    int
-        Pixels.
-    """
-    return 4 * max(shape) + 4096
-
-
-def affordable_pixels(config: Config, device: torch.device) -> int:
-    """How many pixels a window may have so that the network's feature maps take a quarter of the device's free memory.
-
-    At the top level some eight maps of the first width live at once, and those below add as much again. Windows of
-    volumes take `WINDOW` bytes at most.
-
-    Parameters
-    ----------
-    config
-        Its network's first width counts.
-    device
-        Where the network runs.
-
-    Returns
-    -------
-    int
-        Pixels, in 3D voxels.
-    """
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    memory = free / 4 if config.network.ndim == 2 else min(free / 4, WINDOW)
-    return int(memory / bytes_of_maps(config))
-
-
-def bytes_of_maps(config: Config) -> int:
-    """How many bytes the feature maps of a pixel take, of all levels together."""
-    return 4 * 16 * config.network.widths[0]
-
-
-def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
-    """The side of the largest window that memory allows, square or cubic, at most 1,024 (2D) or 192 (3D).
-
-    Along an axis that is shorter the window ends with the image. An image somewhat larger than that, but within
-    `pixels`, is done in one piece.
-
-    Parameters
-    ----------
-    shape
-        The spatial shape of the image.
-    pixels
-        So many the window may have.
-
-    Returns
-    -------
-    int
-        Pixels.
-
-    Examples
-    --------
-    >>> largest_tile((600, 512, 512), 1_000_000), largest_tile((10, 512, 512), 1_000_000)
-    (100, 192)
-    """
-    limit = 1024 if len(shape) == 2 else 192
-    if prod(shape) <= min(pixels, 2 * limit ** len(shape)) * 0.8:
-        return largest_side(shape)
-    side = limit
-    while side > 1 and prod(min(side, 1.25 * length) for length in shape) > pixels:
-        side -= 1
-    return side
-
-
-def empty_output(shape: tuple[int, ...]) -> Floats:
-    """Zeros to put the logits in.
-
-    Parameters
-    ----------
-    shape
-        (K, *spatial).
-
-    Returns
-    -------
-    Floats
-        Of this shape.
-
-    Raises
-    ------
-    UlnaError
-        When the memory does not hold them.
-    """
-    check_room(shape)
-    return np.zeros(shape, np.float32)
-
-
-def check_room(shape: tuple[int, ...]) -> None:
-    """Refuse an image whose logits the free memory does not hold.
-
-    Parameters
-    ----------
-    shape
-        (K, *spatial), 32-bit numbers.
-
-    Raises
-    ------
-    UlnaError
-        With the memory that is needed and the memory that is free.
-    """
-    needed, free = 4 * prod(shape), psutil.virtual_memory().available
-    if needed > free:
-        raise _too_large(needed, free)
-
-
-def _too_large(needed: int, free: int) -> UlnaError:
-    return UlnaError(
-        f"this image needs {amount(needed)} of memory, {amount(free)} are free",
-        hint="Cut the image into parts, or close other programs.",
-    )

@@ -1,0 +1,142 @@
+"""How large windows may be, and whether the memory holds what a prediction takes."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import psutil
+import torch
+
+from ulna.config import Config
+from ulna.errors import UlnaError
+from ulna.normalization import Floats
+from ulna.text import amount
+
+WINDOW = 5 << 28
+"""Bytes that the feature maps of a window of a volume take at most, however much memory is free (1.25 GiB): larger
+windows are hardly faster."""
+
+
+def largest_side(shape: tuple[int, ...]) -> int:
+    """A side that no window of an image exceeds, whatever the margins.
+
+    Parameters
+    ----------
+    shape
+        The spatial shape of the image.
+
+    Returns
+    -------
+    int
+        Pixels.
+    """
+    return 4 * max(shape) + 4096
+
+
+def affordable_pixels(config: Config, device: torch.device) -> int:
+    """How many pixels a window may have so that the network's feature maps take a quarter of the device's free memory.
+
+    At the top level some eight maps of the first width live at once, and those below add as much again. Windows of
+    volumes take `WINDOW` bytes at most.
+
+    Parameters
+    ----------
+    config
+        Its network's first width counts.
+    device
+        Where the network runs.
+
+    Returns
+    -------
+    int
+        Pixels, in 3D voxels.
+    """
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    memory = free / 4 if config.network.ndim == 2 else min(free / 4, WINDOW)
+    return int(memory / bytes_of_maps(config))
+
+
+def bytes_of_maps(config: Config) -> int:
+    """How many bytes the feature maps of a pixel take, of all levels together."""
+    return 4 * 16 * config.network.widths[0]
+
+
+def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
+    """The side of the largest window that memory allows, square or cubic, at most 1,024 (2D) or 192 (3D).
+
+    Along an axis that is shorter the window ends with the image. An image somewhat larger than that, but within
+    `pixels`, is done in one piece.
+
+    Parameters
+    ----------
+    shape
+        The spatial shape of the image.
+    pixels
+        So many the window may have.
+
+    Returns
+    -------
+    int
+        Pixels.
+
+    Examples
+    --------
+    >>> largest_tile((600, 512, 512), 1_000_000), largest_tile((10, 512, 512), 1_000_000)
+    (100, 192)
+    """
+    limit = 1024 if len(shape) == 2 else 192
+    if prod(shape) <= min(pixels, 2 * limit ** len(shape)) * 0.8:
+        return largest_side(shape)
+    side = limit
+    while side > 1 and prod(min(side, 1.25 * length) for length in shape) > pixels:
+        side -= 1
+    return side
+
+
+def empty_output(shape: tuple[int, ...]) -> Floats:
+    """Zeros to put the logits in.
+
+    Parameters
+    ----------
+    shape
+        (K, *spatial).
+
+    Returns
+    -------
+    Floats
+        Of this shape.
+
+    Raises
+    ------
+    UlnaError
+        When the memory does not hold them.
+    """
+    check_room(shape)
+    return np.zeros(shape, np.float32)
+
+
+def check_room(shape: tuple[int, ...]) -> None:
+    """Refuse an image whose logits the free memory does not hold.
+
+    Parameters
+    ----------
+    shape
+        (K, *spatial), 32-bit numbers.
+
+    Raises
+    ------
+    UlnaError
+        With the memory that is needed and the memory that is free.
+    """
+    needed, free = 4 * prod(shape), psutil.virtual_memory().available
+    if needed > free:
+        raise too_large(needed, free)
+
+
+def too_large(needed: int, free: int) -> UlnaError:
+    """The error of an image that needs more bytes than are free."""
+    return UlnaError(
+        f"this image needs {amount(needed)} of memory, {amount(free)} are free",
+        hint="Cut the image into parts, or close other programs.",
+    )
