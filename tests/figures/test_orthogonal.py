@@ -70,6 +70,10 @@ def test_planes_lie_in_the_largest_true_and_the_largest_wrong_region() -> None:
     first = drawn.sections[0].views
     assert [view.size for view in first] == [(20, 30), (45, 30), (45, 20)]  # 5 × 1 × 1 mm
     assert [view.rgb.shape[:2] for view in first] == [(20, 30), (9, 30), (9, 20)]
+    axial, coronal, sagittal = (view.cut.place + 0.5 for view in first)
+    assert first[0].crossing == (coronal, sagittal)
+    assert first[1].crossing == (45 - 5 * axial, sagittal)  # the head is on top
+    assert first[2].crossing == (45 - 5 * axial, coronal)
     near = drawn.sections[1].views[0]
     assert near.size < first[0].size
     assert near.crossing is not None

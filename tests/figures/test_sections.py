@@ -42,6 +42,18 @@ def test_planes_have_the_proportions_of_their_voxels_and_one_scale(spacing: tupl
     assert scales[3:] == pytest.approx([scales[3]] * 3)
 
 
+def test_what_is_on_top_of_an_image_is_on_top_of_its_plane() -> None:
+    truth = np.zeros((1, *THICK.shape), np.uint8)
+    truth[0, 3, 30:36, 4:9] = 1
+    image = np.zeros((1, *THICK.shape))
+    image[:, :, :20] = 9
+    figure = page([orthogonal("a", image, THICK, truth=truth, names=NAMES)], NAMES)
+    drawn, place = pixels(figure)[..., 0], figure.axes[0].get_position()
+    rows = [round((1 - y) * len(drawn)) for y in (place.y1 - 0.02, place.y0 + 0.02)]
+    column = round((place.x0 + 0.8 * place.width) * drawn.shape[1])
+    assert drawn[rows, column].tolist() == [255, 0]
+
+
 def test_no_two_planes_overlap() -> None:
     for shape in ((8, 40, 30), (40, 40, 40), (3, 90, 90), (90, 20, 20)):
         figure = page([volume(Grid((8, 40, 30), tuple(n / m for n, m in zip(shape, (8, 40, 30), strict=True))))], NAMES)

@@ -49,7 +49,7 @@ def test_mr_is_shown_by_what_lies_inside_the_body(outside: float) -> None:
 def test_dim_nuclei_are_seen_beside_bright_ones() -> None:
     image = RNG.poisson(100, (1, 8, 40, 40)).astype(np.uint16)
     image[0, INSIDE] += 60
-    image[0, 0, :3, :3] = 60000
+    image[0, 0, :10, :10] = 60000
     found = window(image, INSIDE, patient=False)
     assert found.high < 250
     assert window(image + 1700, INSIDE, patient=False).high == pytest.approx(found.high + 1700)

@@ -27,8 +27,8 @@ NEAR = 16
 """Around a small region at least so many pixels are shown."""
 
 CROWDED = 0.1
-"""Of a plane outlines may hide at most this share. Membranes of the ISBI 2012 challenge hide .14; organs, tumors and
-nuclei of embryos at most .02."""
+"""Of a plane outlines may hide at most this share. Those of membranes in ISBI 2012 would hide .14; those of organs, of
+tumors and of the nuclei of embryos hide at most .02."""
 
 SHOWN = 400
 """About so many pixels wide is a plane in a picture, and"""
