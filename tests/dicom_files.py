@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.sequence import Sequence as Sequence_
+from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 TILTED = np.array([[0.0, 0.0, 1.0], [0.6, -0.8, 0.0], [0.8, 0.6, 0.0]])
 """Columns are the directions of x, y and the normal: at right angles, and along no axis of the world."""
@@ -62,3 +63,30 @@ def write_series(
         pydicom.dcmwrite(path, data, enforce_file_format=True)
         paths.append(path)
     return paths
+
+
+def write_enhanced(path: Path, volume: np.ndarray, order: Sequence[int], **words: Any) -> None:
+    """Write a volume (Z, Y, X) as one file of many frames, in any order; each says where it lies."""
+    (first, *_) = write_series(path.parent / "slices", volume)
+    data = pydicom.dcmread(first)
+    for path_of_slice in (path.parent / "slices").iterdir():
+        path_of_slice.unlink()
+    origin = np.array(data.ImagePositionPatient, float)
+    shared, axes, measures = Dataset(), Dataset(), Dataset()
+    axes.ImageOrientationPatient, measures.PixelSpacing = data.ImageOrientationPatient, data.PixelSpacing
+    measures.SliceThickness = 99.0
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = Sequence_([axes]), Sequence_([measures])
+    frames = []
+    for k in order:
+        frame, position = Dataset(), Dataset()
+        position.ImagePositionPatient = [round(float(c), 8) for c in origin + TILTED[:, 2] * 2.5 * k]
+        frame.PlanePositionSequence = Sequence_([position])
+        frames.append(frame)
+    data.SharedFunctionalGroupsSequence = Sequence_([shared])
+    data.PerFrameFunctionalGroupsSequence = Sequence_(frames)
+    del data.ImagePositionPatient, data.ImageOrientationPatient, data.PixelSpacing
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
+    data.NumberOfFrames, data.PixelData = len(order), volume[list(order)].tobytes()
+    for word, value in words.items():
+        setattr(data, word, value)
+    pydicom.dcmwrite(path, data, enforce_file_format=True)

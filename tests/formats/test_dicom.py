@@ -12,7 +12,7 @@ import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dicom_files import TILTED, write_series
+from dicom_files import TILTED, write_enhanced, write_series
 from ulna import formats
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Image, Source
@@ -165,6 +165,40 @@ def test_several_volumes_of_one_series(tmp_path: Path) -> None:
     (tmp_path / "1_2.dcm").unlink()
     with pytest.raises(ReadError, match="1 of the 5 places where its slices lie have 2, the others up to 3"):
         formats.read(only(tmp_path))
+
+
+def test_frames_of_one_file_are_sorted_by_their_places(tmp_path: Path) -> None:
+    array, order = volume(), (3, 0, 4, 1, 2)
+    write_enhanced(tmp_path / "a.dcm", array, order, RescaleSlope=2, RescaleIntercept=1)
+    write_series(tmp_path / "p1", array)
+    image, series = formats.read(Source(tmp_path / "a.dcm")), formats.read(only(tmp_path / "p1"))
+    np.testing.assert_array_equal(image.array, series.array * 2 + 1)
+    corners = [[0, 0, 0], [4, 6, 5]]
+    np.testing.assert_allclose(image.grid.to_world(corners), series.grid.to_world(corners), atol=1e-6)
+
+
+def test_frames_without_a_place_are_a_film(tmp_path: Path) -> None:
+    write_enhanced(tmp_path / "a.dcm", volume(), range(5))
+    data = pydicom.dcmread(tmp_path / "a.dcm")
+    del data.PerFrameFunctionalGroupsSequence
+    data.save_as(tmp_path / "a.dcm")
+    with formats.open_reader(Source(tmp_path / "a.dcm")) as reader:
+        assert (reader.times, reader.grid.shape) == (5, (5, 7, 6))
+        np.testing.assert_array_equal(reader.read()[0], volume())
+    cases = find(tmp_path / "a.dcm").cases
+    assert [case.name for case in cases] == [f"a_{k:04d}" for k in range(5)]
+    np.testing.assert_array_equal(formats.read(cases[3].images[0]).array[0], volume()[3])
+
+
+def test_colors(tmp_path: Path) -> None:
+    colors = np.random.default_rng(0).integers(0, 255, (7, 6, 3), dtype=np.uint8)
+    (path,) = write_series(tmp_path, colors[None, ..., 0], SamplesPerPixel=3, PlanarConfiguration=0)
+    data = pydicom.dcmread(path)
+    data.PhotometricInterpretation, data.PixelData = "RGB", colors.tobytes()
+    data.save_as(path)
+    image = formats.read(Source(path))
+    np.testing.assert_array_equal(image.array, np.moveaxis(colors, -1, 0))
+    assert [channel.name for channel in image.channels] == ["red", "green", "blue"]
 
 
 def test_a_file_that_is_there_twice_is_used_once(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
-from dicom_files import write_series
+from dicom_files import write_enhanced, write_series
 from ulna import formats
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.dicom import writing
@@ -21,6 +21,7 @@ from ulna.image import Source
 from ulna.layouts import find, read_dataset
 
 SHAPE = (5, 7, 6)
+WORDS = {"InstanceNumber": 1, "ContentDate": "20260101", "ContentTime": "120000"}
 
 
 def series(folder: Path, **words: Any) -> list[pydicom.Dataset]:
@@ -156,6 +157,17 @@ def test_an_empty_mask_and_a_single_slice(tmp_path: Path) -> None:
     read = formats.read(Source(tmp_path / "one.dcm"))
     np.testing.assert_array_equal(read.array[0], np.eye(7, 6))
     np.testing.assert_allclose(read.origin, formats.read(one).origin, atol=1e-6)
+
+
+def test_frames_of_one_file_in_any_order(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 200, SHAPE).astype(np.int16)
+    write_enhanced(tmp_path / "a.dcm", array, (3, 0, 4, 1, 2), **WORDS)
+    pixels = blobs(LEFT)[..., 0]
+    write_segmentation(tmp_path / "seg.dcm", pixels, ("cell",), Source(tmp_path / "a.dcm"))
+    read = formats.read(Source(tmp_path / "seg.dcm"))
+    np.testing.assert_array_equal(read.array[0], pixels[1:3])
+    grid = formats.read(Source(tmp_path / "a.dcm")).grid
+    np.testing.assert_allclose(read.grid.to_world([0, 0, 0]), grid.to_world([1, 0, 0]), atol=1e-6)
 
 
 def test_where_it_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,14 @@ import math
 from itertools import permutations, product
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import highdicom
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+import tifffile
 import torch
 from scipy import ndimage
 
@@ -94,6 +96,26 @@ def test_places_go_from_the_image_to_the_mask(tmp_path: Path, suffix: str, shear
     if not shear:  # ITK knows no sheared axes
         np.testing.assert_allclose(itk(path)[1], itk(tmp_path / f"a{suffix}")[1], atol=1e-6)
     np.testing.assert_array_equal(mask.array[0], CLASSES.to_values(model().predict(image).array)[0])
+
+
+@pytest.mark.parametrize("kind", ["ome", "imagej"])
+def test_stacks_of_microscopes_keep_their_spacing(tmp_path: Path, kind: str) -> None:
+    array = anatomy().astype(np.uint16)
+    if kind == "ome":
+        sides = dict(zip("ZYX", (1.5, 0.4, 0.2), strict=True))
+        said: dict[str, Any] = {f"PhysicalSize{axis}": side for axis, side in sides.items()}
+        said |= {f"PhysicalSize{axis}Unit": "µm" for axis in sides} | {"axes": "ZYX"}
+        tifffile.imwrite(tmp_path / "a.tif", array, ome=True, metadata=said)
+    else:
+        said = {"spacing": 1.5, "unit": "um", "axes": "ZYX"}
+        tifffile.imwrite(tmp_path / "a.tif", array, imagej=True, resolution=(1 / 0.2, 1 / 0.4), metadata=said)
+    (path,) = predict(model(2), tmp_path / "a.tif", out=tmp_path / "masks").masks
+    with tifffile.TiffFile(path) as tiff:
+        pixels = ElementTree.fromstring(str(tiff.ome_metadata)).find(".//{*}Pixels")
+    assert pixels is not None
+    assert [float(pixels.attrib[f"PhysicalSize{axis}"]) for axis in "ZYX"] == pytest.approx([1.5, 0.4, 0.2], rel=1e-6)
+    assert {pixels.attrib[f"PhysicalSize{axis}Unit"] for axis in "ZYX"} == {"µm"}
+    np.testing.assert_array_equal(tifffile.imread(path).shape, array.shape)
 
 
 def test_from_python_volumes_keep_their_format(tmp_path: Path) -> None:

@@ -151,7 +151,9 @@ def painted(mask: Mask, decode: Callable[[int], Array], source: Source) -> tuple
         return volume.reshape(mask.grid.shape), ""
     planes: dict[int, dict[int, Array]] = {}
     for frame, (number, plane) in enumerate(mask.frames):
-        planes.setdefault(plane, {})[number] = decode(frame)
+        if number in planes.setdefault(plane, {}):
+            raise ReadError(f"has two frames of segment {number} in one place", where=source)
+        planes[plane][number] = decode(frame)
     if mask.highest > 1:
         for plane, shown in planes.items():
             order = sorted(shown)
