@@ -14,7 +14,7 @@ from ulna.caselist import Names, choose
 from ulna.dataset import Case, Dataset, Problem, Progress, load_image
 from ulna.figures.contact import Couple, couples_picture
 from ulna.groups import HOW_TO_STATE, decide
-from ulna.leaks import ADJACENT, DUPLICATE, NEAR_DUPLICATE, OVERLAP, Fingerprint, Leaks, fingerprint, unite
+from ulna.leaks import ADJACENT, DUPLICATE, NEAR_DUPLICATE, OVERLAP, Fingerprint, Leaks, fingerprint_of, unite
 from ulna.text import listed, plural
 
 SHOWN = 8
@@ -56,7 +56,7 @@ def _in(dataset: Dataset, groups: Sequence[str]) -> Dataset:
 
 def fingerprints(cases: Sequence[Case], progress: Progress) -> list[Fingerprint]:
     """What is needed of the image of each case to compare it with others; each image is read once."""
-    return [fingerprint(load_image(case).array) for case in progress(cases, "Looking for leaks")]
+    return [fingerprint_of(load_image(case)) for case in progress(cases, "Looking for leaks")]
 
 
 def joined_by(cases: Sequence[Case], leaks: Leaks) -> tuple[Case, ...]:

@@ -19,7 +19,7 @@ from ulna.jobs.volume_checks import VolumeFacts, volume_facts
 from ulna.labels.interpolation import is_interpolated
 from ulna.labels.packed import counted, distinct
 from ulna.labels.pieces import Pieces, pieces_of
-from ulna.leaks import Fingerprint, fingerprint
+from ulna.leaks import Fingerprint, fingerprint_of, upright
 from ulna.leaks.duplicates import digest
 from ulna.masks import Overlap
 from ulna.normalization import sample
@@ -120,8 +120,8 @@ def _seen(case: Case) -> Seen:
         truth.dtype,
         int(np.count_nonzero(values > 0)) if case.objects else 0,
         truth.overlaps,
-        fingerprint(image.array),
-        digest(mask),
+        fingerprint_of(image),
+        digest(upright(mask, truth.image.grid)),
         _intensity_statistics(image.array, float(1 - counts.max() / counts.sum())),
         truth.verdict,
         truth.off,

@@ -16,7 +16,7 @@ from ulna.formats import atomic_write
 from ulna.jobs.check import Check
 from ulna.jobs.grouping import fingerprints
 from ulna.jobs.predictors import Predictor
-from ulna.leaks.fingerprints import Fingerprint, fingerprint
+from ulna.leaks.fingerprints import Fingerprint, fingerprint_of
 from ulna.leaks.seen import FILE, TRAINING, VALIDATION, Recognized, Seen, seen_in
 from ulna.text import listed
 
@@ -26,7 +26,7 @@ def write_seen(run: Path, checked: Check, sides: Sequence[Sequence[Case]]) -> No
     prints = {case.name: one for case, one in zip(checked.dataset.cases, checked.prints, strict=True)}
     # the slabs that a single volume was split into have not been looked at before
     training, validation = (
-        [prints.get(case.name) or fingerprint(load_image(case).array) for case in side] for side in sides
+        [prints.get(case.name) or fingerprint_of(load_image(case)) for case in side] for side in sides
     )
     with atomic_write(run / FILE) as fresh:
         fresh.write_bytes(Seen.of(training, validation).to_bytes())

@@ -13,7 +13,7 @@ from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.leaks.duplicates import equal_pixels, same_picture
 from ulna.leaks.edges import find_seams
-from ulna.leaks.fingerprints import Fingerprint, fingerprint
+from ulna.leaks.fingerprints import Fingerprint, fingerprint, fingerprint_of, upright
 from ulna.leaks.patches import find_overlaps
 
 Progress = Callable[[Sequence[Array], str], Iterable[Array]]
@@ -28,8 +28,10 @@ __all__ = [
     "Pair",
     "find_groups",
     "fingerprint",
+    "fingerprint_of",
     "group",
     "unite",
+    "upright",
 ]
 
 DUPLICATE = "duplicate"

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ulna.errors import UlnaError
-from ulna.image import Array
+from ulna.image import Array, Grid, Image
 from ulna.leaks.duplicates import digest, thumbnail
 from ulna.leaks.edges import Edge, border_edges
 from ulna.leaks.patches import Sketch, sketch
+from ulna.orientation import orientation
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,17 @@ class Fingerprint:
     thumbnail: npt.NDArray[np.float32]
     edges: tuple[Edge, ...]
     sketch: Sketch
+
+
+def fingerprint_of(image: Image) -> Fingerprint:
+    """The fingerprint of an image; of a volume as it stands upright, in whatever order and direction it is stored."""
+    return fingerprint(upright(image.array, image.grid))
+
+
+def upright(array: Array, grid: Grid) -> Array:
+    """An array (C, *spatial) on a grid with its axes in the order and direction of the world; a plane as it is."""
+    turn = orientation(grid)
+    return np.ascontiguousarray(turn.apply(array)) if turn.changes else array
 
 
 def fingerprint(array: Array) -> Fingerprint:

@@ -18,8 +18,8 @@ from ulna.image import Array
 
 #: Sides of a patch, in pixels of the last two axes.
 SIDE = 8
-#: Patches that are kept of an image.
-KEPT = 1024
+#: Patches that are kept of an image, and per plane of a volume of many.
+KEPT, KEPT_PER_PLANE = 1024, 32
 #: Least share of neighbors within a patch that differ: less structure is found in many images.
 STRUCTURE = 0.25
 #: Fewest patches that two overlapping images share.
@@ -69,8 +69,15 @@ def sketch(array: Array) -> Sketch:
     places = np.concatenate([part for _, part in found]) if found else np.zeros((0, len(shape)))
     kept, first, counts = np.unique(hashes, return_index=True, return_counts=True)
     kept, first = kept[counts == 1], first[counts == 1]  # what repeats within an image has no place
-    chosen = first[:KEPT]
-    return Sketch(kept[:KEPT], places[chosen].astype(np.int32), tuple(shape), len(kept) <= KEPT)
+    most = max(KEPT, KEPT_PER_PLANE * planes.shape[1])
+    return Sketch(kept[:most], places[first[:most]].astype(np.int32), tuple(shape), len(kept) <= most)
+
+
+def as_volume(one: Sketch) -> Sketch:
+    """The sketch of a plane as that of a volume of one slice; that of a volume as it is."""
+    if len(one.shape) != 2:
+        return one
+    return Sketch(one.hashes, np.pad(one.places, ((0, 0), (1, 0))), (1, *one.shape), one.complete)
 
 
 def _smallest(stripe: Array) -> tuple[Hashes, Array, Array]:
@@ -138,7 +145,9 @@ def find_overlaps(sketches: Sequence[Sketch]) -> Iterator[tuple[int, int, int]]:
 
 
 def shared(one: Sketch, other: Sketch) -> int:
-    """How many patches two overlapping images share; 0 where they do not overlap."""
+    """How many patches two overlapping images share; 0 where they do not overlap. A plane may be one of a volume."""
+    if len(one.shape) != len(other.shape):
+        one, other = as_volume(one), as_volume(other)
     if len(one.shape) != len(other.shape):
         return 0
     _, here, there = np.intersect1d(one.hashes, other.hashes, assume_unique=True, return_indices=True)

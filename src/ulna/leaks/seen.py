@@ -1,7 +1,7 @@
 """What a model has seen: small fingerprints of the images it learned from and was validated on, kept with it.
 
-Of each image its digest, its thumbnail at half the resolution in 16 steps and its 64 first patches are kept: about two
-kilobytes, from which no image can be seen again.
+Of each image its digest, its thumbnail at half the resolution in 16 steps and its 64 first patches (of a volume 6 per
+plane, if these are more) are kept: about two kilobytes, from which no image can be seen again.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ PARTS = (TRAINING, VALIDATION)
 FILE = "fingerprints.npz"
 """The file of a run that holds the fingerprints of its training and validation images."""
 
-#: Patches that are kept of an image, and steps of a thumbnail's values to either side of 0.
-PATCHES, STEPS = 64, 7
+#: Patches that are kept of an image, and per plane of a volume of many: with 6, 15 of 16 planes have 3 or more.
+PATCHES, PER_PLANE = 64, 6
+#: Steps of a thumbnail's values to either side of 0.
+STEPS = 7
 
 
 def seen_in(run: Path) -> str:
@@ -126,12 +128,20 @@ def _matches(known: Sequence[Fingerprint], new: Sequence[Fingerprint]) -> list[t
     for number, one in enumerate(known):
         for value in one.sketch.hashes.tolist():
             holders.setdefault(value, []).append(number)
-    overlapping = []
+    tiles, slices = [], []
     for index, one in enumerate(new):
         near_by = {number for value in one.sketch.hashes.tolist() for number in holders.get(value, ())}
-        if any(shared(one.sketch, known[number].sketch) for number in near_by):
-            overlapping.append(index)
-    return [("equal pixels", equal), ("near-duplicates", near), ("overlapping tiles", overlapping)]
+        found = [known[number].sketch for number in near_by if shared(one.sketch, known[number].sketch)]
+        if any(len(sketch.shape) == len(one.sketch.shape) for sketch in found):
+            tiles.append(index)
+        elif found:
+            slices.append(index)
+    return [
+        ("equal pixels", equal),
+        ("near-duplicates", near),
+        ("overlapping tiles", tiles),
+        ("slices of a volume", slices),
+    ]
 
 
 def _reduced(one: Fingerprint, *, quantized: bool = True) -> Fingerprint:
@@ -144,8 +154,9 @@ def _reduced(one: Fingerprint, *, quantized: bool = True) -> Fingerprint:
     sketch = one.sketch
     if quantized:
         small = np.rint(_scaled(small))
-        short = len(sketch.hashes) > PATCHES
-        kept = sketch.hashes[:PATCHES], sketch.places[:PATCHES]
+        most = max(PATCHES, PER_PLANE * sketch.shape[0]) if len(sketch.shape) > 2 else PATCHES
+        short = len(sketch.hashes) > most
+        kept = sketch.hashes[:most], sketch.places[:most]
         sketch = Sketch(*kept, sketch.shape, complete=sketch.complete and not short)
     return replace(one, thumbnail=_normal(small), edges=(), sketch=sketch)
 
