@@ -15,11 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulna.alignment import Misplaced, aligned, is_unset, judge, on_grid, rounded, same_planes
+from ulna.config import DataConfig
 from ulna.dataset import Case, load_image, slab
 from ulna.formats import read
 from ulna.formats.world import matrix_of
 from ulna.image import Grid, Image, Source
+from ulna.jobs.evaluate import evaluate
+from ulna.labels.inference import infer
 from ulna.orientation import Orientation
+from ulna.store import build
 from ulna.truth import load_truth, placed_truth
 
 TILT = ((1, 0, 0), (0, math.cos(0.2), -math.sin(0.2)), (0, math.sin(0.2), math.cos(0.2)))
@@ -184,3 +188,35 @@ def test_values_that_were_computed_are_rounded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(truth.image.array, exact)
     assert 0 < truth.off < 1e-6
     assert truth.dtype == "float32"
+
+
+def test_a_store_holds_the_labels_at_the_pixels_of_the_image(tmp_path: Path) -> None:
+    fine = Grid((12, 14, 16), (1.5, 0.25, 0.35), "mm", (9.25, -5.125, 1.825))
+    case = stored(tmp_path, fine, STRAIGHT)
+    classes = infer([load_truth(case).array], DataConfig())
+    store = build(tmp_path / "store", [case], config=DataConfig(), classes=classes)
+    np.testing.assert_array_equal(store.truth(0), load_truth(case).array)
+    assert store.cases[0].grid.shape == STRAIGHT.shape
+    elsewhere = stored(tmp_path, replace(STRAIGHT, origin=(80.0, 0.0, 0.0)), STRAIGHT)
+    with pytest.raises(Misplaced, match="a: its files say that their pixels lie in different places"):
+        build(tmp_path / "other", [elsewhere], config=DataConfig(), classes=classes)
+
+
+def test_masks_that_are_scored_lie_on_their_images_too(tmp_path: Path) -> None:
+    """True masks are finer than the images, and those that are scored are stored the other way round."""
+    fine = Grid((12, 14, 16), (1.5, 0.25, 0.35), "mm", (9.25, -5.125, 1.825))
+    turn = Orientation((0, 1, 2), (True, False, True))
+    for number in range(2):
+        draw = np.random.default_rng(number)
+        coarse = mask(STRAIGHT, number).array
+        made = {
+            "images": (draw.integers(0, 99, STRAIGHT.shape).astype(np.int16), STRAIGHT),
+            "labels": (coarse[0].repeat(2, 0).repeat(2, 1).repeat(2, 2), fine),
+            "predicted": (turn.apply(coarse)[0], turn.grid(STRAIGHT)),
+        }
+        for folder, (array, grid) in made.items():
+            root = tmp_path / folder if folder == "predicted" else tmp_path / "data" / folder
+            root.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(array.T, matrix_of(grid, ras=True)), root / f"c{number}.nii.gz")
+    result = evaluate(tmp_path / "predicted", tmp_path / "data", out=tmp_path / "scores")
+    assert result.summary.overall.scores["dice"].mean.estimate == 1

@@ -67,7 +67,8 @@ def test_colors_differ_in_each_channel() -> None:
 def test_volumes() -> None:
     volume = cells((12, 64, 64), 3)
     assert shared(sketch(volume), sketch(volume[:, 4:10, 10:60, 5:50]))
-    assert not shared(sketch(volume), sketch(volume[:, 4]))
+    assert shared(sketch(volume), sketch(volume[:, 4]))  # a plane is one of its volume
+    assert not shared(sketch(volume), sketch(cells((64, 64), 4)))
 
 
 def test_what_stands_in_the_same_places_is_no_overlap() -> None:
