@@ -11,20 +11,23 @@ import pytest
 import torch
 from PIL import Image as Pillow
 from safetensors.torch import load_file
+from torch import nn
 
 import ulna
 from small_clock import TestClock
 from small_data import put
 from ulna import runfolder as runs
-from ulna.config import Config, DataConfig
+from ulna.config import Config, DataConfig, dotted
 from ulna.dataset import Case, Dataset, quiet
 from ulna.errors import UlnaError
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.train import train
+from ulna.labels.classes import Classes
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.model import Model
-from ulna.run import Data, Run
+from ulna.modelfile import Saved
+from ulna.run import Data, Run, _as_started
 from ulna.store import builder
 from ulna.training.batches import Batch
 from ulna.training.learner import Learner
@@ -72,6 +75,15 @@ def test_other_classes_get_a_new_last_layer(
     differ = {name for name, tensor in weights(run).items() if not torch.equal(seen[0][name], tensor)}
     assert differ == {"head.weight", "head.bias"}
     assert "its last layer is new, for glands instead of" in capsys.readouterr().err
+
+
+def test_a_start_brings_the_constants_of_its_training_set() -> None:
+    theirs = {"data.normalization": "ct", "data.window": (-90.0, 200.0), "data.center": 30.0, "data.scale": 55.0}
+    start = Saved(nn.Identity(), Config().changed(theirs), Classes(("background", "a"), ((0,), (1,)), "classes", ""), 1)
+    started = dotted(_as_started(Config(), start).model_dump())
+    assert {key: started[key] for key in theirs} == theirs
+    with pytest.raises(UlnaError, match=r"has data\.center 30"):
+        _as_started(Config().changed({"data.center": 31}), start)
 
 
 def test_a_model_that_does_not_suit_is_no_start(run: Path, cells: Path, tmp_path: Path) -> None:
