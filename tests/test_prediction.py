@@ -183,6 +183,8 @@ def test_a_plot_names_the_classes(prediction: Prediction, volume: Prediction) ->
         assert [text.get_text() for text in figure.legends[0].get_texts()] == ["nucleus", "<b>"]
         figure.savefig(io.BytesIO())
     assert len(volume.plot().axes) == len(volume.plot(np.zeros((5, 12, 14))).axes) == 3  # planes
+    filled = np.asarray(volume.plot().axes[0].get_images()[0].get_array())
+    assert [tuple(filled[4, 5]), tuple(filled[0, 0])] == [tuple(int(0.6 * part) for part in color(1)), (40, 40, 40)]
     (axes,) = prediction.plot().axes
     shown = np.asarray(axes.get_images()[0].get_array())
     assert tuple(shown[6, 6]) == color(1)

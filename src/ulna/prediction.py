@@ -232,8 +232,7 @@ class Prediction(OnGrid):
         Parameters
         ----------
         image
-            The image that was predicted, as for `overlay`; by default the classes alone are drawn, those of a volume
-            as outlines.
+            The image that was predicted, as for `overlay`; by default the classes alone are drawn.
 
         Returns
         -------

@@ -125,3 +125,13 @@ def test_names_are_no_formulas_and_long_legends_wrap() -> None:
     row = replace(volume(), title="worst: $\\frac{broken$ " + "x" * 300)
     drawn = pixels(page([row], ("background", *(f"$_{{a rather long name of class {k}" for k in range(12)))))
     assert drawn.shape[1] == 1200
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64), (2, 700, 3), (300, 2, 2), (1, 1, 1)])
+def test_volumes_of_odd_shapes_are_drawn(shape: tuple[int, ...]) -> None:
+    truth = np.zeros((1, *shape), np.uint8)
+    truth[0, :1, :1, :1] = 1
+    row = orthogonal("a", np.full((1, *shape), np.nan), Grid(shape, (9.0, 0.1, 0.1), "mm", (1, 2, 3)), truth=truth)
+    figure = page([row], NAMES)
+    assert len(figure.axes) == 3
+    assert pixels(figure).min() == 0

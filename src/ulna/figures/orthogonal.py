@@ -35,6 +35,9 @@ LARGEST = 1000
 UNANNOTATED = 0.6
 """How bright that is which nobody annotated."""
 
+FILLED = 0.6
+"""How bright classes are within their outlines, where there is no image."""
+
 BLANK = 40
 """The gray on which outlines lie where there is no image."""
 
@@ -175,13 +178,21 @@ class _Volume:
         like = cut.of(self.sides[0].numbers)
         thin = tuple(slice(None, None, max(1, side // LARGEST)) for side in like.shape)
         if self.image is None:
-            rgb = np.full((*like[thin].shape, 3), BLANK, np.uint8)
+            rgb = self._filled(like[thin])
         else:
             rgb = self.window.apply(cut.of(self.image)[(slice(None), *thin)])
         if self.ignored is None:
             return rgb
         dark = cut.of(self.ignored)[thin]
         return np.where(dark[..., None], (UNANNOTATED * rgb).astype(np.uint8), rgb)
+
+    def _filled(self, plane: Array) -> Rgb:
+        """What lies under outlines where there is no image: gray, and darker shades of classes that are alone."""
+        rgb = np.full((*plane.shape, 3), BLANK, np.uint8)
+        shades = self.sides[0].shades
+        if len(self.sides) > 1 or shades is None:
+            return rgb
+        return np.where((plane > 0)[..., None], (FILLED * shades[plane]).astype(np.uint8), rgb)
 
     def _contours(self, side: _Side, cuts: Sequence[Cut]) -> list[list[Contour]]:
         """What is outlined in each of some planes: a color is that of the same object in all of them."""
