@@ -157,9 +157,15 @@ def test_single_planes_are_compared_each_by_itself(axis: int) -> None:
     )
     assert together.within(1) == pytest.approx(np.sum([one.within(1) for one in alone], axis=0))
     assert math.isfinite(together.hausdorff)
-    slab = np.zeros_like(found)
-    slab[2:9] = True  # neighbors: surfaces between the planes are known, too
-    assert surface_distances(found & slab, truth & slab, spacing, slab).found_sizes.sum() > 0
+
+
+def test_planes_beside_each_other_are_a_volume() -> None:
+    """A box that moved by a plane, well within the planes that are annotated: as if all were."""
+    truth, found, slab = np.zeros((3, 12, 14, 13), bool)
+    truth[4:7, 3:9, 3:9] = found[5:8, 3:9, 3:9] = slab[1:11] = True
+    partly, whole = (surface_distances(found, truth, (5.0, 0.5, 2.0), known) for known in (slab, None))
+    assert partly.hausdorff == whole.hausdorff == 5
+    assert partly.average == pytest.approx(whole.average)
 
 
 def test_of_strokes_no_surface_is_known() -> None:

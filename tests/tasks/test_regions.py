@@ -125,5 +125,19 @@ def test_surfaces_of_each_region_in_2d_and_3d(shape: tuple[int, ...]) -> None:
     assert "hd95" not in {row.measure for row in TASK.evaluate(Labels(found), Labels(truth), briefly=True)}
 
 
+@pytest.mark.parametrize("name", ["regions", "semantic"])
+def test_surfaces_end_where_the_annotation_does(name: str) -> None:
+    """Two single slices of a volume are annotated, and there the prediction is right."""
+    truth = np.zeros((9, 12, 14), np.uint8)
+    truth[:, 2:9, 2:9], truth[:, 4:7, 4:7] = 1, 2
+    found, sparse = truth.copy(), np.full_like(truth, IGNORE)
+    sparse[[2, 6]], found[4] = truth[[2, 6]], 3
+    task = build(TaskConfig.model_validate({"name": name}), NAMES, TUMOR)
+    rows = {(row.subject, row.measure): row.value for row in task.evaluate(Labels(found), Labels(sparse))}
+    inner = "core" if name == "regions" else "necrosis"
+    assert (rows[inner, "hd95"], rows[inner, "surface_dice"], rows[inner, "volume_difference"]) == (0, 1, 0)
+    assert math.isnan(rows["enhancing", "surface_dice"])
+
+
 def test_there_is_nothing_to_fit() -> None:
     assert (TASK.fits, TASK.fit([], []), TASK.primary.measure) == (0, {}, "dice")
