@@ -213,7 +213,8 @@ class Prediction(OnGrid):
         >>> picture.shape == (*prediction.shape, 3)
         True
         """
-        from ulna.figures.common import annotated, to_rgb
+        from ulna.figures.annotated import annotated
+        from ulna.figures.common import to_rgb
         from ulna.figures.objects import objects_overlay
         from ulna.figures.sections import pixels
 

@@ -13,15 +13,14 @@ from PIL import Image as Pillow
 from skimage.segmentation import find_boundaries
 
 from ulna.errors import UlnaError
+from ulna.figures.annotated import annotated, legend
 from ulna.figures.common import (
     COLORS,
     DARK,
-    annotated,
     color,
     edges,
     elided,
     flatness,
-    legend,
     new_figure,
     outline,
     overlay,

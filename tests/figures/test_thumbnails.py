@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from ulna.figures.annotated import annotated, legend
 from ulna.figures.augmented import augmented_picture
-from ulna.figures.common import annotated, legend
 from ulna.figures.contact import Couple, Joint, contact_sheet, couples_picture
 from ulna.figures.curves import curves_picture
 from ulna.figures.objects import objects_overlay, sizes_picture

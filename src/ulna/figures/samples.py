@@ -12,19 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from scipy.cluster import hierarchy
 
-from ulna.figures.common import (
-    Rgb,
-    annotated,
-    color,
-    edges,
-    elided,
-    flatness,
-    new_figure,
-    save_figure,
-    show,
-    to_rgb,
-    words,
-)
+from ulna.figures.annotated import annotated
+from ulna.figures.common import Rgb, color, edges, elided, flatness, new_figure, save_figure, show, to_rgb, words
 from ulna.figures.orthogonal import Orthogonal, orthogonal
 from ulna.figures.planes import fullest, is_crowded
 from ulna.figures.sections import page
