@@ -10,18 +10,15 @@ from typing import Any, Self
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ulna.errors import UlnaError
+from ulna.network_section import NetworkConfig, Sides, by_level
+from ulna.section import Section, shown
 from ulna.sections import (
     AugmentationConfig,
     DataConfig,
     InferenceConfig,
     Modality,
-    NetworkConfig,
-    Section,
-    Sides,
     TaskConfig,
     TrainingConfig,
-    by_level,
-    shown,
 )
 
 __all__ = [
