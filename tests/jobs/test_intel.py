@@ -67,7 +67,7 @@ def test_they_train_on_flair_alone_and_predict_whole_tumors(
     assert model.classes.names == ("background", "whole tumor")
     assert model.config.preset == name.replace("_", "-")
     words = json.loads((run / "run.json").read_text())
-    assert any("used: FLAIR, of 4 channels FLAIR, T1w, t1gd, T2w" in sentence for sentence in words["plan"])
+    assert any("4 channels (FLAIR, T1w, t1gd, T2w) it uses FLAIR" in sentence for sentence in words["plan"])
     case = brats / "imagesTr" / "BRATS_000.nii.gz"
     mask = ulna.predict(run, case, out=tmp_path / "masks").masks[0]
     read = nibabel.load(mask)

@@ -36,15 +36,17 @@ def step(config: Config, batch: int, patch: tuple[int, ...]) -> None:
     optimizer = torch.optim.Adam(learner.parameters())
     truth = torch.randint(0, 2, (batch, 1, *patch), dtype=torch.uint8)
     given = Batch(torch.rand(batch, 1, *patch), truth, ((1.0,) * len(patch),) * batch, 0)
-    learner(learner.augmented(given)).backward()
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.training.precision == "bf16"):
+        loss = learner(learner.augmented(given))
+    loss.backward()
     optimizer.step()
 
 
 def settings(patch: tuple[int, ...], **network: Any) -> Config:
+    precision = {"training.precision": network.pop("precision", "float32")}
     changes = {f"network.{key}": value for key, value in network.items()} | {"network.ndim": len(patch)}
     return Config().changed(
-        {"data.channels": 1, "augmentation": None, "training.patch": list(patch), "training.precision": "float32"}
-        | changes
+        {"data.channels": 1, "augmentation": None, "training.patch": list(patch)} | precision | changes
     )
 
 
@@ -52,6 +54,7 @@ def settings(patch: tuple[int, ...], **network: Any) -> Config:
     ("patch", "batch", "network"),
     [
         ((128, 128), 12, {"widths": [8, 16, 32], "norm": "none"}),
+        ((128, 128), 24, {"widths": [8, 16, 32], "norm": "none", "precision": "bf16"}),
         ((40, 48, 48), 2, {"widths": [8, 16, 32], "norm": "batch"}),
         ((40, 48, 48), 2, {"widths": [8, 16, 16, 16], "encoder_blocks": [1, 1, 1, 1], "deep_supervision": True}),
     ],
@@ -88,7 +91,7 @@ FACTS = Fingerprint(1, ((155, 240, 240),) * 9, ("background", "tumor"), 1, spaci
 
 
 def test_batches_are_smaller_where_the_memory_does_not_hold_what_is_wanted() -> None:
-    wanted = load_preset("intel-3d").changed({"data.use_channels": []})
+    wanted = load_preset("intel-3d").changed({"data.use_channels": [], "training.precision": "float32"})
     plenty = plan(wanted, replace(FACTS, memory=64 * GIB), device=CPU)
     assert plenty.config.training.batch_size == 8
     little = plan(wanted, replace(FACTS, memory=13 * GIB), device=CPU)
@@ -109,6 +112,7 @@ def test_batches_are_smaller_where_the_memory_does_not_hold_what_is_wanted() -> 
 def test_what_is_planned_fits_too() -> None:
     facts = replace(FACTS, memory=GIB // 2)
     wanted = Config().changed({"network.ndim": 3, "training.patch": [32, 64, 64], "training.batch_size": 4})
+    wanted = wanted.changed({"training.precision": "float32"})
     training = plan(wanted, facts, device=CPU).config
     assert step_memory(training, 1, (32, 64, 64)).total(training.training.batch_size) < GIB // 2
     assert training.training.batch_size < 4

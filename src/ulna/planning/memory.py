@@ -75,7 +75,7 @@ def step_memory(config: Config, outputs: int, patch: Sequence[int]) -> StepMemor
     Parameters
     ----------
     config
-        With the channels that the network takes.
+        With the channels that the network takes, and the precision: where it is "bf16" maps take half as much.
     outputs
         Of the network.
     patch
@@ -84,12 +84,13 @@ def step_memory(config: Config, outputs: int, patch: Sequence[int]) -> StepMemor
     Returns
     -------
     StepMemory
-        In float32; bf16 takes up to half less.
+        In bytes.
     """
     with torch.device("meta"):
         network = build(config.network, config.data.inputs, outputs).train()
     weights = sum(weight.numel() for weight in network.parameters())
-    kept, largest = kept_bytes(network, (config.data.inputs, *patch))
+    halves = 2 if config.training.precision == "bf16" else 1
+    kept, largest = (size // halves for size in kept_bytes(network, (config.data.inputs, *patch)))
     pixels = prod(patch)
     given = FLOAT * pixels * (2 * config.data.inputs + len(patch) + 2)  # images, where they are read, and labels
     each = kept + GRADIENTS * largest + FLOAT * LOSS * outputs * pixels + given
@@ -109,7 +110,7 @@ def kept_bytes(network: nn.Module, shape: Sequence[int]) -> tuple[int, int]:
     Returns
     -------
     tuple of int
-        Bytes.
+        Bytes in float32.
     """
     known = {_storage(weight) for weight in network.parameters()}
     kept: dict[int, Tensor] = {}

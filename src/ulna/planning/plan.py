@@ -20,7 +20,7 @@ from ulna.planning.modality import intensity_decisions, modality_decisions
 from ulna.planning.sizes import SHORT, SHORT_WIDTHS, check_sizes, is_short, sizes
 from ulna.planning.summary import sentences
 from ulna.planning.variation import volume_variation
-from ulna.text import listed, percent, plural
+from ulna.text import listed, percent
 
 AS_IT_IS = "as the images have it"
 
@@ -137,7 +137,7 @@ def _used(config: Config, facts: Fingerprint) -> list[Decision]:
     if not use or not facts.names:
         return []
     found = [facts.names[k] for k in positions([Channel(name) for name in facts.names], use)]
-    why = f"set: {listed(found, 8)}, of {plural(len(facts.names), 'channel')} {listed(facts.names, 8)}"
+    why = f"set: {listed(found, 8)}, of {len(facts.names)} ({listed(facts.names, 8)})"
     return [Decision("data.use_channels", use, why, overridden=True)]
 
 

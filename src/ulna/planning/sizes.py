@@ -11,6 +11,7 @@ import torch
 
 from ulna.config import Config, NetworkConfig
 from ulna.errors import UlnaError
+from ulna.inference.engines import torch_precision
 from ulna.inference.tiles import least_tile
 from ulna.networks import build, geometry
 from ulna.networks.geometry import Geometry
@@ -87,7 +88,8 @@ def sizes(config: Config, known: Config, facts: Fingerprint, device: torch.devic
     free = free_memory(device) if device.type == "cuda" else facts.memory
     if not free:
         return decisions
-    sized = known.changed({one.key: one.value for one in decisions})
+    precision = torch_precision(config.training.precision, device)
+    sized = known.changed({one.key: one.value for one in decisions} | {"training.precision": precision})
     training = sized.training
     outputs = build_task(sized.task, facts.classes, facts.regions).outputs
     taken = [step_memory(sized, outputs, patch) for patch in (training.patch, training.final_patch) if patch]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ulna.channels import positions
 from ulna.config import Config, TrainingConfig
+from ulna.image import Channel
 from ulna.normalization import fixed_scaling
 from ulna.planning.decisions import Decision
 from ulna.planning.fingerprint import Fingerprint
@@ -38,7 +40,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         f"A {network.ndim}D {network.name} with {len(network.widths)} levels of {network.widths[0]} to "
         f"{network.widths[-1]} channels, {network.norm} norm, {network.padding} padding; "
         f"{plural(facts.channels, 'channel')} in; it learns {classes}.",
-        *(f"Of the channels are used: {one.reason[5:]}." for one in decisions if one.key == "data.use_channels"),
+        *_used(config, facts),
         *_missing(facts),
         *(f"The task is {one.value}: {one.reason}." for one in decisions if one.key == "task.name"),
         *_connected(config, facts),
@@ -53,6 +55,15 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         f"{training.learning_rate:g}; the loss is {LOSSES[config.task.loss]}; "
         f"{training.precision}; {length}.",
     )
+
+
+def _used(config: Config, facts: Fingerprint) -> list[str]:
+    """Which of several channels are used."""
+    names = [Channel(name) for name in facts.names]
+    if not config.data.use_channels or len(names) < 2:
+        return []
+    used = listed([names[k].name for k in positions(names, config.data.use_channels)], 8)
+    return [f"Of its {len(names)} channels ({listed(facts.names, 8)}) it uses {used} (data.use_channels)."]
 
 
 def _missing(facts: Fingerprint) -> list[str]:
