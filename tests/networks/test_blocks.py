@@ -19,6 +19,7 @@ from ulna.config import Config, NetworkConfig
 from ulna.errors import UlnaError
 from ulna.labels.classes import Classes
 from ulna.networks import InstanceNorm, UNet, build, geometry
+from ulna.networks.layers import CONV
 from ulna.networks.summary import summarize_network
 from ulna.networks.unet import supervised_strides
 
@@ -271,3 +272,23 @@ def test_heads_are_kept_in_the_model_file_shown_in_the_table_and_left_out_of_an_
     rows = summarize_network(network)
     assert "heads.0" in {row.name for row in rows.layers}
     assert sum(row.parameters for row in rows.layers) == rows.parameters
+
+
+@pytest.mark.parametrize("size", [(2, 4, 6), (2, 2, 2), (3, 4, 4), (1, 4, 4)])
+def test_kernels_learn_from_two_planes_in_bf16(size: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    convolution = CONV[3](16, 16, 3, padding=1).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    x = torch.randn(2, 16, *size).contiguous(memory_format=torch.channels_last_3d)
+    found = []
+    for precise in (True, *[False] * 12):
+        used = [torch.full((count,), math.nan) for count in (256, 1024, 4096, 16384, 65536)]
+        del used  # memory that is given next holds no zeros
+        convolution.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
+            out = convolution(x)
+        assert out.shape[2:] == size
+        out.float().square().sum().backward()
+        assert convolution.weight.grad is not None
+        found.append(convolution.weight.grad.clone())
+    for gradient in found[1:]:
+        torch.testing.assert_close(gradient, found[0], atol=0.02 * float(found[0].abs().max()), rtol=0.05)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,8 +14,25 @@ from ulna.networks.norm import InstanceNorm
 
 Norm = Literal["none", "batch", "instance"]
 
+
+class Conv3d(nn.Conv3d):
+    """PyTorch's own, but for volumes of two planes that are learned from in bf16 on a CPU.
+
+    There, its gradient of kernels that reach across planes holds numbers from memory that nobody has written (oneDNN,
+    as of PyTorch 2.13). With a third plane of zeros, as the padding has it, all is the same and none is wrong.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, Z, Y, X) → (N, K, …)."""
+        learns = self.training and x.device.type == "cpu" and torch.is_grad_enabled()
+        across = (self.kernel_size[0], self.padding[0], self.stride[0]) == (3, 1, 1)
+        if not (learns and across and x.shape[2] == 2 and torch.is_autocast_enabled("cpu")):
+            return super().forward(x)
+        return super().forward(F.pad(x, (0, 0, 0, 0, 0, 1)))[:, :, :2]
+
+
 # Sizes are tuples of any length here, which the types of PyTorch's classes do not allow.
-CONV: dict[int, Callable[..., nn.Conv2d | nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
+CONV: dict[int, Callable[..., nn.Conv2d | nn.Conv3d]] = {2: nn.Conv2d, 3: Conv3d}
 TRANSPOSED: dict[int, Callable[..., nn.ConvTranspose2d | nn.ConvTranspose3d]] = {
     2: nn.ConvTranspose2d,
     3: nn.ConvTranspose3d,
