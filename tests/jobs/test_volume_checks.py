@@ -160,6 +160,15 @@ def test_planes_among_volumes_and_names_that_come_twice(tmp_path: Path) -> None:
     assert sorted(case.name for case in found.dataset.cases) == ["a0", "a2", "imagesTr/a1", "more/imagesTr/a1"]
 
 
+def test_two_images_of_one_name_are_named_together(tmp_path: Path) -> None:
+    for number in range(3):
+        put(tmp_path, f"a{number}", seed=number)
+    again = nibabel.load(tmp_path / "imagesTr" / "a1.nii.gz")
+    nibabel.save(again, tmp_path / "imagesTr" / "a1.nii")
+    problem = named(check(tmp_path), "1 name is that of several images: which of them a mask belongs to is not known")
+    assert problem.where == ("a1.nii and a1.nii.gz",)
+
+
 def test_spacings_that_no_file_records(tmp_path: Path) -> None:
     for number in range(3):
         put(tmp_path, f"a{number}", lambda i, m, a: (i, m, np.eye(4), np.eye(4)), seed=number)

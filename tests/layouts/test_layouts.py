@@ -107,7 +107,7 @@ def test_the_field_of_view_is_no_annotation(tmp_path: Path) -> None:
     }
     assert found.sentence.startswith("3 images in 'images' with their masks in '1st_manual'; a ready-made split: 2 for")
     (problem,) = found.problems
-    assert problem.what == "no mask in 'mask' is used (3 left out): the masks in '1st_manual' are"
+    assert problem.what.startswith("no mask in 'mask' is used (3 left out): the masks in '1st_manual' are. ")
     assert (len(problem.where), problem.severity) == (3, "warning")
 
 
@@ -121,7 +121,8 @@ def test_where_none_was_drawn_by_hand_the_field_of_view_of_the_others_is_none_ei
 def test_a_folder_of_other_things_named_manual(tmp_path: Path) -> None:
     found = read_dataset(lay(tmp_path, "images/a.png", "masks/a.png", "manual/page1.png"))
     assert told(found) == {"a": ["a.png", "a.png"]}
-    assert found.problems[0].what == "no mask in 'manual' is used (1 left out): the masks in 'masks' are"
+    what = "no mask in 'manual' is used (1 left out): the masks in 'masks' are. --set data.labels=manual takes these"
+    assert found.problems[0].what == what
 
 
 def test_parts_in_folders_of_long_names(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ulna.dataset import Dataset, Problem
+from ulna.dataset import Case, Dataset, Problem
 from ulna.errors import UlnaError
 from ulna.formats.archive import is_archive
 from ulna.image import Source
@@ -114,7 +115,21 @@ def read_dataset(place: str | Path, patterns: Patterns = NO_PATTERNS) -> Dataset
     if without:
         have = plural(len(without), "image has", "images have")
         problems = (*problems, Problem(f"{have} no mask and {'is' if len(without) == 1 else 'are'} left out", without))
+        problems = (*_of_one_name([case for case in found.cases if not case.truth]), *problems)
     return with_parts(replace(found, cases=with_truth, problems=problems))
+
+
+def _of_one_name(cases: Sequence[Case]) -> tuple[Problem, ...]:
+    """The problem that images of one folder have one name: `a.nii` beside `a.nii.gz`. No mask is joined with either."""
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for source in (source for case in cases for source in case.images if source.frame is None):
+        folder = str(source.path.parent) if not source.inside else source.inside[-1].rpartition("/")[0]
+        alike[folder, source.stem.casefold()].append(source.name)
+    names = tuple(" and ".join(files) for files in alike.values() if len(files) > 1)
+    if not names:
+        return ()
+    what = plural(len(names), "name is that of several images", "names are those of several images each")
+    return (Problem(f"{what}: which of them a mask belongs to is not known. Remove or rename the others", names),)
 
 
 def understood(listing: Listing, *, depth: int) -> Dataset | None:
