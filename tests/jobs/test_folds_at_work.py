@@ -69,9 +69,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> TestClock:
 
 
 def test_the_minutes_are_for_all_folds_together(cells: Path, tmp_path: Path, machine: TestClock) -> None:
-    trained = train(cells, tmp_path / "run", minutes=1.2, folds=3, changes=TINY, clock=machine)
-    assert 0.85 * 72 < trained.seconds <= 1.02 * 72
-    each = [runs.words(fold_folder(tmp_path / "run", number))["seconds"] for number in range(3)]
+    trained = train(cells, tmp_path / "run", minutes=0.8, folds=2, changes=TINY, clock=machine)
+    assert 0.75 * 48 < trained.seconds <= 1.02 * 48
+    each = [runs.words(fold_folder(tmp_path / "run", number))["seconds"] for number in range(2)]
     assert max(each) - min(each) < 12  # what one leaves of its share, those after it have
     assert sum(each) <= trained.seconds
     assert runs.config(tmp_path / "run").training.minutes == pytest.approx(0.4)
@@ -83,30 +83,30 @@ def test_a_killed_run_goes_on_with_its_fold_in_the_time_that_is_left(
     run, forward = tmp_path / "run", Learner.forward
 
     def killed(learner: Learner, batch: Batch) -> torch.Tensor:
-        if machine.now() > 38:
+        if machine.now() > 30:
             raise KeyboardInterrupt
         return forward(learner, batch)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Learner, "forward", killed)
         with pytest.raises(KeyboardInterrupt):
-            train(cells, run, minutes=1.2, folds=3, changes=TINY, clock=machine)
+            train(cells, run, minutes=0.8, folds=2, changes=TINY, clock=machine)
     first = load_file(fold_folder(run, 0) / "model.safetensors")
-    assert [runs.has_finished(fold_folder(run, number)) for number in range(3)] == [True, False, False]
+    assert [runs.has_finished(fold_folder(run, number)) for number in range(2)] == [True, False]
     rows = (fold_folder(run, 1) / "metrics.csv").read_text().splitlines()
     machine.move(100_000)
     trained = train(cells, run, resume=True, clock=machine)
-    assert 0.85 * 72 < trained.seconds <= 1.02 * 72
+    assert 0.75 * 48 < trained.seconds <= 1.02 * 48
     assert equal(load_file(fold_folder(run, 0) / "model.safetensors"), first)
     assert (fold_folder(run, 1) / "metrics.csv").read_text().splitlines()[: len(rows)] == rows
-    assert len(trained.folds) == 3
+    assert len(trained.folds) == 2
     assert not list(run.rglob(runs.USED))
 
 
 def test_one_fold_has_its_own_minutes(cells: Path, tmp_path: Path, machine: TestClock) -> None:
     for number in range(2):
-        trained = train(cells, tmp_path / "run", minutes=0.6, folds=2, fold=number, changes=TINY, clock=machine)
-        assert 0.8 * 36 < trained.seconds <= 1.02 * 36
+        trained = train(cells, tmp_path / "run", minutes=0.4, folds=2, fold=number, changes=TINY, clock=machine)
+        assert 0.6 * 24 < trained.seconds <= 1.02 * 24
         assert (trained.whole is None) == (number == 0)
 
 
