@@ -162,6 +162,10 @@ def test_folds_one_by_one_share_what_the_first_has_made(
     monkeypatch.setattr(builder, "_read_all", lambda *given: calls.append(given) or read(*given))
     first = train(cells, run, epochs=2, folds=2, fold=1, changes=SMALL)
     assert (first.run, first.whole) == (fold_folder(run, 1), None)
+    whole = runs.words(run)["command"]
+    assert "--folds 2" in whole
+    assert "--fold " not in whole
+    assert "--folds 2 --fold 1" in runs.words(first.run)["command"]
     assert "1 fold of 2 not finished yet: 0" in capsys.readouterr().err
     assert (run / "cache").is_dir()
     with pytest.raises(UlnaError, match=r"training\.epochs 2, not 1"):

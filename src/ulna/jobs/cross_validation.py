@@ -90,6 +90,15 @@ def per_fold(wanted: Config, count: int) -> Config:
     return wanted if minutes is None else wanted.changed({"training.minutes": minutes / count})
 
 
+def _of_all(typed: Request) -> Request:
+    """The request for one fold as that for all of them."""
+    minutes = typed.config.training.minutes
+    if typed.fold is None or minutes is None:
+        return replace(typed, fold=None)
+    config = typed.config.changed({"training.minutes": minutes * (typed.folds or 1)})
+    return replace(typed, fold=None, config=config)
+
+
 def cross_validate(work: Run, typed: Request, *, resume: bool, command: str | None) -> Trained:
     """Train all folds of a run, or the one that is asked for, in the folder of `work`.
 
@@ -108,7 +117,8 @@ def cross_validate(work: Run, typed: Request, *, resume: bool, command: str | No
     minutes = shared.config.training.minutes or math.inf
     work.timer.limit = 60 * minutes * (count if fold is None else 1)
     if fold is not None:
-        trained = _train(work, shared, fold, timer=_timer(work.timer, run, fold, sharing=0))
+        timer = _timer(work.timer, run, fold, sharing=0)
+        trained = _train(work, shared, fold, timer=timer, command=command or repetition(typed, run, 0))
         return replace(trained, whole=_finish(work, shared))
     left = [number for number in range(count) if not runs.has_finished(fold_folder(run, number))]
     for place, number in enumerate(left):
@@ -184,7 +194,7 @@ def _prepare(work: Run, asked: Request, *, typed: Request, command: str | None) 
     runs.begin_folds(
         run,
         planned.config,
-        command=command or repetition(typed, run, len(cases)),
+        command=(command if typed.fold is None else "") or repetition(_of_all(typed), run, len(cases)),
         seed=planned.config.training.seed,
         folds=folds.count,
         **hashes(whole),
@@ -244,7 +254,9 @@ def _timer(whole: Timer, run: Path, number: int, *, sharing: int) -> Timer:
     return Timer(whole.clock, used=used, limit=limit, record=lambda seconds: runs.record_used(place, seconds))
 
 
-def _train(work: Run, shared: Shared, number: int, *, timer: Timer, shares: int = 1) -> Trained:
+def _train(
+    work: Run, shared: Shared, number: int, *, timer: Timer, shares: int = 1, command: str | None = None
+) -> Trained:
     """One fold, which is a run of its own; `shares` folds share the minutes of the command."""
     run, place = work.folder, fold_folder(work.folder, number)
     count, data = shared.folds.count, shared.data_of(number)
@@ -257,7 +269,8 @@ def _train(work: Run, shared: Shared, number: int, *, timer: Timer, shares: int 
         if going_on:
             one.check_same(prepared.folds[0], place=data.place)
         else:
-            asked, command = (runs.words(run)[key] for key in ("asked", "command"))
+            whole = runs.words(run)
+            asked, command = whole["asked"], command or whole["command"]
             sentences = (f"This is fold {number} of {count}, counted from 0.", *shared.sentences)
             one.begin(prepared, data.sides, sentences=sentences, command=command, asked=asked, fold=number)
         timer.beat()
