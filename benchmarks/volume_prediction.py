@@ -7,7 +7,7 @@
                                                             `ulna predict`, at its own spacing and at another
 
 Writes `results/volume_prediction.md` and `results/large_volume.md`. MONAI is installed once under
-`benchmarks/.monai`; it uses the PyTorch of this environment. Peaks are of resident memory, above what the process held
+`benchmarks/.venv-monai`; it uses the PyTorch of this environment. Peaks are of resident memory, above what the process held
 before it began to predict; of `large` they are of the whole command.
 """
 
@@ -38,7 +38,7 @@ from ulna.model import Model
 from ulna.modelfile import Saved
 from ulna.networks import build
 
-MONAI = HERE / ".monai"
+MONAI = HERE / ".venv-monai"
 SHAPE, CLASSES, TILE = (96, 256, 256), 4, 64
 WIDTHS = (16, 32, 64, 128)
 SIDES = ("ulna", "monai")
@@ -90,7 +90,7 @@ def compared(rounds: int) -> str:
             {key: statistics.median(one[key] for one in found[tiling, side]) for key in ("seconds", "peak")}
             for side in SIDES
         )
-        shares = [np.load(HERE / f".monai/{side}-{tiling}.npy") for side in SIDES]
+        shares = [np.load(HERE / f".venv-monai/{side}-{tiling}.npy") for side in SIDES]
         alike = float((shares[0] == shares[1]).mean())
         (quick, slow), (small, big) = ((ours[key], theirs[key]) for key in ("seconds", "peak"))
         cells = [f"{quick:.1f}", f"{slow:.1f}", f"{slow / quick:.2f}", f"{small:.0f}", f"{big:.0f}"]
