@@ -250,7 +250,10 @@ def with_outside(value: float, shape: tuple[int, ...] = (2, 6, 9, 8)) -> tuple[n
 
 @pytest.mark.parametrize("value", [0, -1024, 7.5, 1e5])
 @pytest.mark.parametrize("shape", [(2, 6, 9, 8), (1, 12, 15)])
-def test_what_lies_outside_does_not_count(value: float, shape: tuple[int, ...]) -> None:
+def test_what_lies_outside_does_not_count(
+    value: float, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(normalization, "AT_ONCE", 100)
     image, inside = with_outside(value, shape)
     result = normalize(image, "zscore_inside")
     for channel, own in zip(result, image, strict=True):

@@ -21,6 +21,7 @@ LOW, HIGH = 1.0, 99.8  # percentiles that become 0 and 1, as in CSBDeep and Star
 CLIP = (-1.0, 3.0)  # what lies far outside is clipped: one hot pixel must not fill the range of bf16
 MIN_SHARE = 0.1  # share of the range of an image of counts that a channel's own is at least taken for
 SAMPLE = 1_000_000
+AT_ONCE = 1 << 22  # pixels
 COLORS = 3
 ROUNDING = 1e-3  # by which floats from 0 to 1 may lie outside, as resampling makes them
 NORMALIZATIONS = ("percentile", "percentile_by_channel", "zscore", "zscore_inside", "range", "none")
@@ -362,12 +363,22 @@ def _extremes(parts: Iterator[Array]) -> tuple[Array, Array]:
     return np.min(lows, axis=0), np.max(highs, axis=0)
 
 
+def _flat(parts: Iterator[Array], outside: Array | None) -> Iterator[Array]:
+    """The values (C, n) of each part; of what lies inside a few at a time, for they are copied."""
+    for part in parts:
+        flat = part.reshape(len(part), -1)
+        if outside is None:
+            yield flat
+            continue
+        for start in range(0, flat.shape[1], AT_ONCE):
+            some = flat[:, start : start + AT_ONCE]
+            yield some[:, is_inside(some, outside)]
+
+
 def _moments(parts: Iterator[Array], outside: Array | None = None) -> tuple[Array, Array]:
     """Mean and variance of each channel (Chan, Golub, LeVeque 1983, equation 2.1), of what lies inside."""
     count, means, variances = 0, np.zeros(1), np.zeros(1)
-    for part in parts:
-        flat = part.reshape(len(part), -1)
-        flat = flat if outside is None else flat[:, is_inside(flat, outside)]
+    for flat in _flat(parts, outside):
         more = flat.shape[1]
         if not more:
             continue
