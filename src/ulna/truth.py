@@ -85,6 +85,7 @@ def placed_truth(case: Case, grid: Grid | None = None) -> Truth:
     Returns
     -------
     Truth
+        The mask, on the grid of the image, with what was done.
 
     Raises
     ------
