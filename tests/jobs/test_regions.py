@@ -129,3 +129,17 @@ def test_regions_of_volumes_learned_slice_by_slice_from_a_few_slices(tmp_path: P
     of_model = evaluate(trained.run, tmp_path / "data", out=tmp_path / "model", changes={"data.ignore": 9})
     assert of_files.rows == of_model.rows
     assert "hd95" in of_files.columns()
+
+
+def test_regions_of_volumes_learned_whole_with_losses_at_several_levels(tmp_path: Path) -> None:
+    for number in range(3):
+        for part, array in zip(("imagesTr", "labelsTr"), tumor(number, (16, 20, 20)), strict=True):
+            (tmp_path / "data" / part).mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(array.T, np.eye(4)), tmp_path / "data" / part / f"p{number}.nii.gz")
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps({"labels": {"background": 0, **REGIONS}}))
+    sizes = {"network.ndim": 3, "training.patch": [16, 16, 16], "network.widths": [2, 4, 4, 4]}
+    changes = SMALL | sizes | {"network.deep_supervision": True}
+    trained = train(tmp_path / "data", tmp_path / "run", epochs=1, changes=changes)
+    assert (trained.model.config.network.ndim, trained.model.config.task.name) == (3, "regions")
+    assert trained.model.classes.names == ("background", "core only", "whole only", "enhancing")
+    assert trained.scores.columns()["class"] == list(REGIONS)
