@@ -181,6 +181,20 @@ def test_where_it_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert raised.value.hint == 'pip install "ulna[medical]"'
 
 
+@pytest.mark.parametrize("name", ["series", "hippocrop"])
+def test_real_series_get_segmentations(data: Path, tmp_path: Path, name: str) -> None:
+    """Also one whose headers no longer name the patient."""
+    source = find(data / "dicom" / f"{name}.zip").cases[0].images[0]
+    image = formats.read(source)
+    mask = np.zeros(image.shape, np.uint8)
+    mask[3:7, 10:20, 5:30] = 1
+    write_segmentation(tmp_path / "a.dcm", mask, ("box",), source)
+    read = formats.read(Source(tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(read.array[0], mask[3:7])
+    for z, y, x in ((0, 0, 0), (3, 20, 30)):  # the places of real slices are rounded, and the grid lies between them
+        np.testing.assert_allclose(read.grid.to_world([z, y, x]), image.grid.to_world([z + 3, y, x]), atol=1e-5)
+
+
 def test_real_segmentations(data: Path) -> None:
     folder = data / "formats" / "dicom_seg"
     for name in ("seg_image_ct_binary", "seg_image_ct_true_fractional", "seg_image_ct_binary_overlap"):

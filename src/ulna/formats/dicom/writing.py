@@ -19,6 +19,11 @@ from ulna.formats.dicom.headers import Slice
 from ulna.image import Array, Source
 
 PIP = 'pip install "ulna[medical]"'
+MAY_BE_EMPTY = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
+    "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
+"""What a segmentation must have and may leave empty (type 2); files whose patients are no longer named lack some."""
 MAX_LABEL = 64
 """So many characters a segment's label may have."""
 
@@ -109,5 +114,9 @@ def _headers(slices: Sequence[Slice]) -> list[Any]:
     found = []
     for source in dict.fromkeys(one.source for one in slices):
         with opened(source) as stream:
-            found.append(pydicom.dcmread(stream, stop_before_pixels=True, force=True))
+            data = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
+        for word in MAY_BE_EMPTY:
+            if word not in data:
+                setattr(data, word, "")
+        found.append(data)
     return found
