@@ -128,6 +128,8 @@ def test_which_strategy_is_taken() -> None:
     assert blends((512, 512, 600), 192)  # no exact tile is so small
     assert not blends((100, 120, 140), 192, enlarge=True)  # one tile
     assert not blends((400, 400, 400), 384)
+    loose, half = (plan_tiles((500, 500, 500), even(3, 16, 140), tile=192, margin=16, overlap=o) for o in (0.25, 0.5))
+    assert len(loose.tiles) < len(half.tiles)
     assert not blends((512, 512, 600), 320, strategy="exact")
     with pytest.raises(UlnaError, match="at least 304"):
         plan_tiles((512, 512, 600), even(3, 16, 140), tile=192, margin=16, strategy="exact")

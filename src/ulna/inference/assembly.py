@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import prod
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from ulna.inference.room import empty_output
 from ulna.inference.tiles import Tile
 from ulna.inference.views import spread
 from ulna.normalization import Floats
+from ulna.resampling import BAND
 
 Answer = tuple[Region, Floats]
 """A region of an image and the logits (K, *region) there."""
@@ -29,12 +31,15 @@ def blended(outputs: Iterable[tuple[Tile, Floats]], tiles: Sequence[Tile], shape
     """
     depth = max(tile.target[0].stop - tile.target[0].start for tile in tiles)
     rest = tuple(slice(0, side) for side in shape[2:])
+    step = max(1, BAND // (shape[0] * prod(shape[2:])))
     held, first = empty_output((shape[0], min(depth, shape[1]), *shape[2:])), 0
     for (tile, logits), following in zip(outputs, [*tiles[1:], None], strict=True):
         tile.add(logits, held, first=first)
         done = following.target[0].start if following else shape[1]
         if done > first:
-            yield (slice(first, done), *rest), held[:, : done - first].copy()
+            for start in range(first, done, step):  # what is made of the outputs takes their size several times
+                stop = min(start + step, done)
+                yield (slice(start, stop), *rest), held[:, start - first : stop - first].copy()
             keep = held.shape[1] - (done - first)
             for row in range(keep):  # up by so many rows, in place
                 held[:, row] = held[:, row + done - first]

@@ -259,6 +259,7 @@ class Pipeline:
             tile=tile or largest_tile(shape, affordable),
             margin=settings.margin,
             strategy=settings.tiling,
+            overlap=settings.overlap,
             enlarge=not tile,
         )
 
