@@ -147,6 +147,12 @@ def test_what_is_odd_is_said(tmp_path: Path, case: str) -> None:
     assert not found.fatal
 
 
+def test_labels_outside_are_counted(tmp_path: Path) -> None:
+    edit, words = ODD["strayed"]
+    inside = 5 * 14 * 4  # of the body, where x is from 2 to 6
+    assert named(checked(tmp_path, edit), words).where == (f"odd: {7 * 18 * 6 - inside} voxels",)
+
+
 def test_planes_among_volumes_and_names_that_come_twice(tmp_path: Path) -> None:
     for number in range(3):
         put(tmp_path, f"a{number}", seed=number)
