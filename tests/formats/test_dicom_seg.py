@@ -212,3 +212,21 @@ def test_real_segmentations(data: Path) -> None:
             expected = expected[::-1]
         np.testing.assert_array_equal(image.array[0], expected)
         np.testing.assert_allclose(sorted(image.spacing), sorted(theirs.spacing), atol=1e-5)
+
+
+def test_a_real_slide_in_tiles_with_its_segmentations(data: Path) -> None:
+    folder = data / "formats" / "dicom_seg"
+    image = formats.read(Source(folder / "sm_image.dcm"))
+    theirs: Any = highdicom.imread(folder / "sm_image.dcm")
+    np.testing.assert_array_equal(np.moveaxis(image.array, 0, -1), theirs.get_total_pixel_matrix())
+    assert (image.shape, image.unit) == ((50, 50), "mm")
+    with formats.open_reader(Source(folder / "sm_image.dcm")) as reader:
+        part = (slice(7, 33), slice(41, 50))
+        np.testing.assert_array_equal(reader.read(part), image.array[(slice(None), *part)])
+    masks = [formats.read(Source(folder / f"seg_image_sm_control{kind}.dcm")) for kind in ("", "_labelmap")]
+    expected = highdicom.seg.segread(folder / "seg_image_sm_control.dcm").get_total_pixel_matrix(combine_segments=True)
+    for mask in masks:
+        np.testing.assert_array_equal(mask.array[0], expected)
+    found = read_dataset(folder)
+    assert [case.name for case in found.cases] == ["sm_image"]
+    assert formats.read(found.cases[0].truth[0]).shape == image.shape

@@ -18,6 +18,7 @@ from ulna.formats.dicom.headers import MAGIC, PREAMBLE, is_segmentation, no_imag
 from ulna.formats.dicom.pixels import channels_of, decoded, scaled_type, stored_type
 from ulna.formats.dicom.segmentation import Mask, mask_of, painted
 from ulna.formats.dicom.stack import Stack, stacked
+from ulna.formats.dicom.tiles import Tiles, tiles_of
 from ulna.image import Array, Channel, Region, Source
 from ulna.text import plural
 
@@ -39,6 +40,7 @@ class _Looked:
     channels: tuple[Channel, ...]
     inverted: bool
     mask: Mask | None = None
+    tiles: Tiles | None = None
 
 
 def recognizes(head: bytes, name: str) -> bool:
@@ -59,6 +61,8 @@ def open_dicom(_stream: BinaryIO, source: Source) -> Reader:
     looked = _looked(source)
     if looked.mask is not None:
         return _of_mask(looked.mask, source)
+    if looked.tiles is not None:
+        return _of_tiles(looked.tiles, looked, source)
     volumes, grid = looked.stack.volumes, looked.stack.grid
     doubts = [*looked.stack.doubts, *["white is 0 in it; it is inverted"] * looked.inverted]
     count = len(volumes)
@@ -123,13 +127,17 @@ def _look(source: Source) -> _Looked:
     if what:
         hint = "Convert the outlines into a DICOM segmentation or NIfTI, with 3D Slicer for example." * ("RTS" in what)
         raise ReadError(f"is {what}, which is not read", where=source, hint=hint)
-    if first.get("TotalPixelMatrixRows") or "ModalityLUTSequence" in first:
-        kind = "a slide in tiles" if first.get("TotalPixelMatrixRows") else "an image whose values need a table (LUT)"
-        raise ReadError(f"is {kind}, which is not read", where=source, hint="Convert it to TIFF.")
+    if "ModalityLUTSequence" in first:
+        what = "is an image whose values need a table (LUT), which is not read"
+        raise ReadError(what, where=source, hint="Convert it to TIFF.")
+    tiles = tiles_of(source, first)
     if is_segmentation(first):
-        beside = _stack(parts[1:], headers[1:], source) if len(parts) > 1 else None
+        beside = _stack(parts[1:], headers[1:], source) if len(parts) > 1 and not tiles else None
         mask = mask_of(parts[0], first, beside.grid if beside else None)
         return _Looked(Stack((), mask.grid), mask.dtype, (), inverted=False, mask=mask)
+    if tiles:
+        stack = Stack((), tiles.grid)
+        return _Looked(stack, stored_type(first, source), channels_of(first), inverted=False, tiles=tiles)
     kinds = {
         (str(stored_type(header, part)), len(channels_of(header))) for part, header in zip(parts, headers, strict=True)
     }
@@ -155,6 +163,22 @@ def _load(part: Source) -> Any:
 
     with opened(part) as stream:
         return pydicom.dcmread(stream, force=True)
+
+
+def _of_tiles(tiles: Tiles, looked: _Looked, source: Source) -> Reader:
+    load = lru_cache(1)(_load)
+    dtype, channels = looked.stored.newbyteorder("="), looked.channels
+
+    @lru_cache(max(1, KEPT // max(1, len(channels) * int(np.prod(tiles.size)) * dtype.itemsize)))
+    def tile(frame: int) -> Array:
+        return decoded(load(source), frame, source)
+
+    def decode(region: Region, _level: int) -> Array:
+        shape = tiles.grid.crop(region).shape
+        guard_memory(len(channels) * int(np.prod(shape)) * dtype.itemsize, source, shape=shape)
+        return tiles.paste(tile, region, len(channels), dtype)
+
+    return Reader(source, tiles.grid, dtype, channels, decode)
 
 
 def _of_mask(mask: Mask, source: Source) -> Reader:

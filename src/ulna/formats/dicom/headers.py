@@ -25,6 +25,7 @@ WORDS = (
     "PixelSpacing", "ImagerPixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "SpacingBetweenSlices",
     "SliceThickness", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence", "TotalPixelMatrixRows", "TotalPixelMatrixColumns",
+    "NumberOfOpticalPaths", "TotalPixelMatrixFocalPlanes",
     "DimensionOrganizationType", "SegmentSequence", "SegmentationType", "MaximumFractionalValue",
     "ReferencedSeriesSequence", "MediaStorageSOPClassUID",
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from ulna.errors import ReadError
 from ulna.formats.dicom.headers import Slice, slices_of
 from ulna.formats.dicom.stack import SAME, stacked
+from ulna.formats.dicom.tiles import Tiles, tiles_of
 from ulna.grid import Grid
 from ulna.image import Array, Source
 from ulna.text import listed, plural
@@ -33,13 +34,15 @@ class Mask:
     segments
         Number and label of each segment.
     frames
-        Of each frame the number of its segment (0 in a map of labels) and of its plane.
+        Of each frame the number of its segment (0 in a map of labels) and of its plane or tile.
     highest
         The value of a whole fraction; 1 where there are no fractions.
     labels
         Whether its values are the numbers of segments.
     doubts
         What was made of it.
+    tiles
+        Where the tiles lie, of a picture in tiles.
     """
 
     grid: Grid
@@ -48,6 +51,7 @@ class Mask:
     highest: int
     labels: bool
     doubts: tuple[str, ...]
+    tiles: Tiles | None = None
 
     @property
     def dtype(self) -> np.dtype:
@@ -101,7 +105,8 @@ def mask_of(source: Source, data: Any, series: Grid | None) -> Mask:
         For frames that do not say where they lie, or lie on no grid.
     """
     slices = list(slices_of(source, data))
-    if any(one.position is None or one.axes is None for one in slices):
+    tiles = tiles_of(source, data)
+    if not tiles and any(one.position is None or one.axes is None for one in slices):
         raise ReadError("does not say where its frames lie in the patient", where=source)
     kind, segments = str(data.get("SegmentationType", "BINARY")), segments_of(data)
     numbers = [0] * len(slices) if kind == "LABELMAP" else [_segment(one, source) for one in _own(data, len(slices))]
@@ -109,6 +114,11 @@ def mask_of(source: Source, data: Any, series: Grid | None) -> Mask:
     highest = int(data.get("MaximumFractionalValue") or 1) if kind == "FRACTIONAL" else 1
     if kind == "FRACTIONAL":
         doubts.append("it holds fractions: a pixel belongs to the segment with the largest one, from one half on")
+    if tiles:
+        corners = tuple(dict.fromkeys(tiles.corners))
+        frames = tuple((number, corners.index(corner)) for number, corner in zip(numbers, tiles.corners, strict=True))
+        whole = replace(tiles, corners=corners)
+        return Mask(tiles.grid, segments, frames, highest, kind == "LABELMAP", tuple(doubts), whole)
     grid = series
     places = _on(series, slices) if series else None
     if places is None:
@@ -123,7 +133,7 @@ def mask_of(source: Source, data: Any, series: Grid | None) -> Mask:
 
 
 def painted(mask: Mask, decode: Callable[[int], Array], source: Source) -> tuple[Array, str]:
-    """The map of the segments' numbers.
+    """The map of the segments' numbers, (*spatial), and which segments lie within others.
 
     Parameters
     ----------
@@ -137,18 +147,28 @@ def painted(mask: Mask, decode: Callable[[int], Array], source: Source) -> tuple
     Returns
     -------
     Array, str
-        (*spatial), and which segments lie within others.
+        Of the whole; nothing is said where no segment lies within another.
 
     Raises
     ------
     ReadError
         For segments that overlap without one lying within the other.
     """
-    volume = np.zeros((1,) * (3 - mask.grid.ndim) + mask.grid.shape, mask.dtype)
+    if not mask.tiles:
+        planes, said = _painted(mask, decode, (1,) * (3 - mask.grid.ndim) + mask.grid.shape, source)
+        return planes.reshape(mask.grid.shape), said
+    drawn, said = _painted(mask, decode, (len(mask.tiles.corners), *mask.tiles.size), source)
+    whole = tuple(slice(0, side) for side in mask.grid.shape)
+    return mask.tiles.paste(lambda tile: drawn[tile][None], whole, 1, mask.dtype)[0], said
+
+
+def _painted(mask: Mask, decode: Callable[[int], Array], shape: tuple[int, ...], source: Source) -> tuple[Array, str]:
+    """The planes or tiles of the map, (planes, Y, X)."""
+    volume = np.zeros(shape, mask.dtype)
     if mask.labels:
         for frame, (_, plane) in enumerate(mask.frames):
             volume[plane] = decode(frame)
-        return volume.reshape(mask.grid.shape), ""
+        return volume, ""
     planes: dict[int, dict[int, Array]] = {}
     for frame, (number, plane) in enumerate(mask.frames):
         if number in planes.setdefault(plane, {}):
@@ -160,7 +180,7 @@ def painted(mask: Mask, decode: Callable[[int], Array], source: Source) -> tuple
             stack = np.stack([shown[number] for number in order])
             best = np.array(order, mask.dtype)[stack.argmax(axis=0)]
             volume[plane] = np.where(2 * stack.max(axis=0).astype(int) >= mask.highest, best, 0)
-        return volume.reshape(mask.grid.shape), ""
+        return volume, ""
     sizes = {number: 0 for number, _ in mask.segments}
     shared: dict[tuple[int, int], int] = {}
     for shown in planes.values():
@@ -174,7 +194,7 @@ def painted(mask: Mask, decode: Callable[[int], Array], source: Source) -> tuple
     for plane, shown in planes.items():
         for number in sorted(shown, key=lambda number: -sizes[number]):  # the smaller on top
             volume[plane][shown[number] != 0] = number
-    return volume.reshape(mask.grid.shape), said
+    return volume, said
 
 
 def _nested(mask: Mask, sizes: dict[int, int], shared: dict[tuple[int, int], int], source: Source) -> str:

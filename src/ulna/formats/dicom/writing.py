@@ -56,7 +56,7 @@ def write_segmentation(path: Path, mask: Array, labels: Sequence[str], source: S
         raise UlnaError("a DICOM segmentation is written through highdicom, which is not installed", hint=PIP)
     slices = next(iter(stack_of(source).volumes), ())
     if not slices:
-        raise UlnaError("a segmentation has no segmentation", where=source)
+        raise UlnaError("of a slide in tiles, or of a segmentation, none is written", where=source)
     planes = mask.reshape(-1, *mask.shape[-2:])
     if planes.shape != (len(slices), *slices[0].shape):
         raise UlnaError(f"a mask of {mask.shape} does not suit {len(slices)} slices", where=path)
