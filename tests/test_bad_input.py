@@ -87,7 +87,7 @@ def masks_of_anything(data: Path) -> None:
         (no_such_folder, ["there is no such folder or file"]),
         (nothing_known, ["Known ways to lay out", "images/a.png", "train-volume.tif", ".bmp"]),
         (one_image, ["one case only"]),
-        (mask_of_another_size, ["mask of another size", "cells_002: image 64 × 64, mask 40 × 40"]),
+        (mask_of_another_size, ["mask of another size", "cells_002: image and mask differ in size: 64×64 and 40×40"]),
         (corrupt, ["cannot be read", "cells_002", "damaged or truncated"]),
         (not_a_number, ["cells_002", "1 NaN"]),
         (masks_of_anything, ["fatal"]),

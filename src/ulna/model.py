@@ -27,6 +27,7 @@ from ulna.image import Array, Grid, Image, Labels, Region, Source
 from ulna.inference.devices import choose_device, device_of
 from ulna.inference.inputs import as_image, is_several, repeated, source_of
 from ulna.inference.pipeline import Pipeline
+from ulna.inference.room import empty
 from ulna.inference.views import View
 from ulna.labels.classes import Classes
 from ulna.layouts import Patterns
@@ -450,7 +451,7 @@ class Model:
         whole: list[Array] = []
         for region, logits in self._pipeline.regions(view, grid, progress=progress):
             parts = [make(logits, grid.crop(region)) for make in makers]
-            whole = whole or [np.empty((len(part), *grid.shape), part.dtype) for part in parts]
+            whole = whole or [empty((len(part), *grid.shape), part.dtype) for part in parts]
             for one, part in zip(whole, parts, strict=True):
                 one[(slice(None), *region)] = part
         return whole

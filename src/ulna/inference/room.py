@@ -10,6 +10,7 @@ import torch
 
 from ulna.config import Config
 from ulna.errors import UlnaError
+from ulna.image import Array
 from ulna.normalization import Floats
 from ulna.text import amount
 
@@ -95,41 +96,50 @@ def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
 
 
 def empty_output(shape: tuple[int, ...]) -> Floats:
-    """Zeros to put the logits in.
+    """Zeros to put the logits (K, *spatial) in; raises UlnaError when the memory does not hold them."""
+    array = empty(shape, np.dtype(np.float32))
+    array[:] = 0
+    return array
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    """An array that is to be filled.
 
     Parameters
     ----------
-    shape
-        (K, *spatial).
+    shape, dtype
+        Of the array.
 
     Returns
     -------
-    Floats
-        Of this shape.
+    Array
+        With any values.
 
     Raises
     ------
     UlnaError
-        When the memory does not hold them.
+        When the memory does not hold it.
     """
-    check_room(shape)
-    return np.zeros(shape, np.float32)
+    check_room(shape, dtype.itemsize)
+    return np.empty(shape, dtype)
 
 
-def check_room(shape: tuple[int, ...]) -> None:
-    """Refuse an image whose logits the free memory does not hold.
+def check_room(shape: tuple[int, ...], itemsize: int = 4) -> None:
+    """Refuse an image of which the free memory does not hold what is made of it.
 
     Parameters
     ----------
     shape
-        (K, *spatial), 32-bit numbers.
+        (K, *spatial) of the logits, or of what is made of them.
+    itemsize
+        Bytes of a number.
 
     Raises
     ------
     UlnaError
         With the memory that is needed and the memory that is free.
     """
-    needed, free = 4 * prod(shape), psutil.virtual_memory().available
+    needed, free = itemsize * prod(shape), psutil.virtual_memory().available
     if needed > free:
         raise too_large(needed, free)
 
