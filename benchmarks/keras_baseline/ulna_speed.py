@@ -32,7 +32,8 @@ class Memory:
         self._images = generator.random((CASES, 3, SIZE, SIZE), np.float32)
         self._truth = (generator.random((CASES, 1, SIZE, SIZE)) > 0.8).astype(np.uint8)
         self.names = self.groups = tuple(str(case) for case in range(CASES))
-        self.cases = [SimpleNamespace(grid=Grid((SIZE, SIZE)), counts={})] * CASES
+        self.cases = [SimpleNamespace(grid=Grid((SIZE, SIZE)), counts={0: SIZE**2})] * CASES
+        self.selection = tuple(range(CASES))
         self.read: list[float] = []
 
     def raw(self, case: int) -> np.ndarray:

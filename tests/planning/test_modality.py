@@ -78,6 +78,9 @@ KNOWN = [
     (facts(cells(4, "uint16"), suffix=".tif"), "fluorescence"),
     (facts(cells(2, "float32"), unit="µm"), "fluorescence"),
     (facts(cells(3), files=3), "fluorescence"),
+    (replace(facts(ct(), unit="mm"), names=("MR",)), "mr"),  # whose values may be negative, too
+    (replace(facts(mr(1), unit="mm"), names=("CT",)), "ct"),
+    (replace(facts(mr(2), unit="mm"), names=("T1", "FLAIR")), "mr"),
 ]
 
 

@@ -9,7 +9,7 @@ from ulna.errors import UlnaError
 from ulna.normalization import fixed_scaling
 from ulna.planning.decisions import Decision, decide
 from ulna.planning.fingerprint import Fingerprint
-from ulna.text import plural
+from ulna.text import listed, plural
 
 BRIGHT = 0.3
 """From this brightness on, the ground of an image is bright. Measured as medians over data sets: stained tissue and
@@ -39,6 +39,12 @@ TITLES: dict[Modality, str] = {
     "ct": "computed tomography (CT)",
     "em": "electron microscopy or other gray images",
 }
+
+SAID: dict[str, Modality] = {
+    "ct": "ct",
+    **dict.fromkeys(("mr", "mri", "t1", "t1w", "t1n", "t1c", "t1ce", "t1gd", "t2", "t2w", "t2f", "flair", "adc"), "mr"),
+}
+"""What names of channels say: DICOM's modality, or those of a `dataset.json`, of which nnU-Net heeds "CT"."""
 
 STAINS = ("augmentation.stain", "augmentation.counterstain", "augmentation.fluorescence_to_brightfield")
 
@@ -132,11 +138,15 @@ def _rounded(value: float) -> float:
 def modality(facts: Fingerprint) -> tuple[Modality, str]:
     """What kind of images these are, with the reason, how sure it is, and the other reading.
 
-    Decided in this order: by unit and kind of the files, by the values (CT), by whether three channels are colors (the
-    ground is bright, or the files are photographs), by how channels go together, by the brightness of the ground.
+    Decided in this order: by the names of the channels, by unit and kind of the files, by the values (CT), by whether
+    three channels are colors (the ground is bright, or the files are photographs), by how channels go together, by the
+    brightness of the ground.
     """
     if not facts.intensities:
         return ("stained", "nothing is known of the intensities") if facts.channels == COLORS else ("em", "gray")
+    said = {SAID.get(name.casefold()) for name in facts.names}
+    if len(said) == 1 and (stated := said.pop()):
+        return stated, f"the files say so: {listed(facts.names)}"
     smallest = float(np.median([one.smallest for one in facts.intensities]))
     if facts.unit == "mm" or set(facts.suffixes) & MEDICAL:
         if smallest < AIR and facts.channels == 1:

@@ -20,9 +20,9 @@ JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 
 
 def channels_of(data: Any) -> tuple[Channel, ...]:
-    """The channels of a file by its header: gray, or colors."""
+    """The channels of a file by its header: colors, or gray values, which are called as the modality: "MR", "CT"."""
     colored = int(data.get("SamplesPerPixel") or 1) == 3 or data.get("PhotometricInterpretation") == "PALETTE COLOR"
-    return RGB if colored else GRAY
+    return RGB if colored else (Channel(str(data.get("Modality") or GRAY[0].name)),)
 
 
 def stored_type(data: Any, source: Source) -> np.dtype:
