@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,23 +21,23 @@ from ulna.config import Config
 from ulna.console import say
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
-from ulna.formats import Reader, check_finite, mask_suffix, open_reader
+from ulna.formats import Reader, check_finite, open_reader
 from ulna.image import Array, Grid, Image, Labels, Region, Source
 from ulna.inference.devices import choose_device, device_of
 from ulna.inference.inputs import as_image, is_several, repeated, source_of
+from ulna.inference.making import Decoder, Maker, by_answer, by_region
 from ulna.inference.pipeline import Pipeline
-from ulna.inference.room import empty
 from ulna.inference.views import View
 from ulna.labels.classes import Classes
 from ulna.layouts import Patterns
-from ulna.layouts.own import mark
+from ulna.maskfiles import real_paths, write_masks
 from ulna.measurement import Table
 from ulna.modelfile import Saved
 from ulna.networks.summary import NetworkSummary, summarize_network
 from ulna.normalization import COLORS, to_channels
 from ulna.orientation import orientation
 from ulna.prediction import Prediction
-from ulna.resampling import resampling_note, resize
+from ulna.resampling import resampling_note
 from ulna.tasks import Task, build
 from ulna.text import listed
 
@@ -46,8 +45,6 @@ Given = str | Path | Source | Image | Array | Tensor | PillowImage
 """What can be predicted: a file, an image that was read, a NumPy array, a PyTorch tensor or a PIL image."""
 
 Logits = npt.NDArray[np.float32]
-Decode = Callable[[Logits, Grid], Array]
-"""What is made of the logits of an image on its grid."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -311,7 +308,7 @@ class Model:
         UlnaError
             As `predict` does.
         """
-        decoder = _Decoder(self.task)
+        decoder = Decoder(self.task)
         mask, per_class = self._made(image, [decoder, self._class_probabilities], progress)
         return self._prediction(mask, decoder), per_class
 
@@ -355,7 +352,7 @@ class Model:
         UlnaError
             As `predict` does.
         """
-        decoder = _Decoder(self.task)
+        decoder = Decoder(self.task)
         turn = orientation(reader.grid)
         grid = turn.grid(reader.grid)
         data = self.config.data
@@ -373,13 +370,13 @@ class Model:
             write(turn.before(region, grid.shape), turn.undo(mask))
 
     def _predict(self, image: Any, progress: Progress) -> Prediction:
-        decoder = _Decoder(self.task)
+        decoder = Decoder(self.task)
         return self._prediction(self._made(self._image(image), [decoder], progress)[0], decoder)
 
     def _class_probabilities(self, logits: Logits, _grid: Grid) -> Logits:
         return self.task.activate(logits)[: len(self.task.probable)]
 
-    def _prediction(self, labels: Image, decoder: _Decoder) -> Prediction:
+    def _prediction(self, labels: Image, decoder: Decoder) -> Prediction:
         found = Labels.from_array(labels.array, labels.grid, self.classes.names)
         return Prediction(replace(found, scores=decoder.scores), self.classes, labels.source)
 
@@ -397,30 +394,10 @@ class Model:
             yield number, prediction
 
     def _write(self, images: Iterable[Any], folder: Path, *, overwrite: bool, progress: Progress) -> list[Path]:
-        """Write masks one by one, and list them as written by ulna, so that no later call takes them for images."""
-        written: list[Path] = []
-        inputs = _files(images) if isinstance(images, Sequence) else set()
-        # values beyond 16 bits, or below 0, are no pixels of a PNG
+        inputs = real_paths(images) if isinstance(images, Sequence) else set()
         wide = self.classes.to_values(np.zeros((1, 1, 1), np.uint8)).dtype.itemsize > 2
-        try:
-            for number, prediction in self._predict_several(images, progress):
-                source = prediction.source
-                suffix = mask_suffix(source) if source else ".png"
-                suffix = ".tif" if suffix == ".png" and (wide or prediction.ndim > 2) else suffix
-                path = folder / f"{source.stem if source else f'{number:04d}'}{suffix}"
-                if path in written:
-                    raise UlnaError(f"two images would have their masks in {path.name}", where=folder)
-                if os.path.realpath(path) in inputs | _files([source]):
-                    raise UlnaError("the mask would be written over an image", where=path, hint="Name another out.")
-                if path.exists() and not overwrite:
-                    raise UlnaError(
-                        "this mask is there already", where=path, hint="Name another out, or set overwrite."
-                    )
-                written.append(prediction.save(path))
-        finally:
-            if written:
-                mark(folder, [path.name for path in written], [])
-        return written
+        found = self._predict_several(images, progress)
+        return write_masks(found, folder, inputs=inputs, wide=wide, overwrite=overwrite)
 
     def _image(self, given: Any) -> Image:
         """What can be predicted as an image; what its file leaves open is said."""
@@ -432,7 +409,7 @@ class Model:
                     say(f"{given}: {reader.assumed}")
         return as_image(given, ndim=self.config.network.ndim, channels=self.channels, missing=self.config.data.missing)
 
-    def _made(self, image: Image, makers: Sequence[Decode], progress: Progress) -> list[Image]:
+    def _made(self, image: Image, makers: Sequence[Maker], progress: Progress) -> list[Image]:
         """What each of some functions makes of the logits of an image, on its own grid.
 
         Volumes are turned as in training, and turned back. Where the answer at a pixel depends on others, it is made of
@@ -444,24 +421,9 @@ class Model:
         turn = orientation(image.grid)
         grid = turn.grid(image.grid)
         view = View.of(turn.apply(self._channels(image)))
-        whole = (self._by_region if self.task.pixelwise else self._by_answer)(view, grid, makers, progress)
+        make = by_region if self.task.pixelwise else by_answer
+        whole = make(self._pipeline, view, grid, makers, progress=progress)
         return [image.with_array(np.ascontiguousarray(turn.undo(one))) for one in whole]
-
-    def _by_region(self, view: View, grid: Grid, makers: Sequence[Decode], progress: Progress) -> list[Array]:
-        whole: list[Array] = []
-        for region, logits in self._pipeline.regions(view, grid, progress=progress):
-            parts = [make(logits, grid.crop(region)) for make in makers]
-            whole = whole or [empty((len(part), *grid.shape), part.dtype) for part in parts]
-            for one, part in zip(whole, parts, strict=True):
-                one[(slice(None), *region)] = part
-        return whole
-
-    def _by_answer(self, view: View, grid: Grid, makers: Sequence[Decode], progress: Progress) -> list[Array]:
-        answers = self._pipeline.answers(view, grid, progress=progress)
-        parts = [[make(logits, own) for make in makers] for own, logits in answers]
-        axis = 1 + (self.config.data.slices or 0)
-        whole = [one[0] if one[0].ndim == 1 + grid.ndim else np.stack(one, axis) for one in zip(*parts, strict=True)]
-        return [resize(one, grid.shape, smooth=one.dtype.kind == "f") for one in whole]
 
     def _channels(self, image: Image) -> Array:
         """The image (C, *spatial) with the channels of the network."""
@@ -484,32 +446,6 @@ class Model:
     def _repr_html_(self) -> str:
         note = f"<br>{escape(self.saved.note)}" if self.saved.note else ""
         return f"<div>{escape(repr(self))}{note}</div>"
-
-
-class _Decoder:
-    """Gives labels (L, *spatial) of logits: class indices and, where the task finds objects, their numbers.
-
-    These go on from one call to the next, so that an object of a page has a number of its own in the stack. `scores`
-    are those of all objects so far.
-    """
-
-    def __init__(self, task: Task) -> None:
-        self.scores: tuple[float, ...] = ()
-        self._task = task
-        self._count = 0
-
-    def __call__(self, logits: Logits, grid: Grid) -> Array:
-        labels = self._task.decode(self._task.activate(logits), grid).numbered_after(self._count)
-        if labels.objects is not None:
-            self._count = max(self._count, int(labels.objects.max(initial=0)))
-            self.scores += labels.scores
-        return labels.to_array()
-
-
-def _files(images: Sequence[Any]) -> set[str]:
-    """The real paths of those images that are files."""
-    paths = [one.path if isinstance(one, Source) and not one.inside else one for one in images]
-    return {os.path.realpath(Path(path).expanduser()) for path in paths if isinstance(path, str | Path)}
 
 
 def load(run: str | Path, *, device: str | None = None) -> Model:
