@@ -89,6 +89,9 @@ def test_values_are_those_that_nibabel_takes(
         (Grid((6, 7, 8), unit="mm", direction=((1, 0, 0), (0, -1, 0), (0, 0, -1))), PLACED, "unset"),
         # no more than the size of voxels is known: axes as in a matrix with nothing but a diagonal
         (replace(STRAIGHT, origin=(), direction=((1, 0, 0), (0, -1, 0), (0, 0, -1))), STRAIGHT, "unset"),
+        # one begins at 0, and the axes of the other point elsewhere: that may be a mirrored mask
+        (replace(STRAIGHT, origin=()), replace(STRAIGHT, direction=((1, 0, 0), (0, -1, 0), (0, 0, -1))), "unset"),
+        (replace(STRAIGHT, direction=((1, 0, 0), (0, -1, 0), (0, 0, -1))), replace(STRAIGHT, origin=()), "unplaced"),
         (STRAIGHT, Grid((6, 7, 8)), "silent"),
         (Grid((6, 7, 8)), Grid((6, 7, 8), unit="mm"), "same"),
         (replace(STRAIGHT, origin=(40.0, -5.0, 2.0)), STRAIGHT, "elsewhere"),
@@ -128,6 +131,19 @@ def test_a_mask_whose_labels_lie_outside_of_the_image_is_refused_and_one_without
     far = replace(cut, origin=(90.0, 0.0, 0.0))
     assert judge(Image(np.zeros((1, *cut.shape), np.uint8), far), STRAIGHT).kind == "elsewhere"
     assert judge(mask(beside), STRAIGHT).kind == "elsewhere"  # of one shape: the words of one of them are wrong
+
+
+def test_what_is_cut_off_or_lost_on_the_grid_of_the_image_is_said() -> None:
+    fine, coarse = Grid((50, 90, 90), (1, 1, 1), "mm", (5, 5, 5)), Grid((10, 90, 89), (5, 1, 1), "mm", (5, 5, 5))
+    labels = np.zeros((1, 50, 90, 90), np.uint8)
+    labels[0, :45, :80, :80] = 1
+    labels[0, 12, 30, 30] = 2  # between two slices of the image
+    labels[0, 7, 7, 89] = 1  # beside it
+    found, verdict = aligned(Image(labels, fine), coarse, where="a")
+    assert np.unique(found.array).tolist() == [0, 1]
+    assert verdict.kind == "resampled"
+    assert "1 labeled voxel of it (under 0.1%) lies outside" in verdict.what
+    assert verdict.what.endswith("1 value of it (2) is at no voxel of the image")
 
 
 def test_planes_are_compared_and_never_moved() -> None:

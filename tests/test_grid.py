@@ -40,6 +40,15 @@ def test_units_and_origins(other: Grid, expected: float) -> None:
     assert apart(Grid((10, 10), (0.5, 0.5), "µm", (4, 4)), other) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("shift", [(0.0, 0.0, 2.4), (0.0, 1.2, 0.0), (0.3, 0.0, 0.0)])
+def test_a_shift_is_counted_along_the_axes_of_the_volume(shift: tuple[float, float, float]) -> None:
+    """Sagittal slices: the axes of the world are not those of the array, whose spacing they must not be counted in."""
+    sagittal = ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0))
+    one = Grid((20, 30, 40), (5.0, 1.0, 0.5), "mm", (10.0, 20.0, 30.0), sagittal)
+    other = Grid((20, 30, 40), (5.0, 1.0, 0.5), "mm", tuple(np.add(one.origin, shift).tolist()), sagittal)
+    assert apart(one, other) == pytest.approx(np.abs(one.to_index(other.to_world((0, 0, 0)))).max())
+
+
 def test_what_a_volume_does_not_say_of_its_planes_is_not_compared() -> None:
     volume = Grid((5, 10, 10), (3, 0.5, 0.5), "µm")
     assert apart(volume, Grid((5, 10, 10), (1, 0.5, 0.5), "µm")) == 0

@@ -12,7 +12,7 @@ from scipy import ndimage
 from ulna.errors import UlnaError
 from ulna.grid import CENTIMETERS, MAX_APART, Grid, apart, described, turned
 from ulna.image import Array, Image
-from ulna.text import size
+from ulna.text import listed, plural, size
 
 ROUNDING = 1e-3
 """By so many pixels two grids may lie apart without a word."""
@@ -24,12 +24,15 @@ MIN_COVERED = 0.5
 """Share of the image that a mask which shows nothing must cover."""
 
 MAX_POINTS = 100_000
-"""Pixels of a mask's foreground that are looked at."""
+"""Pixels of a mask's foreground that are looked at at once."""
+
+LEAST_SHARE = 1e-3
+"""The smallest share that is said as a number."""
 
 NEARLY_WHOLE = 1e-3
 """By so much numbers may be off whole ones to be rounded: they were computed, and are classes."""
 
-Kind = Literal["same", "rounding", "origin", "unset", "silent", "resampled", "size", "elsewhere"]
+Kind = Literal["same", "rounding", "origin", "unset", "silent", "unplaced", "resampled", "size", "elsewhere"]
 FATAL = ("size", "elsewhere")
 
 
@@ -41,8 +44,9 @@ class Verdict:
     ----------
     kind
         "same"; "rounding" (harmless); "origin" and "unset" (the mask does not say where it begins, or lies: as the
-        image); "silent" (the image does not say it); "resampled" (the mask has a grid of its own, and is brought
-        onto the image's); "size" and "elsewhere" (they cannot be brought together).
+        image); "silent" (the image does not say how large its voxels are) and "unplaced" (nor where its axes point);
+        "resampled" (the mask has a grid of its own, and is brought onto the image's); "size" and "elsewhere" (they
+        cannot be brought together).
     what
         What both say, in words.
     """
@@ -162,8 +166,10 @@ def aligned(mask: Image, grid: Grid, *, where: object) -> tuple[Image, Verdict]:
     verdict = judge(mask, grid)
     if verdict.fatal:
         raise Misplaced(verdict, where)
-    array = on_grid(mask.array, mask.grid, grid) if verdict.kind == "resampled" else mask.array
-    return replace(mask, array=array, grid=grid), verdict
+    if verdict.kind != "resampled":
+        return replace(mask, grid=grid), verdict
+    array = on_grid(mask.array, mask.grid, grid)
+    return replace(mask, array=array, grid=grid), replace(verdict, what=verdict.what + _lost(mask.array, array))
 
 
 def rounded(array: Array) -> tuple[Array, float]:
@@ -256,9 +262,19 @@ def _of_one_shape(own: Grid, grid: Grid) -> Verdict:
         lost = _begins_at_zero(own) and any(grid.origin) and apart(*plain) <= MAX_APART
         return Verdict("unset", f"the image says {described(grid)}") if lost else _elsewhere(own, grid)
     if any(own.origin) != any(grid.origin):
+        if _points_elsewhere(own, grid):  # the other may be mirrored against it, which nobody can tell
+            placed = any(grid.origin)
+            what = f"the image says {described(grid)}" if placed else f"the mask says {described(own)}"
+            return Verdict("unset" if placed else "unplaced", what)
         begins = ", ".join(f"{place:g}" for place in (grid if any(grid.origin) else own).origin)
         return Verdict("origin", f"{'the image' if any(grid.origin) else 'the mask'} begins at ({begins})")
     return Verdict("rounding", f"{distance:.2g} pixels") if distance > ROUNDING else SAME
+
+
+def _points_elsewhere(own: Grid, grid: Grid) -> bool:
+    """Whether the axes of two grids of one shape point in directions that lead to other voxels."""
+    moved = np.abs(own.matrix - grid.matrix).max(axis=0)
+    return float((moved * (np.array(grid.shape) - 1)).max()) > MAX_APART
 
 
 def _begins_at_zero(grid: Grid) -> bool:
@@ -277,10 +293,22 @@ def _of_two_grids(mask: Image, grid: Grid) -> Verdict:
     if not len(shown):
         covered = _share_inside(_corners(grid.shape), grid, own)
         return Verdict("resampled", what) if covered >= MIN_COVERED else _elsewhere(own, grid)
-    inside = _share_inside(shown[:: max(1, len(shown) // MAX_POINTS)], own, grid)
+    inside = _share_inside(shown, own, grid)
     if inside >= MIN_INSIDE:
-        return Verdict("resampled", what if inside == 1 else f"{what}; {1 - inside:.1%} of its labels lie outside")
+        outside = round((1 - inside) * len(shown))
+        share = f"{1 - inside:.1%}" if 1 - inside >= LEAST_SHARE else f"under {LEAST_SHARE:.1%}"
+        cut = f"; {plural(outside, 'labeled voxel')} of it ({share}) {'lie' if outside > 1 else 'lies'} outside"
+        return Verdict("resampled", what + cut * (outside > 0))
     return replace(_elsewhere(own, grid), what=f"{_elsewhere(own, grid).what}; {inside:.0%} of what it shows is inside")
+
+
+def _lost(before: Array, after: Array) -> str:
+    """That values of a mask, thin or small, are at no voxel of the image, if there are any."""
+    lost = np.setdiff1d(before, after)
+    if not len(lost):
+        return ""
+    shown = listed([f"{value:.10g}" for value in lost], 3)
+    return f"; {plural(len(lost), 'value')} of it ({shown}) {'are' if len(lost) > 1 else 'is'} at no voxel of the image"
 
 
 def _elsewhere(own: Grid, grid: Grid) -> Verdict:
@@ -319,8 +347,11 @@ def _along(matrix: Array, shape: tuple[int, ...]) -> list[int] | None:
 def _share_inside(points: npt.NDArray[np.intp], own: Grid, other: Grid) -> float:
     """The share of pixels of a grid, given by indices, that lie within another."""
     matrix, offset = _between(other, own)
-    places = points @ matrix.T + offset
-    return float(((places >= -0.5) & (places < np.array(other.shape) - 0.5)).all(axis=1).mean())
+    inside = 0
+    for start in range(0, len(points), MAX_POINTS):  # all, for a few that are cut off must be said
+        places = points[start : start + MAX_POINTS] @ matrix.T + offset
+        inside += int(((places >= -0.5) & (places < np.array(other.shape) - 0.5)).all(axis=1).sum())
+    return inside / len(points)
 
 
 def _corners(shape: tuple[int, ...]) -> npt.NDArray[np.intp]:

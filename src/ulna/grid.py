@@ -310,9 +310,17 @@ def apart(one: Grid, other: Grid) -> float:
     far = np.abs(theirs / spacing - 1) * (np.array(one.shape) - 1)
     starts = [np.array(grid.origin[-grid.ndim :]) for grid in (one, other)]
     if starts[0].any() and starts[1].any():
-        far += np.abs(starts[1] * factor - starts[0]) / spacing
+        far += np.abs(_moved(one, other, factor))
     aside = turned(one, other) if one.ndim == other.ndim == 3 else 0.0
     return round(max(float(far.max()), aside), 6)
+
+
+def _moved(one: Grid, other: Grid, factor: float) -> Floats:
+    """By how many pixels of a grid, along its own axes, another begins elsewhere."""
+    if len(one.origin) == len(other.origin):
+        return one.to_index(np.array(other.origin) * factor)
+    starts = [np.array(grid.origin[-grid.ndim :]) for grid in (one, other)]  # a plane alone, and one of a volume
+    return np.asarray((starts[1] * factor - starts[0]) / one.spacing)
 
 
 def turned(one: Grid, other: Grid) -> float:

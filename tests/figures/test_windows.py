@@ -81,3 +81,9 @@ def test_flat_and_broken_volumes_are_black() -> None:
     rgb = window(image, np.zeros((4, 5, 6), bool), patient=True).apply(image[:, 0])
     assert rgb[0, 1].tolist() == [255, 255, 255]
     assert rgb[1, 1].tolist() == [0, 0, 0]
+
+
+def test_a_volume_of_one_value_and_of_nothing_has_a_window() -> None:
+    volume = np.full((1, 8, 40, 40), np.nan, np.float32)
+    volume[0, :2] = 7
+    assert window(volume, INSIDE & False, patient=True) == Window(7, 7, 0)

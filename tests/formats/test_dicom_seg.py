@@ -230,3 +230,15 @@ def test_a_real_slide_in_tiles_with_its_segmentations(data: Path) -> None:
     found = read_dataset(folder)
     assert [case.name for case in found.cases] == ["sm_image"]
     assert formats.read(found.cases[0].truth[0]).shape == image.shape
+
+
+def test_the_numbers_of_a_label_map_are_read_and_not_their_colors(tmp_path: Path) -> None:
+    pixels = blobs(LEFT, RIGHT)
+    source = seg(tmp_path / "a.dcm", series(tmp_path / "p1"), pixels, "LABELMAP")
+    data = pydicom.dcmread(source.path)
+    data.PhotometricInterpretation = "PALETTE COLOR"
+    for name, shades in (("Red", b"\x00\xc8\x32"), ("Green", b"\x00\x0a\x0b"), ("Blue", b"\x00\x01\x02")):
+        data.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [3, 0, 8])
+        data.add_new(f"{name}PaletteColorLookupTableData", "OW", shades + b"\0")
+    data.save_as(source.path)
+    assert np.unique(formats.read(source).array).tolist() == [0, 1, 2]

@@ -232,3 +232,17 @@ def test_real_files(data: Path) -> None:
         image = formats.read(Source(path))
         expected = np.asanyarray(theirs.dataobj).T
         np.testing.assert_allclose(image.array, expected if expected.ndim == 4 else expected[None], rtol=1e-6)
+
+
+def test_a_place_that_qform_cannot_say_is_not_said_by_it(tmp_path: Path) -> None:
+    """Of axes that are not at right angles it would say another place, which some readers prefer."""
+    sheared = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.2), (0.0, 0.0, float(np.sqrt(0.96))))
+    for direction, code in ((sheared, 0), ((), 1)):
+        grid = Grid((30, 20, 20), (2.0, 1.0, 1.0), "mm", (1.0, 2.0, 3.0), direction)
+        written = Image(np.ones((1, *grid.shape), np.uint8), grid)
+        formats.write(tmp_path / "a.nii", written)
+        loaded = nibabel.load(tmp_path / "a.nii")
+        assert (loaded.get_sform(coded=True)[1], loaded.get_qform(coded=True)[1]) == (1, code)
+        with formats.open_reader(Source(tmp_path / "a.nii")) as reader:
+            assert not reader.assumed
+            np.testing.assert_allclose(reader.grid.matrix, grid.matrix, atol=1e-6)

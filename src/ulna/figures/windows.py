@@ -105,6 +105,7 @@ def window(image: Array, foreground: Array, *, patient: bool) -> Window:
     if patient and values[known].min() < AIR:
         return Window(*_of_ct(values[known & inside]), channel)
     body = values[known & ~_outside(values, float(image[channel].flat[0]))]
+    body = body if body.size else values[known]
     low, high = np.percentile(body, (1, 99.5) if patient else (0.5, 99.8))
     own = values[known & inside]
     if own.size >= MIN_FOREGROUND:  # a tumor may be the brightest of all, and dim nuclei are to be seen beside debris

@@ -14,7 +14,7 @@ import numpy as np
 
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.base import GRAY, RGB, Format, Reader, guard_memory
-from ulna.formats.world import grid_of, matrix_of
+from ulna.formats.world import as_volume, grid_of, matrix_of
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 from ulna.text import plural
 
@@ -24,6 +24,8 @@ PLACES = (344, 4)
 """Where the magic of NIfTI 1 and of NIfTI 2 stands."""
 UNITS = {1: "m", 2: "mm", 3: "µm"}
 COLORS = {"R": 0, "G": 1, "B": 2}
+SHEARED = 0.01
+"""By so many voxels what qform can say may lie beside the place of an image for it to be written."""
 FAR = 0.5
 """By so many voxels the two matrices of a file may differ at the far corner: up to there it is rounding."""
 
@@ -213,7 +215,8 @@ def _apart(one: Array, other: Array, shape: tuple[int, ...], voxel: float) -> fl
 def save(path: Path, image: Image) -> None:
     """Write a NIfTI 1 file, gzipped where the name ends in .gz, with the image's place as sform and qform.
 
-    Several channels become the fourth axis. Raises UlnaError for what NIfTI cannot hold.
+    Of axes that are not at right angles qform knows nothing: it is then not set, so that no reader takes it. Several
+    channels become the fourth axis. Raises UlnaError for what NIfTI cannot hold.
     """
     import nibabel
 
@@ -229,6 +232,8 @@ def save(path: Path, image: Image) -> None:
     placed = int(image.unit != "pixel")
     made.set_sform(matrix, code=placed)
     made.set_qform(matrix, code=placed)
+    if _apart(matrix, made.header.get_qform(), as_volume(image.grid).shape, min(image.spacing)) > SHEARED:
+        made.header["qform_code"] = 0
     made.header.set_xyzt_units({name: code for code, name in UNITS.items()}.get(image.unit, 0))
     stream = io.BytesIO()
     made.to_stream(stream)

@@ -199,6 +199,13 @@ _PLACED = {
         "images do not say how large their voxels are, and their masks do: data.spacing can say it",
         "warning",
     ),
+    "unplaced": (
+        "image does not say where its axes point, and its mask does. Both are taken voxel by voxel, in the order of "
+        "their files: see in the picture whether they lie on each other",
+        "images do not say where their axes point, and their masks do. Both are taken voxel by voxel, in the order of "
+        "their files: see in the picture whether they lie on each other",
+        "warning",
+    ),
     "origin": (
         "pair of image and mask, of which one begins at 0 and the other does not. Harmless: taken for the same place",
         "pairs of image and mask, of which one begins at 0 and the other does not. Harmless: taken for the same place",

@@ -15,7 +15,7 @@ from ulna.errors import ReadError
 from ulna.formats.archive import kept, opened
 from ulna.formats.base import Format, Reader, guard_memory
 from ulna.formats.dicom.headers import MAGIC, PREAMBLE, is_segmentation, no_image, read_header, slices_of
-from ulna.formats.dicom.pixels import channels_of, decoded, scaled_type, stored_type
+from ulna.formats.dicom.pixels import channels_of, decoded, scaled_type, stored, stored_type
 from ulna.formats.dicom.segmentation import Mask, mask_of, painted
 from ulna.formats.dicom.stack import Stack, stacked
 from ulna.formats.dicom.tiles import Tiles, tiles_of
@@ -189,7 +189,7 @@ def _of_mask(mask: Mask, source: Source) -> Reader:
     def whole() -> tuple[Array, str]:
         guard_memory(int(np.prod(grid.shape)) * dtype.itemsize, source, shape=grid.shape)
         data = _load(source.parts[0])
-        return painted(mask, lambda frame: decoded(data, frame, source)[0], source)
+        return painted(mask, lambda frame: stored(data, frame, source), source)  # numbers, also where they have colors
 
     def decode(region: Region, _level: int) -> Array:
         return whole()[0][None][(slice(None), *region)]

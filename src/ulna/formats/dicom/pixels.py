@@ -89,7 +89,7 @@ def decoded(data: Any, frame: int, source: Source) -> Array:
     ReadError
         For an encoding that nothing here decodes, and for pixels that are cut off.
     """
-    array = _frame(data, frame, source)
+    array = stored(data, frame, source)
     kind = str(data.get("PhotometricInterpretation", ""))
     if kind == "PALETTE COLOR":
         from pydicom.pixels.processing import apply_color_lut
@@ -101,7 +101,8 @@ def decoded(data: Any, frame: int, source: Source) -> Array:
     return array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
 
 
-def _frame(data: Any, frame: int, source: Source) -> Array:
+def stored(data: Any, frame: int, source: Source) -> Array:
+    """The numbers of one frame of a file as they are stored, (Y, X) or (Y, X, C); see `decoded`."""
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.pixels.utils import pixel_array
 
