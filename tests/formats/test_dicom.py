@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from dicom_files import TILTED, write_enhanced, write_series
 from ulna import formats
 from ulna.errors import ReadError, UlnaError
+from ulna.formats.dicom.series import together
 from ulna.image import Image, Source
 from ulna.layouts import find, read_dataset
 
@@ -313,3 +314,11 @@ def test_real_damage(data: Path) -> None:
         formats.read(Source(folder / "rtstruct.dcm"))
     with pytest.raises(ReadError, match="does not begin like a DICOM file"):
         formats.read(Source(folder / "no_meta.dcm"))
+
+
+def test_directions_that_differ_by_rounding_are_of_one_series(tmp_path: Path) -> None:
+    volume = np.zeros((4, 5, 6), np.int16)
+    ways = [[1.0, slope, 0.0, -slope, 1.0, 0.0] for slope in (0.0049999, 0.0050001, 0.0049999, 0.0050001)]
+    paths = write_series(tmp_path, volume, axes=np.eye(3), ImageOrientationPatient=ways)
+    (found,), _ = together([Source(path) for path in paths])
+    assert len(found.source.files) == 4

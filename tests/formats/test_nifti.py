@@ -246,3 +246,15 @@ def test_a_place_that_qform_cannot_say_is_not_said_by_it(tmp_path: Path) -> None
         with formats.open_reader(Source(tmp_path / "a.nii")) as reader:
             assert not reader.assumed
             np.testing.assert_allclose(reader.grid.matrix, grid.matrix, atol=1e-6)
+
+
+@pytest.mark.parametrize(("sides", "said"), [((1, 2, 3), False), ((5, 5, 5), True), ((1, 1, 1), False)])
+def test_two_sizes_of_voxels_are_said(tmp_path: Path, sides: tuple[int, int, int], said: bool) -> None:
+    """Sides of 1 are what a header says that was never filled in."""
+    save(tmp_path / "a.nii", np.zeros((3, 4, 5), np.uint8), np.diag([1, 2, 3, 1.0]), qform_code=0)
+    data = bytearray((tmp_path / "a.nii").read_bytes())
+    data[80:92] = np.array(sides, "<f4").tobytes()
+    (tmp_path / "a.nii").write_bytes(bytes(data))
+    with formats.open_reader(Source(tmp_path / "a.nii")) as reader:
+        assert reader.grid.spacing == (3, 2, 1)
+        assert ("two sizes of voxels (sform and pixdim)" in reader.assumed) == said

@@ -95,3 +95,10 @@ def test_real_files(data: Path) -> None:
         image = formats.read(Source(path))
         np.testing.assert_array_equal(image.array[0], theirs)
         np.testing.assert_allclose(image.spacing[::-1], np.linalg.norm(header["space directions"], axis=1))
+
+
+def test_a_side_of_voxels_that_is_not_known_is_said(tmp_path: Path) -> None:
+    nrrd.write(str(tmp_path / "a.nrrd"), np.zeros((4, 5, 6), np.uint8), {"spacings": [0.5, 0.5, np.nan]})
+    with formats.open_reader(Source(tmp_path / "a.nrrd")) as reader:
+        assert reader.grid.spacing == (1, 0.5, 0.5)
+        assert reader.assumed.endswith("nor how large its voxels are along each axis: 1 × 0.5 × 0.5 is taken")

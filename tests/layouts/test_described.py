@@ -137,3 +137,14 @@ def draw(seed: int, channels: int) -> np.ndarray:
 
 def save(path: Path, array: np.ndarray) -> None:
     nibabel.save(nibabel.Nifti1Image(array, np.diag([1, 1, 2, 1])), path)
+
+
+def test_labels_that_are_listed_for_images_of_other_names_are_said(tmp_path: Path) -> None:
+    root = place(tmp_path, {"labels": DECATHLON})
+    listed = [("c0", "c1"), ("c1", "c0"), ("c2", "c2")]
+    files = [{"image": f"./imagesTr/{image}.tif", "label": f"./labelsTr/{label}.tif"} for image, label in listed]
+    (root / "dataset.json").write_text(json.dumps({"labels": DECATHLON, "training": files}))
+    (problem,) = [one for one in read_dataset(root).problems if "another label" in one.what]
+    assert problem.what.startswith("dataset.json lists 2 images with another label than that of the same name")
+    assert problem.where[0] == "imagesTr/c0.tif: labelsTr/c1.tif, and not labelsTr/c0.tif"
+    assert problem.severity == "warning"

@@ -24,6 +24,8 @@ PLACES = (344, 4)
 """Where the magic of NIfTI 1 and of NIfTI 2 stands."""
 UNITS = {1: "m", 2: "mm", 3: "µm"}
 COLORS = {"R": 0, "G": 1, "B": 2}
+DIFFERENT = 0.01
+"""By so large a share two sizes of voxels may differ: up to there it is rounding."""
 SHEARED = 0.01
 """By so many voxels what qform can say may lie beside the place of an image for it to be written."""
 FAR = 0.5
@@ -193,7 +195,15 @@ def _grid(header: Any, shape: tuple[int, ...], source: Source) -> tuple[Grid, li
         raise ReadError(f"says no place in space: {error.what}", where=source, hint="Correct the header.") from None
     if all(one is not None for one in matrices) and _apart(matrices[0], matrices[1], shape, min(grid.spacing)) > FAR:
         doubts.append("its header says two places (sform and qform); that of sform is taken")
+    elif not stated[1] and _differ(sides, grid.spacing[::-1]):
+        doubts.append("its header says two sizes of voxels (sform and pixdim); that of sform is taken")
     return grid if len(shape) == 3 else grid.plane(0), doubts
+
+
+def _differ(sides: list[float], spacing: tuple[float, ...]) -> bool:
+    """Whether sides of voxels, (x, y, z), are stated and are not those of a matrix."""
+    stated = all(np.isfinite(side) and side > 0 for side in sides) and set(sides) != {1.0}
+    return stated and not np.allclose(sides, spacing[: len(sides)], rtol=DIFFERENT)
 
 
 def _qform(header: Any) -> Array | None:

@@ -142,9 +142,12 @@ def _grid(header: dict[str, Any], spatial: list[int], shape: tuple[int, ...], so
         sides = np.asarray(header.get("spacings", np.ones(len(header["sizes"]))), float)[spatial]
         said = "spacings" in header
         spacing = tuple(float(side) if np.isfinite(side) else 1.0 for side in reversed(sides))
-        doubts.append(
-            "it does not say where it lies in the patient" + ("" if said else ", nor how large its voxels are")
-        )
+        silent = "" if said else ", nor how large its voxels are"
+        if said and not np.isfinite(sides).all():
+            silent = (
+                f", nor how large its voxels are along each axis: {' × '.join(f'{one:g}' for one in spacing)} is taken"
+            )
+        doubts.append("it does not say where it lies in the patient" + silent)
         return _made(source, lambda: Grid(shape, spacing, unit if said else "pixel")), doubts
     columns = np.array([np.asarray(rows[k], float) for k in spatial]).T
     origin = np.asarray(header.get("space origin", np.zeros(len(columns))), float)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,9 @@ IGNORED = "ignore"
 FOURTH_AXIS = "taken for channels"
 """The words in which it is doubted that a fourth axis holds channels: where they have names, it does."""
 
+CHANNEL = re.compile(r"_\d{4}(?=\.[^/]*$)")
+"""What nnU-Net's lists leave out of the names of images."""
+
 Values = tuple[tuple[str, int], ...]
 Regions = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -34,6 +38,8 @@ class Described:
         As those of `Case`.
     files
         The images and labels for training that it lists, as paths relative to it.
+    pairs
+        By such an image its label.
     """
 
     values: Values
@@ -41,6 +47,7 @@ class Described:
     regions: Regions = ()
     channels: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
 
     def applied(self, case: Case) -> Case:
         """A case with all that is said of it."""
@@ -97,7 +104,7 @@ def with_described(found: Dataset, listing: Listing) -> Dataset:
     problems = found.problems
     if len(told.channels) > 1:
         problems = tuple(problem for problem in problems if FOURTH_AXIS not in problem.what)
-    problems = (*problems, *_missing(told, entry, listing))
+    problems = (*problems, *_missing(told, entry, listing), *_other_pairs(told, entry, listing, plain))
     return replace(found, cases=cases, problems=problems, sentence=f"{found.sentence}; {NAME} {told.sentence()}")
 
 
@@ -143,7 +150,7 @@ def described(content: Mapping[str, Any]) -> Described:
     kept.sort(key=lambda one: one[1] != 0)
     if len({value for _, value in kept}) < len(kept) or not kept or kept[0][1] != 0:
         raise ValueError("two names have one value, or 0 has none")
-    return Described(tuple(kept), ignored, regions, _channels(content), _files(content))
+    return Described(tuple(kept), ignored, regions, _channels(content), *_files(content))
 
 
 def _numbers(value: Any) -> tuple[int, ...]:
@@ -175,11 +182,19 @@ def _channels(content: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for _, name in sorted((int(key), str(name)) for key, name in names.items()))
 
 
-def _files(content: Mapping[str, Any]) -> tuple[str, ...]:
+def _files(content: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The files that are listed, and those of them that are image and label."""
     listing = content.get("training")
-    pairs = [item for item in listing if isinstance(item, Mapping)] if isinstance(listing, list) else []
-    files = (item.get(key) for item in pairs for key in ("image", "label"))
-    return tuple(file.replace("\\", "/").removeprefix("./") for file in files if isinstance(file, str))
+    items = [item for item in listing if isinstance(item, Mapping)] if isinstance(listing, list) else []
+    files = [
+        tuple(
+            file.replace("\\", "/").removeprefix("./")
+            for key in ("image", "label")
+            if isinstance(file := item.get(key), str)
+        )
+        for item in items
+    ]
+    return sum(files, ()), tuple((one[0], one[1]) for one in files if len(one) == len(("image", "label")))
 
 
 def _missing(told: Described, entry: Entry, listing: Listing) -> tuple[Problem, ...]:
@@ -191,6 +206,30 @@ def _missing(told: Described, entry: Entry, listing: Listing) -> tuple[Problem, 
     if not missing:
         return ()
     return (Problem(f"{entry.path} lists {plural(len(missing), 'file')} for training that are not there", missing),)
+
+
+def _other_pairs(told: Described, entry: Entry, listing: Listing, cases: Sequence[Case]) -> tuple[Problem, ...]:
+    """The problem that images are listed with other labels than those of their names, which are used."""
+    top = "".join(f"{folder}/" for folder in entry.folders)
+    label = {top + image: top + mask for image, mask in told.pairs}
+    path = {(one.source.path, one.source.inside): one.path for one in listing.images}
+    other = []
+    for case in cases:
+        image, mask = (path.get((one.path, one.inside), "") for one in (case.images[0], case.truth[0]))
+        stated = label.get(image) or label.get(_without_channel(image))
+        if stated not in (None, mask) and stated in path.values():
+            other.append(f"{image}: {stated}, and not {mask}")
+    if not other:
+        return ()
+    what = (
+        f"{entry.path} lists {plural(len(other), 'image')} with another label than that of the same name, which is used"
+    )
+    return (Problem(f"{what}. Correct the list, or name the files alike", tuple(other)),)
+
+
+def _without_channel(path: str) -> str:
+    """The path of `case.nii.gz` for `case_0000.nii.gz`."""
+    return CHANNEL.sub("", path)
 
 
 def _content(entry: Entry) -> Mapping[str, Any]:

@@ -7,10 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from ulna.errors import UlnaError
 from ulna.formats.archive import opened
 from ulna.formats.dicom.headers import MAGIC, PREAMBLE, is_segmentation, no_image, read_header, slices_of
 from ulna.image import Source
+
+ALIKE = 0.01
+"""By so much the directions of slices of one series may differ, as they do by rounding."""
+
+Axes = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,7 @@ def together(sources: Sequence[Source]) -> tuple[list[Found], list[tuple[Source,
     """
     groups: dict[Any, list[tuple[Source, Any, float]]] = {}
     left: list[tuple[Source, str]] = []
+    known: dict[Any, list[Axes]] = {}
     for source in sources:
         try:
             data = read_header(source)
@@ -94,10 +102,18 @@ def together(sources: Sequence[Source]) -> tuple[list[Found], list[tuple[Source,
             continue
         first = slices[0]
         alone = len(slices) > 1 or is_segmentation(data) or first.position is None or first.axes is None
-        lies = tuple(round(number, 2) for axis in first.axes or () for number in axis)
-        key = source if alone else (str(data.get("SeriesInstanceUID", "")), first.shape, first.spacing, lies)
+        series = (str(data.get("SeriesInstanceUID", "")), first.shape, first.spacing)
+        key = source if alone else (series, _direction(known.setdefault(series, []), first.axes or ()))
         groups.setdefault(key, []).append((source, data, first.depth))
     return [_found(members) for members in groups.values()], left
+
+
+def _direction(known: list[Axes], axes: Axes) -> Axes:
+    """The first of the directions of a series that is nearly this one, which else becomes one of them."""
+    same = next((one for one in known if np.allclose(one, axes, 0, ALIKE)), None)
+    if same is None:
+        known.append(axes)
+    return axes if same is None else same
 
 
 def _found(members: list[tuple[Source, Any, float]]) -> Found:
