@@ -43,6 +43,10 @@ LIBRARIES = ("ulna", "torch", "lightning", "numpy", "scipy", "tifffile")
 """Whose versions are written into a run."""
 
 
+class AtWork(UlnaError):
+    """Another training is at work in a folder."""
+
+
 @contextmanager
 def prepared(run: Path, *, resume: bool) -> Iterator[bool]:
     """Make the folder; give whether a run that had been planned there goes on.
@@ -153,7 +157,7 @@ def _alone(run: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         what = "another training is at work in this folder"
-        raise UlnaError(what, where=run, hint="Wait until it has ended, or stop it first.") from None
+        raise AtWork(what, where=run, hint="Wait until it has ended, or stop it first.") from None
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
             raise cannot_write(error, run) from None

@@ -420,7 +420,7 @@ class InferenceConfig(Section):
     mirror: bool = Field(
         False,
         description="average over the image and its mirror images along all axes that `augmentation.flip` mirrors: 4 "
-        "times the work in 2D, 8 times in 3D",
+        "times the work for two axes, 8 times for three",
     )
     overlap: float = Field(0.5, ge=0, le=0.75, description="share of their side by which blended tiles overlap")
     precision: Literal["auto", "bf16", "float32"] = Field("float32", description="`auto`, `bf16`, `float32`")

@@ -77,6 +77,7 @@ def test_exact_tiles_of_a_mirrored_ensemble_equal_the_whole(shape: tuple[int, ..
 def test_nothing_is_mirrored_that_training_did_not_mirror() -> None:
     assert flips(Config()) == ((),)
     assert len(flips(config(3))) == 8
+    assert flips(config(3, augmentation__flip=[1, 0])) == ((), (-3,), (-2,), (-3, -2))
     for changes in ({"augmentation": None}, {"augmentation.flip": False}):
         with pytest.raises(UlnaError, match=r"inference\.mirror needs augmentation\.flip"):
             Config().changed({"inference.mirror": True} | changes)

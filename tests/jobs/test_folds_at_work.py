@@ -14,6 +14,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 
 import ulna
@@ -23,6 +24,7 @@ from ulna import modelfile
 from ulna import runfolder as runs
 from ulna.errors import UlnaError
 from ulna.folds import fold_folder, read_folds
+from ulna.jobs import cross_validation
 from ulna.jobs.train import train
 from ulna.model import Model
 from ulna.run import Run
@@ -178,6 +180,30 @@ def test_folds_one_by_one_share_what_the_first_has_made(
     assert runs.has_finished(run)
     assert not (run / "cache").exists()
     assert all(equal(*pair) for pair in zip(weights(run, 2), weights(straight, 2), strict=True))
+
+
+def test_who_trains_all_folds_leaves_those_of_others_to_them(
+    cells: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, alone = tmp_path / "run", cross_validation._train
+    asked: list[int] = []
+
+    def beside_others(work: Run, shared: Any, number: int, **words: Any) -> Any:
+        asked.append(number)
+        if number == 0:
+            alone(work, shared, 1, **words)  # as another process, meanwhile
+            return alone(work, shared, 0, **words)
+        fold_folder(run, 2).mkdir()
+        with FileLock(fold_folder(run, 2) / runs.LOCK):
+            return alone(work, shared, number, **words)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(cross_validation, "_train", beside_others)
+        with pytest.raises(UlnaError, match="other processes are at work on folds of this run"):
+            train(cells, run, epochs=1, folds=3, changes=SMALL)
+    assert asked == [0, 2]
+    assert "at work on fold 2: it is left to that one" in " ".join(capsys.readouterr().err.split())
+    assert len(train(cells, run, resume=True).folds) == 3
 
 
 def test_processes_that_begin_together_share_a_folder(cells: Path, straight: Path, tmp_path: Path) -> None:

@@ -143,3 +143,16 @@ def test_regions_of_volumes_learned_whole_with_losses_at_several_levels(tmp_path
     assert (trained.model.config.network.ndim, trained.model.config.task.name) == (3, "regions")
     assert trained.model.classes.names == ("background", "core only", "whole only", "enhancing")
     assert trained.scores.columns()["class"] == list(REGIONS)
+
+
+def test_folds_of_regions_whose_classes_lie_in_files_of_their_own(tmp_path: Path) -> None:
+    """What the files call the classes are no classes of the model any more: one region unites them."""
+    for number in range(4):
+        image, mask = tumor(number)
+        for part, array in (("images", image), ("masks/edema", 255 * (mask == 2)), ("masks/core", 255 * (mask % 2))):
+            (tmp_path / "data" / part).mkdir(parents=True, exist_ok=True)
+            Pillow.fromarray(array.astype(np.uint8)).save(tmp_path / "data" / part / f"p{number}.png")
+    changes = SMALL | {"augmentation": None, "data.regions": {"whole": ["edema", "core"]}}
+    trained = train(tmp_path / "data", tmp_path / "run", epochs=1, folds=2, changes=changes)
+    assert trained.model.classes.names == ("background", "whole")
+    assert {row.subject for row in trained.scores.rows} == {"whole"}

@@ -12,6 +12,7 @@ from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.image import Image
 from ulna.jobs.evaluate import evaluate
+from ulna.jobs.truths import as_trained
 from ulna.labels.classes import Classes
 
 NAMES = ("xa", "ya", "xb", "yb", "xc", "yc")
@@ -53,6 +54,13 @@ def test_groups_are_those_of_the_training(data: Path) -> None:
     found, notes = groups(Fake(groups="(.)$", leaks=False), data)
     assert found == {name: name[1] for name in NAMES}
     assert "groups: stated: data.groups='(.)$', captured in the names, as in the training" in notes
+
+
+def test_surfaces_are_compared_as_in_the_training_unless_stated() -> None:
+    model = Fake()
+    model.config = Config().changed({"task.tolerance": 2.5})
+    assert as_trained(Config(), model).task.tolerance == 2.5
+    assert as_trained(Config().changed({"task.tolerance": 0.5}), model).task.tolerance == 0.5
 
 
 def test_other_groups_may_be_stated(data: Path) -> None:

@@ -21,7 +21,7 @@ def flips(config: Config) -> tuple[Axes, ...]:
     Parameters
     ----------
     config
-        Of the model: `inference.mirror`, and whether `augmentation.flip` mirrored in training.
+        Of the model: `inference.mirror`, and along which axes `augmentation.flip` mirrored in training.
 
     Returns
     -------
@@ -35,10 +35,13 @@ def flips(config: Config) -> tuple[Axes, ...]:
     ((),)
     >>> flips(Config().changed({"inference.mirror": True}))
     ((), (-2,), (-1,), (-2, -1))
+    >>> flips(Config().changed({"inference.mirror": True, "augmentation.flip": [0]}))
+    ((), (-2,))
     """
     if not config.inference.mirror or config.augmentation is None or not config.augmentation.flip:
         return ((),)
-    axes = range(-config.network.ndim, 0)
+    flip, ndim = config.augmentation.flip, config.network.ndim
+    axes = [axis - ndim for axis in (range(ndim) if isinstance(flip, bool) else sorted(set(flip)))]
     return tuple(some for count in range(len(axes) + 1) for some in combinations(axes, count))
 
 

@@ -122,11 +122,19 @@ def cross_validate(work: Run, typed: Request, *, resume: bool, command: str | No
         return replace(trained, whole=_finish(work, shared))
     left = [number for number in range(count) if not runs.has_finished(fold_folder(run, number))]
     for place, number in enumerate(left):
+        if runs.has_finished(fold_folder(run, number)):  # by another process, meanwhile
+            continue
         timer = _timer(work.timer, run, number, sharing=len(left) - place)
-        _train(work, shared, number, timer=timer, shares=count)
+        try:
+            _train(work, shared, number, timer=timer, shares=count)
+        except runs.AtWork:
+            say(f"Another process is at work on fold {number}: it is left to that one.")
     whole = _finish(work, shared)
     if whole is None:
-        raise UlnaError("another process has finished this run", where=run)
+        done = runs.has_finished(run)
+        what = "another process has finished this run" if done else "other processes are at work on folds of this run"
+        hint = "" if done else "Whoever finishes the last fold writes the table and the report."
+        raise UlnaError(what, where=run, hint=hint)
     return whole
 
 

@@ -107,7 +107,9 @@ def _pictured(
         if number not in models:
             models = {number: load(fold_folder(run, number), device=device)}
         model = models[number]
-        (case,) = with_classes([by_name[name]], model.classes.names)
+        case = by_name[name]
+        if not model.classes.regions:  # whose classes are called otherwise than the files
+            (case,) = with_classes([case], model.classes.names)
         mask = predicted_by(model, model.classes)(case).to_array()
         yield comparison(case, title, mask, model.classes)
 

@@ -22,6 +22,7 @@ from ulna.leaks import Fingerprint, group
 AS_TRAINED = (
     "task.name",
     "task.borders",
+    "task.tolerance",
     "data.axes",
     "data.spacing",
     "data.unit",
