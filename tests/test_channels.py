@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ulna.channels import choose, positions
+from ulna.channels import choose, positions, taken_by_number
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.image import Channel, Image
@@ -45,6 +45,19 @@ def test_a_channel_that_is_not_there_is_named(wanted: tuple[Any, ...]) -> None:
     with pytest.raises(UlnaError, match=re.escape(what)) as caught:
         choose(image, wanted, where="b")
     assert "--set data.use_channels=[0]" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        ((), ""),
+        ((0, "flair"), ""),
+        (("T1|9",), ""),
+        (("t2f|1",), "none of its channels is called 't2f': channel 1 (T2) is used for it"),
+    ],
+)
+def test_that_a_number_decides_is_said(wanted: tuple[Any, ...], says: str) -> None:
+    assert taken_by_number(BRAIN, wanted) == says
 
 
 def test_names_that_several_channels_have_name_none() -> None:

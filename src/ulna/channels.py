@@ -80,6 +80,37 @@ def choose(image: Image, wanted: Sequence[str | int], *, where: object = "") -> 
     return replace(image, array=image.array[list(places)], channels=tuple(image.channels[k] for k in places))
 
 
+def taken_by_number(channels: Sequence[Channel], wanted: Sequence[str | int]) -> str:
+    """What is to be said where an image has none of the names that are wanted, and a number decides.
+
+    Parameters
+    ----------
+    channels
+        Of the image.
+    wanted
+        As of `positions`.
+
+    Returns
+    -------
+    str
+        A sentence without a full stop; "" where every channel is found as it is called, or is wanted by number alone.
+
+    Examples
+    --------
+    >>> taken_by_number([Channel("T1"), Channel("T2")], ["flair|t2f|0"])
+    "none of its channels is called 'flair' or 't2f': channel 0 (T1) is used for it"
+    """
+    found = []
+    for one, place in zip(wanted, positions(channels, wanted) if wanted else (), strict=True):
+        names = [part.strip() for part in str(one).split(BETWEEN) if not part.strip().isdecimal()]
+        name = channels[place].name
+        if names and name.casefold() not in [part.casefold() for part in names]:
+            called = " or ".join(f"'{part}'" for part in names)
+            taken = f"channel {place}" if name == f"channel {place}" else f"channel {place} ({name})"
+            found.append(f"none of its channels is called {called}: {taken} is used for it")
+    return "; ".join(found)
+
+
 def _position(channels: Sequence[Channel], wanted: str | int) -> int:
     names = [channel.name.casefold() for channel in channels]
     for one in str(wanted).split(BETWEEN):

@@ -16,7 +16,7 @@ from PIL.Image import Image as PillowImage
 from torch import Tensor, nn
 
 from ulna import modelfile
-from ulna.channels import choose, positions
+from ulna.channels import choose, positions, taken_by_number
 from ulna.config import Config
 from ulna.console import say
 from ulna.dataset import Progress, quiet
@@ -428,8 +428,13 @@ class Model:
     def _channels(self, image: Image) -> Array:
         """The image (C, *spatial) with the channels of the network."""
         data = self.config.data
-        image = choose(image, data.use_channels)
-        for note in (repeated(len(image.array), data), resampling_note(orientation(image.grid).grid(image.grid), data)):
+        image, before = choose(image, data.use_channels), image
+        grid = orientation(image.grid).grid(image.grid)
+        for note in (
+            taken_by_number(before.channels, data.use_channels),
+            repeated(len(image.array), data),
+            resampling_note(grid, data),
+        ):
             if note:
                 say(f"{image.source or 'the image'}: {note}")
         try:

@@ -69,7 +69,10 @@ def test_they_train_on_flair_alone_and_predict_whole_tumors(
     words = json.loads((run / "run.json").read_text())
     assert any("4 channels (FLAIR, T1w, t1gd, T2w) it uses FLAIR" in sentence for sentence in words["plan"])
     case = brats / "imagesTr" / "BRATS_000.nii.gz"
-    mask = ulna.predict(run, case, out=tmp_path / "masks").masks[0]
+    done = ulna.predict(run, case, out=tmp_path / "masks")
+    mask = done.masks[0]
+    (note,) = [note for note in done.notes if "channel" in note]  # the file itself names none
+    assert note.endswith("none of its channels is called 'flair' or 't2f': channel 0 is used for it")
     read = nibabel.load(mask)
     assert read.shape == (32, 32, 10)
     alone = ulna.Image(np.ascontiguousarray(np.asarray(nibabel.load(case).dataobj).T))  # (4, Z, Y, X)

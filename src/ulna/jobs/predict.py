@@ -12,6 +12,7 @@ from rich.console import Group
 from rich.markup import escape
 
 from ulna.caselist import Names, choose
+from ulna.channels import taken_by_number
 from ulna.config import DataConfig
 from ulna.console import Printed, track
 from ulna.dataset import Case, Dataset, Progress, quiet
@@ -19,7 +20,7 @@ from ulna.errors import UlnaError, WriteError
 from ulna.formats import create, mask_suffix, open_reader, write
 from ulna.formats.atomic import cannot_write
 from ulna.groups import decide
-from ulna.image import Array, Grid, Image, Region, Source
+from ulna.image import Array, Channel, Grid, Image, Region, Source
 from ulna.inference.inputs import repeated
 from ulna.jobs.extras import Extras, listed_objects
 from ulna.jobs.segmentation import is_dicom, segmentation_beside
@@ -253,14 +254,19 @@ def _chosen(found: Sequence[Case], stated: str, cases: Names | None, except_: Na
 
 def _assumed(job: _Job, data: DataConfig) -> list[str]:
     """What the files of an image do not say and was assumed, with the other reading."""
-    found, channels = [], 0
-    for source in job.frames[0].images:
+    found, channels, case = [], list[Channel](), job.frames[0]
+    for source in case.images:
         with open_reader(replace(source, page=None)) as reader:
-            channels += sum(channel.role == "signal" for channel in reader.channels)
+            channels += [channel for channel in reader.channels if channel.role == "signal"]
             grid = orientation(reader.grid).grid(reader.grid)
             if reader.assumed:
                 found.append(f"{source.name}: {reader.assumed}")
-    notes = (repeated(channels, data), resampling_note(grid, data))
+    named = [Channel(name) for name in case.channels] or channels
+    notes = (
+        taken_by_number(named, data.use_channels),
+        repeated(len(channels), data),
+        resampling_note(grid, data),
+    )
     return [*found, *(f"{job.name}: {note}" for note in notes if note)]
 
 
