@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from ulna import modelfile
 from ulna.errors import UlnaError
 from ulna.formats import read
 from ulna.image import Image, Source
+from ulna.labels.classes import Classes
 from ulna.layouts.own import own_files
 from ulna.model import Model
 
@@ -222,3 +224,11 @@ def test_predicting_writes_nothing_onto_the_network(model: Model) -> None:
     before = [(module.training, dict(vars(module))) for module in model.network.modules()]
     tiled.predict(np.random.default_rng(0).random((200, 150)))
     assert [(module.training, dict(vars(module))) for module in model.network.modules()] == before
+
+
+def test_scores_are_of_the_objects_that_are_left_on_the_image_s_own_grid() -> None:
+    labels = Image(np.array([[[0, 1, 1, 1]], [[0, 1, 3, 3]]], np.int32))
+    classes = Classes(("background", "cell"), ((0,), (1,)), "classes", "")
+    there = SimpleNamespace(classes=classes)
+    found = Model._prediction(there, labels, SimpleNamespace(scores=(0.9, 0.1, 0.8)))  # type: ignore[arg-type]
+    assert found.object_scores == {1: 0.9, 3: 0.8}

@@ -136,6 +136,26 @@ def test_what_is_said_of_an_image_of_unknown_spacing() -> None:
     assert resampling_note(Grid((4, 5, 6), unit="mm"), data) == ""
     assert resampling_note(Grid((5, 6)), data) == ""
     assert resampling_note(Grid((4, 5, 6)), DataConfig()) == ""
+    slices = DataConfig(target_spacing=(0, 1, 1), unit="mm", slices=0)
+    assert resampling_note(Grid((5, 6)), slices).endswith("trained on: 1 × 1 mm")
+    assert resampling_note(Grid((4, 5, 6)), DataConfig(target_spacing=(1, 1), unit="mm")).startswith("does not say")
+    unknown = DataConfig(target_spacing=(2, 2), unit="pixel")
+    assert resampling_note(Grid((5, 6), unit="mm"), unknown).startswith("says in mm how large its voxels are")
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(0, (50, 40)), (1, (100, 40)), (2, (100, 25))])
+def test_a_slice_by_itself_is_seen_as_those_of_volumes(axis: int, shape: tuple[int, ...]) -> None:
+    """As `planned_shape` of a volume of one such slice, less its axis."""
+    sides = [1.0, 2.0, 1.0]
+    target = tuple(0.0 if k == axis else side for k, side in enumerate(sides))
+    data = DataConfig(target_spacing=target, unit="mm", slices=axis)
+    plane = Grid((100, 50), (1.0, 0.8), "mm")
+    own, whole = [1.0, 0.8], [100, 50]
+    own.insert(axis, 5.0)
+    whole.insert(axis, 1)
+    volume = list(planned_shape(Grid(tuple(whole), tuple(own), "mm"), data))
+    assert volume.pop(axis) == 1
+    assert planned_shape(plane, data) == tuple(volume) == shape
 
 
 def test_thick_axes() -> None:

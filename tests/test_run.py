@@ -20,6 +20,7 @@ from ulna import runfolder as runs
 from ulna.config import Config, DataConfig, dotted
 from ulna.dataset import Case, Dataset, quiet
 from ulna.errors import UlnaError
+from ulna.grid import Grid
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.train import train
 from ulna.labels.classes import Classes
@@ -27,7 +28,7 @@ from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.model import Model
 from ulna.modelfile import Saved
-from ulna.run import Data, Run, _as_started
+from ulna.run import Data, Run, _as_started, _at_spacing
 from ulna.store import builder
 from ulna.training.batches import Batch
 from ulna.training.learner import Learner
@@ -231,3 +232,15 @@ def test_scores_of_a_part_come_in_the_order_of_the_data(run: Path, cells: Path, 
     assert any("Only 3 of 8 cases" in note for note in scores.notes)
     whole = evaluate(run, cells, out=tmp_path / "whole")
     assert not any("Only" in note for note in whole.notes)
+
+
+def test_a_start_brings_its_target_spacing() -> None:
+    theirs = DataConfig(target_spacing=(0, 2, 2), unit="mm")
+    grids = [Grid((9, 9, 9), (3000, 500, 500), "µm")] * 2
+    asked = _at_spacing(Config(), theirs, grids).data
+    assert (asked.target_spacing, asked.unit) == ((0, 2, 2), "mm")
+    asked = _at_spacing(Config().changed({"data.unit": "µm"}), theirs, grids).data
+    assert (asked.target_spacing, asked.unit) == ((0, 2000, 2000), "µm")
+    for own, other in (({"data.target_spacing": (0, 1, 1)}, grids), ({}, [Grid((9, 9, 9))]), ({}, [Grid((9, 9))])):
+        config = Config().changed(own)
+        assert _at_spacing(config, theirs, other) == config

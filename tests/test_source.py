@@ -31,6 +31,15 @@ def test_what_is_stated_holds_where_a_file_is_silent() -> None:
     assert replace(STATED, page=1).placed(plane)[0] == Grid((5, 6), (0.8, 0.8), "µm")
 
 
+def test_a_file_that_says_nothing_of_its_planes_gets_their_distance() -> None:
+    own = Grid((4, 5, 6), (1, 0.8, 0.8), "µm")
+    grid, note = STATED.placed(own)
+    assert grid == replace(own, spacing=(1.75, 0.8, 0.8))
+    assert note.startswith("says that its pixels lie 1 × 0.8 × 0.8 µm apart, of which 1 may be no word")
+    assert note.endswith("data.spacing holds there (1.75 × 0.8 × 0.8)")
+    assert STATED.placed(replace(own, unit="mm"))[0].spacing == (1, 0.8, 0.8)
+
+
 @pytest.mark.parametrize("suffix", [".tif", ".nii.gz"])
 def test_files_get_the_spacing_that_is_stated(tmp_path: Path, suffix: str) -> None:
     write(tmp_path / f"a{suffix}", Image(np.ones((1, 4, 5, 6), np.uint8)))

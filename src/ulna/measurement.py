@@ -127,6 +127,17 @@ def go_on(objects: Array) -> bool:
     return 2 * in_place > on_both
 
 
+def apart_along(objects: Array) -> int | None:
+    """The axis along which objects (Z, Y, X) do not go on: that of the slices that they were found in, each by itself.
+
+    Examples
+    --------
+    >>> apart_along(np.array([[[1, 2], [1, 2]], [[1, 2], [1, 2]]]))
+    2
+    """
+    return next((axis for axis in range(objects.ndim) if not go_on(np.moveaxis(objects, axis, 0))), None)
+
+
 def _regions(objects: Array, image: Image | None, spacing: Sequence[float]) -> dict[str, Column]:
     """What scikit-image measures."""
     wanted = ["label", "centroid", "bbox", "num_pixels", "area", *_SHAPES]

@@ -378,7 +378,10 @@ class Model:
 
     def _prediction(self, labels: Image, decoder: Decoder) -> Prediction:
         found = Labels.from_array(labels.array, labels.grid, self.classes.names)
-        return Prediction(replace(found, scores=decoder.scores), self.classes, labels.source)
+        scores = decoder.scores
+        if found.objects is not None:  # small ones may have no pixel on the image's own, coarser grid
+            scores = tuple(scores[number - 1] for number in np.unique(found.objects) if number)
+        return Prediction(replace(found, scores=scores), self.classes, labels.source)
 
     def _predict_several(self, images: Iterable[Any], progress: Progress) -> Iterator[tuple[int, Prediction]]:
         """Each prediction with its number; an error says which image it was."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -274,26 +274,29 @@ class Prediction(OnGrid):
         -------
         dict
             Columns of one length by their names, see `ulna.measurement.measure_objects`. Of a stack whose objects do
-            not go on from page to page, each page is measured by itself, and a column `page` comes first.
+            not go on from page to page, or from slice to slice along another axis, each page is measured by itself, and
+            a column `page` comes first.
 
         Raises
         ------
         UlnaError
             Where the model finds no objects, and for an image of another size.
         """
-        from ulna.measurement import go_on, measure_objects, together
+        from ulna.measurement import apart_along, measure_objects, together
 
         if image is not None and not isinstance(image, Image):
             image = Image(self._channels_first(image), self.grid)
-        if self.objects is None or self.ndim == 2 or go_on(self.objects):
+        axis = None if self.objects is None or self.ndim == 2 else apart_along(self.objects)
+        if axis is None:
             return measure_objects(self.labels, image)
         if image is not None and image.shape != self.shape:
             raise UlnaError(f"the image is {size(image.shape)}, the prediction {size(self.shape)}")
-        grid = Grid(self.shape[1:], self.grid.spacing[1:], self.grid.unit)
         tables = {}
-        for page, objects in enumerate(self.objects):
-            labels = Labels(self.labels.classes[page], objects, grid, self.labels.names)
-            plane = None if image is None else Image(image.array[:, page], grid, image.channels)
+        for page in range(self.shape[axis]):
+            cut = self.labels.plane(page, axis)
+            grid = Grid(cut.grid.shape, cut.grid.spacing, cut.grid.unit)
+            labels = replace(cut, grid=grid)
+            plane = None if image is None else Image(image.array.take(page, 1 + axis), grid, image.channels)
             tables[page] = measure_objects(labels, plane)
         return together(tables, by="page")
 

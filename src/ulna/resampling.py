@@ -52,11 +52,20 @@ def planned_shape(grid: Grid, data: DataConfig) -> tuple[int, ...]:
         return tuple(data.resize)
     if data.resize is not None and data.slices is not None:
         return (*data.resize[: data.slices], grid.shape[data.slices], *data.resize[data.slices :])
-    if not data.target_spacing or len(data.target_spacing) != grid.ndim or not comparable(grid.unit, data.unit):
+    target = _target(grid, data)
+    if len(target) != grid.ndim or not comparable(grid.unit, data.unit):
         return grid.shape
     factor = CENTIMETERS[data.unit] / CENTIMETERS[grid.unit] if grid.unit != data.unit else 1.0
-    wanted = zip(data.target_spacing, grid.spacing, strict=True)
+    wanted = zip(target, grid.spacing, strict=True)
     return grid.resampled(spacing=tuple(target * factor or own for target, own in wanted)).shape
+
+
+def _target(grid: Grid, data: DataConfig) -> tuple[float, ...]:
+    """The target spacing along the axes of a grid: of a slice by itself, where those of volumes were learned, too."""
+    target, axis = data.target_spacing or (), data.slices
+    if axis is None or len(target) != grid.ndim + 1:
+        return target
+    return (*target[:axis], *target[axis + 1 :])
 
 
 def comparable(unit: str, other: str) -> bool:
@@ -90,12 +99,14 @@ def resampling_note(grid: Grid, data: DataConfig) -> str:
     >>> print(resampling_note(Grid((9, 9, 9)), DataConfig(target_spacing=(1, 1, 1), unit="mm")))
     does not say how large its voxels are; they are taken for those that the model was trained on: 1 × 1 × 1 mm
     """
-    if not data.target_spacing or len(data.target_spacing) != grid.ndim:
+    target = _target(grid, data)
+    if not any(target) or len(target) > grid.ndim or comparable(grid.unit, data.unit):
         return ""
-    apart = f"{' × '.join(f'{side:g}' for side in data.target_spacing)} {data.unit}"
-    if not comparable(grid.unit, data.unit):
-        return "does not say how large its voxels are; they are taken for those that the model was trained on: " + apart
-    return ""
+    own = "does not say how large its voxels are"
+    if grid.unit != "pixel":
+        own = f"says in {grid.unit} how large its voxels are, the model cannot"
+    sides = " × ".join(f"{side:g}" for side in target if side)
+    return f"{own}; they are taken for those that the model was trained on: {sides} {data.unit}"
 
 
 def across(grid: Grid) -> tuple[bool, ...]:

@@ -17,10 +17,12 @@ from ulna.config import Config, DataConfig, dotted
 from ulna.console import say
 from ulna.dataset import Case, Dataset, Progress, planes_of, slab, split_by_group
 from ulna.errors import UlnaError
+from ulna.grid import CENTIMETERS, Grid
 from ulna.labels.classes import Classes
 from ulna.model import Model, load
 from ulna.modelfile import Saved
 from ulna.planning import Decision, Fingerprint, Plan, dimensions, plan, spacings
+from ulna.resampling import comparable
 from ulna.store import Store
 from ulna.store import build as build_store
 from ulna.store import planned as as_planned
@@ -143,13 +145,14 @@ class Run:
         asked = wanted if self.start is None else _as_started(wanted, self.start)
         fold = self._fold(data, asked.data, shared=shared)
         grids = [case.grid for case in fold.train.cases]
+        asked = asked if self.start is None else _at_spacing(asked, self.start.config.data, grids)
         decided = dimensions(asked, [grid.shape for grid in grids], [grid.spacing for grid in grids])
         seen = _decided(asked, decided)
         decided += spacings(seen, grids)
-        target = _decided(asked, decided).data.target_spacing
+        chosen = _decided(asked, decided).data
         planes = fold.planned(seen.changed({"data.target_spacing": None}))  # resampled once the plan stands
         facts = Fingerprint.of(planes.train, data.classes.names, data.classes.regions)
-        facts = facts.at(_of_planes(target, seen) if target else None)
+        facts = facts.at(_of_planes(chosen.target_spacing or (), seen), chosen.unit)
         if self.start is not None:
             _check_channels(self.start, facts.channels)
         return fold, plan(asked, facts, device=self.device, decided=decided)
@@ -280,7 +283,7 @@ def _decided(config: Config, decisions: Sequence[Decision]) -> Config:
 def _of_planes(target: tuple[float, ...], config: Config) -> tuple[float, ...]:
     """The target spacing of what the network sees: of volumes whose slices it sees that of a slice."""
     axis = config.data.slices
-    return target if axis is None or config.network.ndim == len(target) else (*target[:axis], *target[axis + 1 :])
+    return target if axis is None or config.network.ndim >= len(target) else (*target[:axis], *target[axis + 1 :])
 
 
 def hashes(fold: Fold) -> dict[str, str]:
@@ -316,6 +319,19 @@ def _as_started(wanted: Config, start: Saved) -> Config:
             what = f"the model to start from has {key} {theirs[key]}, not {mine}"
             raise UlnaError(what, where="start_from", hint="Leave this setting away, or start from another model.")
     return wanted.changed({key: theirs[key] for key in keys})
+
+
+def _at_spacing(asked: Config, theirs: DataConfig, grids: Sequence[Grid]) -> Config:
+    """With the target spacing of the model that is started from, where images can be brought to it and none is set."""
+    fits = len(theirs.target_spacing or ()) == grids[0].ndim and all(
+        comparable(unit, theirs.unit) for unit in {asked.data.unit or theirs.unit, *(grid.unit for grid in grids)}
+    )
+    if not fits or asked.data.resize is not None or "data.target_spacing" in asked.given():
+        return asked
+    unit = asked.data.unit or theirs.unit  # it may be that of data.spacing, too
+    factor = CENTIMETERS[theirs.unit] / CENTIMETERS[unit] if unit != theirs.unit else 1.0
+    target = tuple(float(f"{side * factor:.6g}") for side in theirs.target_spacing or ())
+    return asked.changed({"data.target_spacing": target, "data.unit": unit})
 
 
 def _check_channels(start: Saved, channels: int) -> None:

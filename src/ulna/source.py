@@ -88,7 +88,9 @@ class Source:
         return replace(self, axes=place.axes, spacing=place.spacing, unit=place.unit, missing=place.missing)
 
     def placed(self, grid: Grid) -> tuple[Grid, str]:
-        """A grid as the file says it, or as was stated where the file is silent: where all its spacings are 1.
+        """A grid as the file says it, or as was stated where the file is silent: where its spacings are 1.
+
+        TIFF files often say how large pixels are, and nothing of their planes: then the planes lie as was stated.
 
         Parameters
         ----------
@@ -98,17 +100,24 @@ class Source:
         Returns
         -------
         tuple of Grid and str
-            And what is to be said of it: that the file says another spacing, which then holds.
+            And what is to be said of it: that the file says another spacing, which then holds, or how far apart planes
+            were taken to lie of which it says 1, or nothing.
         """
         spacing = self.spacing if self.page is None else self.spacing[-grid.ndim :]  # of a volume, its planes'
         if len(spacing) != grid.ndim:
             return grid, ""
         if set(grid.spacing) == {1.0}:
             return replace(grid, spacing=spacing, unit=self.unit or grid.unit), ""
-        apart = max(abs(own / stated - 1) for own, stated in zip(grid.spacing, spacing, strict=True))
-        if apart < 0.01 and self.unit in ("", grid.unit):
-            return grid, ""
         own, stated = (" × ".join(f"{side:g}" for side in sides) for sides in (grid.spacing, spacing))
+        pairs = list(zip(grid.spacing, spacing, strict=True))
+        differ = [side for side, wanted in pairs if abs(side / wanted - 1) >= 0.01]
+        if self.unit in ("", grid.unit):
+            if not differ:
+                return grid, ""
+            if set(differ) == {1.0}:
+                taken = tuple(wanted if side == 1 else side for side, wanted in pairs)
+                says = f"says that its pixels lie {own} {grid.unit} apart, of which 1 may be no word"
+                return replace(grid, spacing=taken), f"{says}; data.spacing holds there ({stated})"
         return grid, f"says that its pixels lie {own} {grid.unit} apart; that holds, and not data.spacing ({stated})"
 
     @property

@@ -22,7 +22,7 @@ from ulna.labels.inference import infer
 from ulna.labels.touching import Touching
 from ulna.layouts import read_dataset
 from ulna.networks import UNet
-from ulna.planning import FALLBACK_EPOCHS, SHORT_WIDTHS, Fingerprint, plan
+from ulna.planning import FALLBACK_EPOCHS, SHORT_WIDTHS, Fingerprint, dimensions, plan, spacings
 from ulna.planning.decisions import decide
 from ulna.planning.summary import sentences
 from ulna.preset import load_preset
@@ -324,6 +324,27 @@ def test_plans_in_words(golden: Golden) -> None:
         table = "\n".join(line.rstrip() for line in console.export_text().splitlines())
         text += "\n".join([f"# {changes} {facts}", *made.sentences, made.yaml(asked), table, ""])
     golden.check_text("plans", text)
+
+
+@pytest.mark.parametrize("patch", [(24, 24, 24), (12, 40, 20), (2, 64, 64)])
+def test_the_network_pools_as_suits_the_patch_that_is_set(patch: tuple[int, ...]) -> None:
+    facts = Fingerprint(1, ((64, 64, 64),) * 4, ("background", "organ"), 1, spacings=((1, 1, 1),) * 4, unit="mm")
+    config = Config().changed({"network.ndim": 3, "training.patch": patch, "training.minutes": 60})
+    planned = plan(config, facts, device=CPU)
+    assert planned.config.training.patch == patch
+    own = plan(Config().changed({"network.ndim": 3, "training.minutes": 60}), facts, device=CPU)
+    (decision,) = (one for one in planned.decisions if one.key == "training.patch")
+    assert decision.reason.startswith(f"set; the plan: {'×'.join(map(str, own.config.training.patch))} ")
+
+
+def test_how_volumes_are_seen_is_said() -> None:
+    grids = [Grid((20, 64, 64), (5, 0.8, 0.8), "mm")] * 4
+    facts = Fingerprint(1, ((64, 64),) * 80, ("background", "organ"), 1, spacings=((0.8, 0.8),) * 80, unit="mm")
+    decided = dimensions(Config(), [grid.shape for grid in grids], [grid.spacing for grid in grids])
+    decided += spacings(Config().changed({one.key: one.value for one in decided}), grids)
+    said = " ".join(plan(Config(), facts, device=CPU, decided=decided).sentences)
+    assert "Volumes are learned slice by slice, along the axis Z: slices lie 6.2 times as far apart" in said
+    assert "Images are seen at a spacing of 0.8 × 0.8 mm along Y and X: the median of 5 × 0.8 × 0.8 mm" in said
 
 
 def test_patches_of_volumes_grow_with_time_and_are_smaller_for_cells() -> None:

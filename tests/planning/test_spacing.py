@@ -62,6 +62,40 @@ def test_images_are_learned_at_their_own_pixels() -> None:
 
 def test_the_fingerprint_at_a_spacing() -> None:
     facts = Fingerprint(1, ((10, 100), (20, 50)), ("a", "b"), 1, spacings=((5, 1), (4, 2)), unit="mm")
-    seen = facts.at((0, 1))
+    seen = facts.at((0, 1), "mm")
     assert (seen.shapes, seen.spacings) == (((10, 100), (20, 100)), ((5, 1), (4, 1)))
-    assert facts.at(None) == facts
+    assert facts.at(None, "mm") == facts
+    assert facts.at((0, 1000), "µm").shapes == seen.shapes
+    assert facts.at((0, 1), "pixel") == facts
+
+
+def test_the_unit_that_is_set_is_the_targets() -> None:
+    planes = [Grid((40, 50), (0.5, 0.5), "µm")] * 3
+    wanted = {"data.target_spacing": (0.001, 0.001), "data.unit": "mm"}
+    decided = spacings(Config().changed(wanted), planes)
+    assert {one.key: one.value for one in decided} == wanted
+    assert all(one.overridden for one in decided)
+    assert found(MM, data_unit="µm")["data.target_spacing"] == (0, 1500, 1500)
+    assert found(MM, data_unit="pixel") == {"data.target_spacing": None}
+
+
+@pytest.mark.parametrize(
+    ("grids", "settings", "error"),
+    [
+        ([Grid((40, 50))] * 3, {}, "do not say how far apart"),
+        ([Grid((40, 50))] * 3, {"data_unit": "mm"}, "do not say how far apart"),
+        ([Grid((40, 50)), Grid((40, 50), (0.5, 0.5), "mm")], {}, r"mm and pixel.*cannot be compared"),
+        ([Grid((40, 50), (0.5, 0.5), "mm")], {"data_unit": "pixel"}, r"mm.*the target's pixel"),
+        ([Grid((40, 50), (0.5, 0.5), "mm")], {"data_resize": (32, 32)}, "data.resize"),
+    ],
+)
+def test_a_target_that_images_cannot_be_brought_to_is_refused(
+    grids: list[Grid], settings: dict[str, object], error: str
+) -> None:
+    with pytest.raises(UlnaError, match=error):
+        found(grids, data_target_spacing=(0.5, 0.5), **settings)
+    assert found(grids, data_target_spacing=(0, 0), **{k: v for k, v in settings.items() if k != "data_resize"})
+
+
+def test_images_that_are_resized_have_no_target() -> None:
+    assert found(MM, data_resize=(8, 64, 64)) == {"data.target_spacing": None}

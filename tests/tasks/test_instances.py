@@ -282,3 +282,16 @@ def test_train_and_predict_numbered_objects(tmp_path: Path) -> None:
     saved = read(Source(prediction.save(tmp_path / "objects.tif"))).array
     np.testing.assert_array_equal(saved[0], prediction.labels.objects)
     assert ulna.load(trained.run).probabilities(image).array.shape == (2, 64, 64)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_objects_of_slices_are_compared_slice_by_slice_along_any_axis(axis: int) -> None:
+    """The same objects, numbered anew in each slice: found as such all of them."""
+    labels = np.stack([touching()] * 3, 1)
+    found = labels.copy()
+    for place in range(3):
+        found[1, place] = np.where(labels[1, place], labels[1, place] + 10 * place, 0)
+    truth, found = (np.moveaxis(one, 1, 1 + axis) for one in (labels, found))
+    rows = Instances(TaskConfig(name="instances"), TWO).evaluate(Labels.from_array(found), Labels.from_array(truth))
+    (row,) = (row for row in rows if row.measure == "ap_50")
+    assert row.value == 1

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ulna.config import DataConfig
 from ulna.image import IGNORE, Array, Grid
 from ulna.labels.classes import Regions
 from ulna.labels.touching import Touching, find_touching
 from ulna.planning.memory import free_memory
+from ulna.resampling import planned_shape
 from ulna.store import Intensities, Store
 from ulna.store.intensities import ChannelIntensities, channel_intensities
 
@@ -85,12 +87,13 @@ class Fingerprint:
         """The share of the annotated pixels that each region has."""
         return tuple((name, sum(self.class_shares[index] for index in indices)) for name, indices in self.regions)
 
-    def at(self, target: tuple[float, ...] | None) -> Fingerprint:
-        """The facts of the same images at another spacing, in `unit`; 0 leaves an axis as it is."""
-        if not target or not self.unit:
+    def at(self, target: tuple[float, ...] | None, unit: str) -> Fingerprint:
+        """The facts of the same images at another spacing, in a unit; 0 leaves an axis as it is."""
+        if not target:
             return self
-        both = [Grid(shape, own).resampled(spacing=tuple(side or step for side, step in zip(target, own, strict=True)))
-                for shape, own in zip(self.shapes, self.spacings, strict=True)]  # fmt: skip
+        seen = DataConfig(target_spacing=target, unit=unit)
+        grids = [Grid(shape, own, self.unit) for shape, own in zip(self.shapes, self.spacings, strict=True)]
+        both = [grid.resampled(shape=planned_shape(grid, seen)) for grid in grids]
         shapes, spacings = (tuple(getattr(grid, name) for grid in both) for name in ("shape", "spacing"))
         return replace(self, shapes=shapes, spacings=spacings)
 

@@ -143,13 +143,15 @@ def _volume_sizes(config: Config, facts: Fingerprint) -> list[Decision]:
     spacing = np.median(np.array(facts.spacings or [(1.0,) * len(median)]), axis=0)
     stated = {f"network.{name}" for name in ("widths", "kernels", "strides")} & set(config.given())
     most, room = _most_voxels(config, facts)
-    found = topology(median, spacing, most=most, levels=len(config.network.widths) if stated else None)
+    asked = config.training.patch  # what is set is kept: the network pools as suits it
+    sides, voxels = asked or median, max(most, prod(max(side, SMALLEST) for side in asked)) if asked else most
+    found = topology(sides, spacing, most=voxels, levels=len(config.network.widths) if stated else None)
     deep = f"as often as {SMALLEST} voxels are left after a pooling; channels double, at most {MOST_WIDTH}"
     if is_short(config) and len(found.kernels) > len(SHORT_WIDTHS):
-        found = topology(median, spacing, most=most, levels=len(SHORT_WIDTHS))
+        found = topology(sides, spacing, most=voxels, levels=len(SHORT_WIDTHS))
         deep = f"a deeper network learns nothing in less than {SHORT:g} minutes"
     if 0 < len(config.network.encoder_blocks) < len(found.kernels):
-        found = topology(median, spacing, most=most, levels=len(config.network.encoder_blocks))
+        found = topology(sides, spacing, most=voxels, levels=len(config.network.encoder_blocks))
         deep = "as many levels as network.encoder_blocks has numbers for"
     levels = len(found.kernels)
     apart = " × ".join(f"{side:.3g}" for side in spacing)
@@ -160,7 +162,8 @@ def _volume_sizes(config: Config, facts: Fingerprint) -> list[Decision]:
         decide(config, "network.strides", found.strides, f"down to {SMALLEST} voxels, thick axes last"),
     ]
     planned = config.changed({one.key: one.value for one in decisions})
-    patch = tuple(_geometry(planned.network, facts.channels).next_size(found.patch))
+    own = topology(median, spacing, most=most, levels=levels) if asked else found
+    patch = tuple(_geometry(planned.network, facts.channels).next_size(own.patch))
     decisions.append(decide(config, "training.patch", patch, f"{why}; {room}"))
     chosen = decisions[-1].value
     batch = max(2, round(BATCH_PIXELS[3] / prod(chosen)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ulna.config import Config
+from ulna.config import Config, DataConfig
 from ulna.errors import UlnaError
 from ulna.grid import CENTIMETERS, Grid
 from ulna.planning.decisions import Decision, decide
@@ -36,7 +36,7 @@ def spacings(config: Config, grids: Sequence[Grid]) -> tuple[Decision, ...]:
     Raises
     ------
     UlnaError
-        For a target spacing that is set and does not suit the axes.
+        For a target spacing that is set and does not suit the axes, or that images cannot be brought to.
 
     Examples
     --------
@@ -44,23 +44,45 @@ def spacings(config: Config, grids: Sequence[Grid]) -> tuple[Decision, ...]:
     >>> [(one.key, one.value) for one in spacings(Config(), grids)]
     [('data.target_spacing', (0.0, 1.5, 1.5)), ('data.unit', 'mm')]
     """
-    axes, given = grids[0].ndim, config.data.target_spacing
-    if given and len(given) != axes:
-        what = f"needs a number for each of {axes} axes, not {len(given)}"
-        raise UlnaError(what, where="data.target_spacing", hint="0 leaves an axis as it is.")
-    units = sorted({grid.unit for grid in grids})
-    known = all(comparable(units[0], unit) for unit in units)
-    if axes == 2 and not given:
+    data, axes, units = config.data, grids[0].ndim, sorted({grid.unit for grid in grids})
+    silent = units == ["pixel"] and all(set(grid.spacing) == {1.0} for grid in grids) and not data.spacing
+    if data.target_spacing:
+        _check(data, axes, units, silent=silent)
+    elif axes == 2:
         return ()
-    unit = Decision("data.unit", units[0], "the unit of the files") if known else None
-    if not known:
-        value, why = None, f"files count in {listed(units)}: their pixels cannot be compared"
-    elif units[0] == "pixel" and all(set(grid.spacing) == {1.0} for grid in grids):
+    unit = data.unit or units[0]
+    known = all(comparable(unit, other) for other in units)
+    if data.resize is not None:
+        value, why = None, "all images are resized to one size (data.resize)"
+    elif not known:
+        value, why = None, f"files count in {listed(sorted({*units, unit}))}: their pixels cannot be compared"
+    elif silent:
         value, why = None, "files do not say how far apart voxels lie; say it with data.spacing"
     else:
-        value, why = _median(config, grids, units[0])
-    decisions = (decide(config, "data.target_spacing", value, why),)
-    return (*decisions, unit) if unit and decisions[0].value else decisions
+        value, why = _median(config, grids, unit)
+    decisions = [decide(config, "data.target_spacing", value, why)]
+    if decisions[0].value:
+        decisions.append(decide(config, "data.unit", units[0], "the unit of the files"))
+    return tuple(decisions)
+
+
+def _check(data: DataConfig, axes: int, units: Sequence[str], *, silent: bool) -> None:
+    """Raise UlnaError for a target spacing that images with these axes and units cannot be brought to."""
+    where, given = "data.target_spacing", data.target_spacing or ()
+    if len(given) != axes:
+        what = f"needs a number for each of {axes} axes, not {len(given)}"
+        raise UlnaError(what, where=where, hint="0 leaves an axis as it is.")
+    if data.resize is not None:
+        what = "images are brought to one size (data.resize) or to one spacing, not to both"
+        raise UlnaError(what, where=where, hint="Leave one of the two away.")
+    if silent and any(given):
+        what = "the files do not say how far apart their pixels lie"
+        raise UlnaError(what, where=where, hint="Say it with data.spacing and data.unit.")
+    unit = data.unit or units[0]
+    strange = [other for other in units if not comparable(unit, other)]
+    if strange and any(given):
+        what = f"files count in {listed(units)}, which cannot be compared with the target's {unit}"
+        raise UlnaError(what, where=where, hint="Say with data.unit in what it counts, and leave the others away.")
 
 
 def _median(config: Config, grids: Sequence[Grid], unit: str) -> tuple[tuple[float, ...], str]:

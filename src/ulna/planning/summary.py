@@ -11,6 +11,7 @@ from ulna.normalization import fixed_scaling
 from ulna.planning.decisions import Decision
 from ulna.planning.fingerprint import Fingerprint
 from ulna.planning.modality import STAINS, TITLES
+from ulna.planning.spacing import AXES
 from ulna.tasks import build as build_task
 from ulna.text import listed, plural, size
 
@@ -45,6 +46,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         *(f"The task is {one.value}: {one.reason}." for one in decisions if one.key == "task.name"),
         *_connected(config, facts),
         *_modality(decisions),
+        *_volumes(config, decisions),
         f"Intensities: {config.data.normalization} of {'all images alike' if fixed else 'each image'}."
         + (f" Images are resized to {size(config.data.resize, '×')}." if config.data.resize else ""),
         f"Batches of {training.batch_size} patches of {patch} pixels, {drawn} drawn equally often"
@@ -91,6 +93,23 @@ def _modality(decisions: Sequence[Decision]) -> list[str]:
     off = [one.key for one in decisions if one.key in STAINS and one.value == 0]
     sentence += " Stains are not varied." if off else ""
     return [sentence if modality.overridden else f"{sentence} Wrong? Set data.modality."]
+
+
+def _volumes(config: Config, decisions: Sequence[Decision]) -> list[str]:
+    """Whether volumes are learned slice by slice, and at which spacing images are seen."""
+    found, said = {one.key: one for one in decisions}, []
+    if "network.ndim" in found:
+        axis = config.data.slices
+        how = "as a whole" if axis is None else f"slice by slice, along the axis {AXES[axis]}"
+        said.append(f"Volumes are learned {how}: {found['network.ndim'].reason}.")
+    target = config.data.target_spacing or ()
+    if any(target) and "data.target_spacing" in found:
+        sides = {axis: f"{side:g}" for axis, side in zip(AXES[-len(target) :], target, strict=True) if side}
+        apart = f"{' × '.join(sides.values())} {config.data.unit}"
+        why = found["data.target_spacing"].reason
+        along = "" if len(sides) == len(target) else f" along {' and '.join(sides)}"
+        said.append(f"Images are seen at a spacing of {apart}{along}: {why}.")
+    return said
 
 
 def _final_phase(training: TrainingConfig) -> str:

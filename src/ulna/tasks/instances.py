@@ -12,7 +12,7 @@ from skimage.measure import label
 
 from ulna.config import TaskConfig
 from ulna.image import IGNORE, Array, Grid, Labels
-from ulna.measurement import go_on
+from ulna.measurement import apart_along
 from ulna.metrics.objects import compare, countable
 from ulna.metrics.rows import Primary, Row, added
 from ulna.tasks.averaging import average
@@ -133,9 +133,10 @@ class Instances:
         compared plane by plane.
         """
         objects = labels.objects
-        if objects is not None and objects.ndim == 3 and objects.any() and not go_on(objects):
-            planes = range(len(labels.classes))
-            return added(self.evaluate(labels.plane(place), truth.plane(place), briefly=briefly) for place in planes)
+        axis = apart_along(objects) if objects is not None and objects.ndim == 3 and objects.any() else None
+        if axis is not None:
+            planes = ((labels.plane(place, axis), truth.plane(place, axis)) for place in range(labels.grid.shape[axis]))
+            return added(self.evaluate(*plane, briefly=briefly) for plane in planes)
         there, found = (_numbers(one.to_array()) for one in (truth, labels))
         rows = []
         for index, name in enumerate(self.classes[1:], start=1):
