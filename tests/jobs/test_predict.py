@@ -115,6 +115,10 @@ def test_a_volume_of_unknown_spacing_is_said_to_be_taken_as_it_is(
     write(tmp_path / "scans" / "a.tif", Image(volume[None]))
     (note,) = predict(model, tmp_path / "scans", out=tmp_path / "masks").notes
     assert note.startswith("a: does not say how large its voxels are")
+    stated = model.config.changed({"data.spacing": (2, 1.5, 1.5)})
+    model = Model(replace(model.saved, config=stated))
+    (note,) = predict(model, tmp_path / "scans", out=tmp_path / "stated").notes
+    assert note == "a: does not say how far apart its pixels lie; taken as was stated in training: 2 × 1.5 × 1.5 mm"
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "stack.tif", "color.png"])

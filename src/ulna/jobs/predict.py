@@ -263,11 +263,22 @@ def _assumed(job: _Job, data: DataConfig) -> list[str]:
                 found.append(f"{source.name}: {reader.assumed}")
     named = [Channel(name) for name in case.channels] or channels
     notes = (
+        _stated(case.images[0]),
         taken_by_number(named, data.use_channels),
         repeated(len(channels), data),
         resampling_note(grid, data),
     )
     return [*found, *(f"{job.name}: {note}" for note in notes if note)]
+
+
+def _stated(source: Source) -> str:
+    """That a file which does not say how far apart its pixels lie is taken to be as was stated in training."""
+    if not source.spacing:
+        return ""
+    with open_reader(replace(source, page=None, spacing=(), unit="")) as reader:
+        silent = reader.grid.spacing == (1.0,) * len(source.spacing)
+    apart = f"{' × '.join(f'{side:g}' for side in source.spacing)} {source.unit}".strip()
+    return f"does not say how far apart its pixels lie; taken as was stated in training: {apart}" if silent else ""
 
 
 def _name(frames: Sequence[Case]) -> str:
