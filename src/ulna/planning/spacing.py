@@ -81,7 +81,7 @@ def _check(data: DataConfig, axes: int, units: Sequence[str], *, silent: bool) -
     unit = data.unit or units[0]
     strange = [other for other in units if not comparable(unit, other)]
     if strange and any(given):
-        what = f"files count in {listed(units)}, which cannot be compared with the target's {unit}"
+        what = f"files count in {listed(strange)}, the target spacing in {unit}: they cannot be compared"
         raise UlnaError(what, where=where, hint="Say with data.unit in what it counts, and leave the others away.")
 
 
