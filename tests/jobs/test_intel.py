@@ -71,7 +71,7 @@ def test_they_train_on_flair_alone_and_predict_whole_tumors(
     case = brats / "imagesTr" / "BRATS_000.nii.gz"
     done = ulna.predict(run, case, out=tmp_path / "masks")
     mask = done.masks[0]
-    (note,) = [note for note in done.notes if "channel" in note]  # the file itself names none
+    (note,) = [note for note in done.notes if "is called" in note]  # the file itself names none
     assert note.endswith("none of its channels is called 'flair' or 't2f': channel 0 is used for it")
     read = nibabel.load(mask)
     assert read.shape == (32, 32, 10)
