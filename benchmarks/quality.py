@@ -25,7 +25,7 @@ from typing import Any
 
 from keras_baseline import dsb
 from keras_baseline.environment import FOLDER, baseline_python
-from trials import DATA, Trial, bowl, folder_of, recorded, trained
+from trials import DATA, Trial, bowl, folder_of, recorded, trained, words
 from ulna.caselist import select
 from ulna.dataset import Dataset
 from ulna.jobs.evaluate import Evaluation, evaluate
@@ -43,16 +43,16 @@ BASELINES = {
 
 def main() -> None:
     """Train, judge, write."""
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("what", choices=[*TRIALS, "baselines", "keras"])
-    words.add_argument("--minutes", type=float, default=None)
-    words.add_argument("--only", choices=BASELINES, default=None, help="of the baselines")
-    words.add_argument("--seed", type=int, default=0)
-    words.add_argument("--set", action="append", default=[], help="passed on to ulna train")
-    words.add_argument("--data", type=Path, default=DATA)
-    words.add_argument("--keep", type=Path, default=None, help="keep the run and its scores in this folder")
-    words.add_argument("--keras", type=Path, default=FOLDER, help="folder of the Keras environment")
-    given = words.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=[*TRIALS, "baselines", "keras"])
+    parser.add_argument("--minutes", type=float, default=None)
+    parser.add_argument("--only", choices=BASELINES, default=None, help="of the baselines")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], help="passed on to ulna train")
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--keep", type=Path, default=None, help="keep the run and its scores in this folder")
+    parser.add_argument("--keras", type=Path, default=FOLDER, help="folder of the Keras environment")
+    given = parser.parse_args()
     with folder_of(given.keep) as place:
         for one in rows(given, place):
             recorded("quality", one, table)
@@ -195,12 +195,6 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             f"{one['train']} / {one['test']} ({one['groups']}) | {told} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def words(value: Sequence[float]) -> str:
-    """An estimate with its interval, where it has one."""
-    middle, low, high = value
-    return f"{middle:.3f}" + ("" if math.isnan(low) else f" ({low:.3f}–{high:.3f})")
 
 
 if __name__ == "__main__":

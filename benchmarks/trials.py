@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import platform
 import subprocess
@@ -117,6 +118,12 @@ def recorded(name: str, row: dict[str, Any], table: Callable[[Sequence[dict[str,
     text = table(rows)
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
+
+
+def words(value: Sequence[float]) -> str:
+    """An estimate with its interval, where it has one."""
+    middle, low, high = value
+    return f"{middle:.3f}" + ("" if math.isnan(low) else f" ({low:.3f}–{high:.3f})")
 
 
 @contextmanager

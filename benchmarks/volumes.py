@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
@@ -28,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from keras_baseline.environment import baseline_python
-from trials import DATA, HERE, Trial, folder_of, recorded, trained, watched
+from trials import DATA, HERE, Trial, folder_of, recorded, trained, watched, words
 from ulna.dataset import load_image, split_by_group
 from ulna.formats import write
 from ulna.groups import decide
@@ -74,16 +73,16 @@ MEASURES = ("dice", "hd95", "surface_dice", "ap_50", "ap_75", "pq")
 
 def main() -> None:
     """Train, judge, write."""
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("what", choices=[*SETS, "nnunet"])
-    words.add_argument("--minutes", type=float, default=None)
-    words.add_argument("--seed", type=int, default=0)
-    words.add_argument("--set", action="append", default=[], help="passed on to ulna train")
-    words.add_argument("--choice", action="store_true", help="judge a fifth of the training groups")
-    words.add_argument("--data", type=Path, default=DATA)
-    words.add_argument("--keep", type=Path, default=None, help="keep the run and its scores in this folder")
-    words.add_argument("--nnunet", type=Path, default=HERE / ".venv-nnunet", help="folder of nnU-Net's environment")
-    given = words.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=[*SETS, "nnunet"])
+    parser.add_argument("--minutes", type=float, default=None)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], help="passed on to ulna train")
+    parser.add_argument("--choice", action="store_true", help="judge a fifth of the training groups")
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--keep", type=Path, default=None, help="keep the run and its scores in this folder")
+    parser.add_argument("--nnunet", type=Path, default=HERE / ".venv-nnunet", help="folder of nnU-Net's environment")
+    given = parser.parse_args()
     chosen = SETS["hippocampus" if given.what == "nnunet" else given.what]
     with folder_of(given.keep) as place:
         trial = trial_of(chosen, given.data, choice=given.choice)
@@ -187,12 +186,6 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             f"{told}{f'; objects: {objects}' if objects else ''} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def words(value: Sequence[float]) -> str:
-    """An estimate with its interval, where it has one."""
-    middle, low, high = value
-    return f"{middle:.3f}" + ("" if math.isnan(low) else f" ({low:.3f}–{high:.3f})")
 
 
 if __name__ == "__main__":
