@@ -74,6 +74,19 @@ def test_what_fits_nothing_names_what_is_there(tmp_path: Path) -> None:
         read(place, ("scans/*",), ("drawn/*",))
 
 
+def test_one_image_and_one_mask_in_a_folder_are_a_pair_whatever_they_are_called(tmp_path: Path) -> None:
+    place = lay(tmp_path, "p1/flair.png", "p1/seg.png", "p1/t1.png", "p2/Flair_n.png", "p2/OTMulti.png")
+    images, masks = ("p1/flair.png", "p2/Flair*.png"), ("p1/seg.png", "p2/OT*.png")
+    found = read_dataset(place, Patterns(images, masks))
+    assert {(case.images[0].name, case.truth[0].name) for case in found.cases} == {
+        ("flair.png", "seg.png"),
+        ("Flair_n.png", "OTMulti.png"),
+    }
+    assert "one of each in a folder" in found.sentence
+    with pytest.raises(UlnaError, match="no image finds its mask by name"):  # two in p1, and none in p2
+        read_dataset(place, Patterns(("p1/flair.png", "p1/t1.png"), ("p1/seg.png", "p2/OT*.png")))
+
+
 def test_patterns_are_settings_and_predict_leaves_masks_out(tmp_path: Path) -> None:
     assert Config.parse({"data": {"masks": "x/*.png"}}).data.masks == ("x/*.png",)
     assert Config().changed({"data.images": ["a", "b"], "data.masks": None}).data.images == ("a", "b")

@@ -95,7 +95,10 @@ def read(listing: Listing, patterns: Patterns) -> Dataset:
     if not patterns.images:
         images = [_Match(entry, _plain(entry.stem), ()) for entry in rest]
         masks = _fitting(listing, "data.masks", patterns.masks, cases={match.case for match in images})
-    if not patterns.masks or not any("{case}" in one or "*" in one for one in patterns.masks):
+    if alone := _one_each(images, masks):
+        made, problems = make_cases(alone)
+        return Dataset(made, f"{_sentence(alone)}, one of each in a folder", problems)
+    if not patterns.masks or not all(match.case for match in masks):  # a file named outright says nothing of its case
         return _by_name(images, rest if not patterns.masks else [match.entry for match in masks])
     found, sentence, said = _joined(images, masks, folders=bool(patterns.images))
     if not any(draft.truth for draft in found):  # the wildcards of both stand for different things
@@ -194,6 +197,15 @@ def _by_name(images: Sequence[_Match], masks: Sequence[Entry]) -> Dataset:
     found = drafts(pairing)
     made, problems = make_cases(found)
     return Dataset(made, _sentence(found), (*problems, *left_over(pairing.masks)))
+
+
+def _one_each(images: Sequence[_Match], masks: Sequence[_Match]) -> list[CaseDraft]:
+    """Pairs where nothing else is possible: one image and one mask in each folder, and no class that a name states."""
+    folders, by_folder = [image.entry.folders for image in images], {mask.entry.folders: mask.entry for mask in masks}
+    alone = len(by_folder) == len(masks) and len(set(folders)) == len(folders) and set(folders) == set(by_folder)
+    if not alone or any(mask.class_ for mask in masks):
+        return []
+    return [CaseDraft((image.entry,), (by_folder[image.entry.folders],)) for image in images]
 
 
 def _sentence(found: Sequence[CaseDraft]) -> str:
