@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format docs clean
 
 demo: .venv/installed
 	rm -rf demo
@@ -19,6 +19,10 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The variable silences a notice of the theme about its successor, which is no warning about these pages.
+docs: .venv/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 format: .venv/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -33,5 +37,10 @@ format: .venv/installed-dev
 	$(BIN)/python -m pip install -c constraints.txt torch==2.13.0 -e ".[dev]"
 	touch $@
 
+.venv/installed-docs: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt torch==2.13.0 -e ".[docs]"
+	touch $@
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo site

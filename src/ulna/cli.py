@@ -40,7 +40,7 @@ Except = Annotated[
     Path | None, typer.Option("--except", metavar="FILE", help="Text file with cases to leave out, written alike.")
 ]
 Config = Annotated[Path | None, typer.Option(metavar="FILE", help="YAML file with settings that replace the preset's.")]
-Preset = Annotated[str, typer.Option(help="default, tutorial, paper, fcn8.")]
+Preset = Annotated[str, typer.Option(help="default, tutorial, paper, fcn8, intel-2d, intel-3d.")]
 Minutes = Annotated[float | None, typer.Option(help="Time for everything, from now to the finished run.")]
 Epochs = Annotated[int | None, typer.Option(help="Number of epochs, instead of a time; 60 where neither is given.")]
 Drawn = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything that is drawn.")]

@@ -76,7 +76,7 @@ class Settings(Printed):
         return Group(table, f"[dim]{hint}[/]")
 
     def markdown(self) -> str:
-        """The table as Markdown, as it stands in `docs/training.md`.
+        """The table as Markdown, as the documentation shows it (`docs/settings.md`).
 
         Returns
         -------
