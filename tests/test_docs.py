@@ -23,7 +23,9 @@ from ulna.preset import preset_names
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
-    page for folder in (".", "docs", "benchmarks", "benchmarks/results") for page in (ROOT / folder).glob("*.md")
+    page
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "benchmarks/results/*.md")
+    for page in ROOT.glob(pattern)
 )
 """Of the project's own: the baseline's environment below `benchmarks/` has pages, too."""
 LARGEST = 1_000_000  # bytes of a file in the repository
@@ -49,7 +51,7 @@ def verbs() -> dict[str, Any]:
 def commands(page: Path) -> Iterator[str]:
     """Every command of ulna on a page that has something after its verb: in a line of its own or in backticks."""
     words = page.read_text("utf-8")
-    lines = re.findall(r"^    (?:\S*[/\\])?(ulna .+)$", words, re.MULTILINE)
+    lines = re.findall(r"^ {4,}(?:\S*[/\\])?(ulna .+)$", words, re.MULTILINE)
     for command in [*lines, *re.findall(r"`(ulna [a-z]+ [^`]*)`", without_blocks(words))]:
         yield command.split("  #")[0].strip()
 
@@ -89,6 +91,20 @@ def test_links_lead_somewhere(page: Path):
     for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", page.read_text("utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link to a heading of a page may end with, as Python-Markdown and GitHub make it."""
+    headings = re.findall(r"^#+ (.+)$", without_blocks(page.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
+
+
+@every_page
+def test_headings_that_links_lead_to_exist(page: Path):
+    for target, anchor in re.findall(r"\]\(([^)\s#:]*)#([^)\s]+)\)", page.read_text("utf-8")):
+        there = (page.parent / target).resolve() if target else page
+        if "reference" not in there.parts:  # where the docstrings make the headings: `mkdocs build` checks these
+            assert anchor in anchors(there), f"{page.name}: {target}#{anchor}"
 
 
 @every_page
@@ -137,11 +153,6 @@ def settings(words: dict[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
-def test_the_table_of_settings_is_generated_from_the_code():
-    """To write it again: python -c "import ulna; print(ulna.settings().markdown())"."""
-    assert ulna.settings().markdown() in text("docs/training.md")
-
-
 def test_settings_named_anywhere_exist():
     known = {*settings(Config().model_dump(mode="json")), *RENAMED}  # the changelog names earlier names
     for page in PAGES:
@@ -150,15 +161,18 @@ def test_settings_named_anywhere_exist():
 
 
 def test_every_preset_is_documented():
+    (option,) = (one for one in verbs()["train"].params if one.name == "preset")
     for name in preset_names():
         assert f"| `{name}` |" in text("docs/training.md")
+        assert name in re.split(r"[, .]+", option.help)
 
 
 def dependencies() -> set[str]:
     import tomllib
 
     project = tomllib.loads(text("pyproject.toml"))["project"]
-    listed = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"]
+    listed = [*project["dependencies"], *extras["dev"], *extras["docs"]]
     return {re.split(r"[<>=~!\[; ]", name)[0].casefold() for name in listed}
 
 
