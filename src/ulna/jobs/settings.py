@@ -37,7 +37,7 @@ class Setting:
     @property
     def written(self) -> str:
         """The value as YAML and `--set` have it."""
-        return self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False)
+        return self.value if isinstance(self.value, str) and self.value else json.dumps(self.value, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
