@@ -22,7 +22,7 @@ from ulna.console import say
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
 from ulna.formats import Reader, check_finite, open_reader
-from ulna.image import Array, Grid, Image, Labels, Region, Source
+from ulna.image import Array, Channel, Grid, Image, Labels, Region, Source
 from ulna.inference.devices import choose_device, device_of
 from ulna.inference.inputs import as_image, is_several, repeated, source_of
 from ulna.inference.making import Decoder, Maker, by_answer, by_region
@@ -286,7 +286,7 @@ class Model:
         >>> bool(np.allclose(per_class.array.sum(axis=0), 1))
         True
         """
-        return self._made(self._image(image), [self._class_probabilities], progress)[0]
+        return self._named(self._made(self._image(image), [self._class_probabilities], progress)[0])
 
     def mask_and_probabilities(self, image: Image, *, progress: Progress = quiet) -> tuple[Prediction, Image]:
         """Both at the price of one: what `predict` and `probabilities` return.
@@ -310,7 +310,7 @@ class Model:
         """
         decoder = Decoder(self.task)
         mask, per_class = self._made(image, [decoder, self._class_probabilities], progress)
-        return self._prediction(mask, decoder), per_class
+        return self._prediction(mask, decoder), self._named(per_class)
 
     def runs(self, reader: Reader) -> bool:
         """Whether `run` can predict an image: its channels fit as they are, and no pixel's label needs others.
@@ -375,6 +375,9 @@ class Model:
 
     def _class_probabilities(self, logits: Logits, _grid: Grid) -> Logits:
         return self.task.activate(logits)[: len(self.task.probable)]
+
+    def _named(self, per_class: Image) -> Image:
+        return replace(per_class, channels=tuple(Channel(name) for name in self.task.probable))
 
     def _prediction(self, labels: Image, decoder: Decoder) -> Prediction:
         found = Labels.from_array(labels.array, labels.grid, self.classes.names)

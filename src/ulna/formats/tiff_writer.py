@@ -1,12 +1,14 @@
-"""Writing TIFF: OME-TIFF, compressed without loss, with the grid and the names of the channels."""
+"""Writing TIFF: OME-TIFF and ImageJ hyperstack in one, compressed without loss, with grid and names of channels."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from dataclasses import replace
+from math import isfinite, prod
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 import numpy as np
 import tifffile
@@ -20,18 +22,29 @@ from ulna.image import Array, Channel, Grid, Image
 KINDS = {np.dtype(kind) for kind in ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")}
 CHUNK = 1 << 20
 BIG = 3 << 30  # bytes from which a TIFF needs 64-bit offsets
+DESCRIPTION = 270  # the tag "ImageDescription"
 
 
 def save(path: Path, image: Image) -> None:
-    """Write an image or a volume as one OME-TIFF.
+    """Write an image or a volume as one OME-TIFF, which is an ImageJ hyperstack where it has several planes.
 
     Three channels of 8 or 16 bits are RGB unless they have names of their own; an alpha stays a declared alpha, and
     other channels stay channels. The plane's resolution is in the TIFF's own tags too, for programs that do not read
     OME. Raises UlnaError for types and orientations that OME-TIFF has no words for.
+
+    ImageJ's own reader, which opens any .tif in Fiji, does not read OME: it would take channels for slices, and slices
+    to be one pixel apart. So a second description follows the first, as Micro-Manager writes it. Of two, ImageJ takes
+    the last one, Bio-Formats and libtiff the first.
     """
     image = replace(image, array=_held(image.array, path))
-    with tifffile.TiffWriter(path, bigtiff=image.array.nbytes > BIG, ome=True) as tiff:
-        tiff.write(compression="zlib", **_samples(image, path))
+    options, words = _samples(image, path)
+    texts = [_ome(options["data"], words)]
+    if _is_hyperstack(image, words["axes"]):
+        texts.append(_imagej(image, options["data"].shape, words["axes"]))
+        options |= _imagej_resolution(image.grid)
+    tags = [(DESCRIPTION, "s", 0, text.encode(), True) for text in texts]
+    with tifffile.TiffWriter(path, bigtiff=image.array.nbytes > BIG) as tiff:
+        tiff.write(compression="zlib", metadata=None, extratags=tags, **options)
 
 
 def on_disk(path: Path, shape: tuple[int, ...], dtype: np.dtype, channels: tuple[Channel, ...]) -> Array:
@@ -78,8 +91,8 @@ def _held(array: Array, path: Path) -> Array:
     )
 
 
-def _samples(image: Image, path: Path) -> dict[str, Any]:
-    """The array as it lies in the file, and the words that describe it."""
+def _samples(image: Image, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The array as it lies in the file, and OME's words for it."""
     roles, depth = [channel.role for channel in image.channels], "Z" * (image.ndim - 2)
     alpha = roles[-1] == "alpha"
     colored = _is_color(image.channels, image.array.dtype)
@@ -98,7 +111,7 @@ def _samples(image: Image, path: Path) -> dict[str, Any]:
         if image.channels not in (GRAY, _numbered(1)):
             words["Channel"] = {"Name": [image.channels[0].name]}
     planes = (image.shape[0] if depth else 1) * (1 if "S" in words["axes"] else len(roles))
-    options |= {"photometric": "rgb" if colored else "minisblack", "metadata": words | _place(image.grid, planes, path)}
+    options |= {"photometric": "rgb" if colored else "minisblack"}
     if alpha:
         options["extrasamples"] = ["unassalpha"]
     centimeters = CENTIMETERS.get(image.unit)
@@ -108,7 +121,47 @@ def _samples(image: Image, path: Path) -> dict[str, Any]:
             "resolution": (1 / (x * centimeters), 1 / (y * centimeters)),
             "resolutionunit": "CENTIMETER",
         }
-    return options
+    return options, words | _place(image.grid, planes, path)
+
+
+def _ome(stored: Array, words: dict[str, Any]) -> str:
+    """OME's description of an array as it lies in the file."""
+    plane = 3 if words["axes"].endswith("S") else 2
+    sides = (*stored.shape[-plane:], 1)[:3]
+    xml = tifffile.OmeXml(UUID=str(uuid4()))  # without one, tifffile's names the machine
+    xml.addimage(stored.dtype, stored.shape, (prod(stored.shape[:-plane]), 1, 1, *sides), **words)
+    return str(xml.tostring(declaration=True))
+
+
+def _is_hyperstack(image: Image, axes: str) -> bool:
+    """Whether there are several planes, of a kind that ImageJ opens as a stack: gray ones, or RGB of 8 bits."""
+    if axes.endswith("S"):
+        return axes != "YXS" and len(image.channels) == 3 and image.array.dtype == np.uint8
+    return axes != "YX"
+
+
+def _imagej(image: Image, shape: tuple[int, ...], axes: str) -> str:
+    """ImageJ's description of an array as it lies in the file."""
+    grid, words = image.grid, dict[str, Any]()
+    if grid != Grid(grid.shape):
+        ascii_unit = "".join(letter if letter.isascii() else f"\\u{ord(letter):04x}" for letter in grid.unit)
+        words["unit"] = "um" if grid.unit == "µm" else ascii_unit
+        if grid.ndim == 3:
+            words["spacing"] = grid.spacing[0]
+        corner = grid.origin if len(grid.origin) == grid.ndim else grid.origin[1:]
+        for axis, start, side in zip("xyz", reversed(corner), reversed(grid.spacing), strict=False):
+            if start:
+                words[f"{axis}origin"] = -start / side  # the index whose coordinate is 0
+    lowest, highest = float(image.array.min()), float(image.array.max())
+    if not axes.endswith("S") and isfinite(highest - lowest):  # else masks, and probabilities, are shown black in black
+        words |= {"min": lowest, "max": highest}
+    return str(tifffile.imagej_description(shape, axes=axes, **words))
+
+
+def _imagej_resolution(grid: Grid) -> dict[str, Any]:
+    """Pixels per unit of ImageJ's description, as its reader counts them."""
+    y, x = grid.spacing[-2:]
+    return {} if grid == Grid(grid.shape) else {"resolution": (1 / x, 1 / y), "resolutionunit": "NONE"}
 
 
 def _is_color(channels: tuple[Channel, ...], dtype: np.dtype) -> bool:
