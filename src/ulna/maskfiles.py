@@ -10,7 +10,7 @@ from typing import Any
 from ulna.errors import UlnaError
 from ulna.formats import mask_suffix
 from ulna.image import Source
-from ulna.layouts.own import mark
+from ulna.layouts.own import file_of, mark
 from ulna.prediction import Prediction
 
 
@@ -42,7 +42,7 @@ def write_masks(
     UlnaError
         For two masks of one name, and for files in the way.
     """
-    written: list[Path] = []
+    written: dict[Path, Source | None] = {}
     try:
         for number, prediction in predictions:
             source = prediction.source
@@ -55,11 +55,11 @@ def write_masks(
                 raise UlnaError("the mask would be written over an image", where=path, hint="Name another out.")
             if path.exists() and not overwrite:
                 raise UlnaError("this mask is there already", where=path, hint="Name another out, or set overwrite.")
-            written.append(prediction.save(path))
+            written[prediction.save(path)] = source
     finally:
         if written:
-            mark(folder, [path.name for path in written], [])
-    return written
+            mark(folder, {path.name: file_of([source] if source else []) for path, source in written.items()}, [])
+    return list(written)
 
 
 def real_paths(images: Sequence[Any]) -> set[str]:

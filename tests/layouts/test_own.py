@@ -6,15 +6,21 @@ import json
 from pathlib import Path
 
 from small_files import lay, told
+from ulna.image import Source
 from ulna.layouts import read_dataset
-from ulna.layouts.own import MARK, is_own, mark, own_files
+from ulna.layouts.own import MARK, file_of, images_of, is_own, mark, masks_in, own_files
 
 
 def test_lists_grow_and_hold_paths_within_the_folder(tmp_path: Path) -> None:
-    mark(tmp_path, ["p1/a.png"], ["overlays/p1/a.png"])
-    mark(tmp_path, ["b.png", "p1/a.png"], [])
+    mark(tmp_path, {"p1/a.png": "/images/p1/a.tif"}, ["overlays/p1/a.png"])
+    mark(tmp_path, {"b.png": "", "p1/a.png": ""}, [])
     words = json.loads((tmp_path / MARK).read_text("utf-8"))
-    assert words == {"written by": "ulna predict", "masks": ["b.png", "p1/a.png"], "pictures": ["overlays/p1/a.png"]}
+    assert words == {
+        "written by": "ulna predict",
+        "masks": ["b.png", "p1/a.png"],
+        "pictures": ["overlays/p1/a.png"],
+        "images": {"p1/a.png": "/images/p1/a.tif"},
+    }
     assert own_files(tmp_path, [MARK]) == {tmp_path / name for name in ("b.png", "p1/a.png", "overlays/p1/a.png")}
     assert own_files(tmp_path, [MARK], masks=True) == {tmp_path / "overlays/p1/a.png"}
     assert own_files(tmp_path, ["b.png"]) == set()
@@ -41,7 +47,7 @@ def test_pictures_of_check_and_evaluate_go_with_their_records() -> None:
 
 def test_a_data_set_says_what_was_left_out_and_passed_over(tmp_path: Path) -> None:
     place = lay(tmp_path, "images/a.png", "masks/a.png", "images/old/a.png")
-    mark(tmp_path / "images" / "old", ["a.png"], [])
+    mark(tmp_path / "images" / "old", {"a.png": ""}, [])
     for name in ("images/b.xyz", "images/c", "README", "images/a.json"):
         (tmp_path / name).write_text("?")
     found = read_dataset(place)
@@ -63,3 +69,19 @@ def test_a_folder_that_two_links_lead_to_is_there_twice(tmp_path: Path) -> None:
     own = [case for case in found.cases if "up" not in str(case.images[0])]
     assert [case.name for case in own] == [f"site{s}/images/{k}" for s in (1, 2) for k in (0, 1)]
     assert all(str(case.images[0].path).count("site1") <= 1 for case in found.cases)
+
+
+def test_the_images_of_masks_are_known_where_they_are_files_of_their_own(tmp_path: Path) -> None:
+    here = Source(tmp_path / "a.tif")
+    assert file_of([here]) == file_of([Source(here.path, page=3)]) == str(here.path)
+    odd = [
+        Source(here.path, inside=("a.tif",)),
+        Source(here.path, files=("a.dcm", "b.dcm")),
+        Source(here.path, series=1),
+    ]
+    assert {file_of([one]) for one in odd} | {file_of([here, here]), file_of([])} == {""}
+    (tmp_path / "a.png").touch()
+    mark(tmp_path, {"a.png": file_of([here]), "gone.png": ""}, [])
+    assert masks_in(tmp_path) == (tmp_path / "a.png",)
+    assert images_of(tmp_path) == {"a.png": str(here.path)}
+    assert images_of(tmp_path / "nowhere") == {}

@@ -25,7 +25,7 @@ from ulna.inference.inputs import repeated
 from ulna.jobs.extras import Extras, listed_objects
 from ulna.jobs.segmentation import is_dicom, segmentation_beside
 from ulna.layouts import Patterns, Place, find
-from ulna.layouts.own import MARK, mark
+from ulna.layouts.own import MARK, file_of, mark
 from ulna.model import Model, load
 from ulna.objectlist import NAME as OBJECT_LIST
 from ulna.objectlist import Listed
@@ -337,7 +337,7 @@ def _make(folder: Path, jobs: Sequence[_Job], extras: Extras) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(error, folder) from None
-    masks = [_target(folder, job).relative_to(folder).as_posix() for job in jobs]
+    masks = {_target(folder, job).relative_to(folder).as_posix(): file_of(job.frames[0].images) for job in jobs}
     segmentations = [path.relative_to(folder).as_posix() for path in _segmentations(folder, jobs)]
     mark(folder, masks, [*extras.files(frame for job in jobs for frame in job.frames), *segmentations])
 

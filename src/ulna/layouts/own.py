@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ulna.formats import atomic_write
+from ulna.image import Source
 
 MARK = "ulna.json"
 """The file beside predicted masks that lists them."""
@@ -22,15 +24,17 @@ RECORDS: tuple[tuple[set[str], set[str]], ...] = (
 """The records that `check`, `evaluate` and `measure` write, and the pictures and tables beside them."""
 
 
-def mark(folder: Path, masks: Iterable[str], pictures: Iterable[str]) -> None:
+def mark(folder: Path, masks: Mapping[str, str], pictures: Iterable[str]) -> None:
     """List in a folder the masks and the pictures, as paths within it, that `predict` writes there.
 
-    What was listed before stays listed.
+    Of each mask the file of its image is kept, or "" where it is none that can be opened by itself. What was listed
+    before stays listed.
     """
     before = _marked(folder)
     lists = {
         "masks": sorted({*before[0], *masks}),
         "pictures": sorted({*before[1], *pictures}),
+        "images": dict(sorted((images_of(folder) | {mask: image for mask, image in masks.items() if image}).items())),
     }
     words = {"written by": "ulna predict", **lists}
     with atomic_write(folder / MARK) as beside:
@@ -55,6 +59,28 @@ def own_files(folder: Path, files: Iterable[str], *, masks: bool = False) -> set
         listed_masks, pictures = _marked(folder)
         found |= pictures if masks else pictures | listed_masks
     return {folder / name for name in found}
+
+
+def file_of(images: Sequence[Source]) -> str:
+    """The file of an image, for `mark`; "" where it is in several, in an archive, or selected within a file."""
+    whole = [replace(source, page=None) for source in images]
+    if len(whole) != 1 or whole[0] != Source(whole[0].path):
+        return ""
+    return str(whole[0].path.absolute())
+
+
+def masks_in(folder: Path) -> tuple[Path, ...]:
+    """The predicted masks that a folder lists and that are still there."""
+    return tuple(path for name in sorted(_marked(folder)[0]) if (path := folder / name).is_file())
+
+
+def images_of(folder: Path) -> dict[str, str]:
+    """The file of the image of each mask that a folder lists, as far as it says so."""
+    try:
+        images = json.loads((folder / MARK).read_text("utf-8"))["images"]
+        return {str(mask): str(image) for mask, image in images.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def is_own(path: Path, place: Path) -> bool:
