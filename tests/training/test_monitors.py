@@ -48,10 +48,10 @@ def test_a_loss_that_is_no_number_ends_the_training(loss: float) -> None:
 
 def test_without_a_terminal_there_is_a_line_per_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressBar("Dice") as bar:
-        bar.step(1.0, epoch=0, progress=0.1, left=90.0)
-        bar.step(2.0, epoch=0, progress=0.2, left=80.0)
-        bar.epoch(None, epoch=0, left=75.0)
-        bar.epoch(0.5, epoch=1, left=math.inf)
+        bar.step(1.0, epoch=1, progress=0.1, left=90.0)
+        bar.step(2.0, epoch=1, progress=0.2, left=80.0)
+        bar.epoch(None, epoch=1, left=75.0)
+        bar.epoch(0.5, epoch=2, left=math.inf)
     assert capsys.readouterr().err.splitlines() == [
         "epoch 1  loss 1.050  left 1:15",
         "epoch 2  loss 1.050  validation Dice 0.500  left –",
@@ -61,8 +61,8 @@ def test_without_a_terminal_there_is_a_line_per_epoch(capsys: pytest.CaptureFixt
 def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()
     monkeypatch.setattr("ulna.training.monitors.screen", Console(file=shown, force_terminal=True, width=100))
-    with ProgressBar("Dice") as bar:
-        bar.epoch(0.5, epoch=0, left=10.0)
-        bar.step(1.0, epoch=1, progress=0.25, left=42.0)
-    for words in ("training", "25%", "epoch 2  loss 1.000  validation Dice 0.500", "left 0:42"):
+    with ProgressBar("Dice", 60) as bar:
+        bar.epoch(0.5, epoch=1, left=10.0)
+        bar.step(1.0, epoch=2, progress=0.25, left=42.0)
+    for words in ("training", "25%", "epoch 2 of 60  loss 1.000  validation Dice 0.500", "left 0:42"):
         assert words in shown.getvalue()

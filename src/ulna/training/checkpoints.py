@@ -24,8 +24,9 @@ HINT = "Delete the folder 'checkpoints' and add --resume: the training begins an
 class State:
     """How far a training is: counts, and what the loop remembers of earlier epochs.
 
-    `progress` is the share of the schedule that is done, `validated` the number of cases of a validation (None before
-    the first), `empty` counts validations running in which nothing was found, `losses` holds the loss of each step.
+    `epoch` and `step` count those that are done, `progress` is the share of the schedule that is done, `validated` the
+    number of cases of a validation (None before the first), `empty` counts validations running in which nothing was
+    found, `losses` holds the loss of each step.
     """
 
     epoch: int = 0
@@ -38,7 +39,7 @@ class State:
 
 @dataclass(frozen=True)
 class Best:
-    """The best epoch so far and its value."""
+    """The best epoch so far, counted from 1 as in `metrics.csv`, and its value."""
 
     epoch: int
     value: float

@@ -118,7 +118,7 @@ class Loop:
         self.validation = stores[1]
         self.state = State()
         self._primary = learner.task.primary
-        self.bar = ProgressBar(label(self._primary.measure))
+        self.bar = ProgressBar(label(self._primary.measure), training.epochs)
         self._training = training
         self._fabric = _fabric(learner, training)
         self._optimizer = OPTIMIZERS[training.optimizer](learner.parameters(), training)
@@ -142,6 +142,11 @@ class Loop:
         best = load_best(self.folder)
         return best[0] if best else None
 
+    @property
+    def _number(self) -> int:
+        """The number of the epoch at work, from 1: in the table, the bar, the curves and of the best one alike."""
+        return self.state.epoch + 1
+
     def run(self) -> None:
         """Train until the budget is used up, or nothing was gained for `training.patience` epochs."""
         while not self._finished():
@@ -149,7 +154,7 @@ class Loop:
 
     def _finished(self) -> bool:
         patience, best = self._training.patience, self._best
-        if patience is not None and best is not None and self.state.epoch - 1 - best.epoch >= patience:
+        if patience is not None and best is not None and self.state.epoch - best.epoch >= patience:
             return True
         return self.budget.progress(self.state.step) >= 1
 
@@ -163,12 +168,11 @@ class Loop:
         state = self.state
         state.progress = self.budget.progress(state.step)
         state.empty = count_empty(state.empty, measured.get("val_foreground"))
-        row = {"epoch": state.epoch + 1, "step": state.step, "seconds": self.timer.seconds}
+        row = {"epoch": self._number, "step": state.step, "seconds": self.timer.seconds}
         row |= {"learning_rate": self._set_rate(state.step)}
         write_row(self.folder, row | measured, self._primary)
-        self.bar.epoch(
-            measured.get(validation_column(self._primary)), epoch=state.epoch, left=self.budget.left(state.step)
-        )
+        score, left = measured.get(validation_column(self._primary)), self.budget.left(state.step)
+        self.bar.epoch(score, epoch=self._number, left=left)
         self._keep_best(measured)
         state.epoch += 1
         save_last(self.folder, state, self.learner.weights(), self._optimizer.state_dict())
@@ -192,7 +196,7 @@ class Loop:
         self.budget.stepped(self.timer.seconds - began)
         self.timer.beat()
         progress, left = self.budget.progress(step + 1), self.budget.left(step + 1)
-        self.bar.step(value, epoch=self.state.epoch, progress=progress, left=left)
+        self.bar.step(value, epoch=self._number, progress=progress, left=left)
         return value, len(batch.images)
 
     def _set_rate(self, step: int) -> float:
@@ -230,7 +234,7 @@ class Loop:
         if value is None or math.isnan(value):
             return
         if self._best is None or monitor.rank(value) > monitor.rank(self._best.value):
-            self._best = Best(self.state.epoch, value)
+            self._best = Best(self._number, value)
             save_best(self.folder, self._best, self.learner.weights())
 
 

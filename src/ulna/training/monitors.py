@@ -19,11 +19,13 @@ PATIENCE = 3
 class ProgressBar:
     """A bar with the loss, the validation score and the time left; a line per epoch where there is no terminal.
 
-    `score` is what tables call the score.
+    `score` is what tables call the score, `epochs` how many there will be, where that is known. Epochs are counted
+    from 1, as in `metrics.csv`.
     """
 
-    def __init__(self, score: str) -> None:
+    def __init__(self, score: str, epochs: int | None = None) -> None:
         self._name = score
+        self._of = f" of {epochs}" if epochs else ""
         self._bar = Progress(
             TextColumn("training"),
             BarColumn(),
@@ -61,7 +63,7 @@ class ProgressBar:
 
     def _words(self, epoch: int) -> str:
         score = "" if self._score is None else f"  validation {self._name} {self._score:.3f}"
-        return f"epoch {epoch + 1}  loss {self._loss:.3f}{score}"
+        return f"epoch {epoch}{self._of}  loss {self._loss:.3f}{score}"
 
 
 def check_loss(loss: float, *, step: int, learning_rate: float) -> None:
