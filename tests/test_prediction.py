@@ -13,7 +13,7 @@ from matplotlib import pyplot
 from PIL import Image as Pillow
 
 from ulna.errors import UlnaError
-from ulna.figures.common import color
+from ulna.figures.colors import color
 from ulna.image import Grid, Image, Labels, Source
 from ulna.labels.classes import Classes
 from ulna.prediction import Prediction

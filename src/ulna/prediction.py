@@ -303,10 +303,11 @@ class Prediction(OnGrid):
     def _add_legend(self, figure: Figure) -> None:
         from matplotlib.patches import Patch
 
-        from ulna.figures.common import color, words
+        from ulna.figures.colors import color, shade
+        from ulna.figures.common import words
 
         handles = [
-            Patch(color="#{:02x}{:02x}{:02x}".format(*color(index)), label=words(name))
+            Patch(facecolor=shade(color(index)), edgecolor="black", linewidth=0.5, label=words(name))
             for index, name in enumerate(self.classes)
             if index
         ]
@@ -364,7 +365,7 @@ class Prediction(OnGrid):
         """What a notebook shows: the classes in their colors, and how much of the image each takes."""
         from PIL import Image as Pillow
 
-        from ulna.figures.common import color
+        from ulna.figures.colors import color
 
         picture = Pillow.fromarray(self._colored())
         picture.thumbnail((SHOWN, SHOWN), Pillow.Resampling.NEAREST)

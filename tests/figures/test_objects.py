@@ -10,16 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import zoom
 
-from ulna.figures.common import COLORS, DARK
-from ulna.figures.objects import (
-    FATES,
-    NOT_COUNTED,
-    fate_panels,
-    neighbor_colors,
-    objects_overlay,
-    outlined,
-    sizes_picture,
-)
+from ulna.figures.colors import COLORS, DARK, FATES, NOT_ANNOTATED
+from ulna.figures.common import outlined
+from ulna.figures.objects import fate_panels, neighbor_colors, objects_overlay, sizes_picture
 from ulna.formats import read
 from ulna.image import IGNORE, Source
 
@@ -133,7 +126,7 @@ def test_an_object_of_another_class_is_not_found_and_what_nobody_annotated_is_no
     true, seen = fate_panels(np.zeros((40, 40, 3), np.uint8), truth, found)
     assert tuple(true[5, 10].tolist()) == FATES["missed"]
     assert tuple(seen[5, 10].tolist()) == FATES["false positive"]
-    assert tuple(seen[20, 25].tolist()) == NOT_COUNTED
+    assert tuple(seen[20, 25].tolist()) == NOT_ANNOTATED
 
 
 def test_huge_numbers_and_long_images_take_no_more_room() -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from matplotlib.path import Path as Polygon
 from scipy import ndimage
 
-from ulna.figures.common import color
-from ulna.figures.objects import FATES, NOT_COUNTED
-from ulna.figures.orthogonal import UNANNOTATED, WEIGHTS, Orthogonal, View, orthogonal, outlines
+from ulna.figures.colors import FATES, NOT_ANNOTATED, color
+from ulna.figures.common import UNANNOTATED
+from ulna.figures.orthogonal import WEIGHTS, Orthogonal, View, orthogonal, outlines
 from ulna.formats import read
 from ulna.grid import Grid
 from ulna.image import IGNORE, Source
@@ -137,7 +137,7 @@ def test_objects_show_what_became_of_them() -> None:
     assert titles(drawn) == ["largest true object: 600 mm³", "largest wrong object: 1.44 cm³, merged"]
     axial = drawn.sections[0].views[0]
     assert colors(axial, dashed=False) == {FATES["merged"], FATES["found"], FATES["missed"]}
-    assert colors(axial, dashed=True) == {FATES["merged"], FATES["found"], NOT_COUNTED}
+    assert colors(axial, dashed=True) == {FATES["merged"], FATES["found"], NOT_ANNOTATED}
     assert drawn.objects
     right = orthogonal("a", None, GRID, truth=truth, found=truth, names=NAMES[:2])
     assert titles(right) == ["largest true object: 600 mm³"]

@@ -11,7 +11,8 @@ from PIL import Image as Pillow
 
 from ulna.errors import UlnaError
 from ulna.figures import contact
-from ulna.figures.common import color, to_rgb
+from ulna.figures.colors import color
+from ulna.figures.common import to_rgb
 from ulna.figures.contact import Joint, contact_sheet, couples_picture
 from ulna.figures.samples import Sample, samples_figure, samples_picture, spread
 from ulna.image import IGNORE

@@ -9,17 +9,17 @@ import numpy as np
 from matplotlib import get_data_path
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
-from scipy import ndimage
 
-from ulna.figures.common import DARK, Rgb, color, outline, overlay, words
-from ulna.image import Array
+from ulna.figures.colors import DARK, color
+from ulna.figures.common import Rgb, darkened, outlined, words
+from ulna.image import IGNORE, Array
 
 
 def annotated(rgb: Rgb, mask: Array, names: Sequence[str] = (), *, opacity: float = 0.2) -> Rgb:
     """An image with its classes tinted and outlined, and a legend below.
 
-    The lines lie on the classes' own pixels and have a dark border outside, so that they are seen on bright tissue as
-    on dark fluorescence; they are as wide as the image is large.
+    The lines are those of `outlined`, which are seen on stained tissue as on black fluorescence. What is not annotated
+    is darker.
 
     Parameters
     ----------
@@ -37,11 +37,9 @@ def annotated(rgb: Rgb, mask: Array, names: Sequence[str] = (), *, opacity: floa
     Rgb
         (Y, X, 3); with a legend it is higher, and at least as wide as that.
     """
-    width = max(1, round(min(mask.shape) / 400))
-    drawn = overlay(rgb, mask, opacity=opacity)
-    inside = mask != 0
-    drawn[ndimage.binary_dilation(inside, iterations=max(1, width // 2)) & ~inside] = DARK
-    drawn = outline(drawn, mask, width=width)
+    classes = np.where(mask == IGNORE, 0, mask)
+    shades = [color(index) for index in range(int(classes.max(initial=0)) + 1)]
+    drawn = outlined(darkened(rgb, mask == IGNORE), classes, np.array(shades), opacity=opacity)
     return np.vstack(_as_wide(drawn, legend(names, drawn.shape[1]))) if names[1:] else drawn
 
 

@@ -13,8 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ulna.errors import UlnaError
-from ulna.figures.common import COLORS, new_figure, save_figure
+from ulna.figures.colors import COLORS, Color, shade
+from ulna.figures.common import new_figure, save_figure
 
+TRAINING, VALIDATION = COLORS[1], COLORS[5]
 _COLUMNS = ("epoch", "seconds", "learning_rate", "train_loss", "val_loss")
 Column = npt.NDArray[np.float64]
 
@@ -114,7 +116,7 @@ def curves_picture(path: Path, metrics: Path, *, score: str, higher_is_better: b
     _losses(cells[0], curves)
     if validated:
         _score(cells[1], curves, score, higher_is_better=higher_is_better)
-    _line(cells[-1], curves.epoch, curves.learning_rate, shade=COLORS[2], name="learning rate")
+    _line(cells[-1], curves.epoch, curves.learning_rate, tint=COLORS[3], name="learning rate")
     cells[-1].set_title("learning rate", fontsize=9)
     for axes in cells:
         _dress(axes, curves)
@@ -122,8 +124,8 @@ def curves_picture(path: Path, metrics: Path, *, score: str, higher_is_better: b
 
 
 def _losses(axes: Axes, curves: Curves) -> None:
-    _line(axes, curves.epoch, curves.train_loss, shade=COLORS[6], name="training")
-    _line(axes, curves.epoch, curves.val_loss, shade=COLORS[5], name="validation")
+    _line(axes, curves.epoch, curves.train_loss, tint=TRAINING, name="training")
+    _line(axes, curves.epoch, curves.val_loss, tint=VALIDATION, name="validation", dashed=True)
     known = np.concatenate([curves.train_loss, curves.val_loss])
     known = known[np.isfinite(known)]
     if known.size and known.min() > 0 and known.max() / known.min() > 20:
@@ -134,20 +136,20 @@ def _losses(axes: Axes, curves: Curves) -> None:
 
 
 def _score(axes: Axes, curves: Curves, name: str, *, higher_is_better: bool) -> None:
-    _line(axes, curves.epoch, curves.score, shade=COLORS[5], name="validation")
+    _line(axes, curves.epoch, curves.score, tint=VALIDATION, name="validation", dashed=True)
     best = int(np.nanargmax(curves.score if higher_is_better else -curves.score))
     x, y = float(curves.epoch[best]), float(curves.score[best])
     axes.plot([x], [y], marker="o", markersize=5, color="black", linestyle="none")
     axes.set_title(f"validation {name}, best {y:.3f} in epoch {x:.0f}", fontsize=9)
 
 
-def _line(axes: Axes, x: Column, y: Column, *, shade: tuple[int, int, int], name: str) -> None:
-    """A line through what was measured; points where there are few."""
+def _line(axes: Axes, x: Column, y: Column, *, tint: Color, name: str, dashed: bool = False) -> None:
+    """A line through what was measured, points where there are few; what was validated is dashed."""
     known = np.isfinite(y) & np.isfinite(x)
     if known.any():
-        tint = (shade[0] / 255, shade[1] / 255, shade[2] / 255)
         marker = "." if known.sum() < 20 else ""
-        axes.plot(x[known], y[known], color=tint, linewidth=1.5, marker=marker, label=name)
+        style = (0, (4, 1.5)) if dashed else "solid"
+        axes.plot(x[known], y[known], color=shade(tint), linewidth=1.5, linestyle=style, marker=marker, label=name)
 
 
 def _dress(axes: Axes, curves: Curves) -> None:

@@ -15,22 +15,11 @@ from PIL import ImageDraw, ImageFont
 from scipy import ndimage
 from skimage.segmentation import expand_labels
 
-from ulna.figures.common import COLORS, DARK, Rgb, edges, new_figure, save_figure, words
+from ulna.figures.colors import COLORS, DARK, FATES, NOT_ANNOTATED, shade
+from ulna.figures.common import Rgb, new_figure, outlined, save_figure, words
 from ulna.image import IGNORE, Array
 from ulna.metrics.objects import compare, countable
 from ulna.numbering import consecutive
-
-FATES: Mapping[str, tuple[int, int, int]] = {
-    "found": (0, 158, 115),  # bluish green
-    "split": (86, 180, 233),  # sky blue
-    "merged": (240, 228, 66),  # yellow
-    "missed": (213, 94, 0),  # vermillion
-    "false positive": (204, 121, 167),  # reddish purple
-}
-"""The color of each fate of an object, of the palette by Okabe and Ito."""
-
-NOT_COUNTED = (110, 110, 110)
-"""The color of an object that lies where nobody annotated."""
 
 Cut = tuple[int | slice, ...]
 """What is drawn of an array."""
@@ -87,35 +76,6 @@ def _close(objects: Array) -> Array:
         different = (one != other) & (one > 0) & (other > 0)
         pairs.append(np.stack([one[different], other[different]], axis=1))
     return np.concatenate(pairs)
-
-
-def outlined(rgb: Rgb, objects: Array, shades: Array, *, opacity: float = 0.2) -> Rgb:
-    """An image with objects tinted and outlined, each in its own color.
-
-    Parameters
-    ----------
-    rgb
-        The image for the eye, (Y, X, 3).
-    objects
-        (Y, X) numbers of objects, 0 the background.
-    shades
-        (numbers, 3) red, green and blue of each number from 0 on.
-    opacity
-        Of the tint.
-
-    Returns
-    -------
-    Rgb
-        (Y, X, 3). Lines lie on the objects' own pixels and have a dark border outside.
-    """
-    width = max(1, round(min(objects.shape) / 400))
-    inside = objects > 0
-    own = np.asarray(shades, np.float32)[objects]
-    drawn = np.where(inside[..., None], (1 - opacity) * rgb + opacity * own, rgb).round().astype(np.uint8)
-    drawn[ndimage.binary_dilation(inside, iterations=max(1, width // 2)) & ~inside] = DARK
-    line = edges(objects, width=width)
-    drawn[line] = own[line].astype(np.uint8)
-    return drawn
 
 
 def objects_overlay(rgb: Rgb, objects: Array, *, numbers: bool = False) -> Rgb:
@@ -208,7 +168,7 @@ def fates(truth: Array, found: Array) -> tuple[Fates, Fates]:
 
 def fate_colors(names: Sequence[str]) -> npt.NDArray[np.intp]:
     """The color of each of some fates, (fates, 3); gray for what was not counted."""
-    return np.reshape([FATES.get(name, NOT_COUNTED) for name in names], (-1, 3))
+    return np.reshape([FATES.get(name, NOT_ANNOTATED) for name in names], (-1, 3))
 
 
 def sizes_picture(path: Path, sizes: Mapping[str, Mapping[str, npt.ArrayLike]]) -> Path:
@@ -237,6 +197,11 @@ def sizes_picture(path: Path, sizes: Mapping[str, Mapping[str, npt.ArrayLike]]) 
     return save_figure(figure, path)
 
 
+HATCHES = ("", "///", "...", "xxx", "---")
+LINES = ("solid", "dashed", "dotted", "dashdot", (0, (5, 1, 1, 1, 1, 1)))
+"""What tells bars and lines of classes apart where there is no color."""
+
+
 def _histogram(axes: Axes, classes: Mapping[str, npt.NDArray[np.float64]]) -> None:
     every = np.concatenate([*classes.values(), np.zeros(0)])
     if not every.size:
@@ -245,15 +210,12 @@ def _histogram(axes: Axes, classes: Mapping[str, npt.NDArray[np.float64]]) -> No
     wide = low > 0 and high / low > 30  # debris beside cells: on a plain scale all cells would be one bar
     bins = np.geomspace(low, high, 31) if wide else np.linspace(low, high if high > low else low + 1, 31)
     for place, (name, values) in enumerate(classes.items()):
-        shade = _share(COLORS[place % len(COLORS)])
         middle = f"{name}: {len(values)}, median {np.median(values):.4g}" if values.size else f"{name}: 0"
-        axes.hist(values, bins=bins.tolist(), histtype="stepfilled", alpha=0.45, color=shade, label=words(middle))
+        axes.hist(
+            values, bins=bins.tolist(), histtype="stepfilled", alpha=0.6, label=words(middle),
+            facecolor=shade(COLORS[place % len(COLORS)]), edgecolor="black", linewidth=1.0,
+            hatch=HATCHES[place % len(HATCHES)], linestyle=LINES[place % len(LINES)],
+        )  # fmt: skip
     if wide:
         axes.set_xscale("log")
     axes.legend(fontsize=8, frameon=False)
-
-
-def _share(shade: tuple[int, int, int]) -> tuple[float, float, float]:
-    """A color as matplotlib takes it."""
-    red, green, blue = shade
-    return red / 255, green / 255, blue / 255

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.measure import find_contours
 
-from ulna.figures.common import COLORS, Rgb, color
+from ulna.figures.colors import COLORS, color
+from ulna.figures.common import Rgb, darkened
 from ulna.figures.objects import Fates, fate_colors, fates, neighbor_colors
 from ulna.figures.planes import Component, Cut, Upright, bounds, largest_component
 from ulna.figures.windows import Window, window
@@ -31,9 +32,6 @@ WEIGHTS = (1.1, 1.7, 0.7)
 
 LARGEST = 1000
 """Pixels along a side of a plane; more no picture can show."""
-
-UNANNOTATED = 0.6
-"""How bright that is which nobody annotated."""
 
 FILLED = 0.6
 """How bright classes are within their outlines, where there is no image."""
@@ -184,7 +182,7 @@ class _Volume:
         if self.ignored is None:
             return rgb
         dark = cut.of(self.ignored)[thin]
-        return np.where(dark[..., None], (UNANNOTATED * rgb).astype(np.uint8), rgb)
+        return darkened(rgb, dark)
 
     def _filled(self, plane: Array) -> Rgb:
         """What lies under outlines where there is no image: gray, and darker shades of classes that are alone."""

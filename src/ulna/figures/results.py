@@ -13,18 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ulna.errors import UlnaError
-from ulna.figures.common import Rgb, color, flatness, new_figure, save_figure, show, to_rgb, words
-from ulna.figures.objects import FATES, fate_panels
+from ulna.figures.colors import CORRECT, FALSE_POSITIVE, FATES, MISSED, NOT_ANNOTATED, WRONG_CLASS, Color, color, shade
+from ulna.figures.common import Rgb, flatness, new_figure, save_figure, show, to_rgb, words
+from ulna.figures.objects import fate_panels
 from ulna.figures.orthogonal import Orthogonal, orthogonal
 from ulna.figures.planes import Upright, fullest, is_crowded
 from ulna.figures.sections import page
 from ulna.grid import UNPLACED, Grid
 from ulna.image import IGNORE, Array, is_foreground
 
-#: The kinds of pixels in the difference, in colors of Okabe and Ito, which people with any color blindness can
-#: tell apart and which differ in lightness too.
-CORRECT, FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS = (240, 240, 240), (230, 159, 0), (0, 114, 178), (204, 121, 167)
-NOT_ANNOTATED = (110, 110, 110)
 _Place = Literal["outside lower left", "outside lower center", "outside lower right"]
 _WIDTH = 10.0  # inches, of the whole picture
 _LARGEST = 1000  # pixels
@@ -160,8 +157,8 @@ def _figure(rows: Sequence[Comparison], classes: Sequence[str]) -> Figure:
 def difference(image: Rgb, truth: Array, mask: Array) -> Rgb:
     """Where a mask and the ground truth agree and differ, over the darkened image.
 
-    Correct pixels of any class are white, false positives orange, false negatives blue, a wrong class is purple. Pixels
-    that are not annotated are gray whatever was predicted there.
+    Correct pixels of any class are white, false positives violet, false negatives red, a wrong class is ultramarine:
+    colors that no class has. Pixels that are not annotated are gray whatever was predicted there.
 
     Parameters
     ----------
@@ -179,7 +176,7 @@ def difference(image: Rgb, truth: Array, mask: Array) -> Rgb:
     for where, tint in (
         ((truth == mask) & (truth > 0), CORRECT),
         ((truth == 0) & (mask > 0), FALSE_POSITIVE),
-        ((truth > 0) & (truth != IGNORE) & (mask == 0), FALSE_NEGATIVE),
+        ((truth > 0) & (truth != IGNORE) & (mask == 0), MISSED),
         (_swapped(truth, mask), WRONG_CLASS),
         (truth == IGNORE, NOT_ANNOTATED),
     ):
@@ -229,7 +226,7 @@ def _swapped(truth: Array, mask: Array) -> Array:
 
 
 def _legend(figure: Figure, classes: Sequence[str], met: set[str], *, objects: bool) -> None:
-    kinds = [("correct", CORRECT), ("false positive", FALSE_POSITIVE), ("false negative", FALSE_NEGATIVE)]
+    kinds = [("correct", CORRECT), ("false positive", FALSE_POSITIVE), ("false negative", MISSED)]
     rare = [("wrong class", WRONG_CLASS), ("not annotated", NOT_ANNOTATED)]
     kinds += [kind for kind in rare if kind[0] in met]
     differing = [_patch(name, tint) for name, tint in kinds]
@@ -252,6 +249,5 @@ def _key(figure: Figure, patches: list[Patch], where: _Place, title: str = "") -
     )  # fmt: skip
 
 
-def _patch(name: str, tint: tuple[int, int, int]) -> Patch:
-    shade = tuple(part / 255 for part in tint)
-    return Patch(facecolor=(shade[0], shade[1], shade[2]), edgecolor="black", linewidth=0.5, label=words(name))
+def _patch(name: str, tint: Color) -> Patch:
+    return Patch(facecolor=shade(tint), edgecolor="black", linewidth=0.5, label=words(name))

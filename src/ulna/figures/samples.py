@@ -13,12 +13,14 @@ from matplotlib.patches import Patch
 from scipy.cluster import hierarchy
 
 from ulna.figures.annotated import annotated
-from ulna.figures.common import Rgb, color, edges, elided, flatness, new_figure, save_figure, show, to_rgb, words
+from ulna.figures.colors import color, shade
+from ulna.figures.common import Rgb, darkened, elided, flatness, new_figure, outlined, save_figure, show, to_rgb, words
 from ulna.figures.orthogonal import Orthogonal, orthogonal
 from ulna.figures.planes import fullest, is_crowded
 from ulna.figures.sections import page
 from ulna.grid import UNPLACED, Grid
-from ulna.image import Array, is_foreground
+from ulna.image import IGNORE, Array, is_foreground
+from ulna.numbering import consecutive
 from ulna.text import size
 
 COLUMNS = 4
@@ -153,7 +155,7 @@ def samples_figure(samples: Sequence[Sample | Orthogonal], classes: Sequence[str
         show(right, masked, size(sample.shape or sample.image.shape[1:]), size=7)
     if len(classes) > 2:
         patches = [
-            Patch(color="#{:02x}{:02x}{:02x}".format(*color(index)), label=words(name))
+            Patch(facecolor=shade(color(index)), edgecolor="black", linewidth=0.5, label=words(name))
             for index, name in enumerate(classes)
             if index
         ]
@@ -164,11 +166,15 @@ def samples_figure(samples: Sequence[Sample | Orthogonal], classes: Sequence[str
 def _pair(sample: Sample) -> tuple[Rgb, Rgb]:
     plain = to_rgb(sample.image)
     mask = sample.mask[0]
-    masked = annotated(plain, mask, opacity=0.4)
-    if sample.objects is not None:
-        inner = edges(sample.objects[0], width=max(1, round(max(mask.shape) / 256)))
-        masked[inner & is_foreground(mask)] = color(1)
-    return plain, masked
+    if sample.objects is None:
+        return plain, annotated(plain, mask, opacity=0.4)
+    names, objects = consecutive(np.where(is_foreground(mask), sample.objects[0], 0))
+    classes = np.zeros(len(names) + 1, np.intp)
+    classes[objects] = mask  # of the pixels of an object any: they are of one class
+    classes[0] = 0
+    tinted = np.array([color(int(index)) for index in classes])
+    width = max(1, round(max(mask.shape) / 256))  # samples are shown small
+    return plain, outlined(darkened(plain, mask == IGNORE), objects, tinted, opacity=0.4, width=width)
 
 
 def spread(features: Array, count: int) -> list[int]:

@@ -12,10 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import AbstractPathEffect, withStroke
+from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke, withStroke
 
-from ulna.figures.common import Rgb, color, new_figure, words
-from ulna.figures.objects import FATES
+from ulna.figures.colors import DARK, FATES, LIGHT, color, shade
+from ulna.figures.common import Rgb, new_figure, words
 from ulna.figures.orthogonal import WEIGHTS, Orthogonal, Section, View
 
 DPI = 120
@@ -185,10 +185,10 @@ def _draw(figure: Figure, section: Section, boxes: Sequence[Box], scale: float, 
             axes.add_collection(
                 LineCollection(
                     list(contour.lines),
-                    colors=["#{:02x}{:02x}{:02x}".format(*contour.color)],
+                    colors=[shade(contour.color)],
                     linewidths=contour.weight,
                     linestyles=[DASHES] if contour.dashed else "solid",
-                    path_effects=_rim(contour.weight + 0.9) if contour.dashed else None,
+                    path_effects=_halo(contour.weight),
                 )
             )
         _letters(axes, view, box)
@@ -275,7 +275,16 @@ def round_length(most: float) -> float:
 
 def _rim(width: float) -> list[AbstractPathEffect]:
     """A dark rim, so that bright lines and letters are seen on bright tissue."""
-    return [withStroke(linewidth=width, foreground="#181818")]
+    return [withStroke(linewidth=width, foreground=shade(DARK))]
+
+
+def _halo(weight: float) -> list[AbstractPathEffect]:
+    """A light line around a line, and a dark one around both, so that it is seen on any ground."""
+    return [
+        Stroke(linewidth=weight + 1.2, foreground=shade(DARK)),
+        Stroke(linewidth=weight + 0.5, foreground=shade(LIGHT)),
+        Normal(),
+    ]
 
 
 def _handles(rows: Sequence[Orthogonal], classes: Sequence[str]) -> list[Line2D]:
@@ -297,5 +306,7 @@ def _handles(rows: Sequence[Orthogonal], classes: Sequence[str]) -> list[Line2D]
 
 
 def _handle(name: str, tint: tuple[int, int, int], weight: float, *, dashed: bool = False) -> Line2D:
-    shade = "#{:02x}{:02x}{:02x}".format(*tint)
-    return Line2D([], [], color=shade, lw=weight * 1.4, ls=DASHES if dashed else "solid", label=words(name))
+    return Line2D(
+        [], [], color=shade(tint), lw=weight * 1.4, ls=DASHES if dashed else "solid", label=words(name),
+        path_effects=_halo(weight * 1.4),
+    )  # fmt: skip
