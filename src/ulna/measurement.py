@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -113,29 +112,6 @@ def together(tables: Mapping[Any, Table], by: str = "image") -> Table:
         parts = [one.get(column, np.full(len(one["object"]), np.nan)) for one in tables.values()]
         made[column] = np.concatenate(parts) if parts else np.zeros(0)
     return made
-
-
-def go_on(objects: Array) -> bool:
-    """Whether objects (Z, Y, X) go on from plane to plane: then they are those of a volume, else of single pages.
-
-    A number that is on two planes in a row is mostly one object where it lies in the same place.
-    """
-    on_both = in_place = 0
-    for plane, after in pairwise(objects):
-        on_both += len(np.intersect1d(plane[plane > 0], after[after > 0]))
-        in_place += len(np.unique(plane[(plane == after) & (plane > 0)]))
-    return 2 * in_place > on_both
-
-
-def apart_along(objects: Array) -> int | None:
-    """The axis along which objects (Z, Y, X) do not go on: that of the slices that they were found in, each by itself.
-
-    Examples
-    --------
-    >>> apart_along(np.array([[[1, 2], [1, 2]], [[1, 2], [1, 2]]]))
-    2
-    """
-    return next((axis for axis in range(objects.ndim) if not go_on(np.moveaxis(objects, axis, 0))), None)
 
 
 def _regions(objects: Array, image: Image | None, spacing: Sequence[float]) -> dict[str, Column]:

@@ -1,7 +1,8 @@
-"""Numbers of objects without gaps, so that tables by number are as short as there are objects."""
+"""Numbers of objects: without gaps, so that tables by number are as short as there are objects; and in volumes."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,3 +46,26 @@ def consecutive(numbers: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArra
         there[0] = False
         objects, found = np.where(there, np.cumsum(there), 0)[flat.astype(np.int64)], np.flatnonzero(there)
     return found, objects.reshape(numbers.shape).astype(np.int32)
+
+
+def go_on(objects: npt.NDArray[Any]) -> bool:
+    """Whether objects (Z, Y, X) go on from plane to plane: then they are those of a volume, else of single pages.
+
+    A number that is on two planes in a row is mostly one object where it lies in the same place.
+    """
+    on_both = in_place = 0
+    for plane, after in pairwise(objects):
+        on_both += len(np.intersect1d(plane[plane > 0], after[after > 0]))
+        in_place += len(np.unique(plane[(plane == after) & (plane > 0)]))
+    return 2 * in_place > on_both
+
+
+def apart_along(objects: npt.NDArray[Any]) -> int | None:
+    """The axis along which objects (Z, Y, X) do not go on: that of the slices that they were found in, each by itself.
+
+    Examples
+    --------
+    >>> apart_along(np.array([[[1, 2], [1, 2]], [[1, 2], [1, 2]]]))
+    2
+    """
+    return next((axis for axis in range(objects.ndim) if not go_on(np.moveaxis(objects, axis, 0))), None)

@@ -282,7 +282,8 @@ class Prediction(OnGrid):
         UlnaError
             Where the model finds no objects, and for an image of another size.
         """
-        from ulna.measurement import apart_along, measure_objects, together
+        from ulna.measurement import measure_objects, together
+        from ulna.numbering import apart_along
 
         if image is not None and not isinstance(image, Image):
             image = Image(self._channels_first(image), self.grid)

@@ -18,6 +18,7 @@ from ulna.console import say
 from ulna.dataset import Case, Dataset, Progress, planes_of, slab, split_by_group
 from ulna.errors import UlnaError
 from ulna.grid import CENTIMETERS, Grid
+from ulna.inference.devices import described
 from ulna.labels.classes import Classes
 from ulna.model import Model, load
 from ulna.modelfile import Saved
@@ -162,7 +163,8 @@ class Run:
         fold, planned = self.plan(data, wanted)
         prepared = Prepared(planned.config, data.classes, (fold.planned(planned.config),))
         asked = wanted.model_dump(mode="json")
-        self.begin(prepared, data.sides, sentences=planned.sentences, command=command, asked=asked)
+        facts = {"asked": asked, "data": runs.placed(data.place, self.folder)}
+        self.begin(prepared, data.sides, sentences=planned.sentences, command=command, **facts)
         return prepared
 
     def begin(self, prepared: Prepared, sides: Sides, *, sentences: Sequence[str], command: str, **facts: Any) -> None:
@@ -178,6 +180,7 @@ class Run:
             cases=sides,
             command=command,
             seed=config.training.seed,
+            device=described(self.device),
             **hashes(fold),
             weights="of the best epoch" if chooses and fold.validation else "last",
             classes=asdict(prepared.classes),
@@ -188,6 +191,7 @@ class Run:
 
     def prepare_again(self, data: Data, config: Config) -> Prepared:
         """The same for a run that was stopped: `config` is what it planned. Raises UlnaError for other images."""
+        runs.resumed(self.folder, device=described(self.device))
         return Prepared(config, data.classes, (self.decode_again(data, config).planned(config),))
 
     def decode_again(self, data: Data, config: Config, *, shared: bool = False) -> Fold:

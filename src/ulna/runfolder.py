@@ -23,6 +23,7 @@ from ulna.console import say
 from ulna.dataset import Case
 from ulna.errors import UlnaError
 from ulna.formats.atomic import atomic_write, cannot_write, is_partial
+from ulna.machine import machine, now
 
 CONFIG, WORDS, USED = "config.yaml", "run.json", "used.json"
 LISTS = ("train.txt", "validation.txt")
@@ -39,7 +40,7 @@ START = "start.safetensors"
 TRAINING, TRAINED, FINISHED = "training", "trained", "finished"
 """How far a run has come: it has a plan, a model, all there is."""
 
-LIBRARIES = ("ulna", "torch", "lightning", "numpy", "scipy", "tifffile")
+LIBRARIES = ("ulna", "torch", "lightning", "numpy", "scipy", "scikit-image", "tifffile")
 """Whose versions are written into a run."""
 
 
@@ -191,8 +192,18 @@ def begin(run: Path, config: Config, *, cases: Sequence[Sequence[Case]], **facts
 def begin_folds(run: Path, config: Config, **facts: Any) -> None:
     """The same for a run of folds, whose table takes the place of the lists."""
     put(run / CONFIG, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-    machine = f"{platform.system()} {platform.machine()}"
-    note(run, state=TRAINING, versions=versions(), machine=machine, **facts)
+    note(run, state=TRAINING, started=now(), versions=versions(), machine=machine(), **facts)
+
+
+def placed(data: object, run: Path) -> str:
+    """Where the data of a run lie, for its record."""
+    return "arrays in memory" if data == run / PAIRS else str(Path(str(data)).absolute())
+
+
+def resumed(run: Path, **facts: Any) -> None:
+    """Add to the record that the run goes on: when, on what machine, with which versions."""
+    before = words(run).get("resumed", [])
+    note(run, resumed=[*before, {"date": now(), "machine": machine(), "versions": versions(), **facts}])
 
 
 def config(run: Path) -> Config:

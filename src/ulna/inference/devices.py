@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ulna.errors import UlnaError
+from ulna.text import amount
 
 KINDS = ("cpu", "cuda", "mps")
 
@@ -56,6 +57,26 @@ def choose_device(name: str | None = None) -> torch.device:
             f"PyTorch finds no '{name}' on this machine", where="device", hint=f"It finds: {', '.join(has)}."
         )
     return device
+
+
+def described(device: torch.device) -> str:
+    """A device for the record of a run.
+
+    Parameters
+    ----------
+    device
+        Where networks run.
+
+    Returns
+    -------
+    str
+        "cpu", or of a GPU its name, its memory, and the version of what drives it.
+    """
+    if device.type != "cuda":
+        return device.type
+    found = torch.cuda.get_device_properties(device)
+    driver = f"ROCm {torch.version.hip}" if torch.version.hip else f"CUDA {torch.version.cuda}"
+    return f"{found.name}, {amount(found.total_memory)}, {driver}"
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -23,6 +23,7 @@ from ulna.console import say, track
 from ulna.dataset import Case
 from ulna.errors import UlnaError
 from ulna.folds import Folds, fold_folder
+from ulna.inference.devices import described
 from ulna.jobs.check import Check
 from ulna.jobs.fitting import checked_data, fit_and_report, on_disk
 from ulna.jobs.out_of_fold import EXAMPLES, summarize_folds
@@ -204,6 +205,8 @@ def _prepare(work: Run, asked: Request, *, typed: Request, command: str | None) 
         planned.config,
         command=(command if typed.fold is None else "") or repetition(_of_all(typed), run, len(cases)),
         seed=planned.config.training.seed,
+        device=described(work.device),
+        data=runs.placed(asked.data, run),
         folds=folds.count,
         **hashes(whole),
         asked=asked.config.model_dump(mode="json"),
@@ -276,11 +279,12 @@ def _train(
         write_seen(place, shared.checked, data.sides)
         if going_on:
             one.check_same(prepared.folds[0], place=data.place)
+            runs.resumed(place, device=described(work.device))
         else:
             whole = runs.words(run)
-            asked, command = whole["asked"], command or whole["command"]
+            facts = {"asked": whole["asked"], "data": whole["data"], "fold": number}
             sentences = (f"This is fold {number} of {count}, counted from 0.", *shared.sentences)
-            one.begin(prepared, data.sides, sentences=sentences, command=command, asked=asked, fold=number)
+            one.begin(prepared, data.sides, sentences=sentences, command=command or whole["command"], **facts)
         timer.beat()
         return fit_and_report(one, prepared, shared.checked, data=data, resume=going_on)
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from ulna.console import Printed
 from ulna.errors import UlnaError
 from ulna.metrics import Interval, Row, Scored, Summary, label
+from ulna.metrics.confused import NOT_CONFUSED
 from ulna.metrics.objects import counted, sentence
 from ulna.metrics.rows import DETAILS, MEANS
 from ulna.metrics.summary import ClassSummary
@@ -94,6 +95,8 @@ class Evaluation(Printed):
             None stands for a number that does not exist.
         """
         first = {"classes": list(self.classes), "notes": list(self.notes), "left_out": self.summary.left_out()}
+        confusion = sum((case.confusion for case in self.cases), NOT_CONFUSED).as_json(self.classes)
+        first |= {"confusion": confusion} if confusion else {}
         objects = {"counts": counted(self.rows), "sentences": self._objects()}
         return first | self.summary.as_json() | ({"objects": objects} if objects["counts"] else {})
 

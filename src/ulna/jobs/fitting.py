@@ -19,6 +19,7 @@ from ulna.jobs.in_memory import GROUPS, write_pairs
 from ulna.jobs.repetition import Request
 from ulna.jobs.trained import Trained
 from ulna.leaks.seen import seen_in
+from ulna.machine import now
 from ulna.metrics import label
 from ulna.metrics.stored import write_scored
 from ulna.model import Model
@@ -70,7 +71,7 @@ def fit_and_report(work: Run, prepared: Prepared, checked: Check, *, data: Data,
     primary = prepared.task.primary
     better = primary.higher_is_better
     curves_picture(run / "curves.png", run / TABLE, score=label(primary.measure), higher_is_better=better)
-    runs.note(run, seconds=round(timer.seconds, 1))
+    runs.note(run, seconds=round(timer.seconds, 1), ended=now())
     report = write_report(run)
     prepared.close()
     shutil.rmtree(run / "cache", ignore_errors=True)

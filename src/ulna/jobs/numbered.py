@@ -16,7 +16,7 @@ from ulna.formats import open_reader, read
 from ulna.image import Array, Labels, Source
 from ulna.labels.packed import counted
 from ulna.labels.pieces import pieces_of
-from ulna.measurement import go_on
+from ulna.numbering import go_on
 from ulna.objectlist import ObjectLists, class_maps
 from ulna.text import listed
 

@@ -20,6 +20,7 @@ from ulna.jobs.fitting import SCORED
 from ulna.jobs.scoring import in_order
 from ulna.jobs.sides import predicted_by
 from ulna.jobs.trained import Fold, Trained
+from ulna.machine import now
 from ulna.metrics import Primary, Scored, label, summarize
 from ulna.metrics.stored import read_scored
 from ulna.model import Model, load
@@ -63,7 +64,7 @@ def summarize_folds(run: Path, cases: Sequence[Case], *, device: str, timer: Tim
     folds = tuple(_fold(place, number, scored[number], primary) for number, place in enumerate(places))
     seconds = max(timer.seconds, sum(fold.seconds for fold in folds))
     facts = _facts(places, model)
-    runs.note(run, seconds=round(seconds, 1), each=[fold.as_json() for fold in folds], **facts)
+    runs.note(run, seconds=round(seconds, 1), ended=now(), each=[fold.as_json() for fold in folds], **facts)
     report = write_report(run)
     return Trained(run, model, result, seconds, report, facts.get("length", ""), chose(runs.words(run)), folds)
 

@@ -9,7 +9,7 @@ from ulna.errors import UlnaError
 from ulna.grid import check_same_place
 from ulna.image import Labels
 from ulna.jobs.sides import Sides, true_labels
-from ulna.metrics import Scored, locate
+from ulna.metrics import Confusion, Scored, locate
 from ulna.metrics.kept import KeptMasks
 from ulna.text import size
 
@@ -32,9 +32,9 @@ def score_cases(cases: Sequence[Case], sides: Sides, *, kept: KeptMasks, progres
                 break
             continue
         group = case.group or case.name
-        scored.append(
-            Scored.of(rows, name=case.name, group=group, errors=locate(found.classes[None], truth.classes[None]))
-        )
+        errors = locate(found.classes[None], truth.classes[None])
+        confusion = Confusion.of(found, truth, len(sides.names))
+        scored.append(Scored.of(rows, name=case.name, group=group, errors=errors, confusion=confusion))
         kept.keep(case.name, found.to_array())
     if len(faults) == 1:
         raise faults[0]

@@ -1,5 +1,6 @@
 """Scores: how well a mask fits the truth, and how sure one can be of it."""
 
+from ulna.metrics.confused import Confusion
 from ulna.metrics.errors import Errors, locate
 from ulna.metrics.intervals import Interval, Sums, mean_interval, median_interval
 from ulna.metrics.overlap import Overlap, confusion, measure, overlap, records
@@ -9,6 +10,7 @@ from ulna.metrics.summary import Spread, Summary, number, summarize
 
 __all__ = [
     "ALL_CLASSES",
+    "Confusion",
     "Errors",
     "Interval",
     "Overlap",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from ulna.metrics.confused import NOT_CONFUSED, Confusion
 from ulna.metrics.errors import NONE_WRONG, Errors
 from ulna.metrics.rows import ALL_CLASSES, MEANS, Row, State, of_case
 
@@ -23,15 +24,26 @@ class Scored:
         Its rows of the long table.
     errors
         Where its wrong pixels lie.
+    confusion
+        Which classes were taken for which.
     """
 
     name: str
     group: str
     rows: tuple[Row, ...]
     errors: Errors = NONE_WRONG
+    confusion: Confusion = NOT_CONFUSED
 
     @classmethod
-    def of(cls, rows: Iterable[Row], *, name: str, group: str, errors: Errors = NONE_WRONG) -> Scored:
+    def of(
+        cls,
+        rows: Iterable[Row],
+        *,
+        name: str,
+        group: str,
+        errors: Errors = NONE_WRONG,
+        confusion: Confusion = NOT_CONFUSED,
+    ) -> Scored:
         """From rows without a case, as a task or `measure` gives them.
 
         Parameters
@@ -42,13 +54,15 @@ class Scored:
             Of the case.
         errors
             Where its wrong pixels lie.
+        confusion
+            Which classes were taken for which.
 
         Returns
         -------
         Scored
             Its rows have the name and the group of the case.
         """
-        return cls(name, group, of_case(rows, case=name, group=group), errors)
+        return cls(name, group, of_case(rows, case=name, group=group), errors, confusion)
 
     @cached_property
     def _found(self) -> dict[tuple[str, str], Row]:

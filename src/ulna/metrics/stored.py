@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ulna.errors import UlnaError
 from ulna.formats import atomic_write
+from ulna.metrics.confused import Confusion
 from ulna.metrics.errors import Errors
 from ulna.metrics.rows import Row
 from ulna.metrics.scored import Scored
@@ -37,6 +38,7 @@ def write_scored(path: Path, cases: Sequence[Scored]) -> None:
             "group": case.group,
             "rows": [[getattr(row, name) for name in _ROW] for row in case.rows],
             "errors": asdict(case.errors),
+            "confusion": asdict(case.confusion),
         }
         for case in cases
     ]
@@ -70,6 +72,7 @@ def read_scored(path: Path) -> tuple[Scored, ...]:
                 name=one["name"],
                 group=one["group"],
                 errors=Errors(**one["errors"]),
+                confusion=Confusion.from_json(one["confusion"]),
             )
             for one in json.loads(path.read_text("utf-8"))
         )

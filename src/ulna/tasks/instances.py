@@ -12,9 +12,9 @@ from skimage.measure import label
 
 from ulna.config import TaskConfig
 from ulna.image import IGNORE, Array, Grid, Labels
-from ulna.measurement import apart_along
 from ulna.metrics.objects import compare, countable
 from ulna.metrics.rows import Primary, Row, added
+from ulna.numbering import apart_along
 from ulna.tasks.averaging import average
 from ulna.tasks.base import Maps
 from ulna.tasks.decoding import Decoding, Example, decode, filled, fit
