@@ -44,6 +44,12 @@ FIGURES = 3.5
 AFTERWARDS = 3.0
 """Seconds that they take where there is no such picture."""
 
+DRAWING = {2: 0.03, 3: 0.6}
+"""How long the gallery takes per case, image or volume, in units of the picture of augmentation."""
+
+GALLERY = 0.05
+"""Largest share of the time that is kept for the gallery; the rest of the cases is not pictured."""
+
 HASHES = {"train": "data_hash", "validation": "validation_hash"}
 """Where `run.json` holds the hash of the images and masks of each side."""
 
@@ -229,7 +235,8 @@ class Run:
             return expected(config, fold.train, training.epochs * training.steps)
         network = self._new(prepared).network
         step = time_step(network, prepared.task, config, store=fold.train, timer=self.timer)
-        budget = TimeBudget(self.timer, ending(config, fold.validation, self.afterwards, fits=prepared.task.fits))
+        afterwards = self.afterwards + self._drawing(fold.validation)
+        budget = TimeBudget(self.timer, ending(config, fold.validation, afterwards, fits=prepared.task.fits))
         return expected(config, fold.train, budget.expected_steps(step))
 
     def fit_one(self, prepared: Prepared, fold: int = 0, *, resume: bool = False) -> Model:
@@ -253,7 +260,7 @@ class Run:
             stores=(data.train, data.validation),
             run=self.folder,
             timer=self.timer,
-            afterwards=self.afterwards,
+            afterwards=self.afterwards + self._drawing(data.validation),
             resume=resume,
         )
         fitted = fit_constants(saved.network, prepared.task, config, stores=(data.train, data.validation))
@@ -267,6 +274,14 @@ class Run:
         short = too_short(_as_typed(config, self.shares), data.train, state.losses, ranks)
         runs.note(self.folder, state=runs.TRAINED, **({"length": short} if short else {}))
         return Model(saved)
+
+    def _drawing(self, held_out: Store | None) -> float:
+        """Seconds to keep for the gallery of the cases held out."""
+        if held_out is None:
+            return 0.0
+        volumes = any(case.plane is not None or len(case.grid.shape) > 2 for case in held_out.cases)
+        each = DRAWING[3 if volumes else 2] * self.afterwards / FIGURES
+        return min(each * len(set(held_out.selection)), GALLERY * self.timer.limit)
 
     def _new(self, prepared: Prepared) -> Saved:
         """A network with fresh weights, drawn from the seed, or those of the model that it starts from."""

@@ -133,8 +133,10 @@ def fate_panels(image: Rgb, truth: Array, found: Array, cut: Cut = ()) -> tuple[
     Rgb, Rgb
         (Y, X, 3) each: the image with the true objects outlined, and with the predicted ones.
     """
+    width = max(1, round(max(image.shape[:2]) / 256))  # they are shown small, side by side
     true, seen = (
-        outlined(image, numbers[cut], fate_colors(names), opacity=0.3) for numbers, names in fates(truth, found)
+        outlined(image, numbers[cut], fate_colors(names), opacity=0.3, width=width)
+        for numbers, names in fates(truth, found)
     )
     return true, seen
 

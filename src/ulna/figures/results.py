@@ -144,7 +144,7 @@ def _figure(rows: Sequence[Comparison], classes: Sequence[str]) -> Figure:
     strips = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)
     colored = len(classes) > 2
     met: set[str] = set()
-    objects = any(_has_objects(row) for row in rows)
+    objects = any(has_objects(row) for row in rows)
     for row, strip in zip(rows, strips[:, 0], strict=True):
         first = row is rows[0]
         cells = strip.subplots(1, len(heads), squeeze=False)[0]
@@ -184,9 +184,25 @@ def difference(image: Rgb, truth: Array, mask: Array) -> Rgb:
     return shown.round().astype(np.uint8)
 
 
-def _draw(row: Comparison, cells: dict[str, Axes], *, heads: bool, colored: bool) -> set[str]:
-    """Fill one row's cells; returns which of the rarer kinds of pixels there are, for the legend."""
-    step = max(1, max(row.truth.shape[-2:]) // _LARGEST)  # more pixels than that no cell can show
+def panels(row: Comparison, *, colored: bool, most: int) -> tuple[dict[str, Rgb], set[str]]:
+    """The pictures of one case that stand side by side.
+
+    Parameters
+    ----------
+    row
+        The case, an image.
+    colored
+        Whether classes have colors; one alone is white.
+    most
+        Along a side, pixels; of larger images every so manieth is shown.
+
+    Returns
+    -------
+    dict of Rgb, set of str
+        By what they show: the image (gray where there is none), ground truth, prediction and difference, all of one
+        size; and which of the rarer kinds of pixels there are, for the legend.
+    """
+    step = max(1, max(row.truth.shape[-2:]) // most)
     both = [array[:, ::step, ::step] for array in (row.truth, row.mask)]
     truth, mask = (labels[0] for labels in both)
     gray = np.full((*truth.shape, 3), 40, np.uint8)
@@ -197,17 +213,24 @@ def _draw(row: Comparison, cells: dict[str, Axes], *, heads: bool, colored: bool
         "prediction": _flat(mask, colored=colored),
         "difference": difference(image, truth, mask),
     }
-    if _has_objects(row):
+    if has_objects(row):
         cut = (slice(None, None, step), slice(None, None, step))
         shown["ground truth"], shown["prediction"] = fate_panels(image, row.truth, row.mask, cut)
+    rare = {"wrong class": _swapped(truth, mask), "not annotated": truth == IGNORE}
+    return shown, {name for name, pixels in rare.items() if pixels.any()}
+
+
+def _draw(row: Comparison, cells: dict[str, Axes], *, heads: bool, colored: bool) -> set[str]:
+    """Fill one row's cells; returns which of the rarer kinds of pixels there are, for the legend."""
+    shown, rare = panels(row, colored=colored, most=_LARGEST)  # more pixels than that no cell can show
     for name, axes in cells.items():
         show(axes, shown[name], name if heads else "")
         axes.set_anchor("N")
-    rare = {"wrong class": _swapped(truth, mask), "not annotated": truth == IGNORE}
-    return {name for name, pixels in rare.items() if pixels.any()}
+    return rare
 
 
-def _has_objects(row: Comparison) -> bool:
+def has_objects(row: Comparison) -> bool:
+    """Whether truth and mask both tell objects apart."""
     return len(row.truth) > 1 and len(row.mask) > 1
 
 
@@ -225,26 +248,47 @@ def _swapped(truth: Array, mask: Array) -> Array:
     return swapped
 
 
-def _legend(figure: Figure, classes: Sequence[str], met: set[str], *, objects: bool) -> None:
-    kinds = [("correct", CORRECT), ("false positive", FALSE_POSITIVE), ("false negative", MISSED)]
-    rare = [("wrong class", WRONG_CLASS), ("not annotated", NOT_ANNOTATED)]
-    kinds += [kind for kind in rare if kind[0] in met]
-    differing = [_patch(name, tint) for name, tint in kinds]
+def keys(classes: Sequence[str], met: set[str], *, objects: bool) -> dict[str, dict[str, Color]]:
+    """What the colors of pictures side by side mean.
+
+    Parameters
+    ----------
+    classes
+        Names of the class indices, the background first.
+    met
+        Which of the rarer kinds of pixels there are.
+    objects
+        Whether objects are shown by what became of them.
+
+    Returns
+    -------
+    dict of dict of Color
+        For each part of the legend, by its title, the colors by their meaning.
+    """
+    differing = {"correct": CORRECT, "false positive": FALSE_POSITIVE, "false negative": MISSED}
+    rare = {"wrong class": WRONG_CLASS, "not annotated": NOT_ANNOTATED}
+    differing |= {kind: tint for kind, tint in rare.items() if kind in met}
     if objects:
-        _key(figure, [_patch(name, tint) for name, tint in FATES.items()], "outside lower left", "objects")
-        _key(figure, differing, "outside lower right", "difference")
-        return
+        return {"objects": dict(FATES), "difference": differing}
     if len(classes) == 2:
-        _key(figure, differing, "outside lower center")
-        return
-    named = [_patch(name, color(k)) for k, name in enumerate(classes[1:], start=1)]
-    _key(figure, named, "outside lower left", "ground truth and prediction")
-    _key(figure, differing, "outside lower right", "difference")
+        return {"difference": differing}
+    named = {name: color(k) for k, name in enumerate(classes[1:], start=1)}
+    return {"ground truth and prediction": named, "difference": differing}
+
+
+def _legend(figure: Figure, classes: Sequence[str], met: set[str], *, objects: bool) -> None:
+    found = keys(classes, met, objects=objects)
+    places: tuple[_Place, ...] = ("outside lower left", "outside lower right")
+    if len(found) == 1:
+        places = ("outside lower center",)
+    for (title, colors), place in zip(found.items(), places, strict=True):
+        patches = [_patch(name, tint) for name, tint in colors.items()]
+        _key(figure, patches, place, title if len(found) > 1 else "")
 
 
 def _key(figure: Figure, patches: list[Patch], where: _Place, title: str = "") -> None:
     figure.legend(
-        handles=patches, loc=where, ncols=min(len(patches), 4), fontsize=8, frameon=False,
+        handles=patches, loc=where, ncols=min(len(patches), 5), fontsize=8, frameon=False,
         title=title or None, title_fontsize=8,
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ from ulna.figures.results import Comparison, results_picture
 from ulna.image import Source
 from ulna.jobs.evaluation import FILES, Evaluation
 from ulna.jobs.examples import comparison, examples
+from ulna.jobs.gallery import Gallery, draw_gallery
 from ulna.jobs.in_time import Until, evenly, in_time
 from ulna.jobs.label_mapping import infer_truth, of_truth
 from ulna.jobs.predictors import Predict, Predictor, predictor_of
@@ -56,9 +57,9 @@ def evaluate(
 ) -> Evaluation:
     """Score masks against the ground truth at each image's own resolution.
 
-    Writes `scores.csv` (a line per image and class), `metrics.json` and `cases.png`, all of them or none. The score of
-    a data set is the mean over images of each image's mean over its classes, with a 95 % confidence interval over
-    groups where there are five groups or more.
+    Writes `scores.csv` (a line per image and class), `metrics.json`, `cases.png` and a folder `gallery` with a picture
+    of every case (of more than 240 of so many), all of them or none. The score of a data set is the mean over images of
+    each image's mean over its classes, with a 95 % confidence interval over groups where there are five groups or more.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def evaluate(
         Goes through the cases and shows how far it is.
     until : callable, optional
         Asked before each case but the first whether there is time for it. Where there is none, the scores are of fewer
-        cases, evenly spread, and the record says so.
+        cases, evenly spread, and the record says so; the same holds for the pictures of the gallery.
     seed : int
         Seed of the bootstrap.
 
@@ -142,7 +143,15 @@ def evaluate(
         by_name = {case.name: case for case in dataset.cases}
         pictured = examples(scored, sides.task.primary)
         rows = [comparison(by_name[name], title, made[name], truth) for title, name in pictured]
-    write_evaluation(result, rows, overwrite=overwrite)
+        gallery = draw_gallery(
+            scored,
+            sides.task.primary,
+            lambda name: comparison(by_name[name], name, made[name], truth),
+            classes=sides.names,
+            progress=progress,
+            until=until,
+        )
+    write_evaluation(result, rows, gallery, overwrite=overwrite)
     return result
 
 
@@ -155,10 +164,13 @@ def _of_no_case(files: Sequence[Source], matched: dict[str, Source]) -> tuple[st
     return (f"{len(left)} of {len(files)} masks belong to no case with a true mask and are not scored: {listed(left)}",)
 
 
-def write_evaluation(result: Evaluation, rows: Sequence[Comparison | Orthogonal], *, overwrite: bool) -> None:
-    """Write the three files, all of them or none."""
+def write_evaluation(
+    result: Evaluation, rows: Sequence[Comparison | Orthogonal], gallery: Gallery, *, overwrite: bool
+) -> None:
+    """Write all files, or none."""
     with atomic_directory(result.folder, FILES, overwrite=overwrite) as fresh:
         write_table(fresh / FILES[0], result.rows)
         text = json.dumps(result.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
         (fresh / FILES[1]).write_text(text + "\n", "utf-8", "backslashreplace")
         results_picture(fresh / FILES[2], rows, classes=result.classes)
+        gallery.write(fresh / FILES[3])

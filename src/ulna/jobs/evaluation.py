@@ -23,8 +23,8 @@ from ulna.metrics.summary import ClassSummary
 from ulna.metrics.table import Cell, columns
 from ulna.text import plural
 
-#: The files that an evaluation writes, all of them into one folder.
-FILES = ("scores.csv", "metrics.json", "cases.png")
+#: The files that an evaluation writes, all of them into one folder; the last one is a folder of pictures.
+FILES = ("scores.csv", "metrics.json", "cases.png", "gallery")
 _COLUMNS = 5  # measures that a terminal of 80 columns holds
 
 
@@ -43,7 +43,7 @@ class Evaluation(Printed):
     notes
         What is to be known about how the scores were obtained.
     folder
-        Where `scores.csv`, `metrics.json` and `cases.png` are.
+        Where `scores.csv`, `metrics.json`, `cases.png` and the folder `gallery` are.
     """
 
     cases: tuple[Scored, ...]

@@ -17,6 +17,7 @@ from ulna.jobs.evaluate import write_evaluation
 from ulna.jobs.evaluation import Evaluation
 from ulna.jobs.examples import comparison, examples
 from ulna.jobs.fitting import SCORED
+from ulna.jobs.gallery import FOLDER, Gallery
 from ulna.jobs.scoring import in_order
 from ulna.jobs.sides import predicted_by
 from ulna.jobs.trained import Fold, Trained
@@ -60,7 +61,9 @@ def summarize_folds(run: Path, cases: Sequence[Case], *, device: str, timer: Tim
     notes = _notes(places, len(together), len(cases))
     result = Evaluation(together, summarize(together, primary), model.classes.names, notes, run / "scores")
     pictured = _pictured(run, cases, scored, primary=primary, device=device)
-    write_evaluation(result, list(pictured), overwrite=True)
+    first, *others = (Gallery.read(place / "scores" / FOLDER) for place in places)
+    gallery = first.joined(others, primary, of=len(together))
+    write_evaluation(result, list(pictured), gallery, overwrite=True)
     folds = tuple(_fold(place, number, scored[number], primary) for number, place in enumerate(places))
     seconds = max(timer.seconds, sum(fold.seconds for fold in folds))
     facts = _facts(places, model)

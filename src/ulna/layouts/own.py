@@ -16,6 +16,9 @@ MARK = "ulna.json"
 RUN = {"run.json", "config.yaml"}
 """What a run is known by; nothing in it is an image of a data set."""
 
+GALLERY = "gallery.json"
+"""The file beside the pictures of the gallery that `evaluate` writes."""
+
 RECORDS: tuple[tuple[set[str], set[str]], ...] = (
     ({"check.json"}, {"samples.png", "joined.png"}),
     ({"scores.csv", "metrics.json"}, {"cases.png"}),
@@ -55,6 +58,8 @@ def own_files(folder: Path, files: Iterable[str], *, masks: bool = False) -> set
     """
     names = set(files)
     found = {picture for known, pictures in RECORDS if known <= names for picture in pictures}
+    if GALLERY in names:
+        found |= {name for name in names if name.endswith(".jpg")}
     if MARK in names:
         listed_masks, pictures = _marked(folder)
         found |= pictures if masks else pictures | listed_masks
