@@ -187,6 +187,7 @@ class Run:
             command=command,
             seed=config.training.seed,
             device=described(self.device),
+            split="of the data set" if any(case.part == "validation" for case in sides[1]) else "drawn",
             **hashes(fold),
             weights="of the best epoch" if chooses and fold.validation else "last",
             classes=asdict(prepared.classes),
@@ -253,6 +254,7 @@ class Run:
         else:
             self.afterwards = runs.words(self.folder).get("afterwards", AFTERWARDS)
         saved = self._new(prepared)
+        runs.note(self.folder, parameters=sum(one.numel() for one in saved.network.parameters()))
         state = fit(
             saved.network,
             prepared.task,

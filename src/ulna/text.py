@@ -82,6 +82,28 @@ def listed(names: Iterable[object], most: int = 3, *, quoted: bool = False) -> s
     return ", ".join(every[:most]) + more
 
 
+def enumerated(names: Iterable[object]) -> str:
+    """Names as a sentence lists them.
+
+    Parameters
+    ----------
+    names
+        In this order.
+
+    Returns
+    -------
+    str
+        With commas between them, and an "and" before the last.
+
+    Examples
+    --------
+    >>> enumerated("abc"), enumerated(["one"])
+    ('a, b and c', 'one')
+    """
+    every = [str(name) for name in names]
+    return " and ".join([", ".join(every[:-1]), every[-1]]) if len(every) > 1 else "".join(every)
+
+
 def clock(seconds: float) -> str:
     """Seconds as a clock shows them; "–" while they are not known.
 

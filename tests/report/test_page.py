@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from ulna import report
 from ulna.errors import UlnaError
 from ulna.metrics import Row, Scored, measure, summarize
 from ulna.metrics.table import write_table
-from ulna.report import write_report
+from ulna.report import chose, page, write_report
 
 CLASSES = ("background", "nucleus")
 EVIL = "<script>alert('1')</script>\"&"
@@ -31,7 +32,7 @@ class _Page(HTMLParser):
         super().__init__()
         self.open: list[str] = []
         self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
+        self.text = self.script = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -46,7 +47,11 @@ class _Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if "style" not in self.open:
+            if "script" in self.open:
+                self.script += data
+            else:
+                self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.found if name == tag]
@@ -121,9 +126,12 @@ def test_it_says_when_the_scored_images_chose(run, weights, said):
 
 def test_it_needs_nothing_but_itself(run):
     page = _page(run)
-    assert {"script", "link", "iframe", "object"}.isdisjoint(tag for tag, _ in page.found)
+    assert {"link", "iframe", "object"}.isdisjoint(tag for tag, _ in page.found)
+    assert page.all("script") == [{}]
+    (policy,) = (one["content"] for one in page.all("meta") if "http-equiv" in one)
+    assert f"script-src 'sha256-{b64encode(sha256(page.script.encode()).digest()).decode()}'" in str(policy)
     places = [value for _, attributes in page.found for name, value in attributes.items() if name in ("src", "href")]
-    assert all(re.match(r"data:image/png;base64,|#", place or "") for place in places)
+    assert all(re.match(r"data:image/(png|jpeg);base64,|#", place or "") for place in places)
     assert "url(" not in (run / "report.html").read_text()
     assert "http" not in re.sub(r'http-equiv="', "", (run / "report.html").read_text())
 
@@ -148,7 +156,8 @@ def test_names_from_a_file_system_do_no_harm(run, tmp_path):
     table = (hostile / "scores/scores.csv").read_text().replace("case1,", "</table><script>,")
     (hostile / "scores/scores.csv").write_text(table.replace("nucleus", "<svg onload=x>"))
     page = _page(hostile)
-    assert page.all("script") == []
+    assert page.all("script") == [{}]
+    assert "alert" not in page.script
     assert not any(name.startswith("on") for _, attributes in page.found for name in attributes)
     assert page.text.count(EVIL) >= 8
 
@@ -263,12 +272,12 @@ def test_what_was_joined_is_pictured(run):
 
 def test_what_the_scored_images_had_a_say_in_is_said() -> None:
     fitted = {"fitted": {"task.decoding.seed": 0.4}, "weights": "last"}
-    assert report.chose(fitted).startswith("These images also chose the constants that turn outputs into objects, so")
-    assert report.chose({"weights": "best"}).startswith("These images also chose the best epoch, so")
-    assert report.chose({"weights": "last"}) == ""
-    assert "the images held out. seed 0.4" in report._fitted(fitted | {"fitted_on": "held out"})[0]
-    assert "none were held out" in report._fitted(fitted | {"fitted_on": "trained on"})[0]
-    assert report._fitted({}) == []
+    assert chose(fitted).startswith("These images also chose the constants that turn outputs into objects, so")
+    assert chose({"weights": "best"}).startswith("These images also chose the best epoch, so")
+    assert chose({"weights": "last"}) == ""
+    assert "the images held out. seed 0.4" in page._fitted(fitted | {"fitted_on": "held out"})[0]
+    assert "none were held out" in page._fitted(fitted | {"fitted_on": "trained on"})[0]
+    assert page._fitted({}) == []
 
 
 def test_the_words_of_whole_pages(run, golden):
