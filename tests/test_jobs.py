@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import platform
 import subprocess
 import sys
 import time
 import zipfile
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +20,7 @@ import tifffile
 from PIL import Image as Pillow
 
 from command_line import SMALL, CommandLine, Result, all_files, ulna
+from ulna import modelfile
 
 OF_A_RUN = {
     "augmented.png",
@@ -31,6 +35,8 @@ OF_A_RUN = {
     "run.json",
     "samples.png",
     "scores/cases.png",
+    "scores/gallery/001.jpg",
+    "scores/gallery/gallery.json",
     "scores/metrics.json",
     "scores/scores.csv",
     "train.txt",
@@ -61,6 +67,11 @@ def test_train_makes_a_whole_run_and_says_where_to_look(typed_run: tuple[Path, R
     words = json.loads((run / "run.json").read_text("utf-8"))
     assert words["state"] == "finished"
     assert words["versions"]["ulna"] == version("ulna")
+    assert words["versions"]["python"] == platform.python_version()
+    assert datetime.fromisoformat(words["started"]) <= datetime.fromisoformat(words["ended"])
+    assert words["machine"]["cores"] == os.cpu_count()
+    assert (words["data"], words["split"]) == (str(cells), "drawn")
+    assert words["parameters"] == sum(one.numel() for one in modelfile.load(run).network.parameters())
     assert words["command"].startswith(f"ulna train {cells} --out {run} --epochs 2")
     assert any(name.startswith("events.out.tfevents") for name in all_files(run))
     listed = [(run / name).read_text("utf-8").splitlines() for name in ("train.txt", "validation.txt")]

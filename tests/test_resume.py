@@ -80,6 +80,7 @@ def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_been(
     assert (other.code, "training.steps 12, not 5" in other.err) == (2, True)
     assert cli("train", cells, "--out", run, "--resume").code == 0
     assert epochs_done(run) == 4
+    assert [list(one) for one in runs.words(run)["resumed"]] == [["date", "machine", "versions", "device"]]
     assert equal(load_file(run / "model.safetensors"), straight)
     assert not [name for name in all_files(run) if name.startswith("cache") or name.endswith(".part")]
 

@@ -198,8 +198,9 @@ class Run:
 
     def prepare_again(self, data: Data, config: Config) -> Prepared:
         """The same for a run that was stopped: `config` is what it planned. Raises UlnaError for other images."""
+        fold = self.decode_again(data, config).planned(config)
         runs.resumed(self.folder, device=described(self.device))
-        return Prepared(config, data.classes, (self.decode_again(data, config).planned(config),))
+        return Prepared(config, data.classes, (fold,))
 
     def decode_again(self, data: Data, config: Config, *, shared: bool = False) -> Fold:
         """The cases of a run that was planned. Raises UlnaError for other images."""

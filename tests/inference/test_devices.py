@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 from collections import namedtuple
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from ulna.errors import UlnaError
 from ulna.inference import devices
-from ulna.inference.devices import check_process, choose_device, device_of, is_forked
+from ulna.inference.devices import check_process, choose_device, described, device_of, is_forked
 
 
 @pytest.fixture
@@ -32,6 +33,17 @@ def test_the_gpu_is_taken_where_there_is_one(machine: pytest.MonkeyPatch) -> Non
 def test_apples_gpu_is_taken_when_it_is_named(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(torch.backends.mps, "is_available", lambda: True)
     assert choose_device("mps") == torch.device("mps")
+
+
+def test_a_device_is_described_for_the_record(machine: pytest.MonkeyPatch) -> None:
+    found = SimpleNamespace(name="Some GPU", total_memory=80 << 30)
+    machine.setattr(torch.cuda, "get_device_properties", lambda device: found)
+    machine.setattr(torch.version, "hip", None)
+    machine.setattr(torch.version, "cuda", "12.8")
+    assert described(torch.device("cuda")) == "Some GPU, 80.0 GiB, CUDA 12.8"
+    machine.setattr(torch.version, "hip", "6.4")
+    assert described(torch.device("cuda")) == "Some GPU, 80.0 GiB, ROCm 6.4"
+    assert [described(torch.device(name)) for name in ("cpu", "mps")] == ["cpu", "mps"]
 
 
 @pytest.mark.parametrize("name", ["cuda:2", "mps", "cpu:1"])

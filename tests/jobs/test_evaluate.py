@@ -69,7 +69,11 @@ def test_masks_in_a_folder_against_a_data_set(place):
         rows = list(csv.DictReader(file))
     assert [row["case"] for row in rows] == list("abcd")
     assert [float(row["dice"]) for row in rows] == pytest.approx(expected)
+    assert sorted(file.name for file in (place / "scores/gallery").iterdir()) == [
+        *(f"{number:03d}.jpg" for number in range(1, 5)), "gallery.json",
+    ]  # fmt: skip
     words = json.loads((place / "scores/metrics.json").read_text())
+    assert "confusion" not in words  # of one class
     assert words["overall"]["dice"]["mean"] == pytest.approx(np.mean(expected))
     assert (words["cases"], words["groups"]) == (4, 4)
     with PIL.Image.open(place / "scores/cases.png") as picture:
@@ -357,7 +361,7 @@ def test_earlier_scores_are_replaced_only_where_this_is_asked_for(place):
     evaluate(place / "predicted", place / "data", out=place / "scores", cases=["a"])
     earlier = (place / "scores/metrics.json").read_bytes()
     with pytest.raises(
-        UlnaError, match=r"earlier results are here already \(cases.png, metrics.json, scores.csv\)"
+        UlnaError, match=r"earlier results are here already \(cases.png, gallery, metrics.json, scores.csv\)"
     ) as said:
         evaluate(place / "predicted", place / "data", out=place / "scores")
     assert "--overwrite" in said.value.hint

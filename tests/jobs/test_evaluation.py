@@ -42,7 +42,7 @@ def test_a_line_per_class_and_one_for_all():
         assert line.split() == [*name.split(), *str(own["dice"].mean).split(), *shown, "12"]
     assert lines[3] == f"Dice with the pixels of all images together (pooled): {scores['all classes']['dice'].pooled}"
     assert lines[4] == f"Dice with all pixels of a group together, mean over groups: {found.summary.by_group}"
-    assert lines[5:] == ["a [note]", "written to scores: scores.csv, metrics.json, cases.png"]
+    assert lines[5:] == ["a [note]", "written to scores: scores.csv, metrics.json, cases.png, gallery"]
 
 
 def test_a_terminal_of_80_columns_holds_the_numbers():

@@ -230,7 +230,18 @@ def _draw(row: Comparison, cells: dict[str, Axes], *, heads: bool, colored: bool
 
 
 def has_objects(row: Comparison) -> bool:
-    """Whether truth and mask both tell objects apart."""
+    """Whether truth and mask both tell objects apart.
+
+    Parameters
+    ----------
+    row
+        A case.
+
+    Returns
+    -------
+    bool
+        Then they are shown by what became of them.
+    """
     return len(row.truth) > 1 and len(row.mask) > 1
 
 

@@ -96,9 +96,9 @@ class Evaluation(Printed):
         """
         first = {"classes": list(self.classes), "notes": list(self.notes), "left_out": self.summary.left_out()}
         confusion = sum((case.confusion for case in self.cases), NOT_CONFUSED).as_json(self.classes)
-        first |= {"confusion": confusion} if confusion else {}
         objects = {"counts": counted(self.rows), "sentences": self._objects()}
-        return first | self.summary.as_json() | ({"objects": objects} if objects["counts"] else {})
+        last = {"confusion": confusion} if confusion else {}
+        return first | self.summary.as_json() | ({"objects": objects} if objects["counts"] else {}) | last
 
     def _objects(self) -> list[str]:
         """What became of the objects, and AP at each threshold, of the objects of all images together."""

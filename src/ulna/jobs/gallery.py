@@ -105,13 +105,15 @@ class Gallery:
         Returns
         -------
         Gallery
-            What was written.
+            What was written; empty where nothing was.
 
         Raises
         ------
         UlnaError
             Where it cannot be read.
         """
+        if not folder.exists():
+            return cls()
         try:
             words = json.loads((folder / GALLERY).read_text("utf-8"))
             pictures = [

@@ -61,8 +61,8 @@ def summarize_folds(run: Path, cases: Sequence[Case], *, device: str, timer: Tim
     notes = _notes(places, len(together), len(cases))
     result = Evaluation(together, summarize(together, primary), model.classes.names, notes, run / "scores")
     pictured = _pictured(run, cases, scored, primary=primary, device=device)
-    first, *others = (Gallery.read(place / "scores" / FOLDER) for place in places)
-    gallery = first.joined(others, primary, of=len(together))
+    galleries = [Gallery.read(place / "scores" / FOLDER) for place in places]
+    gallery = Gallery().joined(galleries, primary, of=len(together))
     write_evaluation(result, list(pictured), gallery, overwrite=True)
     folds = tuple(_fold(place, number, scored[number], primary) for number, place in enumerate(places))
     seconds = max(timer.seconds, sum(fold.seconds for fold in folds))

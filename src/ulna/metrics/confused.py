@@ -81,7 +81,18 @@ class Confusion:
 
     @classmethod
     def from_json(cls, words: dict[str, Any]) -> Confusion:
-        """What `dataclasses.asdict` wrote, read back from JSON."""
+        """What `dataclasses.asdict` wrote, read back from JSON.
+
+        Parameters
+        ----------
+        words
+            Lists of lists by name; what is missing is empty.
+
+        Returns
+        -------
+        Confusion
+            As it was.
+        """
         return cls(*(tuple(map(tuple, words.get(name, ()))) for name in ("pixels", "objects")))
 
     def as_json(self, classes: Sequence[str]) -> dict[str, Any]:
@@ -107,7 +118,7 @@ NOT_CONFUSED = Confusion()
 
 
 def _objects(found: Labels, truth: Labels, classes: int) -> Counts:
-    true = np.where(truth.annotated, truth.objects, 0)
+    true = np.where(truth.annotated, np.asarray(truth.objects), 0)
     seen = countable(np.asarray(found.objects), true, truth.annotated)
     overlap = compare(seen, true)
     there, here = (_classes(*pair, classes) for pair in ((true, truth.classes), (seen, found.classes)))
