@@ -155,6 +155,8 @@ def test_a_group_on_both_sides_is_said() -> None:
     assert "no group is on both sides" in text(config, known)
     assert "no group is on both sides" not in text(config, shared)
     assert "Images of one group lie on both sides, so scores are optimistically biased." in text(config, shared)
+    unknown = Facts(known.record, known.metrics, ROWS, {}, ["a"], ["b"])
+    assert "group" not in methods(config, unknown)[0][0].replace("as one group", "")
     slab = Facts(known.record, known.metrics, ROWS, {"v": "v"}, ["v[0:9]"], ["v[9:12]"])
     assert "optimistically biased" in text(config, slab)
 

@@ -101,7 +101,7 @@ def test_a_whole_run_is_told(run):
     page = _page(run)
     for words in (
         "my run", "Pairs of folders.", "3 masks are empty", "case1, case2", "A 2D unet.", "255 is nucleus.",
-        "ulna train data --out run", "9f86d081", "torch: 2.13.0", "preset: default", "10 min 15 s",
+        "ulna train data --out run", "9f86d081", "torch 2.13.0", "preset: default", "10 min 15 s",
         "12 images in 6 groups",
     ):  # fmt: skip
         assert words in page.text, words
@@ -134,6 +134,58 @@ def test_it_needs_nothing_but_itself(run):
     assert all(re.match(r"data:image/(png|jpeg);base64,|#", place or "") for place in places)
     assert "url(" not in (run / "report.html").read_text()
     assert "http" not in re.sub(r'http-equiv="', "", (run / "report.html").read_text())
+
+
+def test_every_case_is_in_the_gallery_and_opens_without_scripts(run):
+    folder = run / "scores" / "gallery"
+    folder.mkdir()
+    PIL.Image.new("RGB", (8, 4)).save(folder / "001.jpg")
+    cases = [{"file": "001.jpg", "case": f"{EVIL}{k}", "group": "g", "score": None, "odd": ""} for k in range(3)]
+    legend = {"difference": {EVIL: [240, 240, 240]}}
+    (folder / "gallery.json").write_text(json.dumps({"cases": cases, "legend": legend, "left_out": "3 of 9 cases."}))
+    page = _page(run)
+    figures = [one for one in page.all("figure") if "data-place" in one]
+    assert [one["id"] for one in figures] == ["case-1", "case-2", "case-3"]
+    assert [one["data-name"] for one in figures] == [f"{EVIL}{k}" for k in range(3)]
+    links = [one["href"] for one in page.all("a") if one.get("class") in ("large", "close")]
+    assert links == ["#case-1", "#at-1", "#case-2", "#at-2", "#case-3", "#at-3"]
+    assert sum((one["src"] or "").startswith("data:image/jpeg") for one in page.all("img")) == 3
+    assert "3 of 9 cases." in page.text
+    assert page.text.count(EVIL) == 4
+    (buttons,) = (one for one in page.all("p") if one.get("class") == "sort")
+    assert "hidden" in buttons  # without scripts nothing can be sorted
+
+
+def test_a_confusion_matrix_has_its_own_class_marked(run):
+    words = json.loads((run / "scores/metrics.json").read_text())
+    matrix = {"classes": ["background", "a", "b"], "pixels": [[8, 2, 0], [0, 5, 0], [0, 1, 3]]}
+    (run / "scores/metrics.json").write_text(json.dumps(words | {"confusion": matrix}))
+    page = _page(run)
+    text = " ".join(page.text.split())
+    assert "Which class was taken for which, in pixels of all images together" in text
+    assert "75.0%" in text
+    own = [one for one in page.all("td") if one.get("class") == "number own"]
+    assert [one["style"] for one in own] == ["--share: 0.8", "--share: 1.0", "--share: 0.75"]
+
+
+def test_methods_can_be_copied_where_the_run_was_planned(run):
+    assert "Methods, to copy" not in _page(run).text
+    words = json.loads((run / "run.json").read_text()) | {"classes": {"names": CLASSES}, "split": "drawn"}
+    (run / "run.json").write_text(json.dumps(words))
+    (run / "config.yaml").write_text("data: {channels: 1}\ntraining: {patch: [64, 64], batch_size: 4}\n")
+    (run / "validation.txt").write_text("c\n")
+    (run / "check.json").write_text(json.dumps({"groups": {"a": "one", "b": "one", "c": "two"}}))
+    text = " ".join(_page(run).text.split())
+    assert "Methods, to copy" in text
+    assert "The network learned from 2 images in 1 group; 1 image in 1 group was held out for validation." in text
+    assert "doi:10.1007/978-3-319-24574-4_28" in text
+    assert "@inproceedings{ronneberger2015unet," in text
+
+
+def test_few_groups_are_warned_of(run):
+    assert "Few groups." in _page(run).text  # six
+    _scored(run, 12)
+    assert "Few groups." not in _page(run).text
 
 
 def test_an_empty_run_says_what_is_missing(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ulna.config import Config
 from ulna.report.known import Citations, Facts, small
 from ulna.runfiles import as_list, inner
-from ulna.text import enumerated
+from ulna.text import enumerated, size
 
 
 def network(config: Config, facts: Facts, cited: Citations) -> str:
@@ -25,26 +25,24 @@ def network(config: Config, facts: Facts, cited: Citations) -> str:
     str
         A paragraph.
     """
-    network = config.network
+    network, kernel = config.network, config.network.kernels
     levels = f"{small(len(network.widths))} levels of {enumerated([str(width) for width in network.widths])} channels"
     if network.name == "fcn8":
-        told = [f"The network was FCN-8s{cited.cite('long2015fcn')} with stages of {levels}."]
+        told = [f"The network was FCN-8s{cited.cite('long2015fcn')} with {levels}{_norm(config, cited)}."]
     else:
         who = ["ronneberger2015unet", *(["cicek2016unet3d"] if network.ndim == 3 else [])]
-        told = [f"The network was a {network.ndim}D U-Net{cited.cite(*who)} with {levels}"]
+        first = f"The network was a {network.ndim}D U-Net{cited.cite(*who)} with {levels}"
         if network.encoder_blocks:
-            told[0] += f" and residual blocks in its contracting path{cited.cite('isensee2024revisited')}"
+            first += f" and residual blocks in its contracting path{cited.cite('isensee2024revisited')}"
         elif network.residual:
-            told[0] += " and residual blocks"
-        told[0] += f", {network.padding} convolutions, ReLU"
-        norms = {"instance": ("instance", "ulyanov2016instance"), "batch": ("batch", "ioffe2015batch")}
-        if network.norm in norms:
-            kind, key = norms[network.norm]
-            told[0] += f", {kind} normalization{cited.cite(key)}"
+            first += " and residual blocks"
+        sides = f" of {size((kernel,) * network.ndim)}" if isinstance(kernel, int) else ""
+        padded = "unpadded" if network.padding == "valid" else "padded"
         ways = {"transposed": "transposed convolutions", "nearest": "repeated pixels", "linear": "linear interpolation"}
-        told[0] += f", and upsampling by {ways[network.upsampling]}."
+        first += f", {padded} convolutions{sides} with ReLU{_norm(config, cited)}"
+        told = [f"{first}, and upsampling by {ways[network.upsampling]}."]
     if isinstance(parameters := facts.record.get("parameters"), int):
-        told[0] = f"{told[0].removesuffix('.')}: {parameters:,} parameters."
+        told.append(f"It had {parameters:,} parameters.")
     asked = inner(dict(facts.record), "asked")
     planned = isinstance(inner(asked, "network").get("kernels"), int) and not isinstance(network.kernels, int)
     if network.ndim == 3 and planned and not inner(asked, "training").get("patch"):
@@ -58,20 +56,28 @@ def network(config: Config, facts: Facts, cited: Citations) -> str:
         told.append(f"Outputs of lower levels were supervised as well{cited.cite('isensee2021nnunet')}.")
     if network.dropout:
         told.append(f"Dropout{cited.cite('srivastava2014dropout')} had a probability of {network.dropout:g}.")
-    first = {"he": "he2015rectifiers", "he_uniform": "he2015rectifiers", "glorot": "glorot2010difficulty"}
+    origins = {"he": "he2015rectifiers", "he_uniform": "he2015rectifiers", "glorot": "glorot2010difficulty"}
     if any("starts from the weights" in str(one) for one in as_list(facts.record.get("plan"))):
         told.append("Its weights were first those of a model trained before.")
     else:
         whom = "Glorot and Bengio" if network.initialization == "glorot" else "He et al."
-        told.append(f"Weights were initialized after {whom}{cited.cite(first[network.initialization])}.")
+        told.append(f"Weights were initialized after {whom}{cited.cite(origins[network.initialization])}.")
     return " ".join([*told, _outputs(config, facts, cited), _loss(config, cited)])
+
+
+def _norm(config: Config, cited: Citations) -> str:
+    norms = {"instance": ("instance", "ulyanov2016instance"), "batch": ("batch", "ioffe2015batch")}
+    if config.network.norm not in norms:
+        return ""
+    kind, key = norms[config.network.norm]
+    return f", {kind} normalization{cited.cite(key)}"
 
 
 def _outputs(config: Config, facts: Facts, cited: Citations) -> str:
     task = config.task
     if task.name == "regions":
         regions = enumerated([name for name, _ in config.data.regions]) or "each region"
-        return f"It gives a probability of its own for {regions}{cited.cite('isensee2020brats')}."
+        return f"It gives a probability of its own for {regions}{cited.cite('isensee2021brats')}."
     said = (
         "the probability of the foreground (sigmoid)"
         if len(facts.classes) == 2

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ulna.report.references import REFERENCES, Reference
 from ulna.runfiles import as_list, inner
+from ulna.text import plural
 
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -65,14 +67,27 @@ class Facts:
     train: Sequence[str]
     held_out: Sequence[str]
 
-    def count_groups(self, names: Sequence[str]) -> int:
-        """How many groups some cases are of."""
-        return len({self.groups.get(name, name) for name in names})
+    def counted(self, names: Sequence[str]) -> str:
+        """How many images some cases are and, where that is known, of how many groups."""
+        images = plural(len(names), "image")
+        groups = {self.groups.get(name, name) for name in names}
+        return f"{images} in {plural(len(groups), 'group')}" if self.groups else images
+
+    @property
+    def shared(self) -> bool:
+        """Whether a group, or a volume of which slabs were taken, is on both sides."""
+        sides = [{self.groups.get(_whole(name), _whole(name)) for name in side} for side in (self.train, self.held_out)]
+        return bool(sides[0] & sides[1])
 
     @property
     def classes(self) -> list[str]:
         """The names of the classes, the background first."""
         return [str(name) for name in as_list(inner(dict(self.record), "classes").get("names"))]
+
+
+def _whole(name: str) -> str:
+    """The name of a volume of which this is a slab, or the name itself."""
+    return re.sub(r"\[\d+:\d+\]$", "", name)
 
 
 def small(count: int) -> str:

@@ -77,29 +77,15 @@ def _data(config: Config, facts: Facts) -> str:
     images = f"{kind[:1].upper()}{kind[1:]} with {plural(data.inputs, 'channel')}"
     told = [f"{images} were segmented into {enumerated(facts.classes[1:])}."]
     if isinstance(folds, int):
-        every = list(facts.groups)
-        told.append(
-            f"{plural(len(every), 'image')} in {plural(facts.count_groups(every), 'group')} were split by group into "
-            f"{small(folds)} folds for cross-validation."
-        )
+        told.append(f"{facts.counted(list(facts.groups))} were split by group into {small(folds)} folds.")
     elif facts.held_out:
-        sides = (facts.train, facts.held_out)
-        learned, held = (f"{plural(len(s), 'image')} in {plural(facts.count_groups(s), 'group')}" for s in sides)
-        told.append(f"The network learned from {learned}; {held} were held out for validation.")
-        shared = {facts.groups.get(one) for one in facts.train} & {facts.groups.get(one) for one in facts.held_out}
-        shared |= {"slab"} if any(name.endswith("]") for name in facts.held_out) else set()
-        if facts.record.get("split") == "of the data set":
-            told.append("The split is that of the data set.")
-        elif not shared - {None}:
-            told.append(
-                f"The split was drawn by group (seed {config.training.seed}), so that no group is on both sides."
-            )
-        if shared - {None}:
-            told.append("Images of one group lie on both sides, so scores are optimistically biased.")
+        learned, held_out = (facts.counted(side) for side in (facts.train, facts.held_out))
+        were = "was" if len(facts.held_out) == 1 else "were"
+        told.append(f"The network learned from {learned}; {held_out} {were} held out for validation.")
+        told += _split(config, facts)
     else:
-        learned = f"{plural(len(facts.train), 'image')} in {plural(facts.count_groups(facts.train), 'group')}"
-        told.append(f"The network learned from {learned}; none were held out.")
-    if data.leaks and data.groups == "":
+        told.append(f"The network learned from {facts.counted(facts.train)}; none were held out.")
+    if data.leaks:
         told.append("Images that are near-duplicates or overlapping tiles by their pixels counted as one group.")
     if data.normalization == "ct":
         low, high = data.window or (0.0, 0.0)
@@ -115,6 +101,16 @@ def _data(config: Config, facts: Facts) -> str:
         apart = " × ".join(f"{side:g}" if side else "their own" for side in data.target_spacing or ())
         told.append(f"Images were resampled to a spacing of {apart} {data.unit}.")
     return " ".join(told)
+
+
+def _split(config: Config, facts: Facts) -> list[str]:
+    """How cases came onto their sides, and whether one group is on both."""
+    if facts.shared:
+        return ["Images of one group lie on both sides, so scores are optimistically biased."]
+    if facts.record.get("split") == "of the data set":
+        return ["The split is that of the data set; no group is on both sides."]
+    seed = config.training.seed
+    return [f"The split was drawn by group (seed {seed}), so that no group is on both sides."] if facts.groups else []
 
 
 def _training(config: Config, facts: Facts, cited: Citations) -> str:

@@ -20,9 +20,9 @@ from ulna.formats import atomic_write
 from ulna.metrics import Primary, label
 from ulna.metrics.objects import TRUE_FATES
 from ulna.report.gallery import gallery
-from ulna.report.methods import Facts, methods
+from ulna.report.known import Facts
+from ulna.report.methods import methods
 from ulna.report.origin import KNOWN, commands, origin, repeating
-from ulna.report.references import Reference
 from ulna.report.scores import chose, confusions, every_case, measures, primary_of, score_table
 from ulna.report.words import as_float, counted, facts, in_words, interval, number
 from ulna.runfiles import RunFiles, as_list, inner
@@ -93,7 +93,9 @@ def _content(run: RunFiles) -> dict[str, Any]:
     folds = int(record["folds"]) if isinstance(record.get("folds"), int) else 0
     primary, name = primary_of(metrics), run.folder.resolve().name
     config = _config(run)
-    paragraphs, references = _methods(config, record, check, metrics, curves, dict(lists))
+    known = Facts(record, metrics, curves, _groups(run, record, check), *(lines for _, lines in lists[:2]))
+    planned = config is not None and config.training.patch and known.classes
+    paragraphs, references = methods(config, known) if config is not None and planned else ([], [])
     return {
         "title": name,
         "figures": _figures(metrics, record, lists),
@@ -135,19 +137,12 @@ def _config(run: RunFiles) -> Config | None:
         return None
 
 
-def _methods(
-    config: Config | None,
-    record: dict[str, Any],
-    check: dict[str, Any],
-    metrics: dict[str, Any],
-    curves: list[dict[str, str]],
-    lists: Mapping[str, list[str]],
-) -> tuple[list[str], list[Reference]]:
-    """The methods of a run that was planned, and what they refer to."""
-    if config is None or not config.training.patch or not inner(record, "classes"):
-        return [], []
-    groups = {str(name): str(group) for name, group in inner(check, "groups").items()}
-    return methods(config, Facts(record, metrics, curves, groups, lists["train.txt"], lists["validation.txt"]))
+def _groups(run: RunFiles, record: dict[str, Any], check: dict[str, Any]) -> dict[str, str]:
+    """The group of each case: of folds as their table has it, of one fold as `check` found it for all."""
+    if "folds" in record:
+        return {row.get("case", ""): row.get("group", "") for row in run.table("folds.csv")}
+    found = check or (RunFiles(run.folder.parent).record("check.json") if "fold" in record else {})
+    return {str(name): str(group) for name, group in inner(found, "groups").items()}
 
 
 def _fitted(record: dict[str, Any]) -> list[str]:

@@ -129,7 +129,7 @@ REFERENCES = {
             "10.1007/978-3-031-72114-4_47",
         ),
         Reference(
-            "isensee2020brats",
+            "isensee2021brats",
             "Isensee F, Jäger PF, Full PM, Vollmuth P, Maier-Hein KH",
             "nnU-Net for brain tumor segmentation",
             "Brainlesion (BrainLes 2020), Lecture Notes in Computer Science",
