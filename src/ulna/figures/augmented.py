@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ulna.errors import UlnaError
-from ulna.figures.common import Rgb, new_figure, outline, plane, save_figure, show, to_rgb
+from ulna.figures.annotated import annotated
+from ulna.figures.common import Rgb, new_figure, plane, save_figure, show, to_rgb
 from ulna.image import Array
 
 Sample = tuple[Array, Array]  # image (C, *spatial), truth (1, *spatial) class indices
@@ -51,7 +52,7 @@ def augmented_picture(path: Path, originals: Sequence[Sample], variations: Seque
         rgbs = _stretched_alike([image for image, _ in samples])
         for column, (rgb, (_, truth)) in enumerate(zip(rgbs, samples, strict=True)):
             title = "" if row else ("original" if column == 0 else f"draw {column}")
-            show(grid[row, column], outline(rgb, plane(truth)[0]), title)
+            show(grid[row, column], annotated(rgb, plane(truth)[0], opacity=0.0), title)
     return save_figure(figure, path)
 
 

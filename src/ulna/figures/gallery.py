@@ -16,7 +16,7 @@ from ulna.figures.sections import page, pixels
 GAP = 4
 """White pixels between pictures."""
 
-QUALITY = 85
+QUALITY = 80
 """Of JPEG; colors are not thinned out, for lines have colors."""
 
 

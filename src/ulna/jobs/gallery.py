@@ -26,7 +26,7 @@ FOLDER = "gallery"
 MOST = 240
 """Cases are pictured; of more, so many that lie evenly between the worst and the best."""
 
-LARGE, SMALL, FEW = 400, 260, 60
+LARGE, SMALL, FEW = 320, 200, 60
 """The longer side of each picture, pixels: for so few cases, and for more."""
 
 Draw = Callable[[str], Comparison | Orthogonal]

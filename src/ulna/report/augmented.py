@@ -59,7 +59,7 @@ def _moved(varied: AugmentationConfig, ndim: int) -> list[str]:
     flips = "flips along all axes" if varied.flip is True else "flips along some axes"
     parts = {
         flips: bool(varied.flip),
-        f"quarter turns (with a probability of {varied.quarter_turns:g})": bool(varied.quarter_turns),
+        f"quarter turns with a probability of {varied.quarter_turns:g}": bool(varied.quarter_turns),
         f"rotations by up to {varied.rotation:g} degrees": bool(varied.rotation),
         f"tilts by up to {varied.tilt:g} degrees": bool(varied.tilt and ndim == 3),
         f"scaling by {low:g} to {high:g}": (low, high) != (1.0, 1.0),
