@@ -91,7 +91,7 @@ def repeating(record: dict[str, Any], name: str, config: Config | None, rows: Se
     """
     if not record.get("command"):
         return []
-    told = ["With the versions above, in the folder where it was typed first, this command repeats the training."]
+    told = ["With the versions above, in the folder where it was typed first, the first command repeats the training."]
     if config is not None and config.training.minutes:
         length = f" (this one made {rows[-1].get('step')} steps)" if rows and rows[-1].get("step") else ""
         told.append(
