@@ -126,8 +126,8 @@ def _objects(found: Labels, truth: Labels, classes: int) -> Counts:
     own, other = overlap.true_index[matched], overlap.found_index[matched]
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (there[own], here[other]), 1)
-    np.add.at(counts, (np.delete(there, own), 0), 1)
-    np.add.at(counts, (0, np.delete(here, other)), 1)
+    np.add.at(counts[:, 0], np.delete(there, own), 1)
+    np.add.at(counts[0], np.delete(here, other), 1)
     return counts
 
 
