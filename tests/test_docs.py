@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import shutil
@@ -119,8 +120,12 @@ def test_paths_on_the_page_exist(page: Path):
 def test_python_on_the_page_compiles_and_uses_public_names(page: Path):
     for snippet in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
         compile(snippet, str(page), "exec")
+        imported = re.findall(r"^from (ulna\.[\w.]+) import (.+)$", snippet, re.MULTILINE)
+        for module, names in imported:
+            assert all(hasattr(importlib.import_module(module), name) for name in names.split(", ")), module
+        modules = {module.split(".")[1] for module, _ in imported}
         for name in re.findall(r"\bulna\.(\w+)", snippet):
-            assert name in ulna.__all__
+            assert name in modules or name in ulna.__all__
 
 
 @every_page

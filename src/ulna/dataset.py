@@ -163,6 +163,10 @@ class Dataset:
     sentence: str
     problems: tuple[Problem, ...] = ()
 
+    def __str__(self) -> str:
+        """What errors name: the sentence, and not all of its cases."""
+        return self.sentence or "data"
+
 
 def in_parallel(
     work: Callable[[T], R], items: Sequence[T], *, weigh: Callable[[T], int] | None = None, budget: int = 0

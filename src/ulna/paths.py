@@ -56,8 +56,8 @@ def _check(value: Any, name: str, annotation: str) -> None:
     words = set(annotation.replace(" ", "").split("|"))
     if value is None:
         right = "None" in words
-    elif words <= {"str", "Path", "None"}:
-        right = isinstance(value, str | os.PathLike)
+    elif words <= {"str", "Path", "Dataset", "None"}:
+        right = isinstance(value, str | os.PathLike) or type(value).__name__ in words
     else:
         right = not isinstance(value, bytes | bytearray | Number)
     if not right:

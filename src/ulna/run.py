@@ -22,6 +22,7 @@ from ulna.inference.devices import described
 from ulna.labels.classes import Classes
 from ulna.model import Model, load
 from ulna.modelfile import Saved
+from ulna.networks.losses import Loss
 from ulna.planning import Decision, Fingerprint, Plan, dimensions, plan, spacings
 from ulna.resampling import comparable
 from ulna.store import Store
@@ -30,6 +31,7 @@ from ulna.store import planned as as_planned
 from ulna.tasks import Task
 from ulna.tasks import build as build_task
 from ulna.text import plural
+from ulna.training import own_loss
 from ulna.training.budget import TimeBudget
 from ulna.training.constants import fit_constants
 from ulna.training.fit import ending, fit
@@ -98,11 +100,6 @@ class Prepared:
     classes: Classes
     folds: tuple[Fold, ...]
 
-    @property
-    def task(self) -> Task:
-        """The question."""
-        return build_task(self.config.task, self.classes.names, self.classes.regions)
-
     def close(self) -> None:
         """Let go of the files of stores: Windows deletes none that is mapped."""
         for fold in self.folds:
@@ -127,6 +124,8 @@ class Run:
         A trained model to start from.
     shares
         How many such runs share the minutes that the command names.
+    loss
+        The function that `task.loss: own` stands for.
     """
 
     def __init__(
@@ -138,14 +137,21 @@ class Run:
         progress: Progress,
         start: Saved | None = None,
         shares: int = 1,
+        loss: Loss | None = None,
     ) -> None:
         self.folder = folder
         self.timer = timer
         self.device = device
         self.start = start
         self.shares = shares
+        self.loss = loss
         self.afterwards = AFTERWARDS
         self._progress = progress
+
+    def task(self, prepared: Prepared) -> Task:
+        """The question that the network learns. Raises UlnaError where its loss is a function that is not given."""
+        config, classes = prepared.config.task, prepared.classes
+        return build_task(config, classes.names, classes.regions, own_loss.given_loss(config, self.loss))
 
     def plan(self, data: Data, wanted: Config, *, shared: bool = False) -> tuple[Fold, Plan]:
         """Decode the cases, and plan what `wanted` leaves open; other processes may have `shared` the folder."""
@@ -180,6 +186,8 @@ class Run:
         said = [*sentences, _split_sentence(sides, chooses=chooses)]
         if self.start is not None:
             said.append(_start_sentence(self.start, prepared.classes))
+        own = own_loss.record(self.loss)
+        said += [f"The loss is the function {name}, which the training was given." for name in own.values()]
         runs.begin(
             self.folder,
             config,
@@ -191,8 +199,9 @@ class Run:
             **hashes(fold),
             weights="of the best epoch" if chooses and fold.validation else "last",
             classes=asdict(prepared.classes),
-            outputs=prepared.task.outputs,
+            outputs=self.task(prepared).outputs,
             plan=[*said, self.expected(prepared)],
+            **own,
             **facts,
         )
 
@@ -212,8 +221,9 @@ class Run:
         return fold
 
     def check_same(self, fold: Fold, *, place: object) -> None:
-        """Raise UlnaError for other images or masks than those that the run began with."""
+        """Raise UlnaError for other images, other masks or another loss than those that the run began with."""
         before, now = runs.words(self.folder), hashes(fold)
+        own_loss.check_same(before, self.loss)
         for side, key in HASHES.items():
             if now[key] != before.get(key):
                 what = f"the {side} images or masks are not those that {self.folder} began with"
@@ -236,16 +246,17 @@ class Run:
         if training.epochs is not None:
             return expected(config, fold.train, training.epochs * training.steps)
         network = self._new(prepared).network
-        step = time_step(network, prepared.task, config, store=fold.train, timer=self.timer)
+        task = self.task(prepared)
+        step = time_step(network, task, config, store=fold.train, timer=self.timer)
         afterwards = self.afterwards + self._drawing(fold.validation)
-        budget = TimeBudget(self.timer, ending(config, fold.validation, afterwards, fits=prepared.task.fits))
+        budget = TimeBudget(self.timer, ending(config, fold.validation, afterwards, fits=task.fits))
         return expected(config, fold.train, budget.expected_steps(step))
 
     def fit_one(self, prepared: Prepared, fold: int = 0, *, resume: bool = False) -> Model:
         """Train on one fold and write the model into the folder; a model that is there already is loaded."""
         if runs.words(self.folder)["state"] == runs.TRAINED:  # and was killed before it had its scores
             return load(self.folder, device=str(self.device))
-        config, data = prepared.config, prepared.folds[fold]
+        config, data, task = prepared.config, prepared.folds[fold], self.task(prepared)
         picture = self.folder / "augmented.png"
         if config.augmentation and not picture.exists():
             began = self.timer.seconds
@@ -258,7 +269,7 @@ class Run:
         runs.note(self.folder, parameters=sum(one.numel() for one in saved.network.parameters()))
         state = fit(
             saved.network,
-            prepared.task,
+            task,
             config,
             stores=(data.train, data.validation),
             run=self.folder,
@@ -266,12 +277,12 @@ class Run:
             afterwards=self.afterwards + self._drawing(data.validation),
             resume=resume,
         )
-        fitted = fit_constants(saved.network, prepared.task, config, stores=(data.train, data.validation))
+        fitted = fit_constants(saved.network, task, config, stores=(data.train, data.validation))
         if fitted:
             saved = replace(saved, config=config.changed(fitted))
             runs.note(self.folder, fitted=fitted, fitted_on="held out" if data.validation else "trained on")
         modelfile.save(self.folder / modelfile.NAME, saved)
-        primary = prepared.task.primary
+        primary = task.primary
         cells = [row[validation_column(primary)] for row in read_rows(self.folder)]
         ranks = [primary.rank(float(cell)) for cell in cells if cell]
         short = too_short(_as_typed(config, self.shares), data.train, state.losses, ranks)
@@ -288,12 +299,12 @@ class Run:
 
     def _new(self, prepared: Prepared) -> Saved:
         """A network with fresh weights, drawn from the seed, or those of the model that it starts from."""
-        config, outputs = prepared.config, prepared.task.outputs
+        config, outputs = prepared.config, self.task(prepared).outputs
         with torch.random.fork_rng():
             torch.manual_seed(config.training.seed)
             network = networks.build(config.network, config.data.inputs, outputs)
         if self.start is not None:
-            _take_weights(network, self.start, prepared)
+            _take_weights(network, self.start, prepared.classes, outputs)
         digest = prepared.folds[0].train.digest
         return Saved(network.to(self.device), config, prepared.classes, outputs, digest, runs.versions())
 
@@ -374,10 +385,10 @@ def _start_sentence(start: Saved, classes: Classes) -> str:
     return f"It starts from the weights of a trained model; its last layer is new, for {now} instead of {before}."
 
 
-def _take_weights(network: nn.Module, start: Saved, prepared: Prepared) -> None:
+def _take_weights(network: nn.Module, start: Saved, classes: Classes, outputs: int) -> None:
     """Copy the weights; the last layer keeps its fresh ones where the classes or the task differ."""
     weights = dict(start.network.state_dict())
-    if not _same_classes(start, prepared.classes) or start.outputs != prepared.task.outputs:
+    if not _same_classes(start, classes) or start.outputs != outputs:
         own = network.state_dict()
         weights |= {name: own[name] for name in _heads(start.config)}
     network.load_state_dict(weights)

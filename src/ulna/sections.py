@@ -231,9 +231,10 @@ class TaskConfig(Section):
         description="`semantic`: the class of each pixel; `instances`: also its object; `regions`: whether it lies in "
         "each of `data.regions`; `auto`: regions where some are stated, objects where the masks number them",
     )
-    loss: Literal["dice_cross_entropy", "cross_entropy", "dice", "log_dice"] = Field(
+    loss: Literal["dice_cross_entropy", "cross_entropy", "dice", "log_dice", "own"] = Field(
         "dice_cross_entropy",
-        description="`dice_cross_entropy` (the sum), `cross_entropy`, `dice`, or its negative logarithm `log_dice`",
+        description="`dice_cross_entropy` (the sum), `cross_entropy`, `dice`, or its negative logarithm `log_dice`; "
+        "`own`: the function that `ulna.train(loss=...)` was given",
     )
     threshold: float = Field(
         0.5, gt=0, lt=1, description="probability from which a single class, or a region, is there"

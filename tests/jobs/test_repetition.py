@@ -10,6 +10,7 @@ import pytest
 
 import ulna
 from ulna.config import Config
+from ulna.dataset import Dataset
 from ulna.jobs.repetition import Request, repetition
 from ulna.preset import settings
 
@@ -52,3 +53,12 @@ def test_what_was_in_memory_is_repeated_by_a_call(data: Any, monkeypatch: pytest
 def test_long_lists_are_counted() -> None:
     asked = Request("data", wanted(), [f"{k}" for k in range(21)], None, None)
     assert "cases=[21 names]" in repetition(asked, RUN, 21)
+
+
+def test_a_loss_and_a_dataset_of_ones_own_are_repeated_by_a_call() -> None:
+    own = wanted().changed({"task.loss": "own"})
+    said = repetition(Request(Path("data"), own, None, None, None, loss="losses.tversky"), RUN, 7)
+    assert said.startswith("From Python: ulna.train('data', 'my run', loss=losses.tversky, preset='fcn8', ")
+    assert "task.loss" not in said
+    said = repetition(Request(Dataset((), "wells"), wanted(), None, None, None), RUN, 7)
+    assert said.startswith("From Python, with a Dataset of your own: ulna.train(dataset, 'my run', ")

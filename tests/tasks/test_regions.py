@@ -57,6 +57,16 @@ def test_the_loss_is_the_mean_of_that_of_each_region_alone(name: str) -> None:
     torch.testing.assert_close(torch.stack(list(terms.values())).sum(), torch.stack(alone).mean())
 
 
+def test_a_function_that_is_passed_is_taken_of_each_region() -> None:
+    task = build(TaskConfig(loss="own"), NAMES, TUMOR, lambda outputs, truth: (outputs * (truth == 1)).sum())
+    outputs = torch.ones(1, 3, 4, 5)
+    maps = task.maps(torch.from_numpy(random_labels(1, (1, 1, 4, 5))), Grid((4, 5)))
+    terms = task.losses(outputs, maps)
+    assert {name: round(3 * float(term)) for name, term in terms.items()} == {
+        name: int((maps[:, place] == 1).sum()) for place, (name, _) in enumerate(TUMOR)
+    }
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_where_nothing_is_annotated_there_is_no_loss(name: str) -> None:
     task = NestedRegions(TaskConfig(loss=name), NAMES, TUMOR)  # type: ignore[arg-type]

@@ -210,7 +210,7 @@ class Check(Printed):
 
 @expand_home
 def check(
-    data: str | Path,
+    data: str | Path | Dataset,
     *,
     cases: Names | None = None,
     except_: Names | None = None,
@@ -227,7 +227,7 @@ def check(
     Parameters
     ----------
     data
-        A folder, archive or file of any known layout.
+        A folder, archive or file of any known layout; or a `Dataset` that your own code has made.
     cases, except_
         Names of the cases to use, and of those to leave out, or text files with one per line; see `ulna.caselist`.
     out

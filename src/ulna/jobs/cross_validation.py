@@ -36,6 +36,7 @@ from ulna.run import AFTERWARDS, Data, Fold, Prepared, Run, hashes
 from ulna.store import Store
 from ulna.store import planned as as_planned
 from ulna.text import listed, plural
+from ulna.training import own_loss
 from ulna.training.timer import Timer
 
 
@@ -188,7 +189,7 @@ def _check_state(run: Path, fold: int | None, *, planned: bool, resume: bool) ->
 def _prepare(work: Run, asked: Request, *, typed: Request, command: str | None) -> Shared:
     """What all folds share, as the first process makes it; `typed` is how it was asked for."""
     run, asked = work.folder, on_disk(asked, work.folder)
-    checked = checked_data(Path(str(asked.data)), asked, run)
+    checked = checked_data(asked, run)
     cases = tuple(case for case in checked.dataset.cases if case.part != "test")
     folds = parts.split_into_folds(cases, asked.folds or 0, asked.config.training.seed)
     if any(case.part for case in cases):
@@ -212,6 +213,7 @@ def _prepare(work: Run, asked: Request, *, typed: Request, command: str | None) 
         asked=asked.config.model_dump(mode="json"),
         classes=asdict(checked.classes),
         plan=list(sentences),
+        **own_loss.record(work.loss),
     )
     for sentence in sentences:
         say(escape(sentence))
@@ -223,7 +225,8 @@ def _prepare(work: Run, asked: Request, *, typed: Request, command: str | None) 
 def _prepare_again(work: Run, asked: Request, *, resume: bool) -> Shared:
     """The same from what the first process has written; a run that goes on does so with its own cases."""
     run, folds = work.folder, parts.read_folds(work.folder)
-    config = runs.going_on_with(run, asked.config, load_preset(DEFAULT) if resume else None)
+    plain = own_loss.with_loss(load_preset(DEFAULT), work.loss) if resume else None
+    config = runs.going_on_with(run, asked.config, plain)
     if asked.fold is None:
         work.timer.add(runs.seconds_used(run) + spent(run))
     if (work.start is not None) != (run / runs.START).is_file() and not resume:
@@ -232,7 +235,7 @@ def _prepare_again(work: Run, asked: Request, *, resume: bool) -> Shared:
     if resume:
         asked = replace(asked, config=config, cases=list(folds.names), except_=None)
     asked = on_disk(asked, run)
-    checked = checked_data(Path(str(asked.data)), asked, None)
+    checked = checked_data(asked, None)
     by_name = {case.name: case for case in checked.dataset.cases if case.part != "test" or resume}
     folds.check_same(tuple(by_name.values()), where=asked.data)
     cases = tuple(by_name[name] for name in folds.names)
@@ -275,7 +278,7 @@ def _train(
     with runs.prepared(place, resume=True) as going_on:
         prepared, start = shared.fold(number), shared.start
         progress = timer.watching(track)
-        one = Run(place, timer, device=work.device, progress=progress, start=start, shares=shares)
+        one = Run(place, timer, device=work.device, progress=progress, start=start, shares=shares, loss=work.loss)
         write_seen(place, shared.checked, data.sides)
         if going_on:
             one.check_same(prepared.folds[0], place=data.place)

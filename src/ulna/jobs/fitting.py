@@ -10,6 +10,7 @@ from pathlib import Path
 from ulna import modelfile
 from ulna import runfolder as runs
 from ulna.console import screen, track
+from ulna.dataset import Dataset
 from ulna.errors import UlnaError
 from ulna.figures.curves import curves_picture
 from ulna.jobs.check import Check, check
@@ -33,19 +34,24 @@ SCORED = "scored.json"
 
 
 def on_disk(asked: Request, run: Path) -> Request:
-    """Pairs of arrays as files in the run, with a table of their groups."""
+    """Pairs of arrays as files in the run, with a table of their groups; a `Dataset` names files already."""
     if isinstance(asked.data, str | Path):
         return replace(asked, data=Path(asked.data))
+    if isinstance(asked.data, Dataset):
+        return asked
     folder, groups = write_pairs(asked.data, run)
     config = asked.config if groups is None else asked.config.changed({"data.groups": str(groups)})
     return replace(asked, data=folder, config=config)
 
 
-def checked_data(data: Path, asked: Request, run: Path | None) -> Check:
-    """What `check` says of the data; it stops here when something is fatal.
+def checked_data(asked: Request, run: Path | None) -> Check:
+    """What `check` says of the data of a request (`on_disk`); it stops here when something is fatal.
 
     Its record is written into `run`, if one is given.
     """
+    if not isinstance(asked.data, str | Path | Dataset):
+        raise TypeError("the data of a request are written to the disk first")
+    data = asked.data
     checked = check(data, cases=asked.cases, except_=asked.except_, config=asked.config, progress=track)
     if run is not None and not checked.fatal:
         checked = checked.save(run)
@@ -68,7 +74,7 @@ def fit_and_report(work: Run, prepared: Prepared, checked: Check, *, data: Data,
     found = scores.summary.as_json() if scores else {}
     model = Model(replace(model.saved, config=config, scores=found, seen=seen_in(run)))
     modelfile.save(run / modelfile.NAME, model.saved)
-    primary = prepared.task.primary
+    primary = work.task(prepared).primary
     better = primary.higher_is_better
     curves_picture(run / "curves.png", run / TABLE, score=label(primary.measure), higher_is_better=better)
     runs.note(run, seconds=round(timer.seconds, 1), ended=now())

@@ -14,6 +14,7 @@ from rich.markup import escape
 from ulna.caselist import Names
 from ulna.config import Config
 from ulna.console import Printed, track
+from ulna.dataset import Dataset
 from ulna.errors import UlnaError
 from ulna.formats import atomic_write
 from ulna.inference.devices import choose_device
@@ -55,7 +56,7 @@ class Planned(Printed):
 
 @expand_home
 def plan(
-    data: str | Path,
+    data: str | Path | Dataset,
     *,
     cases: Names | None = None,
     except_: Names | None = None,
@@ -73,7 +74,7 @@ def plan(
     Parameters
     ----------
     data
-        A folder, archive or file of any known layout.
+        A folder, archive or file of any known layout; or a `Dataset` that your own code has made.
     cases, except_, preset, minutes, epochs, config, changes, seed, device
         As for `train`.
     out

@@ -11,6 +11,7 @@ from typing import Any
 
 from ulna.caselist import Names
 from ulna.config import Config, dotted
+from ulna.dataset import Dataset
 from ulna.jobs.in_memory import Pair
 from ulna.preset import load_preset
 from ulna.text import plural
@@ -24,15 +25,19 @@ MAX_NAMES = 20
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a training: data, lists of cases, settings, where to start from, and how many or which folds."""
+    """What is asked of a training.
 
-    data: str | Path | Iterable[Pair]
+    Data, lists of cases, settings, where to start from, how many or which folds, and the name of a loss of one's own.
+    """
+
+    data: str | Path | Dataset | Iterable[Pair]
     config: Config
     cases: Names | None
     except_: Names | None
     start: str | Path | None
     folds: int | None = None
     fold: int | None = None
+    loss: str = ""
 
     @property
     def on_disk(self) -> bool:
@@ -55,10 +60,10 @@ def repetition(asked: Request, run: Path, count: int) -> str:
     Returns
     -------
     str
-        The command line or, where data or lists of cases were in memory and so have no name on it, the call.
+        The command line or, where data, lists of cases or a loss were in memory and so have no name on it, the call.
     """
     named = all(one is None or isinstance(one, str | Path) for one in (asked.cases, asked.except_))
-    return _command(asked, run) if asked.on_disk and named else _call(asked, run, count)
+    return _command(asked, run) if asked.on_disk and named and not asked.loss else _call(asked, run, count)
 
 
 def _command(asked: Request, run: Path) -> str:
@@ -77,16 +82,21 @@ def _command(asked: Request, run: Path) -> str:
 
 
 def _call(asked: Request, run: Path, count: int) -> str:
-    given = {"cases": asked.cases, "except_": asked.except_, "start_from": asked.start}
-    words = [repr(str(asked.data)) if asked.on_disk else "pairs", repr(str(run))]
-    words += [f"{name}={_named(value)}" for name, value in given.items() if value is not None]
+    options = {"cases": asked.cases, "except_": asked.except_, "start_from": asked.start}
+    made = isinstance(asked.data, Dataset)
+    words = [repr(str(asked.data)) if asked.on_disk else "dataset" if made else "pairs", repr(str(run))]
+    words += [f"{name}={_named(value)}" for name, value in options.items() if value is not None]
     words += [f"{name}={n}" for name, n in {"folds": asked.folds, "fold": asked.fold}.items() if n is not None]
+    words += [f"loss={asked.loss}"] * bool(asked.loss)
     words.append(f"preset={asked.config.preset!r}")
     changes = _changed(asked.config)
+    if asked.loss:
+        changes.pop("task.loss", None)
     own = {option.strip("-"): changes.pop(key, None) for key, option in OPTIONS.items()}
     words += [f"{name}={value!r}" for name, value in own.items() if value is not None]
     words += [f"changes={changes!r}"] if changes else []
-    what = "" if asked.on_disk else f", with {plural(count, 'pair')} (image, mask) in memory"
+    given = "a Dataset of your own" if made else f"{plural(count, 'pair')} (image, mask) in memory"
+    what = "" if asked.on_disk else f", with {given}"
     return f"From Python{what}: ulna.train({', '.join(words)})"
 
 

@@ -15,6 +15,7 @@ from ulna import runfolder as runs
 from ulna.caselist import Names
 from ulna.config import Config
 from ulna.console import say, track
+from ulna.dataset import Dataset
 from ulna.errors import UlnaError
 from ulna.folds import holds_folds
 from ulna.inference.devices import choose_device
@@ -25,15 +26,17 @@ from ulna.jobs.repetition import Request, repetition
 from ulna.jobs.seen import write_seen
 from ulna.jobs.trained import Trained
 from ulna.modelfile import Saved
+from ulna.networks.losses import Loss
 from ulna.paths import expand_home
 from ulna.preset import DEFAULT, load_preset, settings
 from ulna.run import Data, Run, in_sides, split
+from ulna.training.own_loss import given_loss, name_of, with_loss
 from ulna.training.timer import Clock, SystemClock, Timer
 
 
 @expand_home
 def train(
-    data: str | Path | Iterable[Pair],
+    data: str | Path | Dataset | Iterable[Pair],
     out: str | Path,
     *,
     cases: Names | None = None,
@@ -45,6 +48,7 @@ def train(
     changes: dict[str, Any] | None = None,
     seed: int | None = None,
     start_from: str | Path | None = None,
+    loss: Loss | None = None,
     folds: int | None = None,
     fold: int | None = None,
     device: str | None = None,
@@ -57,9 +61,10 @@ def train(
 
     Parameters
     ----------
-    data : path or iterable
-        A folder, archive or file of any known layout; or pairs (image, mask) or (image, mask, group) of arrays: an
-        image (Y, X), (C, Y, X) or (Y, X, C), its mask (Y, X). Pairs are written into the run until it has finished.
+    data : path, Dataset or iterable
+        A folder, archive or file of any known layout; a `Dataset` that your own code has made of files; or pairs
+        (image, mask) or (image, mask, group) of arrays: an image (Y, X), (C, Y, X) or (Y, X, C), its mask (Y, X).
+        Pairs are written into the run until it has finished.
     out : path
         Folder for the run; it must be new or empty.
     cases, except_ : path or sequence of str, optional
@@ -80,6 +85,10 @@ def train(
     start_from : path, optional
         A run or model file whose weights to start from; its channels must be those of the images. Where the classes
         differ, the last layer is new.
+    loss : callable, optional
+        A function of your own in place of `task.loss`: from logits (N, K, *spatial) and class indices
+        (N, 1, *spatial), 255 where nothing is annotated, to a scalar tensor; see `ulna.networks.losses`. The run
+        records its name, and `resume` needs it again.
     folds : int, optional
         Cross-validation by group: so many trainings, each of which holds out other groups, in folders of their own
         within `out`. `minutes` is for all together. The scores are those of each case by the training that had not
@@ -116,7 +125,8 @@ def train(
     <Evaluation: 67 images in 41 groups, Dice 0.9...>
     """
     run = Path(out)
-    wanted = settings(preset, config, changes, minutes=minutes, epochs=epochs, seed=seed)
+    wanted = with_loss(settings(preset, config, changes, minutes=minutes, epochs=epochs, seed=seed), loss)
+    loss_name = "" if loss is None else name_of(loss)
     place = choose_device(device)
     start = _start(start_from, resume=resume)
     before = 0.0 if started is None else max(time.time() - started, 0.0)  # a clock may be set back
@@ -127,19 +137,20 @@ def train(
             runs.record_used(run, seconds - spent(run))
 
     timer = Timer(clock or SystemClock(), used=before, record=record)
-    work = Run(run, timer, device=place, progress=timer.watching(track), start=start)
+    work = Run(run, timer, device=place, progress=timer.watching(track), start=start, loss=loss)
     if crossed:
-        asked = Request(data, wanted, cases, except_, start_from, folds, fold)
+        asked = Request(data, wanted, cases, except_, start_from, folds, fold, loss_name)
         return cross_validate(work, asked, resume=resume, command=command)
     with runs.prepared(run, resume=resume) as going_on:
         if going_on:
-            wanted = runs.going_on_with(run, wanted, load_preset(DEFAULT))
+            wanted = runs.going_on_with(run, wanted, with_loss(load_preset(DEFAULT), loss))
             cases, except_ = [name for side in runs.names(run) for name in side], None
             timer.add(runs.seconds_used(run))
         elif resume:
             say(f"{escape(str(run))} had not got as far as its plan: it begins anew, with what this command says.")
+        given_loss(wanted.task, loss)  # before the data are read
         timer.limit = math.inf if wanted.training.minutes is None else 60 * wanted.training.minutes
-        asked = Request(data, wanted, cases, except_, start_from)
+        asked = Request(data, wanted, cases, except_, start_from, loss=loss_name)
         return _run(work, asked, resume=going_on, command=command)
 
 
@@ -160,11 +171,10 @@ def _run(work: Run, asked: Request, *, resume: bool, command: str | None) -> Tra
     """The run from its data to its report, in a folder that is its own."""
     run, timer = work.folder, work.timer
     typed, asked = asked, on_disk(asked, run)
-    place = Path(str(asked.data))
-    checked = checked_data(place, asked, run)
+    checked = checked_data(asked, run)
     dataset, wanted = checked.dataset, asked.config
     sides = in_sides(dataset, runs.names(run)) if resume else split(dataset, wanted.data.validation, _seed(wanted))
-    data = Data(dataset, checked.classes, sides, place)
+    data = Data(dataset, checked.classes, sides, asked.data)
     write_seen(run, checked, sides)
     if resume:
         prepared = work.prepare_again(data, wanted)

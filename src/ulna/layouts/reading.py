@@ -28,6 +28,7 @@ from ulna.layouts import (
 from ulna.layouts import patterns as stated
 from ulna.layouts.build import CaseDraft, make_cases, name_key
 from ulna.layouts.described import with_described
+from ulna.layouts.given import as_given
 from ulna.layouts.listed import with_listed
 from ulna.layouts.listing import Listing, existing, list_place
 from ulna.layouts.matching import words
@@ -73,7 +74,7 @@ LAYOUTS: tuple[Layout, ...] = (
 )
 
 
-def read_dataset(place: str | Path, patterns: Patterns = NO_PATTERNS) -> Dataset:
+def read_dataset(place: str | Path | Dataset, patterns: Patterns = NO_PATTERNS) -> Dataset:
     """Find out how images and masks lie in a folder or zip, and list them as cases.
 
     Where no layout fits the place itself, zips within it are looked into (Kaggle's outer zip); of several the one for
@@ -83,7 +84,7 @@ def read_dataset(place: str | Path, patterns: Patterns = NO_PATTERNS) -> Dataset
     Parameters
     ----------
     place
-        A folder, archive or stack.
+        A folder, archive or stack; or a `Dataset` that a user's own code has made, whose cases are taken as they are.
     patterns
         Which files are images and which masks, or in which folder the labels lie, where a user says it.
 
@@ -95,13 +96,15 @@ def read_dataset(place: str | Path, patterns: Patterns = NO_PATTERNS) -> Dataset
     Raises
     ------
     UlnaError
-        If the place does not exist or holds no layout that is known.
+        If the place does not exist or holds no layout that is known, and as `as_given` does.
 
     Examples
     --------
     >>> len(read_dataset("cells").cases)
     8
     """
+    if isinstance(place, Dataset):
+        return _usable(as_given(place, patterns))
     path = existing(place)
     if path.is_file() and not is_archive(Source(path)):
         raise UlnaError("is one file, not a data set", where=path, hint="Name the folder or zip that holds it.")
@@ -109,6 +112,11 @@ def read_dataset(place: str | Path, patterns: Patterns = NO_PATTERNS) -> Dataset
     found = _stated(listing, patterns, depth=2) if patterns or patterns.labels else understood(listing, depth=2)
     if found is None:
         raise unknown_layout(Path(place), listing, [*(layout.example for layout in LAYOUTS), STACKS])
+    return _usable(found)
+
+
+def _usable(found: Dataset) -> Dataset:
+    """The cases that have truth, in the parts of their ready-made split; that others are left out is a problem."""
     with_truth = tuple(case for case in found.cases if case.truth)
     without = tuple(case.name for case in found.cases if not case.truth)
     problems = found.problems

@@ -23,6 +23,7 @@ LOSSES = {
     "cross_entropy": "cross-entropy",
     "dice": "dice",
     "log_dice": "the negative logarithm of dice",
+    "own": "a function that the training was given",
 }
 """What losses are called."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ulna.config import TaskConfig
 from ulna.labels.classes import Regions
@@ -12,16 +13,19 @@ from ulna.tasks.instances import Instances
 from ulna.tasks.regions import NestedRegions
 from ulna.tasks.semantic import Semantic
 
+if TYPE_CHECKING:
+    from ulna.networks.losses import Loss
+
 __all__ = ["TASKS", "Instances", "Maps", "NestedRegions", "Primary", "Semantic", "Task", "build"]
 
-TASKS: dict[str, Callable[[TaskConfig, Sequence[str], Regions], Task]] = {
-    "semantic": lambda config, classes, _: Semantic(config, classes),
-    "instances": lambda config, classes, _: Instances(config, classes),
+TASKS: dict[str, Callable[[TaskConfig, Sequence[str], Regions, Loss | None], Task]] = {
+    "semantic": lambda config, classes, _, loss: Semantic(config, classes, loss),
+    "instances": lambda config, classes, _, loss: Instances(config, classes, loss),
     "regions": NestedRegions,
 }
 
 
-def build(config: TaskConfig, classes: Sequence[str], regions: Regions = ()) -> Task:
+def build(config: TaskConfig, classes: Sequence[str], regions: Regions = (), loss: Loss | None = None) -> Task:
     """The task that a configuration names.
 
     Parameters
@@ -32,6 +36,8 @@ def build(config: TaskConfig, classes: Sequence[str], regions: Regions = ()) -> 
         Names of the classes, the background first.
     regions
         What classes make up together, where that is stated.
+    loss
+        A function that takes the place of the loss that is named; only who trains needs it.
 
     Returns
     -------
@@ -39,4 +45,4 @@ def build(config: TaskConfig, classes: Sequence[str], regions: Regions = ()) -> 
         One of `TASKS`; of a task that is left open ("auto") that of the regions, or the semantic one without any.
     """
     name = ("regions" if regions else "semantic") if config.name == "auto" else config.name
-    return TASKS[name](config, classes, regions)
+    return TASKS[name](config, classes, regions, loss)

@@ -22,6 +22,8 @@ from ulna.tasks.base import Maps
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ulna.networks.losses import Loss
+
 
 class NestedRegions:
     """A sigmoid for each region.
@@ -37,6 +39,8 @@ class NestedRegions:
         Names of the classes, the background first.
     regions
         Names of the regions, each with the indices of its classes: two are apart, or one lies within the other.
+    loss
+        As of `Semantic`; it is taken of each region, with K = 1.
 
     Raises
     ------
@@ -60,7 +64,7 @@ class NestedRegions:
     pixelwise = True
     fits = 0.0
 
-    def __init__(self, config: TaskConfig, classes: Sequence[str], regions: Regions) -> None:
+    def __init__(self, config: TaskConfig, classes: Sequence[str], regions: Regions, loss: Loss | None = None) -> None:
         if not regions:
             hint = "Name them with their mask values, the outer one first: data.regions={whole: [1, 2, 3], core: [3]}"
             raise UlnaError("it is not known which regions there are", where="task.name=regions", hint=hint)
@@ -74,6 +78,7 @@ class NestedRegions:
         self.probable = tuple(name for name, _ in regions)
         self.outputs = len(regions)
         self._config = config
+        self._loss = loss
         self._inside = np.zeros((len(regions), 256), np.uint8)
         for place, (_, indices) in enumerate(regions):
             self._inside[place, list(indices)] = 1
@@ -91,10 +96,10 @@ class NestedRegions:
         return table[:, labels[:, 0].long()].transpose(0, 1).contiguous()
 
     def losses(self, outputs: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        """A term per region: the loss that the configuration names, as of one class, over the number of regions."""
+        """A term per region, over the number of regions: the loss that is named or was passed, as of one class."""
         from ulna.networks.losses import LOSSES
 
-        loss = LOSSES[self._config.loss]
+        loss = self._loss or LOSSES[self._config.loss]
         return {
             name: loss(outputs[:, place, None], maps[:, place, None]) / self.outputs
             for place, name in enumerate(self.probable)
