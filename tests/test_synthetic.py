@@ -1,4 +1,4 @@
-"""Simulated cells: what they promise of labels, seeds, light and files."""
+"""Simulated images: what they promise of labels, seeds, light and files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from scipy import ndimage
 from ulna import formats
 from ulna.errors import UlnaError
 from ulna.image import Source
-from ulna.synthetic import cells, write_dataset
+from ulna.layouts import read_dataset
+from ulna.synthetic import VOXEL, cells, organs, write_dataset, write_volumes
 
 
 @pytest.mark.parametrize("size", [(96, 120), (12, 48, 40), (1, 1)])
@@ -77,3 +78,46 @@ def test_objects_keep_their_numbers(tmp_path: Path) -> None:
 def test_one_axis_is_no_image() -> None:
     with pytest.raises(UlnaError, match="two or three axes"):
         cells(1, (64,))
+
+
+def test_an_organ_is_one_piece_brighter_than_the_body_and_has_a_rival() -> None:
+    """A spleen is as bright: what is learned is more than a threshold."""
+    for image, labels in organs(6, (24, 48, 48), seed=2):
+        assert (image.dtype, labels.dtype) == (np.int16, np.uint8)
+        assert image.shape == labels.shape == (1, 24, 48, 48)
+        inside = labels[0] == 1
+        components, _ = ndimage.label(inside)
+        assert np.bincount(components.ravel())[1:].max() > 0.97 * inside.sum()
+        assert 0.02 < inside.mean() < 0.2
+        low, high = np.percentile(image[0][inside], (10, 90))
+        alike = (image[0] > low) & (image[0] < high) & ~inside
+        assert alike.sum() > 0.1 * inside.sum()
+        assert image[0][inside].mean() > 1.3 * image[0][~inside].mean()
+
+
+def test_a_seed_of_volumes_is_a_seed() -> None:
+    two, three, other = organs(2, (8, 16, 16)), organs(3, (8, 16, 16)), organs(1, (8, 16, 16), seed=1)
+    for (image, labels), (again, labels_again) in zip(two, three, strict=False):
+        np.testing.assert_array_equal(image, again)
+        np.testing.assert_array_equal(labels, labels_again)
+    assert not np.array_equal(two[0][0], two[1][0])
+    assert not np.array_equal(two[0][0], other[0][0])
+
+
+def test_files_of_volumes_are_pairs_with_the_size_of_voxels(tmp_path: Path) -> None:
+    write_volumes(tmp_path, 2, size=(8, 16, 20))
+    found = read_dataset(tmp_path)
+    assert [case.name for case in found.cases] == ["subject_000", "subject_001"]
+    for case, (image, labels) in zip(found.cases, organs(2, (8, 16, 20)), strict=True):
+        read = formats.read(case.images[0])
+        assert (read.grid.spacing, read.grid.unit) == (VOXEL, "mm")
+        np.testing.assert_array_equal(read.array, image)
+        np.testing.assert_array_equal(formats.read(case.truth[0]).array, labels)
+
+
+def test_what_is_no_volume() -> None:
+    for size in ((64, 64), (4, 64, 64)):
+        with pytest.raises(UlnaError, match="three axes of at least 8"):
+            organs(1, size)
+    with pytest.raises(UlnaError, match="whole number"):
+        organs(1, seed=-1)

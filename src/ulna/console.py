@@ -25,8 +25,8 @@ WIDE = 400
 _PAGE = 120
 """Columns of a table in a notebook or a string."""
 
-screen = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDE)
-"""Where progress, notes and errors are shown."""
+screen = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDE, force_jupyter=False)
+"""Where progress, notes and errors are shown. A notebook is a file to it: rich's own way there wants ipywidgets."""
 
 
 def bar(*, transient: bool = True) -> Progress:

@@ -1,8 +1,12 @@
-"""Simulated fluorescence microscopy of cell nuclei, with the truth: for the demonstration and for tests.
+"""Simulated images with the truth, for the demonstration, the notebooks and tests.
 
-Every image draws its own magnification, density, focus and light; nuclei vary in size, shape, brightness and
-texture, lie alone or touch in clumps, some out of focus; the background is uneven, with stray light near bright
-nuclei; the camera counts photons (Poisson) and adds the noise of its electronics (Gaussian).
+`cells`: fluorescence microscopy of nuclei. Every image draws its own magnification, density, focus and light; nuclei
+vary in size, shape, brightness and texture, lie alone or touch in clumps, some out of focus; the background is uneven,
+with stray light near bright nuclei; the camera counts photons (Poisson) and adds the noise of its electronics
+(Gaussian).
+
+`organs`: magnetic resonance of an abdomen. Every volume draws a body and in it a large organ, which is to be found, and
+smaller ones, some as bright; tissue is textured, the coils see unevenly, and the noise is that of a magnitude (Rician).
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from scipy import ndimage
 
 from ulna import formats
 from ulna.errors import UlnaError
-from ulna.image import Array, Image
+from ulna.image import Array, Grid, Image
 
 FULL = 255
 """The brightest value of the camera."""
@@ -120,6 +124,106 @@ def write_dataset(
         name = f"cells_{n:0{digits}d}.png"
         formats.write(Path(folder) / "images" / name, Image(image))
         formats.write(Path(folder) / "masks" / name, Image(mask))
+
+
+VOXEL = (3.0, 1.5, 1.5)
+"""The size of voxels of simulated volumes, mm."""
+
+
+def organs(count: int, size: Sequence[int] = (24, 64, 64), *, seed: int = 0) -> list[tuple[Array, Array]]:
+    """Simulate volumes of an abdomen with their labels.
+
+    Parameters
+    ----------
+    count
+        How many.
+    size
+        Slices, rows and columns.
+    seed
+        Volume n of a seed is the same whatever `count` is.
+
+    Returns
+    -------
+    list of (image, labels)
+        (1, Z, Y, X) int16 and (1, Z, Y, X) uint8; 1 is the organ, 0 all else.
+
+    Raises
+    ------
+    UlnaError
+        For another number of axes, a side of less than 8 voxels, and a negative seed.
+
+    Examples
+    --------
+    >>> ((image, labels),) = organs(1, (16, 32, 32))
+    >>> image.shape, bool(0.02 < labels.mean() < 0.2)
+    ((1, 16, 32, 32), True)
+    """
+    if len(size) != 3 or min(size) < 8:
+        raise UlnaError(f"simulated volumes have three axes of at least 8 voxels, not {tuple(size)}")
+    if seed < 0:
+        raise UlnaError(f"a seed is a whole number from 0 on, not {seed}")
+    return [_abdomen(tuple(size), np.random.default_rng((seed, n, 3))) for n in range(count)]
+
+
+def write_volumes(folder: str | Path, count: int, *, seed: int = 0, size: Sequence[int] = (24, 64, 64)) -> None:
+    """Write simulated volumes as `folder`/images/*.nii.gz with their masks as `folder`/labels/*.nii.gz.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    count
+        How many.
+    seed, size
+        As for `organs`.
+
+    Raises
+    ------
+    UlnaError
+        As `organs` does, and where the files cannot be written.
+    """
+    for name in ("images", "labels"):
+        (Path(folder) / name).mkdir(parents=True, exist_ok=True)
+    grid = Grid(tuple(size), VOXEL, "mm")
+    for n, pair in enumerate(organs(count, size, seed=seed)):
+        for name, array in zip(("images", "labels"), pair, strict=True):
+            formats.write(Path(folder) / name / f"subject_{n:03d}.nii.gz", Image(array, grid))
+
+
+def _abdomen(size: tuple[int, ...], generator: np.random.Generator) -> tuple[Array, Array]:
+    """One volume and its labels. Places and radii are shares of half the volume, with 0 in its middle."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in size), indexing="ij")
+    bumps = _smooth(size, 3.0, generator)
+
+    def ellipsoid(center: Sequence[float], radii: Sequence[float], bumpy: float = 0.06) -> Array:
+        """Where it lies: drawn near a place and a size, turned within the slice."""
+        middle = np.array(center) + generator.normal(0, 0.04, 3)
+        across = np.array(radii) * generator.lognormal(0, 0.1, 3)
+        z, y, x = (axis - place for axis, place in zip(axes, middle, strict=True))
+        angle = generator.normal(0, 0.25)
+        y, x = y * np.cos(angle) - x * np.sin(angle), y * np.sin(angle) + x * np.cos(angle)
+        inside = np.sqrt((z / across[0]) ** 2 + (y / across[1]) ** 2 + (x / across[2]) ** 2) + bumpy * bumps < 1
+        return np.asarray(inside)
+
+    body = ellipsoid((0, 0, 0), (3.0, 0.72, 0.88), 0.02)
+    organ = ellipsoid((-0.05, -0.12, -0.38), (0.62, 0.42, 0.36)) & body
+    bright = generator.uniform(0.5, 0.65)
+    signal = np.where(body, 0.3, 0.0)
+    for center, radii, level in (  # a spleen as bright, a spine, kidneys and a vessel
+        ((0.1, 0.15, 0.55), (0.4, 0.24, 0.16), bright),
+        ((0.0, 0.48, 0.0), (3.0, 0.16, 0.16), 0.15),
+        ((0.3, 0.38, -0.42), (0.3, 0.14, 0.12), 0.8),
+        ((0.3, 0.38, 0.42), (0.3, 0.14, 0.12), 0.8),
+        ((0.0, 0.2, 0.08), (3.0, 0.07, 0.07), 0.95),
+    ):
+        signal = np.where(ellipsoid(center, radii) & body & ~organ, level, signal)
+    signal = np.where(organ, bright, signal) * np.clip(1 + 0.08 * _smooth(size, 1.0, generator), 0.2, None)
+    coils = 1 + sum(generator.normal(0, 0.12) * axis for axis in axes)
+    seen = ndimage.gaussian_filter(signal, (0.4, 0.7, 0.7), mode="nearest") * np.clip(coils, 0.4, None)
+    noise = generator.uniform(0.02, 0.05)
+    magnitude = np.hypot(seen + generator.normal(0, noise, size), generator.normal(0, noise, size))
+    gain = generator.uniform(600, 1200)  # the gray scale of MR means nothing
+    return np.rint(gain * magnitude).astype(np.int16)[None], organ.astype(np.uint8)[None]
 
 
 def _picture(size: tuple[int, ...], generator: np.random.Generator) -> tuple[Array, Array]:
