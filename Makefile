@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format docs clean
+.PHONY: demo test check format docs wheel clean
 
 demo: .venv/installed
 	rm -rf demo
@@ -27,6 +27,9 @@ format: .venv/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+wheel: .venv/installed-dev
+	$(BIN)/python release/try_wheel.py
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -c constraints.txt torch==2.13.0 -e .
@@ -43,4 +46,4 @@ format: .venv/installed-dev
 	touch $@
 
 clean:
-	rm -rf .venv demo site
+	rm -rf .venv demo dist site

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from importlib.metadata import version
@@ -131,6 +132,27 @@ def test_a_checkpoint_that_cannot_be_used_says_how_to_go_on(stopped: Path) -> No
     (stopped / "run.json").write_text("{", "utf-8")
     with pytest.raises(UlnaError, match=r"run\.json.*cannot be read"):
         modelfile.load(stopped)
+
+
+class Harmful:
+    """What a pickle may hold: reading it makes a folder."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.place),)
+
+
+@pytest.mark.parametrize("name", ["checkpoints/best.ckpt", modelfile.NAME])
+def test_no_file_runs_code(name: str, stopped: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    torch.save({"network": Harmful(made)}, stopped / name)
+    with pytest.raises(UlnaError):
+        modelfile.load(stopped)
+    assert not made.exists()
+    torch.load(stopped / name, weights_only=False)  # it would have
+    assert made.is_dir()
 
 
 def test_the_checkpoints_of_a_real_training_are_read(run: Path, tmp_path: Path) -> None:
