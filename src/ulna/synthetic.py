@@ -6,7 +6,8 @@ with stray light near bright nuclei; the camera counts photons (Poisson) and add
 (Gaussian).
 
 `organs`: magnetic resonance of an abdomen. Every volume draws a body and in it a large organ, which is to be found, and
-smaller ones, some as bright; tissue is textured, the coils see unevenly, and the noise is that of a magnitude (Rician).
+smaller ones, one nearly as bright; tissue is textured, the coils see unevenly, and the noise is that of a magnitude
+(Rician).
 """
 
 from __future__ import annotations
@@ -194,11 +195,12 @@ def _abdomen(size: tuple[int, ...], generator: np.random.Generator) -> tuple[Arr
     """One volume and its labels. Places and radii are shares of half the volume, with 0 in its middle."""
     axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in size), indexing="ij")
     bumps = _smooth(size, 3.0, generator)
+    shift = generator.uniform(-0.15, 0.15, 3)  # of the body: nobody lies like another
 
     def ellipsoid(center: Sequence[float], radii: Sequence[float], bumpy: float = 0.06) -> Array:
         """Where it lies: drawn near a place and a size, turned within the slice."""
-        middle = np.array(center) + generator.normal(0, 0.04, 3)
-        across = np.array(radii) * generator.lognormal(0, 0.1, 3)
+        middle = np.array(center) + shift + generator.normal(0, 0.06, 3)
+        across = np.array(radii) * generator.lognormal(0, 0.15, 3)
         z, y, x = (axis - place for axis, place in zip(axes, middle, strict=True))
         angle = generator.normal(0, 0.25)
         y, x = y * np.cos(angle) - x * np.sin(angle), y * np.sin(angle) + x * np.cos(angle)
@@ -209,8 +211,8 @@ def _abdomen(size: tuple[int, ...], generator: np.random.Generator) -> tuple[Arr
     organ = ellipsoid((-0.05, -0.12, -0.38), (0.62, 0.42, 0.36)) & body
     bright = generator.uniform(0.5, 0.65)
     signal = np.where(body, 0.3, 0.0)
-    for center, radii, level in (  # a spleen as bright, a spine, kidneys and a vessel
-        ((0.1, 0.15, 0.55), (0.4, 0.24, 0.16), bright),
+    for center, radii, level in (  # a spleen nearly as bright, a spine, kidneys and a vessel
+        ((0.1, 0.15, 0.55), (0.4, 0.24, 0.16), 0.9 * bright),
         ((0.0, 0.48, 0.0), (3.0, 0.16, 0.16), 0.15),
         ((0.3, 0.38, -0.42), (0.3, 0.14, 0.12), 0.8),
         ((0.3, 0.38, 0.42), (0.3, 0.14, 0.12), 0.8),
