@@ -100,6 +100,7 @@ def _loss(config: Config, cited: Citations) -> str:
         "cross_entropy": "cross-entropy",
         "dice": dice,
         "log_dice": f"the negative logarithm of soft Dice{cited.cite('milletari2016vnet')}" if dice else "",
+        "own": "a function of our own [say which]",
     }
     told = f"The loss was {losses[task.loss]}"
     if task.name == "instances" and task.target != "none":
