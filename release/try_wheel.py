@@ -40,7 +40,7 @@ from ulna.synthetic import write_dataset
 place = pathlib.Path(ulna.__file__).resolve()
 assert pathlib.Path(sys.prefix).resolve() in place.parents, place
 package = importlib.resources.files("ulna")
-for name in ("py.typed", "report.html.j2"):
+for name in ("py.typed", "report/page.html.j2"):
     assert package.joinpath(name).is_file(), name
 assert [load_preset(name) for name in preset_names()], "no preset"
 write_dataset("cells", 6, size=(64, 64))

@@ -126,7 +126,7 @@ def test_notes_of_this_changelog_are_printed() -> None:
 def test_a_wheel_that_lacks_a_file_or_holds_another_is_wrong() -> None:
     wheels = script("try_wheel")
     wanted = wheels.package_files(ROOT / "src")
-    assert {"ulna/py.typed", "ulna/report.html.j2", "ulna/presets/default.yaml", "ulna/__init__.py"} <= wanted
+    assert {"ulna/py.typed", "ulna/report/page.html.j2", "ulna/presets/default.yaml", "ulna/__init__.py"} <= wanted
     metadata = {"ulna-0.1.0.dist-info/METADATA", "ulna-0.1.0.dist-info/licenses/LICENSE"}
     wheels.check_wheel(wanted | metadata, wanted)
     for held, words in (
