@@ -10,9 +10,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ulna.errors import UlnaError
-from ulna.grid import CENTIMETERS, MAX_APART, Grid, apart, described, turned
+from ulna.grid import MAX_APART, Grid, apart, described, turned
 from ulna.image import Array, Image
 from ulna.text import listed, plural, size
+from ulna.units import comparable, factor
 
 ROUNDING = 1e-3
 """By so many pixels two grids may lie apart without a word."""
@@ -285,8 +286,7 @@ def _begins_at_zero(grid: Grid) -> bool:
 def _of_two_grids(mask: Image, grid: Grid) -> Verdict:
     """Of a mask with a place of its own: whether what it shows lies within the image."""
     own = mask.grid
-    factor = _factor(own, grid)
-    if factor is None:
+    if _factor(own, grid) is None:
         return _elsewhere(own, grid)
     what = f"mask of {described(own)}, image of {described(grid)}"
     shown = np.argwhere(mask.array.any(axis=0))
@@ -321,16 +321,14 @@ def _elsewhere(own: Grid, grid: Grid) -> Verdict:
 
 def _factor(own: Grid, grid: Grid) -> float | None:
     """How many units of the image's grid one of the mask's is; None where they cannot be compared."""
-    if own.unit == grid.unit:
-        return 1.0
-    return CENTIMETERS[own.unit] / CENTIMETERS[grid.unit] if {own.unit, grid.unit} <= set(CENTIMETERS) else None
+    return factor(own.unit, grid.unit) if comparable(own.unit, grid.unit) else None
 
 
 def _between(own: Grid, grid: Grid) -> tuple[Array, Array]:
     """The matrix and the offset that lead from indices of a grid to those of another, `own`."""
-    factor = _factor(grid, own) or 1.0
-    start = own.to_index(factor * np.array(grid.origin))
-    steps = own.to_index(factor * (np.array(grid.origin) + (grid.matrix * grid.spacing).T)) - start
+    many = _factor(grid, own) or 1.0
+    start = own.to_index(many * np.array(grid.origin))
+    steps = own.to_index(many * (np.array(grid.origin) + (grid.matrix * grid.spacing).T)) - start
     return steps.T, start
 
 

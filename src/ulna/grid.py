@@ -11,13 +11,11 @@ import numpy.typing as npt
 
 from ulna.errors import UlnaError
 from ulna.text import size
+from ulna.units import comparable, factor, spelled
 
 Floats = npt.NDArray[np.float64]
 Region = tuple[slice, ...]
 """A box of an image: one slice per spatial axis, without a step."""
-
-CENTIMETERS = {"nm": 1e-7, "µm": 1e-4, "mm": 0.1, "cm": 1.0, "m": 100.0}
-"""How many centimeters one unit is."""
 
 MAX_APART = 0.5
 """By so many pixels two grids may lie apart at their far ends: up to there it is rounding."""
@@ -37,7 +35,7 @@ class Grid:
     spacing
         The distance of neighboring pixels per spatial axis, in `unit`; ones by default.
     unit
-        "pixel" where the file says nothing; "nm", "µm", "mm", …
+        "pixel" where the file says nothing; "nm", "µm", "mm", … Other spellings, as "um", become these.
     origin
         World coordinates of the center of the first pixel, in `unit`; zeros by default.
     direction
@@ -67,6 +65,7 @@ class Grid:
         n = len(self.shape)
         set_field = object.__setattr__
         set_field(self, "shape", tuple(int(side) for side in self.shape))
+        set_field(self, "unit", spelled(self.unit))
         set_field(self, "spacing", tuple(float(s) for s in self.spacing) or (1.0,) * n)
         set_field(self, "origin", tuple(float(o) for o in self.origin) or (0.0,) * (len(self.direction) or n))
         rows = tuple(tuple(float(number) for number in row) for row in self.direction)
@@ -301,26 +300,26 @@ def apart(one: Grid, other: Grid) -> float:
     """
     if not (_says(one) and _says(other)):
         return 0.0
-    if one.unit != other.unit and not {one.unit, other.unit} <= set(CENTIMETERS):
+    if not comparable(one.unit, other.unit):
         return math.inf
-    factor = CENTIMETERS[other.unit] / CENTIMETERS[one.unit] if one.unit != other.unit else 1.0
-    spacing, theirs = np.array(one.spacing), np.array(other.spacing) * factor
+    many = factor(other.unit, one.unit)
+    spacing, theirs = np.array(one.spacing), np.array(other.spacing) * many
     if one.ndim == 3 and (one.spacing[0] == 1) != (other.spacing[0] == 1):
         theirs[0] = spacing[0]  # a file that says nothing of its planes gives them a distance of 1
     far = np.abs(theirs / spacing - 1) * (np.array(one.shape) - 1)
     starts = [np.array(grid.origin[-grid.ndim :]) for grid in (one, other)]
     if starts[0].any() and starts[1].any():
-        far += np.abs(_moved(one, other, factor))
+        far += np.abs(_moved(one, other, many))
     aside = turned(one, other) if one.ndim == other.ndim == 3 else 0.0
     return round(max(float(far.max()), aside), 6)
 
 
-def _moved(one: Grid, other: Grid, factor: float) -> Floats:
-    """By how many pixels of a grid, along its own axes, another begins elsewhere."""
+def _moved(one: Grid, other: Grid, many: float) -> Floats:
+    """By how many pixels of a grid, along its axes, another begins elsewhere, a unit of which is `many` of its own."""
     if len(one.origin) == len(other.origin):
-        return one.to_index(np.array(other.origin) * factor)
+        return one.to_index(np.array(other.origin) * many)
     starts = [np.array(grid.origin[-grid.ndim :]) for grid in (one, other)]  # a plane alone, and one of a volume
-    return np.asarray((starts[1] * factor - starts[0]) / one.spacing)
+    return np.asarray((starts[1] * many - starts[0]) / one.spacing)
 
 
 def turned(one: Grid, other: Grid) -> float:

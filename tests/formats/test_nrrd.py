@@ -7,6 +7,7 @@ from pathlib import Path
 import nrrd
 import numpy as np
 import pytest
+import SimpleITK
 
 from ulna import formats
 from ulna.errors import ReadError
@@ -102,3 +103,46 @@ def test_a_side_of_voxels_that_is_not_known_is_said(tmp_path: Path) -> None:
     with formats.open_reader(Source(tmp_path / "a.nrrd")) as reader:
         assert reader.grid.spacing == (1, 0.5, 0.5)
         assert reader.assumed.endswith("nor how large its voxels are along each axis: 1 × 0.5 × 0.5 is taken")
+
+
+@pytest.mark.parametrize(
+    ("fields", "first", "spacing"),
+    [
+        ({"spacings": (0.5, 0.7, 2.0), "axis mins": (1.0, 2.0, 3.0)}, (4.0, 2.35, 1.25), (2.0, 0.7, 0.5)),
+        (
+            {"spacings": (0.5, 0.7, 2.0), "axis mins": (1.0, 2.0, 3.0), "centerings": ["node"] * 3},
+            (3.0, 2.0, 1.0),
+            (2.0, 0.7, 0.5),
+        ),
+        ({"axis mins": (1.0, 2.0, 3.0), "axis maxs": (7.0, 7.0, 11.0)}, (4.0, 2.5, 1.5), (2.0, 1.0, 1.0)),
+        (  # the steps between them show that these are centers
+            {"spacings": (1.2, 1.25, 8 / 3), "axis mins": (1.0, 2.0, 3.0), "axis maxs": (7.0, 7.0, 11.0)},
+            (3.0, 2.0, 1.0),
+            (8 / 3, 1.25, 1.2),
+        ),
+        ({"axis mins": (1.0, 7.0, 3.0), "axis maxs": (7.0, 2.0, 11.0)}, (4.0, 6.5, 1.5), (2.0, 1.0, 1.0)),
+    ],
+)
+def test_what_is_said_of_each_axis_is_a_place(
+    tmp_path: Path, fields: dict[str, tuple[float, ...]], first: tuple[float, ...], spacing: tuple[float, ...]
+) -> None:
+    source = save(tmp_path / "a.nrrd", np.zeros((4, 5, 6), np.uint8), **fields)
+    with formats.open_reader(source) as reader:
+        grid, doubt = reader.grid, reader.assumed
+    np.testing.assert_allclose(grid.origin, first)
+    np.testing.assert_allclose(grid.spacing, spacing)
+    assert grid.unit == "mm"
+    assert doubt == "it does not say where it lies in the patient"
+    if "axis maxs" in fields:
+        np.testing.assert_allclose(grid.to_world([1.5, 2, 2.5]), (7.0, 4.5, 4.0))  # the middle is in the middle
+    else:  # another reader, which knows no maxs
+        other = SimpleITK.ReadImage(str(tmp_path / "a.nrrd"))
+        np.testing.assert_allclose(other.GetOrigin()[::-1], first)
+        np.testing.assert_allclose(other.GetSpacing()[::-1], spacing)
+
+
+def test_sides_and_places_of_axes_that_contradict_each_other_are_said(tmp_path: Path) -> None:
+    fields = {"spacings": (0.5, 0.5, 2.0), "axis mins": (0.0, 0.0, 0.0), "axis maxs": (6.0, 5.0, 8.0)}
+    with formats.open_reader(save(tmp_path / "a.nrrd", np.zeros((4, 5, 6), np.uint8), **fields)) as reader:
+        assert reader.grid.spacing == (2.0, 0.5, 0.5)
+        assert "its spacings are not those of its axis mins and maxs" in reader.assumed

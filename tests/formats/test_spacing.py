@@ -12,7 +12,6 @@ from PIL import Image as Pillow
 
 from ulna import formats
 from ulna.errors import UlnaError
-from ulna.formats.spacing import spelled
 from ulna.image import Grid, Image, Source
 
 STACK = np.zeros((3, 4, 5), np.uint16)
@@ -196,17 +195,3 @@ def test_the_place_of_a_plane_in_space_is_that_of_the_lowest(tmp_path: Path) -> 
     image = saved(tmp_path, STACK[0], ome=True, metadata=deep)
     assert image.grid.origin == pytest.approx((5000, 3, 0.004))
     assert image.grid.direction == ((0, 0), (1, 0), (0, 1))
-
-
-def test_units_are_spelled_in_one_way() -> None:
-    spellings = {
-        "µm": ("um", "micron", "Microns", " micrometer ", "micrometers", "\\u00B5m", "μm", "µm"),
-        "pixel": ("pixels", "", "pixel"),
-        "mm": ("millimeter", "mm"),
-        "cm": ("centimeter",),
-        "nm": ("nanometer",),
-        "m": ("meter",),
-        "furlong": (" furlong",),
-    }
-    for unit, words in spellings.items():
-        assert {spelled(word) for word in words} == {unit}

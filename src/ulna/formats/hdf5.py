@@ -12,7 +12,6 @@ import numpy as np
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import opened
 from ulna.formats.base import GRAY, Format, Reader, begins, guard_memory
-from ulna.formats.spacing import spelled
 from ulna.formats.tiff_axes import axes_of
 from ulna.image import Array, Channel, Grid, Region, Source
 from ulna.text import listed, plural, size
@@ -234,7 +233,6 @@ def _grid(data: Any, file: Any, axes: str, shape: tuple[int, ...], source: Sourc
             continue
         word, numbers = sides[0]
         unit = "µm" if word == MICROMETERS else next((str(place.attrs[u]) for u in UNITS if u in place.attrs), "")
-        unit = spelled(unit) if unit else ""
         if len(numbers) == len(axes) > len(shape):
             numbers = [number for letter, number in zip(axes, numbers, strict=True) if letter in "ZYX"]
         if len(numbers) != len(shape):

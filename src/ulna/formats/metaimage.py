@@ -20,8 +20,8 @@ from ulna.formats.archive import opened
 from ulna.formats.base import GRAY, Format, Reader, guard_memory
 from ulna.formats.beside import beside
 from ulna.formats.world import grid_of, matrix_of
-from ulna.grid import CENTIMETERS
 from ulna.image import Array, Channel, Grid, Image, Region, Source
+from ulna.units import CENTIMETERS
 
 MILLIMETER = CENTIMETERS["mm"]
 PIP = 'pip install "ulna[medical]"'

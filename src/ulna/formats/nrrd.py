@@ -18,13 +18,15 @@ from ulna.formats.archive import opened
 from ulna.formats.base import GRAY, Format, Reader, begins, guard_memory
 from ulna.formats.beside import beside
 from ulna.formats.world import FLIP, grid_of, matrix_of
+from ulna.grid import Floats
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 
 LPS = "left-posterior-superior"
 SPACES = {LPS: np.eye(4), "right-anterior-superior": FLIP, "left-anterior-superior": np.diag([1.0, -1.0, 1.0, 1.0])}
 """Spaces that are a place in the patient, and how they become LPS."""
 SHORT = {"lps": LPS, "ras": "right-anterior-superior", "las": "left-anterior-superior"}
-UNITS = {"um": "µm", "μm": "µm", "micron": "µm", "microns": "µm", "micrometer": "µm", "millimeter": "mm"}
+MAX_APART = 0.01
+"""By this share of a voxel's side two statements of it may differ: up to there it is rounding."""
 DETACHED = ("data file", "datafile")
 PACKED = {"gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
 
@@ -135,20 +137,12 @@ def _beside(name: str, source: Source) -> bytes:
 def _grid(header: dict[str, Any], spatial: list[int], shape: tuple[int, ...], source: Source) -> tuple[Grid, list[str]]:
     """Where the voxels lie, and what the file leaves open."""
     space = SHORT.get(str(header.get("space", "")).lower(), str(header.get("space", "")).lower())
-    units = [str(unit).strip('"').lower() for unit in header.get("space units") or header.get("units") or ["mm"]]
-    unit, doubts = UNITS.get(units[-1], units[-1] or "mm"), []
+    units = [str(unit).strip('"') for unit in header.get("space units") or header.get("units") or ["mm"]]
+    unit = units[-1] or "mm"
     rows = header.get("space directions")
     if rows is None:
-        sides = np.asarray(header.get("spacings", np.ones(len(header["sizes"]))), float)[spatial]
-        said = "spacings" in header
-        spacing = tuple(float(side) if np.isfinite(side) else 1.0 for side in reversed(sides))
-        silent = "" if said else ", nor how large its voxels are"
-        if said and not np.isfinite(sides).all():
-            silent = (
-                f", nor how large its voxels are along each axis: {' × '.join(f'{one:g}' for one in spacing)} is taken"
-            )
-        doubts.append("it does not say where it lies in the patient" + silent)
-        return _made(source, lambda: Grid(shape, spacing, unit if said else "pixel")), doubts
+        return _by_axes(header, spatial, shape, unit, source)
+    doubts = []
     columns = np.array([np.asarray(rows[k], float) for k in spatial]).T
     origin = np.asarray(header.get("space origin", np.zeros(len(columns))), float)
     if columns.shape == (2, 2):
@@ -160,6 +154,54 @@ def _grid(header: dict[str, Any], spatial: list[int], shape: tuple[int, ...], so
     if space not in SPACES:
         doubts.append(f"its space is '{header.get('space', 'not stated')}', which is taken for {LPS}")
     return _made(source, lambda: grid_of(SPACES.get(space, np.eye(4)) @ matrix, shape, unit=unit)), doubts
+
+
+def _by_axes(
+    header: dict[str, Any], spatial: list[int], shape: tuple[int, ...], unit: str, source: Source
+) -> tuple[Grid, list[str]]:
+    """Where the voxels lie by what is said of each axis, and what the file leaves open.
+
+    `axis mins` and `axis maxs` are the centers of the first and the last voxel where the axis is centered on nodes,
+    else their outer edges: so does Teem, the library of this format, where nothing is said.
+    """
+    sizes = np.array(shape[::-1], float)
+    spacings, lowest, highest = (_of_axes(header, name, spatial) for name in ("spacings", "axis mins", "axis maxs"))
+    extent = highest - lowest
+    with np.errstate(all="ignore"):
+        on_nodes = _on_nodes(header, spatial, np.abs(extent) / spacings, sizes)
+        measured = np.abs(extent) / np.where(on_nodes, sizes - 1, sizes)
+    sides = np.where(np.isfinite(spacings), spacings, measured)
+    known = np.isfinite(sides)
+    sides = np.where(known, sides, 1.0)
+    steps = np.where(extent < 0, -sides, sides)
+    first = lowest + np.where(on_nodes, 0, steps / 2)
+    origin = np.where(np.isfinite(first), first, 0.0)
+    doubt = "it does not say where it lies in the patient"
+    if not known.any():
+        doubt += ", nor how large its voxels are"
+    elif not known.all():
+        taken = " × ".join(f"{side:g}" for side in reversed(sides))
+        doubt += f", nor how large its voxels are along each axis: {taken} is taken"
+    doubts = [doubt]
+    if (known & np.isfinite(measured) & (np.abs(measured - sides) > MAX_APART * sides)).any():
+        doubts.append("its spacings are not those of its axis mins and maxs: spacings and mins are taken")
+    direction = tuple(map(tuple, np.diag(np.sign(steps[::-1]))))
+    unit = unit if known.any() else "pixel"
+    return _made(source, lambda: Grid(shape, tuple(sides[::-1]), unit, tuple(origin[::-1]), direction)), doubts
+
+
+def _of_axes(header: dict[str, Any], name: str, spatial: list[int]) -> Floats:
+    """A number for each spatial axis; NaN where none is said. Names of fields are written with and without spaces."""
+    found = header.get(name, header.get(name.replace(" ", "")))
+    return np.full(len(spatial), np.nan) if found is None else np.asarray(found, float)[spatial]
+
+
+def _on_nodes(header: dict[str, Any], spatial: list[int], steps: Floats, sizes: Floats) -> Array:
+    """Whether mins and maxs are centers of voxels: as is said, or as `steps`, spacings between them, show."""
+    words = header.get("centerings") or str(header.get("centers", "")).split() or [""] * len(header["sizes"])
+    said = [str(words[k]).strip('"').lower() for k in spatial]
+    shown = np.isclose(steps, sizes - 1)
+    return np.array([word == "node" or (word != "cell" and one) for word, one in zip(said, shown, strict=True)])
 
 
 def _plane(columns: Array, origin: Array, shape: tuple[int, ...], unit: str) -> Grid:

@@ -8,16 +8,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ulna.errors import UlnaError
-from ulna.grid import CENTIMETERS, Grid
+from ulna.grid import Grid
+from ulna.units import CENTIMETERS, comparable, factor, spelled
 
-SPELLINGS = {
-    **dict.fromkeys(("um", "micron", "microns", "micrometer", "micrometers", "\\u00b5m", "μm"), "µm"),
-    **dict.fromkeys(("pixels", ""), "pixel"),
-    "millimeter": "mm",
-    "centimeter": "cm",
-    "nanometer": "nm",
-    "meter": "m",
-}
 # Resolutions a printer or a screen has; programs write them into files that nobody ever measured.
 PRINT = {72, 75, 96, 100, 120, 144, 150, 180, 200, 240, 300, 350, 400, 600, 1200}
 INCH, CENTIMETER = 2, 3
@@ -109,10 +102,8 @@ def _length(words: Mapping[str, str], name: str, unit: str, default: str) -> flo
     if name not in words:
         return None
     value, own = float(words[name]), spelled(words.get(f"{name}Unit", default))
-    if own == unit:
-        return value
-    if own in CENTIMETERS and unit in CENTIMETERS:
-        return value * CENTIMETERS[own] / CENTIMETERS[unit]
+    if comparable(own, unit):
+        return value * factor(own, unit)
     if name.startswith("Position"):
         return None
     raise ValueError(f"{name} is in {own}, the width of a pixel in {unit}")
@@ -151,8 +142,3 @@ def _pixels(tiff: Any) -> tuple[float, float] | None:
     if not (above_y and below_y and above_x and below_x):
         return None
     return below_y / above_y, below_x / above_x
-
-
-def spelled(unit: str) -> str:
-    """A unit as it is written here: "um" and "micron" are "µm"."""
-    return SPELLINGS.get(unit.strip().lower(), unit.strip())

@@ -16,8 +16,8 @@ import tifffile
 from ulna.errors import UlnaError
 from ulna.formats.atomic import cannot_write
 from ulna.formats.base import GRAY, RGB
-from ulna.grid import CENTIMETERS
 from ulna.image import Array, Channel, Grid, Image
+from ulna.units import CENTIMETERS
 
 KINDS = {np.dtype(kind) for kind in ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")}
 CHUNK = 1 << 20

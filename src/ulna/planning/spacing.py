@@ -8,10 +8,11 @@ import numpy as np
 
 from ulna.config import Config, DataConfig
 from ulna.errors import UlnaError
-from ulna.grid import CENTIMETERS, Grid
+from ulna.grid import Grid
 from ulna.planning.decisions import Decision, decide
-from ulna.resampling import THICK, comparable
+from ulna.resampling import THICK
 from ulna.text import listed
+from ulna.units import comparable, factor
 
 AXES = "ZYX"
 
@@ -86,8 +87,7 @@ def _check(data: DataConfig, axes: int, units: Sequence[str], *, silent: bool) -
 
 
 def _median(config: Config, grids: Sequence[Grid], unit: str) -> tuple[tuple[float, ...], str]:
-    factors = [CENTIMETERS[grid.unit] / CENTIMETERS[unit] if grid.unit != unit else 1.0 for grid in grids]
-    sides = np.array([np.array(grid.spacing) * factor for grid, factor in zip(grids, factors, strict=True)])
+    sides = np.array([np.array(grid.spacing) * factor(grid.unit, unit) for grid in grids])
     median = np.median(sides, axis=0)
     thick = median > THICK * median.min()
     if config.network.ndim == 2 and config.data.slices is not None:
