@@ -9,17 +9,11 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from ulna.data_section import DataConfig, Modality
 from ulna.errors import UlnaError
 from ulna.network_section import NetworkConfig, Sides, by_level
 from ulna.section import Section, shown
-from ulna.sections import (
-    AugmentationConfig,
-    DataConfig,
-    InferenceConfig,
-    Modality,
-    TaskConfig,
-    TrainingConfig,
-)
+from ulna.sections import AugmentationConfig, InferenceConfig, TaskConfig, TrainingConfig
 
 __all__ = [
     "RENAMED",

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from ulna.config import DataConfig
 from ulna.errors import UlnaError
 from ulna.jobs.check import check
 from ulna.layouts import Patterns, find, read_dataset
-from ulna.sections import DataConfig
 
 
 def place(root: Path, *folders: str, names: int = 10) -> Path:
