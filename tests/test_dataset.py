@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from PIL import Image as Pillow
 
 from ulna import formats
 from ulna.caselist import case_names, select, write_names
-from ulna.dataset import Case, Dataset, case_bytes, in_parallel, load_image, quiet, split_by_group
+from ulna.dataset import Case, Dataset, case_bytes, load_image, quiet, split_by_group
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Grid, Image, Source
 from ulna.truth import load_truth
@@ -148,44 +147,6 @@ def test_lists_of_names_are_read_back(tmp_path: Path) -> None:
             case_names(tmp_path / "other.txt")
 
 
-def test_in_parallel_keeps_the_order_and_stays_near() -> None:
-    started: list[int] = []
-    lock = threading.Lock()
-
-    def work(item: int) -> int:
-        with lock:
-            started.append(item)
-        return item * item
-
-    results = in_parallel(work, range(1000))
-    assert next(results) == 0
-    assert len(started) < 100
-    assert list(results) == [k * k for k in range(1, 1000)]
-
-
-@settings(max_examples=30, deadline=None)
-@given(weights=st.lists(st.integers(0, 70), max_size=40), budget=st.integers(1, 100))
-def test_what_is_in_flight_is_weighed(weights: list[int], budget: int) -> None:
-    """Between the start of the work and the use of its result, no more than the budget, or one item."""
-    flying: dict[int, int] = {}
-    lock = threading.Lock()
-    loads: list[tuple[int, int]] = []
-
-    def work(item: int) -> int:
-        with lock:
-            flying[item] = weights[item]
-            loads.append((sum(flying.values()), sum(weight > 0 for weight in flying.values())))
-        return item
-
-    for count, item in enumerate(
-        in_parallel(work, range(len(weights)), weigh=lambda item: weights[item], budget=budget)
-    ):
-        assert item == count
-        with lock:
-            del flying[item]
-    assert all(load <= budget or items == 1 for load, items in loads)
-
-
 def test_a_case_is_weighed_by_its_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = saved(tmp_path / "1.png", np.zeros((3, 40, 50), np.uint8))
     second = saved(tmp_path / "2.tif", np.zeros((1, 40, 50), np.uint16))
@@ -194,16 +155,6 @@ def test_a_case_is_weighed_by_its_headers(tmp_path: Path, monkeypatch: pytest.Mo
     broken = Source(tmp_path / "3.png")
     assert case_bytes(Case("a", (first,))) == 40 * 50 * (3 + 4 * 3 + 8)
     assert case_bytes(Case("a", (first, second, broken))) == 40 * 50 * (3 + 4 * 3 + 8 + 2 + 4 + 8)
-
-
-def test_in_parallel_raises_what_work_raises() -> None:
-    def work(item: int) -> int:
-        if item == 3:
-            raise UlnaError("three")
-        return item
-
-    with pytest.raises(UlnaError, match="three"):
-        list(in_parallel(work, range(10)))
 
 
 def test_quiet_passes_on() -> None:

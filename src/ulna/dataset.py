@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
-import psutil
 
 from ulna import formats
 from ulna.errors import UlnaError
@@ -22,7 +19,6 @@ from ulna.normalization import to_channels
 from ulna.text import size
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 Part = Literal["", "train", "validation", "test"]
@@ -166,50 +162,6 @@ class Dataset:
     def __str__(self) -> str:
         """What errors name: the sentence, and not all of its cases."""
         return self.sentence or "data"
-
-
-def in_parallel(
-    work: Callable[[T], R], items: Sequence[T], *, weigh: Callable[[T], int] | None = None, budget: int = 0
-) -> Iterator[R]:
-    """The results of `work` in the order of the items, a few of them ahead in threads.
-
-    For reading and decoding, which leave Python's lock alone. No more than a few results wait in memory.
-
-    Parameters
-    ----------
-    work
-        What is done with each item.
-    items
-        What it is done with.
-    weigh
-        How many bytes an item takes in memory; by default items are not weighed.
-    budget
-        How many bytes may be in flight together (one item always may); 0: a quarter of the free memory.
-
-    Yields
-    ------
-    R
-        A result per item.
-    """
-    workers = min(8, os.cpu_count() or 1)
-    budget = budget or int(psutil.virtual_memory().available) // 4
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[tuple[Future[R], int]] = deque()
-        load = 0
-        try:
-            for item in items:
-                weight = weigh(item) if weigh else 0
-                while waiting and (len(waiting) > workers or load + weight > budget):
-                    future, done = waiting.popleft()
-                    yield future.result()
-                    load -= done
-                waiting.append((pool.submit(work, item), weight))
-                load += weight
-            while waiting:
-                yield waiting.popleft()[0].result()
-        finally:
-            for future, _ in waiting:
-                future.cancel()
 
 
 def case_bytes(case: Case) -> int:

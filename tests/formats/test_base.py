@@ -8,6 +8,7 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+import psutil
 import pytest
 import tifffile
 from PIL import Image as Pillow
@@ -162,7 +163,7 @@ def test_a_constant_alpha_is_left_out_and_a_gray_palette_is_gray() -> None:
 
 def test_memory_is_asked_for_an_image_and_a_copy_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     free = 3 * base.SMALL
-    monkeypatch.setattr(base.psutil, "virtual_memory", lambda: type("Memory", (), {"available": free}))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": free}))
     guard_memory(free // 2, "a.png", shape=(9, 9))
     with pytest.raises(ReadError) as caught:
         guard_memory(free // 2 + 1, "a.png", shape=(30, 40))
@@ -170,7 +171,7 @@ def test_memory_is_asked_for_an_image_and_a_copy_of_it(monkeypatch: pytest.Monke
         "a.png: an image of 30 × 40 needs 192.0 MiB of memory, 192.0 MiB are free\n"
         "Cut the image into smaller ones, or use a machine with more memory."
     )
-    monkeypatch.setattr(base.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 0}))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 0}))
     guard_memory(base.SMALL - 1, "a.png", shape=(9, 9))
     with pytest.raises(ReadError):
         guard_memory(base.SMALL, "a.png", shape=(9, 9))

@@ -237,7 +237,7 @@ def test_an_image_larger_than_the_memory_is_refused_before_it_is_decoded(
         for name, side in zip(("ImageLength", "ImageWidth"), sides, strict=True):
             tiff.pages[0].tags[name].overwrite(side)
     memory = type("Memory", (), {"available": 1 << 30})
-    monkeypatch.setattr("ulna.formats.base.psutil.virtual_memory", lambda: memory)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
     for name in ("a.png", "a.bmp", "a.tif"):
         with pytest.raises(ReadError, match=r"30000 × 30000 needs 1\.7 GiB of memory, 1\.0 GiB are free"):
             formats.read(Source(tmp_path / name))

@@ -9,7 +9,15 @@ import torch
 
 from ulna.errors import UlnaError
 from ulna.inference import devices
-from ulna.inference.devices import check_process, choose_device, described, device_of, is_forked
+from ulna.inference.devices import (
+    check_process,
+    choose_device,
+    described,
+    device_of,
+    free_on,
+    is_forked,
+    own_memory,
+)
 
 
 @pytest.fixture
@@ -85,3 +93,15 @@ def test_a_worker_that_loads_this_module_after_the_fork_is_recognized(monkeypatc
     worker = namedtuple("ForkProcess", ())()
     monkeypatch.setattr(devices, "current_process", lambda: worker)
     assert is_forked()
+
+
+def test_free_memory_is_that_of_where_the_network_runs() -> None:
+    def ask(name: str) -> int:
+        return free_on(torch.device(name), gpu=lambda device: (100 + (device.index or 0), 10**6), machine=lambda: 7)
+
+    assert ask("cuda") == 100
+    assert ask("cuda:1") == 101
+    assert ask("cpu") == 7
+    assert ask("mps") == 7  # it shares the memory of the machine
+    assert [own_memory(torch.device(name)) for name in ("cuda:1", "cpu", "mps")] == [True, False, False]
+    assert free_on(torch.device("cpu")) > 10**6

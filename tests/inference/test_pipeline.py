@@ -2,20 +2,24 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterable
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
+from ulna import networks
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.formats import open_reader, tiff, write
 from ulna.image import Grid, Image, Source
 from ulna.inference import pipeline as pipeline_module
 from ulna.inference import room, views
+from ulna.inference.devices import free_on
 from ulna.inference.engines import Runner
 from ulna.inference.pipeline import SAMPLED, Pipeline
 from ulna.inference.room import affordable_pixels, check_room, empty_output, largest_side, largest_tile
@@ -124,13 +128,10 @@ def test_a_resizing_model_answers_on_the_images_own_grid() -> None:
     assert Pipeline(network, config, 3).normalized(image).shape == (3, 70, 45)
 
 
-def test_sizes_follow_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert affordable_pixels(Config(), torch.device("cpu")) > 256 * 256
+def test_sizes_follow_the_memory() -> None:
     config = Config().changed({"network.widths": [10, 20]})
-    monkeypatch.setattr(room.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 10**9}))
-    assert affordable_pixels(config, torch.device("cpu")) == int(10**9 / 4 / (64 * 10))
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**8, 10**12))
-    assert affordable_pixels(config, torch.device("cuda")) == int(10**8 / 4 / (64 * 10))
+    assert affordable_pixels(config, 10**9) == int(10**9 / 4 / (64 * 10))
+    assert affordable_pixels(config.changed({"network.ndim": 3}), 10**12) == int(room.WINDOW / (64 * 10))
     assert largest_side((30, 500)) == 4 * 500 + 4096
     for shape, limit in (((1280, 1310), 1024), ((192, 192, 307), 192)):  # twice the largest tile, less a fifth
         assert largest_tile(shape, 10**9) == largest_side(shape)
@@ -146,7 +147,7 @@ def test_sizes_follow_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_more_than_the_memory_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UlnaError, match="GiB"):
         empty_output((1, 2**24, 2**20))
-    monkeypatch.setattr(room.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 3 << 20}))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 3 << 20}))
     check_room((3, 512, 512))
     with pytest.raises(UlnaError) as caught:
         check_room((3, 512, 513))
@@ -349,7 +350,49 @@ def test_an_image_that_memory_does_not_hold_is_refused_before_it_starts(monkeypa
     pipeline = Pipeline(UNet(1, 6, widths=(2, 2), ndim=3), config, 6)
     fine, coarse = (Grid((60, 60, 60), (side,) * 3, "mm") for side in (1.0, 4.0))
     assert pipeline.memory(1, coarse) > pipeline.memory(1, fine) + 4 * 200**3
-    monkeypatch.setattr(room.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 50 << 20}))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 50 << 20}))
     view = View((1, 60, 60, 60), np.dtype(np.float32), lambda region: pytest.fail("nothing may be read"))
     with pytest.raises(UlnaError, match=r"MiB of memory, 50\.0 MiB are free"):
         next(pipeline.regions(view, coarse))
+
+
+def test_what_a_gpu_holds_itself_is_not_asked_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No GPU is needed: what is free on which device is passed in."""
+    config = Config().changed({"network.widths": (2, 2), "network.ndim": 3})
+    asked = []
+
+    def free(device: torch.device) -> int:
+        asked.append(device.type)
+        return {"meta": 40 << 20, "cpu": 1 << 30}[device.type]
+
+    grid = Grid((60, 60, 60), (1.0,) * 3, "mm")
+    here = Pipeline(UNet(1, 6, widths=(2, 2), ndim=3), config, 6, free=free)
+    there = Pipeline(UNet(1, 6, widths=(2, 2), ndim=3).to("meta"), config, 6, free=free)
+    whole, tiles = here.memory(1, grid), there.memory(1, grid)
+    assert asked == ["cpu", "meta"]
+    assert tiles < whole  # what is free there decides the tiles
+    monkeypatch.setattr(pipeline_module, "own_memory", lambda device: device.type == "meta")
+    assert here.memory(1, grid) == whole
+    assert there.memory(1, grid) < tiles / 2  # the slabs that tiles are put together in
+
+
+def test_memory_without_a_container_is_that_of_the_machine() -> None:
+    """As on macOS and Windows: no cgroups, and the network runs in the machine's memory."""
+    config = Config().changed({"network.widths": (2, 2), "network.ndim": 3})
+    view = View((1, 60, 60, 60), np.dtype(np.float32), lambda region: pytest.fail("nothing may be read"))
+    free = partial(free_on, machine=lambda: 1 << 20)
+    pipeline = Pipeline(UNet(1, 6, widths=(2, 2), ndim=3), config, 6, free=free)
+    with pytest.raises(UlnaError, match=r"MiB of memory, 1\.0 MiB are free"):
+        next(pipeline.regions(view, Grid((60, 60, 60), (1.0,) * 3, "mm")))
+
+
+@pytest.mark.parametrize("shape", [(1, 20, 20), (3, 17, 19), (2, 3, 5), (1, 1, 1)])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_volumes_that_are_thinner_than_the_stride(shape: tuple[int, ...], padding: str) -> None:
+    changes = {"network.ndim": 3, "network.widths": [2, 3, 4], "network.padding": padding, "data.channels": 1}
+    config = Config().changed(changes)
+    network = networks.build(config.network, 1, 2).eval()
+    image = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+    logits = Pipeline(network, config, 2).normalized(image)
+    assert logits.shape == (2, *shape)
+    assert np.isfinite(logits).all()

@@ -17,12 +17,12 @@ from scipy import ndimage
 
 from ulna import formats
 from ulna.config import DataConfig
-from ulna.dataset import in_parallel
 from ulna.errors import UlnaError
 from ulna.image import Source
 from ulna.labels.classes import Classes
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
+from ulna.parallel import in_parallel
 from ulna.truth import load_truth
 
 NOTHING = DataConfig()

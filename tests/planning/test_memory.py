@@ -15,7 +15,7 @@ from ulna import networks, tasks
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.planning import Fingerprint, plan
-from ulna.planning.memory import StepMemory, free_memory, step_memory
+from ulna.planning.memory import StepMemory, step_memory
 from ulna.preset import load_preset
 from ulna.training.batches import Batch
 from ulna.training.learner import Learner
@@ -118,19 +118,3 @@ def test_what_is_planned_fits_too() -> None:
     assert training.training.batch_size < 4
     unknown = plan(wanted, FACTS, device=CPU)
     assert unknown.config.training.batch_size == 4
-
-
-@pytest.mark.parametrize(
-    "names",
-    [("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")],
-)
-def test_a_container_may_have_less_than_the_machine(tmp_path: Path, names: tuple[str, str]) -> None:
-    limit, used = (tmp_path / name for name in names)
-    limit.parent.mkdir(exist_ok=True)
-    limit.write_text("max\n")
-    used.write_text("700\n")
-    assert free_memory(groups=tmp_path) > 10**6
-    limit.write_text("1000\n")
-    assert free_memory(groups=tmp_path) == 300
-    (limit.parent / "memory.stat").write_text("anon 400\ninactive_file 250\n")
-    assert free_memory(groups=tmp_path) == 550

@@ -24,6 +24,7 @@ from ulna.errors import ReadError, UlnaError
 from ulna.formats.base import SMALL
 from ulna.formats.tarred import SUFFIXES, Tar, open_tar
 from ulna.image import Source
+from ulna.memory import free_memory
 from ulna.text import amount
 
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ def _member(source: Source) -> bytes:
         info = zipped.getinfo(source.inside[-1])
     except KeyError:
         raise ReadError("the archive has no such member", where=source) from None
-    if info.file_size > SMALL and info.file_size > psutil.virtual_memory().available:
+    if info.file_size > SMALL and info.file_size > free_memory():
         raise ReadError(f"needs {amount(info.file_size)} of memory, more than is free", where=source)
     try:
         with zipped.open(info) as member:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import psutil
 
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.writer import Allocate, Writer, in_memory
 from ulna.image import Array, Channel, Grid, Image, Region, Source
+from ulna.memory import free_memory
 from ulna.text import amount, size
 
 # Below this many bytes the free memory is not asked for: the question costs more than the answer is worth.
@@ -253,7 +253,7 @@ def guard_memory(nbytes: int, where: object, *, shape: tuple[int, ...]) -> None:
     """
     if nbytes < SMALL:
         return
-    free = int(psutil.virtual_memory().available)
+    free = free_memory()
     if 2 * nbytes > free:
         raise ReadError(
             f"an image of {size(shape)} needs {amount(2 * nbytes)} of memory, {amount(free)} are free",

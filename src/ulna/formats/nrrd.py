@@ -142,7 +142,7 @@ def _grid(header: dict[str, Any], spatial: list[int], shape: tuple[int, ...], so
     rows = header.get("space directions")
     if rows is None:
         return _by_axes(header, spatial, shape, unit, source)
-    doubts = []
+    doubts: list[str] = []
     columns = np.array([np.asarray(rows[k], float) for k in spatial]).T
     origin = np.asarray(header.get("space origin", np.zeros(len(columns))), float)
     if columns.shape == (2, 2):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from multiprocessing import current_process
 
 import torch
 from torch import nn
 
 from ulna.errors import UlnaError
+from ulna.memory import free_memory
 from ulna.text import amount
 
 KINDS = ("cpu", "cuda", "mps")
@@ -89,6 +91,36 @@ def dtype_of(network: nn.Module) -> torch.dtype:
     """The type of the weights of a network; float32 if it has none."""
     weight = next(network.parameters(), None)
     return torch.float32 if weight is None else weight.dtype
+
+
+def own_memory(device: torch.device) -> bool:
+    """Whether a device has a memory of its own: a CPU and Apple's GPU share that of the machine."""
+    return device.type == "cuda"
+
+
+def free_on(
+    device: torch.device,
+    *,
+    gpu: Callable[[torch.device], tuple[int, int]] | None = None,
+    machine: Callable[[], int] = free_memory,
+) -> int:
+    """Bytes that are free where a network runs.
+
+    Parameters
+    ----------
+    device
+        Where it runs.
+    gpu
+        Gives the free and all memory of a GPU; by default CUDA is asked.
+    machine
+        Gives what is free beside it, for devices without a memory of their own.
+
+    Returns
+    -------
+    int
+        Of the GPU its own; else of the machine.
+    """
+    return int((gpu or torch.cuda.mem_get_info)(device)[0]) if own_memory(device) else machine()
 
 
 def check_process(device: torch.device) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +15,7 @@ from ulna.config import Config
 from ulna.dataset import Progress, quiet
 from ulna.image import Grid
 from ulna.inference.assembly import Answer, as_slabs, blended, in_volume
-from ulna.inference.devices import check_process, device_of, dtype_of
+from ulna.inference.devices import check_process, device_of, dtype_of, free_on, own_memory
 from ulna.inference.engines import Average, Engine, TorchEngine, averaged, mean_logits, torch_precision
 from ulna.inference.mirroring import flips, mirror, mirrored
 from ulna.inference.room import (
@@ -58,6 +57,8 @@ class Pipeline:
         `config.inference.mirror` says so.
     average
         How; by default the logits, and as `Task.average` does it the probabilities.
+    free
+        Says how many bytes are free on a device.
     """
 
     network: nn.Module
@@ -66,6 +67,7 @@ class Pipeline:
     engine: Engine = field(default_factory=TorchEngine)
     others: tuple[nn.Module, ...] = ()
     average: Average = mean_logits
+    free: Callable[[torch.device], int] = free_on
 
     def normalized(self, image: Floats, *, progress: Progress = quiet) -> Floats:
         """Logits of an image as the network sees it: it is normalized and resampled already.
@@ -149,8 +151,8 @@ class Pipeline:
         UlnaError
             As `normalized` does, and where the memory does not hold what `memory` says.
         """
-        needed, free = self.memory(image.shape[0], grid), psutil.virtual_memory().available
-        if needed > free and device_of(self.network).type == "cpu":
+        needed, free = self.memory(image.shape[0], grid), self.free(torch.device("cpu"))
+        if needed > free:
             raise too_large(needed, free)
         axis = self.config.data.slices
         if grid.ndim == self.config.network.ndim:
@@ -181,8 +183,8 @@ class Pipeline:
         Returns
         -------
         int
-            Of the feature maps of a window, the image as the network sees it where that is another size, and the slabs
-            that overlapping tiles are put together in.
+            Of the feature maps of a window, unless a GPU with a memory of its own holds them, the image as the network
+            sees it where that is another size, and the slabs that overlapping tiles are put together in.
         """
         seen = planned_shape(grid, self.config.data)
         at_once = seen
@@ -190,7 +192,7 @@ class Pipeline:
             axis = self.config.data.slices or 0
             at_once = (*seen[:axis], *seen[axis + 1 :])
         tiling = self._tiling(at_once, self.config.inference.tile, self._affordable())
-        total = prod(tiling.size) * bytes_of_maps(self.config)
+        total = 0 if own_memory(device_of(self.network)) else prod(tiling.size) * bytes_of_maps(self.config)
         if seen != grid.shape:
             total += 4 * channels * prod(seen)
         if any(tile.weights for tile in tiling.tiles) or seen != grid.shape:
@@ -199,7 +201,7 @@ class Pipeline:
         return total
 
     def _affordable(self) -> int:
-        return affordable_pixels(self.config, device_of(self.network))
+        return affordable_pixels(self.config, self.free(device_of(self.network)))
 
     def _seen(self, image: View, grid: Grid) -> tuple[View, Grid]:
         """The image as the network sees it, and on what grid."""

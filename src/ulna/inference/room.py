@@ -5,12 +5,11 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-import psutil
-import torch
 
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.image import Array
+from ulna.memory import free_memory
 from ulna.normalization import Floats
 from ulna.text import amount
 
@@ -35,8 +34,8 @@ def largest_side(shape: tuple[int, ...]) -> int:
     return 4 * max(shape) + 4096
 
 
-def affordable_pixels(config: Config, device: torch.device) -> int:
-    """How many pixels a window may have so that the network's feature maps take a quarter of the device's free memory.
+def affordable_pixels(config: Config, free: int) -> int:
+    """How many pixels a window may have so that the network's feature maps take a quarter of the free memory.
 
     At the top level some eight maps of the first width live at once, and those below add as much again. Windows of
     volumes take `WINDOW` bytes at most.
@@ -45,15 +44,19 @@ def affordable_pixels(config: Config, device: torch.device) -> int:
     ----------
     config
         Its network's first width counts.
-    device
-        Where the network runs.
+    free
+        Bytes that are free where the network runs.
 
     Returns
     -------
     int
         Pixels, in 3D voxels.
+
+    Examples
+    --------
+    >>> affordable_pixels(Config(), 1 << 30)
+    262144
     """
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     memory = free / 4 if config.network.ndim == 2 else min(free / 4, WINDOW)
     return int(memory / bytes_of_maps(config))
 
@@ -139,7 +142,7 @@ def check_room(shape: tuple[int, ...], itemsize: int = 4) -> None:
     UlnaError
         With the memory that is needed and the memory that is free.
     """
-    needed, free = itemsize * prod(shape), psutil.virtual_memory().available
+    needed, free = itemsize * prod(shape), free_memory()
     if needed > free:
         raise too_large(needed, free)
 

@@ -13,7 +13,7 @@ from ulna.config import DataConfig
 from ulna.image import IGNORE, Array, Grid
 from ulna.labels.classes import Regions
 from ulna.labels.touching import Touching, find_touching
-from ulna.planning.memory import free_memory
+from ulna.memory import free_memory
 from ulna.resampling import planned_shape
 from ulna.store import Intensities, Store
 from ulna.store.intensities import ChannelIntensities, channel_intensities

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor, nn
 
@@ -33,9 +31,6 @@ on."""
 
 USABLE = 0.85
 """Share of the free memory that a step may take: the estimate is good to a few tenths, images are read beside it."""
-
-CGROUPS = Path("/sys/fs/cgroup")
-"""Where Linux says how much memory a container, or a job of a cluster, may use."""
 
 
 @dataclass(frozen=True)
@@ -132,42 +127,3 @@ def kept_bytes(network: nn.Module, shape: Sequence[int]) -> tuple[int, int]:
 def _storage(tensor: Tensor) -> int:
     """What tensors that share their memory have in common, also where there is none."""
     return int(tensor.untyped_storage()._cdata)
-
-
-def free_memory(device: torch.device | None = None, *, groups: Path = CGROUPS) -> int:
-    """Bytes that are free where a network is trained.
-
-    Parameters
-    ----------
-    device
-        By default the CPU.
-    groups
-        Where the limits of a container are stated.
-
-    Returns
-    -------
-    int
-        Of a GPU its own; else of the machine, or of the container if that has less.
-    """
-    if device is not None and device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    free = int(psutil.virtual_memory().available)
-    for limit, used in (
-        (groups / "memory.max", groups / "memory.current"),
-        (groups / "memory" / "memory.limit_in_bytes", groups / "memory" / "memory.usage_in_bytes"),
-    ):
-        try:
-            left = int(limit.read_text()) - int(used.read_text())
-        except (OSError, ValueError):  # there is none, or no limit: "max"
-            continue
-        free = min(free, max(left + _cached(limit.parent), 0))
-    return free
-
-
-def _cached(group: Path) -> int:
-    """Bytes of files that are held and can be let go of."""
-    try:
-        words = dict(line.split(maxsplit=1) for line in (group / "memory.stat").read_text().splitlines())
-        return int(words.get("inactive_file", 0))
-    except (OSError, ValueError):
-        return 0

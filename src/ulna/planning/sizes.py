@@ -11,13 +11,14 @@ import torch
 
 from ulna.config import Config, NetworkConfig
 from ulna.errors import UlnaError
+from ulna.inference.devices import free_on
 from ulna.inference.engines import torch_precision
 from ulna.inference.tiles import least_tile
 from ulna.networks import build, geometry
 from ulna.networks.geometry import Geometry
 from ulna.planning.decisions import Decision, decide
 from ulna.planning.fingerprint import Fingerprint
-from ulna.planning.memory import free_memory, step_memory
+from ulna.planning.memory import step_memory
 from ulna.planning.summary import SMALLER
 from ulna.planning.topology import SMALLEST, topology
 from ulna.tasks import build as build_task
@@ -85,7 +86,7 @@ def sizes(config: Config, known: Config, facts: Fingerprint, device: torch.devic
         Where the memory does not hold a single patch.
     """
     decisions = _sizes(config, facts)
-    free = free_memory(device) if device.type == "cuda" else facts.memory
+    free = free_on(device) if device.type == "cuda" else facts.memory
     if not free:
         return decisions
     precision = torch_precision(config.training.precision, device)
