@@ -13,7 +13,16 @@ from skimage.transform import resize as skimage_resize
 from ulna import resampling
 from ulna.config import DataConfig
 from ulna.grid import Grid
-from ulna.resampling import across, planned_shape, resampled_bands, resampled_slabs, resampling_note, resize
+from ulna.image import IGNORE
+from ulna.resampling import (
+    across,
+    planned_shape,
+    resampled_bands,
+    resampled_slabs,
+    resampling_note,
+    resize,
+    resize_labels,
+)
 
 RNG = np.random.default_rng(0)
 SIZES = st.tuples(*(st.integers(1, 14),) * 3)
@@ -161,3 +170,38 @@ def test_a_slice_by_itself_is_seen_as_those_of_volumes(axis: int, shape: tuple[i
 def test_thick_axes() -> None:
     assert across(Grid((5, 5, 5), (1, 3.1, 1))) == (False, True, False)
     assert across(Grid((5, 5), (1, 3.0))) == (False, False)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("new", [4, 7, 9, 16, 20, 33])
+def test_each_annotated_slice_is_there_on_another_grid(axis: int, new: int) -> None:
+    """Every fifth slice is annotated, each with objects of its own numbers."""
+    labels = np.full((2, 20, 20, 20), IGNORE, np.int32)
+    labels[1] = 0
+    annotated = range(2, 20, 5)
+    for number, place in enumerate(annotated, start=1):
+        plane = np.moveaxis(labels, 1 + axis, 1)[:, place]
+        plane[0], plane[1] = number % 2, number
+    size = tuple(new if k == axis else 20 for k in range(3))
+    found = np.moveaxis(resize_labels(labels, size), 1 + axis, 1)
+    assert set(np.unique(found[1])) - {0} == set(range(1, 5))
+    for number, place in enumerate(annotated, start=1):
+        (where,) = np.nonzero((found[1] == number).all(axis=(1, 2)))
+        middle = (place + 0.5) * new / 20 - 0.5
+        assert np.abs(where - middle).min() <= 0.5 + 1e-9  # the plane in which it lies
+        assert (found[0, where] == number % 2).all()
+    assert ((found[1] > 0) == (found[0] != IGNORE)).all()
+
+
+def test_a_scribble_is_not_torn_on_a_coarser_grid() -> None:
+    labels = np.full((1, 30, 30), IGNORE, np.uint8)
+    labels[0, np.arange(30), np.arange(30)] = 1
+    found = resize_labels(labels, (10, 10))
+    assert (found[0][np.eye(10, dtype=bool)] == 1).all()
+    assert (found[0][~np.eye(10, dtype=bool)] == IGNORE).all()
+
+
+def test_of_dense_labels_what_is_not_annotated_stays() -> None:
+    labels = np.random.default_rng(0).integers(0, 2, (1, 30, 30)).astype(np.uint8)
+    labels[0, 10:20, ::3] = IGNORE
+    np.testing.assert_array_equal(resize_labels(labels, (11, 13)), resize(labels, (11, 13), smooth=False))

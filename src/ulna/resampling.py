@@ -1,7 +1,8 @@
 """Images at another number of pixels: the size or the spacing that a network sees, and back to the image's own.
 
 Images are interpolated axis by axis and linearly, with a Gaussian before where they shrink; labels take the nearest
-value, so that none appears that was not there. All of it goes band by band: no second copy of a volume is held.
+value, so that none appears that was not there, and of sparse annotation none is lost. All of it goes band by band: no
+second copy of a volume is held.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ulna.config import DataConfig
-from ulna.grid import CENTIMETERS, Grid
-from ulna.image import Array, Region
+from ulna.grid import Grid
+from ulna.image import IGNORE, Array, Region
+from ulna.units import comparable, factor
 
 THICK = 3.0
 """Slices so many times as far apart as their pixels show little of what goes on between them: there, nothing is
 interpolated."""
+
+DENSE = 0.5
+"""Of labels of which no more than this share of the pixels is annotated, none is to be lost."""
 
 BAND = 1 << 22
 """About so many values are resampled together."""
@@ -55,9 +60,9 @@ def planned_shape(grid: Grid, data: DataConfig) -> tuple[int, ...]:
     target = _target(grid, data)
     if len(target) != grid.ndim or not comparable(grid.unit, data.unit):
         return grid.shape
-    factor = CENTIMETERS[data.unit] / CENTIMETERS[grid.unit] if grid.unit != data.unit else 1.0
+    many = factor(data.unit, grid.unit)
     wanted = zip(target, grid.spacing, strict=True)
-    return grid.resampled(spacing=tuple(target * factor or own for target, own in wanted)).shape
+    return grid.resampled(spacing=tuple(target * many or own for target, own in wanted)).shape
 
 
 def _target(grid: Grid, data: DataConfig) -> tuple[float, ...]:
@@ -66,17 +71,6 @@ def _target(grid: Grid, data: DataConfig) -> tuple[float, ...]:
     if axis is None or len(target) != grid.ndim + 1:
         return target
     return (*target[:axis], *target[axis + 1 :])
-
-
-def comparable(unit: str, other: str) -> bool:
-    """Whether lengths in two units can be compared.
-
-    Examples
-    --------
-    >>> comparable("mm", "µm"), comparable("pixel", "mm"), comparable("pixel", "pixel")
-    (True, False, True)
-    """
-    return unit == other or {unit, other} <= set(CENTIMETERS)
 
 
 def resampling_note(grid: Grid, data: DataConfig) -> str:
@@ -154,6 +148,55 @@ def resize(array: Array, size: tuple[int, ...], *, smooth: bool, thick: tuple[bo
     for rows, band in resampled_bands(lambda region: array[(slice(None), *region)], shape, tuple(size), thick):
         result[:, rows] = np.rint(band) if array.dtype.kind in "iu" else band
     return result
+
+
+def resize_labels(labels: Array, size: tuple[int, ...]) -> Array:
+    """Labels at another spatial size: those under the middle of each new pixel.
+
+    Of labels that are sparse, of a few slices or scribbles, none is lost where pixels become larger: a pixel whose
+    middle is not annotated takes the nearest label within its extent. Where more than `DENSE` of the pixels are
+    annotated, what is not is left as it is, for it may be drawn between objects on purpose.
+
+    Parameters
+    ----------
+    labels
+        (L, *spatial): class indices, `IGNORE` where nothing is annotated, and maybe numbers of objects.
+    size
+        The spatial size wanted.
+
+    Returns
+    -------
+    Array
+        (L, *size).
+
+    Examples
+    --------
+    >>> slices = np.full((1, 9, 1), 255, np.uint8)
+    >>> slices[0, 3] = 1
+    >>> resize_labels(slices, (3, 1))[0, :, 0].tolist()
+    [255, 1, 255]
+    """
+    if np.count_nonzero(labels[0] != IGNORE) > DENSE * labels[0].size:
+        return resize(labels, size, smooth=False)
+    for axis, (old, new) in enumerate(zip(labels.shape[1:], size, strict=True), start=1):
+        if old != new:
+            labels = _nearest_annotated(labels, axis, new)
+    return labels
+
+
+def _nearest_annotated(labels: Array, axis: int, new: int) -> Array:
+    """Labels along an axis at another size, each pixel that of its middle, or the nearest within it that there is."""
+    old, along = labels.shape[axis], [-1 if k == axis else 1 for k in range(labels.ndim)]
+    middles = _nearest(old, new)
+    found: Array = np.take(labels, middles, axis)
+    ends = np.ceil(np.arange(new + 1) * old / new - 0.5)  # pixels belong to where their own middles lie
+    reach = -(-old // new)
+    for step in sorted(range(-reach, reach + 1), key=abs)[1:]:
+        places = middles + step
+        within = ((ends[:-1] <= places) & (places < ends[1:])).reshape(along)
+        other = np.take(labels, np.clip(places, 0, old - 1), axis)
+        found = np.where(within & (found[:1] == IGNORE), other, found)
+    return found
 
 
 def resampled_bands(

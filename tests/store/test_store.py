@@ -21,7 +21,7 @@ from ulna.config import DataConfig
 from ulna.dataset import Case, T, load_image
 from ulna.errors import ReadError, UlnaError
 from ulna.formats import write
-from ulna.image import Grid, Image, Source
+from ulna.image import IGNORE, Grid, Image, Source
 from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.normalization import NORMALIZATIONS, normalize
@@ -446,3 +446,21 @@ def test_volumes_of_several_spacings_become_alike(tmp_path: Path) -> None:
     again = planned(seen, config.model_copy(update={"target_spacing": None}))  # and back, from either
     np.testing.assert_array_equal(again.raw(1), own.raw(1))
     assert planned(seen.subset([1]), config).shapes == ((1, 6, 20, 24),)
+
+
+def test_of_sparse_labels_none_is_lost_at_the_target_spacing(tmp_path: Path) -> None:
+    """Slices 4 and 10 of 12 are annotated; seen a third as fine, both are."""
+    image = np.random.default_rng(0).integers(0, 255, (1, 12, 8, 8)).astype(np.int16)
+    mask = np.full((1, 12, 8, 8), 9, np.uint8)
+    mask[:, 3], mask[:, 9] = 0, 0
+    mask[:, 3, 2:6, 2:6] = mask[:, 9, 4:, 4:] = 1
+    for name, array in (("a", image), ("a_mask", mask)):
+        write(tmp_path / f"{name}.nii.gz", Image(array, Grid((12, 8, 8), (1.0,) * 3, "mm", (0.0,) * 3)))
+    one = Case("a", (Source(tmp_path / "a.nii.gz"),), (Source(tmp_path / "a_mask.nii.gz"),), "a")
+    classes = infer([mask], DataConfig(ignore=(9,)))
+    config = DataConfig(channels=1, target_spacing=(3.0, 1.0, 1.0), unit="mm", ignore=(9,))
+    seen = build(tmp_path / "cache", [one], config=config, classes=classes)
+    truth = seen.truth(0)[0]
+    assert truth.shape == (4, 8, 8)
+    assert [bool((plane != IGNORE).all()) for plane in truth] == [False, True, False, True]
+    assert seen.cases[0].counts[1] == 2 * 16

@@ -15,7 +15,7 @@ import numpy as np
 
 from ulna.channels import choose
 from ulna.config import DataConfig
-from ulna.dataset import Case, Progress, case_bytes, in_parallel, load_image, quiet
+from ulna.dataset import Case, Progress, case_bytes, load_image, quiet
 from ulna.errors import UlnaError, in_memory
 from ulna.formats.atomic import cannot_write
 from ulna.formats.base import guard_memory
@@ -23,14 +23,15 @@ from ulna.image import Array, Grid, Labels, Region
 from ulna.labels.classes import Classes
 from ulna.normalization import NORMALIZATIONS, Scaling, common_channels, fixed_scaling, has_range, scaling
 from ulna.orientation import orientation
-from ulna.resampling import across, planned_shape, resampled_bands, resize
+from ulna.parallel import in_parallel
+from ulna.resampling import across, planned_shape, resampled_bands, resize_labels
 from ulna.store.cases import Block, StoredCase
 from ulna.store.coordinates import Coordinates, foreground_coordinates
 from ulna.store.intensities import measure
 from ulna.store.mapped import COORDINATES, IMAGES, INDEX, TRUTHS, Store
 from ulna.truth import placed_truth
 
-VERSION = 4
+VERSION = 5
 
 RESAMPLED = "resampled"
 """The folder, within that of a store, of the second stage: the same cases at other sizes."""
@@ -274,7 +275,7 @@ def _resampled(writer: _Writer, whole: Store, index: int, to: tuple[int, ...]) -
     image = np.empty((len(raw), *to), np.float32)
     for rows, band in resampled_bands(read, case.grid.shape, to, across(case.grid)):
         image[:, rows] = band
-    truth = resize(whole.truth(index), to, smooth=False)
+    truth = resize_labels(whole.truth(index), to)
     counts, coordinates = foreground_coordinates(truth[0])
     grid, scalings = case.grid.resampled(shape=to), {whole.normalization: IDENTITY}
     return writer.write(replace(case, grid=grid, scalings=scalings, counts=counts), image, truth, coordinates)
