@@ -28,10 +28,12 @@ from ulna.labels.inference import infer
 from ulna.layouts import read_dataset
 from ulna.model import Model
 from ulna.modelfile import Saved
-from ulna.run import Data, Run, _as_started, _at_spacing
+from ulna.run import Data, Run
 from ulna.store import builder
 from ulna.training.batches import Batch
 from ulna.training.learner import Learner
+from ulna.training.log import read_rows
+from ulna.training.starting import as_started, at_spacing
 from ulna.training.timer import Timer
 from ulna.truth import load_truth
 
@@ -81,10 +83,10 @@ def test_other_classes_get_a_new_last_layer(
 def test_a_start_brings_the_constants_of_its_training_set() -> None:
     theirs = {"data.normalization": "ct", "data.window": (-90.0, 200.0), "data.center": 30.0, "data.scale": 55.0}
     start = Saved(nn.Identity(), Config().changed(theirs), Classes(("background", "a"), ((0,), (1,)), "classes", ""), 1)
-    started = dotted(_as_started(Config(), start).model_dump())
+    started = dotted(as_started(Config(), start).model_dump())
     assert {key: started[key] for key in theirs} == theirs
     with pytest.raises(UlnaError, match=r"has data\.center 30"):
-        _as_started(Config().changed({"data.center": 31}), start)
+        as_started(Config().changed({"data.center": 31}), start)
 
 
 def test_a_model_that_does_not_suit_is_no_start(run: Path, cells: Path, tmp_path: Path) -> None:
@@ -97,10 +99,17 @@ def test_a_model_that_does_not_suit_is_no_start(run: Path, cells: Path, tmp_path
     with pytest.raises(UlnaError, match=r"network\.widths"):
         train(cells, tmp_path / "run", epochs=1, changes=TINY | {"network.widths": [8, 16]}, start_from=run)
     with pytest.raises(UlnaError, match="weights of its own"):
-        train(cells, tmp_path / "run", start_from=run, resume=True)
+        train(cells, run, start_from=run, resume=True)
     with pytest.raises(UlnaError, match="no device 'abacus'"):
         train(cells, tmp_path / "run", device="abacus")
     assert not (tmp_path / "run").exists()
+
+
+def test_patience_without_a_validation_is_said_to_end_nothing(cells: Path, tmp_path: Path) -> None:
+    changes = TINY | {"training.steps": 1, "training.patience": 1, "data.validation": 0}
+    trained = train(cells, tmp_path / "run", epochs=2, changes=changes)
+    assert "training.patience ends nothing" in " ".join(runs.words(trained.run)["plan"])
+    assert len(read_rows(trained.run)) == 2
 
 
 @pytest.fixture
@@ -237,10 +246,10 @@ def test_scores_of_a_part_come_in_the_order_of_the_data(run: Path, cells: Path, 
 def test_a_start_brings_its_target_spacing() -> None:
     theirs = DataConfig(target_spacing=(0, 2, 2), unit="mm")
     grids = [Grid((9, 9, 9), (3000, 500, 500), "µm")] * 2
-    asked = _at_spacing(Config(), theirs, grids).data
+    asked = at_spacing(Config(), theirs, grids).data
     assert (asked.target_spacing, asked.unit) == ((0, 2, 2), "mm")
-    asked = _at_spacing(Config().changed({"data.unit": "µm"}), theirs, grids).data
+    asked = at_spacing(Config().changed({"data.unit": "µm"}), theirs, grids).data
     assert (asked.target_spacing, asked.unit) == ((0, 2000, 2000), "µm")
     for own, other in (({"data.target_spacing": (0, 1, 1)}, grids), ({}, [Grid((9, 9, 9))]), ({}, [Grid((9, 9))])):
         config = Config().changed(own)
-        assert _at_spacing(config, theirs, other) == config
+        assert at_spacing(config, theirs, other) == config

@@ -8,23 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ulna import modelfile, networks
 from ulna import runfolder as runs
 from ulna.caselist import select
-from ulna.config import Config, DataConfig, dotted
+from ulna.config import Config, DataConfig, TrainingConfig
 from ulna.console import say
 from ulna.dataset import Case, Dataset, Progress, planes_of, slab, split_by_group
 from ulna.errors import UlnaError
-from ulna.grid import CENTIMETERS, Grid
 from ulna.inference.devices import described
 from ulna.labels.classes import Classes
 from ulna.model import Model, load
 from ulna.modelfile import Saved
 from ulna.networks.losses import Loss
 from ulna.planning import Decision, Fingerprint, Plan, dimensions, plan, spacings
-from ulna.resampling import comparable
 from ulna.store import Store
 from ulna.store import build as build_store
 from ulna.store import planned as as_planned
@@ -38,6 +35,7 @@ from ulna.training.fit import ending, fit
 from ulna.training.length import expected, time_step, too_short
 from ulna.training.log import read_rows, validation_column
 from ulna.training.preview import picture_of_augmentation
+from ulna.training.starting import as_started, at_spacing, check_channels, start_sentence, take_weights
 from ulna.training.timer import Timer
 
 FIGURES = 3.5
@@ -54,6 +52,9 @@ GALLERY = 0.05
 
 HASHES = {"train": "data_hash", "validation": "validation_hash"}
 """Where `run.json` holds the hash of the images and masks of each side."""
+
+NO_PATIENCE = " training.patience ends nothing: without a validation there is no improvement to wait for."
+"""What is said of patience where no case is held out."""
 
 Sides = tuple[tuple[Case, ...], tuple[Case, ...]]
 
@@ -155,10 +156,10 @@ class Run:
 
     def plan(self, data: Data, wanted: Config, *, shared: bool = False) -> tuple[Fold, Plan]:
         """Decode the cases, and plan what `wanted` leaves open; other processes may have `shared` the folder."""
-        asked = wanted if self.start is None else _as_started(wanted, self.start)
+        asked = wanted if self.start is None else as_started(wanted, self.start)
         fold = self._fold(data, asked.data, shared=shared)
         grids = [case.grid for case in fold.train.cases]
-        asked = asked if self.start is None else _at_spacing(asked, self.start.config.data, grids)
+        asked = asked if self.start is None else at_spacing(asked, self.start.config.data, grids)
         decided = dimensions(asked, [grid.shape for grid in grids], [grid.spacing for grid in grids])
         seen = _decided(asked, decided)
         decided += spacings(seen, grids)
@@ -167,7 +168,7 @@ class Run:
         facts = Fingerprint.of(planes.train, data.classes.names, data.classes.regions)
         facts = facts.at(_of_planes(chosen.target_spacing or (), seen), chosen.unit)
         if self.start is not None:
-            _check_channels(self.start, facts.channels)
+            check_channels(self.start, facts.channels)
         return fold, plan(asked, facts, device=self.device, decided=decided)
 
     def prepare(self, data: Data, wanted: Config, *, command: str) -> Prepared:
@@ -183,9 +184,9 @@ class Run:
         """Write the plan into the folder, with `facts` for its record: from here on the run can go on."""
         config, fold = prepared.config, prepared.folds[0]
         chooses = config.training.chooses
-        said = [*sentences, _split_sentence(sides, chooses=chooses)]
+        said = [*sentences, _split_sentence(sides, config.training)]
         if self.start is not None:
-            said.append(_start_sentence(self.start, prepared.classes))
+            said.append(start_sentence(self.start, prepared.classes))
         own = own_loss.record(self.loss)
         said += [f"The loss is the function {name}, which the training was given." for name in own.values()]
         runs.begin(
@@ -304,7 +305,7 @@ class Run:
             torch.manual_seed(config.training.seed)
             network = networks.build(config.network, config.data.inputs, outputs)
         if self.start is not None:
-            _take_weights(network, self.start, prepared.classes, outputs)
+            take_weights(network, self.start, prepared.classes, outputs)
         digest = prepared.folds[0].train.digest
         return Saved(network.to(self.device), config, prepared.classes, outputs, digest, runs.versions())
 
@@ -330,75 +331,14 @@ def _as_typed(config: Config, shares: int) -> Config:
     return config if minutes is None or shares == 1 else config.changed({"training.minutes": minutes * shares})
 
 
-def _split_sentence(sides: Sequence[tuple[Case, ...]], *, chooses: bool) -> str:
+def _split_sentence(sides: Sequence[tuple[Case, ...]], training: TrainingConfig) -> str:
     shown = [f"{plural(len(side), 'case')} in {plural(len({case.group for case in side}), 'group')}" for side in sides]
     if not sides[1]:
-        return f"It learns from {shown[0]}; none are held out for validation, and the weights at the end are kept."
-    kept = "those that are best on these" if chooses else "those at the end"
+        said = f"It learns from {shown[0]}; none are held out for validation, and the weights at the end are kept."
+        patience = "" if training.patience is None else NO_PATIENCE
+        return said + patience
+    kept = "those that are best on these" if training.chooses else "those at the end"
     return f"It learns from {shown[0]}; held out for validation: {shown[1]}. Of all weights {kept} are kept."
-
-
-SCALING = ("data.normalization", "data.counts", "data.window", "data.center", "data.scale")
-"""What a model that is started from says of intensities."""
-
-
-def _as_started(wanted: Config, start: Saved) -> Config:
-    """The settings with the network and the normalization of the model that it starts from."""
-    theirs = dotted(start.config.model_dump())
-    keys = [key for key in theirs if key.startswith("network.") or key in SCALING]
-    for key in keys:
-        mine = dotted(wanted.model_dump())[key]
-        if key in wanted.given() and mine != theirs[key]:
-            what = f"the model to start from has {key} {theirs[key]}, not {mine}"
-            raise UlnaError(what, where="start_from", hint="Leave this setting away, or start from another model.")
-    return wanted.changed({key: theirs[key] for key in keys})
-
-
-def _at_spacing(asked: Config, theirs: DataConfig, grids: Sequence[Grid]) -> Config:
-    """With the target spacing of the model that is started from, where images can be brought to it and none is set."""
-    fits = len(theirs.target_spacing or ()) == grids[0].ndim and all(
-        comparable(unit, theirs.unit) for unit in {asked.data.unit or theirs.unit, *(grid.unit for grid in grids)}
-    )
-    if not fits or asked.data.resize is not None or "data.target_spacing" in asked.given():
-        return asked
-    unit = asked.data.unit or theirs.unit  # it may be that of data.spacing, too
-    factor = CENTIMETERS[theirs.unit] / CENTIMETERS[unit] if unit != theirs.unit else 1.0
-    target = tuple(float(f"{side * factor:.6g}") for side in theirs.target_spacing or ())
-    return asked.changed({"data.target_spacing": target, "data.unit": unit})
-
-
-def _check_channels(start: Saved, channels: int) -> None:
-    theirs = start.config.data.inputs
-    if theirs != channels:
-        what = f"the model to start from takes images of {plural(theirs, 'channel')}, these have {channels}"
-        raise UlnaError(what, where="start_from", hint="Start from another model, or train from fresh weights.")
-
-
-def _same_classes(start: Saved, classes: Classes) -> bool:
-    return (start.classes.names, start.classes.regions) == (classes.names, classes.regions)
-
-
-def _start_sentence(start: Saved, classes: Classes) -> str:
-    if _same_classes(start, classes):
-        return "It starts from the weights of a trained model of the same classes."
-    before, now = (", ".join(one.learned) for one in (start.classes, classes))
-    return f"It starts from the weights of a trained model; its last layer is new, for {now} instead of {before}."
-
-
-def _take_weights(network: nn.Module, start: Saved, classes: Classes, outputs: int) -> None:
-    """Copy the weights; the last layer keeps its fresh ones where the classes or the task differ."""
-    weights = dict(start.network.state_dict())
-    if not _same_classes(start, classes) or start.outputs != outputs:
-        own = network.state_dict()
-        weights |= {name: own[name] for name in _heads(start.config)}
-    network.load_state_dict(weights)
-
-
-def _heads(config: Config) -> set[str]:
-    """The weights whose shape depends on the number of outputs."""
-    with torch.device("meta"):
-        one, two = (networks.build(config.network, config.data.inputs, n).state_dict() for n in (1, 2))
-    return {name for name in one if one[name].shape != two[name].shape}
 
 
 def in_sides(dataset: Dataset, sides: tuple[Sequence[str], Sequence[str]]) -> Sides:

@@ -61,7 +61,10 @@ def prepared(run: Path, *, resume: bool) -> Iterator[bool]:
     try:
         with _alone(run):
             alone = True
-            yield (run / WORDS).is_file()
+            planned = (run / WORDS).is_file()
+            for left in () if planned else (folds.FILE, START):  # of folds that were killed before their plan
+                (run / left).unlink(missing_ok=True)
+            yield planned
     except UlnaError:
         if alone and not resume:
             _as_before(run, new=new)

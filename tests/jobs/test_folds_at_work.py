@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 import ulna
 from command_line import CommandLine, command
 from small_clock import TestClock
-from ulna import modelfile
+from ulna import folds, modelfile
 from ulna import runfolder as runs
 from ulna.errors import UlnaError
 from ulna.folds import fold_folder, read_folds
@@ -295,6 +295,40 @@ def test_all_folds_start_from_one_model_also_after_a_kill(
     assert len(begun) >= 2
     assert not (crossed / runs.START).exists()
     assert ulna.load(crossed).config.network == ulna.load(run).config.network == trained.model.config.network
+
+
+@pytest.fixture
+def killed(cells: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of folds that start from a model, and were killed just before their plan was written."""
+
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "begin_folds", kill)
+        with pytest.raises(KeyboardInterrupt):
+            train(cells, tmp_path / "run", epochs=1, folds=3, fold=0, changes=SMALL, start_from=run)
+    assert {runs.START, folds.FILE} <= {path.name for path in (tmp_path / "run").iterdir()}
+    assert not (tmp_path / "run" / runs.WORDS).exists()
+    return tmp_path / "run"
+
+
+def test_weights_of_folds_that_were_killed_before_their_plan_are_not_those_of_others(cells: Path, killed: Path) -> None:
+    train(cells, killed, epochs=1, folds=2, fold=0, changes=SMALL)  # from fresh weights, and two folds
+    assert read_folds(killed).count == 2
+    assert not (killed / runs.START).exists()
+
+
+def test_folds_that_were_killed_before_their_plan_make_way_for_a_run(cells: Path, run: Path, killed: Path) -> None:
+    small = {"training.patch": [32, 32], "training.steps": 1, "augmentation": None}
+    with pytest.raises(UlnaError, match="this folder is not empty") as caught:
+        train(cells, killed, epochs=1, changes=small, start_from=run)
+    assert "--resume" in caught.value.hint
+    done = train(cells, killed, epochs=1, changes=small, start_from=run, resume=True).run  # as the hint says
+    assert any("It starts from the weights" in sentence for sentence in runs.words(done)["plan"])
+    assert not {runs.START, folds.FILE} & {path.name for path in done.iterdir()}
+    with pytest.raises(UlnaError, match="a run that is resumed has weights of its own"):
+        train(cells, killed, epochs=1, changes=small, start_from=run, resume=True)
 
 
 def test_arrays_in_memory_are_split_by_their_groups(tmp_path: Path) -> None:

@@ -142,8 +142,8 @@ def cross_validate(work: Run, typed: Request, *, resume: bool, command: str | No
 
 def _check_request(run: Path, asked: Request, *, resume: bool) -> int:
     """How many folds there are; raises UlnaError for a request that makes no sense."""
-    known = parts.read_folds(run).count if parts.holds_folds(run) else None
     planned, fold = (run / runs.WORDS).is_file(), asked.fold
+    known = parts.read_folds(run).count if planned and parts.holds_folds(run) else None
     if planned and known is None:
         what = "the run in this folder has no folds"
         raise UlnaError(what, where=run, hint="Name another --out, or leave --folds away.")
@@ -198,7 +198,9 @@ def _prepare(work: Run, asked: Request, *, typed: Request, command: str | None) 
     whole, planned = work.plan(data, asked.config, shared=True)
     store = as_planned(whole.train, planned.config.data)
     sentences = (*planned.sentences, _fold_sentence(folds), *_start_sentence(work.start, checked, cases))
-    if work.start is not None:
+    if work.start is None:
+        (run / runs.START).unlink(missing_ok=True)  # of a command that was killed here
+    else:
         modelfile.save(run / runs.START, work.start)
     parts.write_folds(run, folds)
     runs.begin_folds(

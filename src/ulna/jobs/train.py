@@ -128,9 +128,10 @@ def train(
     wanted = with_loss(settings(preset, config, changes, minutes=minutes, epochs=epochs, seed=seed), loss)
     loss_name = "" if loss is None else name_of(loss)
     place = choose_device(device)
-    start = _start(start_from, resume=resume)
+    planned = (run / runs.WORDS).is_file()
+    start = _start(start_from, resume=resume and planned)
     before = 0.0 if started is None else max(time.time() - started, 0.0)  # a clock may be set back
-    crossed = folds is not None or fold is not None or holds_folds(run)
+    crossed = folds is not None or fold is not None or (planned and holds_folds(run))
 
     def record(seconds: float) -> None:
         if fold is None:  # which has its own record
