@@ -66,12 +66,10 @@ def sides_of(
         maker, objects = _filed(source, written), written.numbers_objects and truth.numbers_objects
     else:
         maker = predicted_by(source, known)
-    task = config.task
-    if task.name == "auto" and objects:  # both sides tell objects apart: they are compared
-        task = config.changed({"task.name": "instances"}).task
-    if task.name == "instances" and not truth.numbers_objects:
+    task = build(config.task, names, known.regions, objects=objects)  # where both sides tell them apart
+    if task.finds_objects and not truth.numbers_objects:
         notes.append("The true masks do not number their objects: connected pieces are taken for objects.")
-    return Sides(maker, truth, names, tuple(notes), build(task, names, known.regions))
+    return Sides(maker, truth, names, tuple(notes), task)
 
 
 def predicted_by(model: Predictor, classes: Classes) -> Maker:

@@ -12,6 +12,7 @@ from ulna.planning.decisions import Decision
 from ulna.planning.fingerprint import Fingerprint
 from ulna.planning.modality import STAINS, TITLES
 from ulna.planning.spacing import AXES
+from ulna.tasks import Task
 from ulna.tasks import build as build_task
 from ulna.text import listed, plural, size
 
@@ -34,8 +35,8 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
     patch = size(training.patch, "×")
     minutes, epochs = training.minutes, training.epochs
     length = f"{plural(minutes, 'minute')} in all" if minutes else plural(epochs or 0, "epoch")
-    learned = build_task(config.task, facts.classes, facts.regions).probable
-    classes = ", ".join(name for name in learned if name != facts.classes[0])
+    task = build_task(config.task, facts.classes, facts.regions)
+    classes = ", ".join(name for name in task.probable if name != facts.classes[0])
     fixed = fixed_scaling(config.data)
     drawn = "every group of images" if training.sampling == "groups" else "every image"
     return (
@@ -45,7 +46,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         *_used(config, facts),
         *_missing(facts),
         *(f"The task is {one.value}: {one.reason}." for one in decisions if one.key == "task.name"),
-        *_connected(config, facts),
+        *_connected(task, facts),
         *_modality(decisions),
         *_volumes(config, decisions),
         f"Intensities: {config.data.normalization} of {'all images alike' if fixed else 'each image'}."
@@ -76,9 +77,9 @@ def _missing(facts: Fingerprint) -> list[str]:
     return [f"No image to learn from shows {listed(missing, quoted=True)}: that cannot be learned."] if missing else []
 
 
-def _connected(config: Config, facts: Fingerprint) -> list[str]:
+def _connected(task: Task, facts: Fingerprint) -> list[str]:
     """What is taken for an object where masks do not number them."""
-    if config.task.name != "instances" or facts.touching is None:
+    if not task.finds_objects or facts.touching is None:
         return []
     sentence = f"Masks do not number their objects: each connected piece is learned as one. There are {facts.touching}."
     return [f"{sentence} To learn objects apart that touch, number them in the masks."]

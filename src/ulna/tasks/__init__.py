@@ -25,7 +25,14 @@ TASKS: dict[str, Callable[[TaskConfig, Sequence[str], Regions, Loss | None], Tas
 }
 
 
-def build(config: TaskConfig, classes: Sequence[str], regions: Regions = (), loss: Loss | None = None) -> Task:
+def build(
+    config: TaskConfig,
+    classes: Sequence[str],
+    regions: Regions = (),
+    loss: Loss | None = None,
+    *,
+    objects: bool = False,
+) -> Task:
     """The task that a configuration names.
 
     Parameters
@@ -38,11 +45,14 @@ def build(config: TaskConfig, classes: Sequence[str], regions: Regions = (), los
         What classes make up together, where that is stated.
     loss
         A function that takes the place of the loss that is named; only who trains needs it.
+    objects
+        Whether the masks tell objects apart.
 
     Returns
     -------
     Task
-        One of `TASKS`; of a task that is left open ("auto") that of the regions, or the semantic one without any.
+        One of `TASKS`; of a task that is left open ("auto") that of the objects, else that of the regions, or the
+        semantic one where there are neither.
     """
-    name = ("regions" if regions else "semantic") if config.name == "auto" else config.name
-    return TASKS[name](config, classes, regions, loss)
+    fitting = "instances" if objects else "regions" if regions else "semantic"
+    return TASKS[fitting if config.name == "auto" else config.name](config, classes, regions, loss)

@@ -44,6 +44,11 @@ class Task(Protocol):
         ...
 
     @property
+    def finds_objects(self) -> bool:
+        """Whether it tells the objects of a class apart."""
+        ...
+
+    @property
     def fits(self) -> float:
         """How long `fit` takes for an image, in multiples of a validation of it; 0: there is nothing to fit."""
         ...

@@ -50,6 +50,7 @@ class Instances:
 
     primary = Primary("ap", counts="objects")
     pixelwise = False
+    finds_objects = True
 
     @property
     def fits(self) -> float:

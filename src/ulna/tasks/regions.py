@@ -62,6 +62,7 @@ class NestedRegions:
 
     primary = Primary("dice")
     pixelwise = True
+    finds_objects = False
     fits = 0.0
 
     def __init__(self, config: TaskConfig, classes: Sequence[str], regions: Regions, loss: Loss | None = None) -> None:

@@ -47,6 +47,7 @@ class Semantic:
 
     primary = Primary("dice")
     pixelwise = True
+    finds_objects = False
     fits = 0.0
 
     def __init__(self, config: TaskConfig, classes: Sequence[str], loss: Loss | None = None) -> None:
