@@ -15,6 +15,7 @@ import tifffile
 from ulna.dataset import load_image
 from ulna.jobs.check import check
 from ulna.layouts import read_dataset
+from ulna.layouts.described import NAME
 
 DECATHLON = {"0": "background", "1": "Anterior", "2": "Posterior"}
 NNUNET = {"background": 0, "Posterior": 2, "Anterior": 1, "ignore": 3}
@@ -148,3 +149,36 @@ def test_labels_that_are_listed_for_images_of_other_names_are_said(tmp_path: Pat
     assert problem.what.startswith("dataset.json lists 2 images with another label than that of the same name")
     assert problem.where[0] == "imagesTr/c0.tif: labelsTr/c1.tif, and not labelsTr/c0.tif"
     assert problem.severity == "warning"
+
+
+@pytest.mark.parametrize(
+    ("counted", "listed", "said"),
+    [
+        (10, 10, None),
+        (12, 10, "dataset.json says 12 cases for training (numTraining), it lists 10; the 10 that are there are used"),
+        (
+            12,
+            None,
+            "dataset.json says 12 cases for training (numTraining), there are 10; the 10 that are there are used",
+        ),
+        (10, None, None),
+        (None, 10, None),
+    ],
+)
+def test_a_number_of_cases_that_is_not_theirs_is_said(
+    tmp_path: Path, counted: int | None, listed: int | None, said: str | None
+) -> None:
+    files = [{"image": f"./imagesTr/c{k}.tif", "label": f"./labelsTr/c{k}.tif"} for k in range(listed or 0)]
+    content = {"labels": DECATHLON, "numTraining": counted, **({"training": files} if listed else {})}
+    found = [one for one in read_dataset(place(tmp_path, content)).problems if NAME in one.what]
+    assert [one.what for one in found] == ([said] if said else [])
+    assert all(one.severity == "note" for one in found)
+
+
+def test_images_that_are_not_listed_are_used_and_said(tmp_path: Path) -> None:
+    files = [{"image": f"./imagesTr/c{k}.tif", "label": f"./labelsTr/c{k}.tif"} for k in range(8)]
+    found = read_dataset(place(tmp_path, {"labels": DECATHLON, "numTraining": 8, "training": files}))
+    (problem,) = [one for one in found.problems if NAME in one.what]
+    assert problem.what == "dataset.json leaves out 2 images with labels, which are used, too"
+    assert problem.where == ("imagesTr/c8.tif", "imagesTr/c9.tif")
+    assert len(found.cases) == 10

@@ -40,6 +40,10 @@ class Described:
         The images and labels for training that it lists, as paths relative to it.
     pairs
         By such an image its label.
+    counted
+        How many cases for training it says that there are (`numTraining`); None where it does not.
+    entries
+        How many cases for training it lists; None where it lists none.
     """
 
     values: Values
@@ -48,6 +52,8 @@ class Described:
     channels: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
+    counted: int | None = None
+    entries: int | None = None
 
     def applied(self, case: Case) -> Case:
         """A case with all that is said of it."""
@@ -104,7 +110,13 @@ def with_described(found: Dataset, listing: Listing) -> Dataset:
     problems = found.problems
     if len(told.channels) > 1:
         problems = tuple(problem for problem in problems if FOURTH_AXIS not in problem.what)
-    problems = (*problems, *_missing(told, entry, listing), *_other_pairs(told, entry, listing, plain))
+    problems = (
+        *problems,
+        *_missing(told, entry, listing),
+        *_other_pairs(told, entry, listing, plain),
+        *_other_number(told, entry, plain),
+        *_unlisted(told, entry, listing, plain),
+    )
     return replace(found, cases=cases, problems=problems, sentence=f"{found.sentence}; {NAME} {told.sentence()}")
 
 
@@ -150,7 +162,16 @@ def described(content: Mapping[str, Any]) -> Described:
     kept.sort(key=lambda one: one[1] != 0)
     if len({value for _, value in kept}) < len(kept) or not kept or kept[0][1] != 0:
         raise ValueError("two names have one value, or 0 has none")
-    return Described(tuple(kept), ignored, regions, _channels(content), *_files(content))
+    counted, listing = content.get("numTraining"), content.get("training")
+    return Described(
+        tuple(kept),
+        ignored,
+        regions,
+        _channels(content),
+        *_files(content),
+        counted=counted if type(counted) is int else None,
+        entries=len(listing) if isinstance(listing, list) else None,
+    )
 
 
 def _numbers(value: Any) -> tuple[int, ...]:
@@ -225,6 +246,30 @@ def _other_pairs(told: Described, entry: Entry, listing: Listing, cases: Sequenc
         f"{entry.path} lists {plural(len(other), 'image')} with another label than that of the same name, which is used"
     )
     return (Problem(f"{what}. Correct the list, or name the files alike", tuple(other)),)
+
+
+def _other_number(told: Described, entry: Entry, cases: Sequence[Case]) -> tuple[Problem, ...]:
+    """The note that `numTraining` is not the number of the cases that are listed or, without a list, are there."""
+    here = sum(case.part != "test" for case in cases)
+    number, verb = (here, "there are") if told.entries is None else (told.entries, "it lists")
+    if told.counted in (None, number):
+        return ()
+    what = f"{entry.path} says {plural(told.counted or 0, 'case')} for training (numTraining), {verb} {number}"
+    return (Problem(f"{what}; the {here} that are there are used", (), "note"),)
+
+
+def _unlisted(told: Described, entry: Entry, listing: Listing, cases: Sequence[Case]) -> tuple[Problem, ...]:
+    """The note that images with labels are there which are not listed: they are used."""
+    top = "".join(f"{folder}/" for folder in entry.folders)
+    known = {top + file for file in told.files}
+    path = {(one.source.path, one.source.inside): one.path for one in listing.images}
+    images = [path.get((case.images[0].path, case.images[0].inside), "") for case in cases if case.part != "test"]
+    unlisted = tuple(image for image in images if not {image, _without_channel(image)} & known)
+    if not known or not unlisted:
+        return ()
+    images_with = plural(len(unlisted), "image with a label, which is", "images with labels, which are")
+    what = f"{entry.path} leaves out {images_with} used, too"
+    return (Problem(what, unlisted, "note"),)
 
 
 def _without_channel(path: str) -> str:
