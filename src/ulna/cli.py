@@ -214,6 +214,9 @@ def predict(
         str, typer.Option(metavar="imagej,geojson,coco", help="Outlines for Fiji, QuPath, or as COCO JSON.")
     ] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that are there already.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="How it predicts: inference.mirror=true")
+    ] = None,
     device: Device = None,
 ) -> None:
     """Predict masks for images of any size."""
@@ -229,6 +232,7 @@ def predict(
         overlay=overlay,
         outlines=[one.strip() for one in outlines.split(",") if one.strip()],
         overwrite=overwrite,
+        changes=_changes(set_),
         device=device,
     )
     _print(result)

@@ -16,16 +16,16 @@ from PIL.Image import Image as PillowImage
 from torch import Tensor, nn
 
 from ulna import modelfile
-from ulna.channels import choose, positions, taken_by_number
-from ulna.config import Config
+from ulna.config import Config, InferenceConfig
 from ulna.console import say
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
-from ulna.formats import Reader, check_finite, open_reader
+from ulna.formats import Reader, open_reader
 from ulna.image import Array, Channel, Grid, Image, Labels, Region, Source
 from ulna.inference.devices import choose_device, device_of
-from ulna.inference.inputs import as_image, is_several, repeated, source_of
+from ulna.inference.inputs import as_image, is_several, source_of
 from ulna.inference.making import Decoder, Maker, by_answer, by_region
+from ulna.inference.network_input import as_it_lies, channels_of, view_of
 from ulna.inference.pipeline import Pipeline
 from ulna.inference.views import View
 from ulna.labels.classes import Classes
@@ -34,10 +34,8 @@ from ulna.maskfiles import real_paths, write_masks
 from ulna.measurement import Table
 from ulna.modelfile import Saved
 from ulna.networks.summary import NetworkSummary, summarize_network
-from ulna.normalization import COLORS, to_channels
 from ulna.orientation import orientation
 from ulna.prediction import Prediction
-from ulna.resampling import resampling_note
 from ulna.tasks import Task, build
 from ulna.text import listed
 
@@ -111,6 +109,38 @@ class Model:
     def _pipeline(self) -> Pipeline:
         saved = self.saved
         return Pipeline(saved.network, self.config, saved.outputs, others=saved.others, average=self.task.average)
+
+    def changed(self, changes: dict[str, Any]) -> Model:
+        """The same model with other settings of `inference`: how it predicts, not what it has learned.
+
+        Parameters
+        ----------
+        changes
+            Values by dotted keys, `{"inference.mirror": True}`.
+
+        Returns
+        -------
+        Model
+            With the same network.
+
+        Raises
+        ------
+        UlnaError
+            For unknown values, and for any setting that training has fixed.
+
+        Examples
+        --------
+        >>> ulna.load("run").changed({"inference.tile": 512}).config.inference.tile
+        512
+        """
+        fixed = [key for key in changes if not key.startswith("inference.")]
+        if fixed:
+            raise UlnaError(
+                f"{fixed[0]} is fixed by training: of a trained model only how it predicts can be changed",
+                where="changes",
+                hint="Known here: " + ", ".join(f"inference.{key}" for key in InferenceConfig.model_fields) + ".",
+            )
+        return Model(replace(self.saved, config=self.config.changed(changes, where="changes")))
 
     def summary(self, size: Sequence[int] | None = None) -> NetworkSummary:
         """The layers of the network as a table.
@@ -325,15 +355,7 @@ class Model:
         bool
             False where the image has to be in memory as a whole.
         """
-        try:
-            channels = len(positions(reader.channels, self.config.data.use_channels))
-        except UlnaError:
-            return False  # said when it is predicted
-        plain = not reader.palette and all(channel.role == "signal" for channel in reader.channels)
-        inputs = self.config.data.inputs
-        fits = channels == inputs or (channels == 1 and inputs == COLORS)
-        own_size = self.config.data.resize is None and reader.grid.ndim >= self.config.network.ndim
-        return plain and fits and own_size and self.task.pixelwise
+        return self.task.pixelwise and as_it_lies(reader, self.config)
 
     def run(self, reader: Reader, write: Callable[[Region, Array], None], *, progress: Progress = quiet) -> None:
         """Predict an image region by region, so that it need not be in memory as a whole.
@@ -354,17 +376,7 @@ class Model:
         """
         decoder = Decoder(self.task)
         turn = orientation(reader.grid)
-        grid = turn.grid(reader.grid)
-        data = self.config.data
-        used = positions(reader.channels, data.use_channels)
-
-        def read(region: Region) -> Array:
-            array = reader.read(turn.before(region, grid.shape))
-            check_finite(array, reader.source)
-            taken = array[list(used)] if data.use_channels else array
-            return turn.apply(to_channels(taken, data.inputs, [reader.channels[k] for k in used]))
-
-        view = View((data.inputs, *grid.shape), reader.dtype, read)
+        grid, view = turn.grid(reader.grid), view_of(reader, self.config.data, turn)
         for region, logits in self._pipeline.regions(view, grid, progress=progress):
             mask = self.classes.to_values(decoder(logits, grid.crop(region)))
             write(turn.before(region, grid.shape), turn.undo(mask))
@@ -433,20 +445,10 @@ class Model:
 
     def _channels(self, image: Image) -> Array:
         """The image (C, *spatial) with the channels of the network."""
-        data = self.config.data
-        image, before = choose(image, data.use_channels), image
-        grid = orientation(image.grid).grid(image.grid)
-        for note in (
-            taken_by_number(before.channels, data.use_channels),
-            repeated(len(image.array), data),
-            resampling_note(grid, data),
-        ):
-            if note:
-                say(f"{image.source or 'the image'}: {note}")
-        try:
-            return to_channels(image.array, data.inputs, image.channels)
-        except UlnaError as error:
-            raise UlnaError(error.what, where=image.source, hint=error.hint) from None
+        array, notes = channels_of(image, self.config.data)
+        for note in notes:
+            say(f"{image.source or 'the image'}: {note}")
+        return array
 
     def __repr__(self) -> str:
         network, ndim = self.config.network, self.config.network.ndim

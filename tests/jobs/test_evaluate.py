@@ -81,6 +81,17 @@ def test_masks_in_a_folder_against_a_data_set(place):
     assert not [file for file in place.iterdir() if file.name.startswith(".")]
 
 
+def test_how_a_model_predicts_can_be_stated(run, cells, place):
+    stated = {"inference.mirror": True}
+    found = evaluate(run, cells, out=place / "stated", changes=stated)
+    same = evaluate(load(run).changed(stated), cells, out=place / "same")
+    plain = evaluate(run, cells, out=place / "plain")
+    assert [case.dice for case in found.cases] == [case.dice for case in same.cases]
+    assert [case.dice for case in found.cases] != [case.dice for case in plain.cases]
+    with pytest.raises(UlnaError, match=r"inference\.mirror says how a model predicts, and these masks are not made"):
+        evaluate(place / "predicted", place / "data", out=place / "scores", changes=stated)
+
+
 def test_it_prints_itself(place):
     console = Console(width=120, record=True, file=None, quiet=False, force_terminal=False)
     with console.capture() as captured:

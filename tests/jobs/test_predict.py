@@ -191,6 +191,29 @@ def test_a_model_in_hand_predicts_the_same(run: Path, cells: Path, tmp_path: Pat
     assert np.array_equal(np.asarray(Pillow.open(done.masks[0])), model.classes.to_values(mask.array)[0])
 
 
+def test_how_it_predicts_can_be_changed_and_what_it_learned_cannot(
+    run: Path, cells: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    image = cells / "images" / "cells_002.png"
+    mirrored = {"inference.mirror": True}
+    done = predict(run, image, out=tmp_path / "mirrored", changes=mirrored, probabilities=True)
+    plain = predict(run, image, out=tmp_path / "plain", probabilities=True)
+    first, second = (read(Source(one.folder / "probabilities" / "cells_002.tif")).array for one in (done, plain))
+    assert not np.array_equal(first, second)
+    model = ulna.load(run).changed(mirrored)
+    np.testing.assert_array_equal(model.probabilities(image).array, first)
+    assert ulna.load(run).config.inference.mirror is False
+    same = cli("predict", run, image, "--out", tmp_path / "typed", "--set", "inference.mirror=true", "--probabilities")
+    assert same.code == 0
+    np.testing.assert_array_equal(read(Source(tmp_path / "typed" / "probabilities" / "cells_002.tif")).array, first)
+    with pytest.raises(UlnaError, match=r"training\.patch is fixed by training") as caught:
+        predict(run, image, out=tmp_path / "refused", changes={"training.patch": [32, 32]})
+    assert "inference.overlap" in caught.value.hint
+    with pytest.raises(UlnaError, match=r"there is no setting 'inference\.miror'"):
+        predict(run, image, out=tmp_path / "refused", changes={"inference.miror": True})
+    assert not (tmp_path / "refused").exists()
+
+
 def test_nothing_is_written_over(run: Path, cells: Path, tmp_path: Path) -> None:
     image = cells / "images" / "cells_000.png"
     predict(run, image, out=tmp_path)

@@ -78,6 +78,10 @@ def test_a_case_that_lacks_a_modality_is_left_out_where_nearly_all_have_it(tmp_p
     assert len(found.cases) == 11
     (problem,) = [one for one in found.problems if "lacks a modality" in one.what]
     assert problem.where == ("b00/b00-t1c.nii.gz",)
+    to_predict = find(tmp_path, channels=4)  # which says of each file of b00 that it is no such image, or left out
+    assert to_predict.left_out == ("b00/b00-t1c.nii.gz",)
+    alone = {one.name for one in to_predict.cases if len(one.images) == 1}
+    assert alone == {f"b00/b00{ending}" for ending in TODAY[2:]}
 
 
 def test_where_cases_differ_what_they_share_is_used_and_the_rest_is_named(tmp_path: Path) -> None:
@@ -118,3 +122,31 @@ def test_two_real_cases(data: Path) -> None:
     said = " ".join(place for one in found.problems for place in one.where)
     assert "seg-BraTS23_1_mapped.nii.gz (float64, does not say where it lies" in said
     assert "brainmask.nii.gz" in said
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_images_to_predict_have_no_segmentation(tmp_path: Path, flat: bool) -> None:
+    """As in training, but for the segmentation: one case each, its modalities in their order."""
+    for number in (1, 2):
+        case(tmp_path / "scans", f"Brats_00{number}", TODAY[:-1], flat=flat)
+    save(tmp_path / "scans" / "other.nii.gz", 7)
+    found = find(tmp_path / "scans", channels=4).cases
+    assert [one.name for one in found] == ["Brats_001", "Brats_002", "other"]
+    image = load_image(found[1])
+    assert tuple(channel.name for channel in image.channels) == NAMES
+    assert image.array.max(axis=(1, 2, 3)).tolist() == [10, 11, 12, 13]
+    assert [len(one.images) for one in find(tmp_path / "scans", channels=1).cases] == [1] * 9
+    assert [len(one.images) for one in find(tmp_path / "scans", channels=3).cases] == [1] * 9
+    assert [len(one.images) for one in find(tmp_path / "scans", plain=True, channels=4).cases] == [1] * 9
+
+
+def test_a_model_that_chooses_channels_gets_all_modalities_of_an_image(tmp_path: Path) -> None:
+    case(tmp_path, "p1", ("-t1n", "-t2f"))
+    save(tmp_path / "p1" / "brainmask.nii.gz", 1)
+    (one,) = find(tmp_path / "p1", channels=4, choosing=True).cases
+    assert (one.name, one.channels) == ("p1", ("T1", "FLAIR"))
+    files = sorted((tmp_path / "p1").glob("*-t*.nii.gz"))
+    (named,) = find(files, channels=4, choosing=True).cases  # as a shell makes them of a pattern
+    assert (named.name, named.images) == ("p1", one.images)
+    (drawn,) = find(str(tmp_path / "*" / "*.nii.gz"), channels=4, choosing=True).cases
+    assert (drawn.name, drawn.channels) == ("p1", one.channels)

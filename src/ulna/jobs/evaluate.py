@@ -20,7 +20,7 @@ from ulna.jobs.examples import comparison, examples
 from ulna.jobs.gallery import Gallery, draw_gallery
 from ulna.jobs.in_time import Until, evenly, in_time
 from ulna.jobs.label_mapping import infer_truth, of_truth
-from ulna.jobs.predictors import Predict, Predictor, predictor_of
+from ulna.jobs.predictors import Predict, Predictor, predicting_as, predictor_of
 from ulna.jobs.scoring import in_order, score_cases, short_of_time
 from ulna.jobs.seen import seen_notes
 from ulna.jobs.sides import sides_of
@@ -80,7 +80,7 @@ def evaluate(
     config, changes : path or Config, dict, optional
         Settings, as for training: `data.values`. By default those of the model say what is measured (`task.name`),
         how files are read (`data.axes`, `data.images`, `data.masks`) and what belongs together (`data.groups`,
-        `data.leaks`).
+        `data.leaks`), and how it predicts (`inference.mirror`).
     overwrite : bool
         Whether earlier scores in `out` may be replaced.
     device : str
@@ -111,8 +111,9 @@ def evaluate(
     """
     folder = Path(out)
     check_free(folder, FILES, overwrite=overwrite)
-    model = predictor_of(masks_or_run, predict, classes, device=device)
-    asked = as_trained(settings(config=config, changes=changes), model)
+    wanted = settings(config=config, changes=changes)
+    model = predicting_as(predictor_of(masks_or_run, predict, classes, device=device), changes)
+    asked = as_trained(wanted, model)
     meant = asked.data
     trained = trained_data(model)
     whole, read = read_data(data, meant, trained=trained, bare=model is None)

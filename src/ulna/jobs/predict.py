@@ -6,22 +6,21 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Group
 from rich.markup import escape
 
 from ulna.caselist import Names, choose
-from ulna.channels import taken_by_number
-from ulna.config import DataConfig
 from ulna.console import Printed, track
 from ulna.dataset import Case, Dataset, Progress, quiet
 from ulna.errors import UlnaError, WriteError
 from ulna.formats import create, mask_suffix, open_reader, write
 from ulna.formats.atomic import cannot_write
 from ulna.groups import decide
-from ulna.image import Array, Channel, Grid, Image, Region, Source
-from ulna.inference.inputs import repeated
+from ulna.image import Array, Grid, Image, Region, Source
+from ulna.jobs.assumptions import assumed, left_out, masks_of_data
 from ulna.jobs.extras import Extras, listed_objects
 from ulna.jobs.segmentation import is_dicom, segmentation_beside
 from ulna.layouts import Patterns, Place, find
@@ -29,9 +28,7 @@ from ulna.layouts.own import MARK, file_of, mark
 from ulna.model import Model, load
 from ulna.objectlist import NAME as OBJECT_LIST
 from ulna.objectlist import Listed
-from ulna.orientation import orientation
 from ulna.paths import expand_home
-from ulna.resampling import resampling_note
 from ulna.text import listed, plural
 
 
@@ -107,6 +104,7 @@ def predict(
     overlay: bool = False,
     outlines: str | Sequence[str] = (),
     overwrite: bool = False,
+    changes: dict[str, Any] | None = None,
     device: str | None = None,
 ) -> Predicted:
     """Write a mask for each image.
@@ -138,6 +136,8 @@ def predict(
         connected regions.
     overwrite
         Whether masks that are there may be replaced.
+    changes
+        Settings of `inference`, `{"inference.mirror": True}`, in place of those of the training.
     device
         Where a run is loaded, see `ulna.load`.
 
@@ -163,6 +163,7 @@ def predict(
     if not isinstance(run, str | Path | Model):
         raise UlnaError(f"{type(run).__name__} is no run", where="run", hint="Give a run's folder, or ulna.load(RUN).")
     model = run if isinstance(run, Model) else load(run, device=device)
+    model = model.changed(changes) if changes else model
     folder = Path(out)
     extras = Extras(
         folder,
@@ -174,14 +175,14 @@ def predict(
         overwrite=overwrite,
     )
     data = model.config.data
-    found = find(images, channels=model.channels, patterns=Patterns.of(data))
+    found = find(images, channels=model.channels, choosing=bool(data.use_channels), patterns=Patterns.of(data))
     jobs = _jobs(found.cases, model, cases, except_)
     _check_free(folder, jobs, overwrite=overwrite)
     marked = (folder / MARK).exists()
     _make(folder, jobs, extras)
     masks: list[Path] = []
     failed: list[tuple[str, str]] = []
-    notes = _masks_of_data(found.cases)
+    notes = [*masks_of_data(found.cases), *left_out(found.left_out)]
     several = len(jobs) > 1
     tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
     try:
@@ -193,7 +194,7 @@ def predict(
                 for beside in _segmentations(folder, [job]):
                     source, numbered = job.frames[0].images[0], objects is not None
                     notes += segmentation_beside(path, beside, source, model.classes, objects=numbered)
-                notes += _assumed(job, model.config.data)
+                notes += assumed(job.frames[0], job.name, model.config.data)
             except WriteError:
                 raise  # the next one could not be written either
             except UlnaError as error:
@@ -227,14 +228,6 @@ def _jobs(found: Sequence[Case], model: Model, cases: Names | None, except_: Nam
     return [job(_name(frames), frames) for frames in films.values()]
 
 
-def _masks_of_data(cases: Sequence[Case]) -> list[str]:
-    """That a data set holds masks, which are no images to predict: two folders of images may look like one."""
-    truth = [source for case in cases for source in case.truth]
-    if not truth:
-        return []
-    return [f"taken for masks of the images and not predicted: {plural(len(truth), 'file')}, {truth[0]} for one"]
-
-
 def _chosen(found: Sequence[Case], stated: str, cases: Names | None, except_: Names | None) -> tuple[Case, ...]:
     """The cases that are named, by their own names or by those of groups as in training: stated, or found in names.
 
@@ -250,35 +243,6 @@ def _chosen(found: Sequence[Case], stated: str, cases: Names | None, except_: Na
             raise error from None
     grouped = tuple(replace(case, group=group) for case, group in zip(found, groups, strict=True))
     return choose(Dataset(grouped, ""), cases, except_).cases
-
-
-def _assumed(job: _Job, data: DataConfig) -> list[str]:
-    """What the files of an image do not say and was assumed, with the other reading."""
-    found, channels, case = [], list[Channel](), job.frames[0]
-    for source in case.images:
-        with open_reader(replace(source, page=None)) as reader:
-            channels += [channel for channel in reader.channels if channel.role == "signal"]
-            grid = orientation(reader.grid).grid(reader.grid)
-            if reader.assumed:
-                found.append(f"{source.name}: {reader.assumed}")
-    named = [Channel(name) for name in case.channels] or channels
-    notes = (
-        _stated(case.images[0]),
-        taken_by_number(named, data.use_channels),
-        repeated(len(channels), data),
-        resampling_note(grid, data),
-    )
-    return [*found, *(f"{job.name}: {note}" for note in notes if note)]
-
-
-def _stated(source: Source) -> str:
-    """That a file which does not say how far apart its pixels lie is taken to be as was stated in training."""
-    if not source.spacing:
-        return ""
-    with open_reader(replace(source, page=None, spacing=(), unit="")) as reader:
-        silent = reader.grid.spacing == (1.0,) * len(source.spacing)
-    apart = f"{' × '.join(f'{side:g}' for side in source.spacing)} {source.unit}".strip()
-    return f"does not say how far apart its pixels lie; taken as was stated in training: {apart}" if silent else ""
 
 
 def _name(frames: Sequence[Case]) -> str:

@@ -80,6 +80,21 @@ def predictor_of(
     return _Passed(model.classes, predict, getattr(model, "config", None))
 
 
+def predicting_as(model: Predictor | None, changes: dict[str, Any] | None) -> Predictor | None:
+    """The model with the settings of `inference` that are among some changes.
+
+    Raises UlnaError where there are such settings, and nothing that they could change.
+    """
+    wanted = {key: value for key, value in (changes or {}).items() if key.startswith("inference.")}
+    if not wanted:
+        return model
+    if not hasattr(model, "changed"):
+        what = f"{next(iter(wanted))} says how a model predicts, and these masks are not made by one"
+        raise UlnaError(what, where="changes", hint="Leave this setting away, or name a run.")
+    changed: Predictor = model.changed(wanted)
+    return changed
+
+
 def _is_model(path: Path) -> bool:
     """Whether this is a run's folder or a model file."""
     return path.suffix == ".safetensors" or any((path / name).exists() for name in _OF_A_RUN)

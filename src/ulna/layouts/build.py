@@ -36,7 +36,7 @@ class CaseDraft:
         As that of `Case`.
     name
         Of the case; by default that of its first image.
-    truth_classes, classes, numbered, markers
+    truth_classes, classes, numbered, markers, channels
         As those of `Case`.
     """
 
@@ -48,6 +48,7 @@ class CaseDraft:
     classes: tuple[str, ...] = ()
     numbered: bool = False
     markers: tuple[Entry, ...] = ()
+    channels: tuple[str, ...] = ()
 
 
 def drafts(pairing: Pairing) -> list[CaseDraft]:
@@ -105,6 +106,7 @@ def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Prob
             part,
             draft.numbered,
             tuple(entry.source for entry in draft.markers),
+            channels=draft.channels,
         )
         extents = _extents(case)
         counts = [extent.planes for extent in extents]

@@ -14,7 +14,7 @@ from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import is_archive
 from ulna.formats.dicom.series import maybe_dicom
 from ulna.image import Source
-from ulna.layouts import chosen
+from ulna.layouts import chosen, modalities
 from ulna.layouts import patterns as stated
 from ulna.layouts.build import CaseDraft, make_cases
 from ulna.layouts.listing import Entry, Listing, existing, is_junk, list_place, natural
@@ -33,15 +33,26 @@ Place = str | Path | Sequence[str | Path]
 
 @dataclass(frozen=True)
 class Found:
-    """The images of a place as cases, files of formats that are not known, and masks that `ulna` itself wrote."""
+    """The images of a place as cases.
+
+    And the files that are none: of formats that are not known, masks that `ulna` itself wrote, and what the layout of a
+    data set leaves out.
+    """
 
     cases: tuple[Case, ...]
     passed_over: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def find(
-    place: Place, *, channels: int = 0, patterns: Patterns = NO_PATTERNS, own: bool = False, plain: bool = False
+    place: Place,
+    *,
+    channels: int = 0,
+    choosing: bool = False,
+    patterns: Patterns = NO_PATTERNS,
+    own: bool = False,
+    plain: bool = False,
 ) -> Found:
     """All images of a place as cases, with their masks where it has some; for prediction.
 
@@ -52,7 +63,10 @@ def find(
         a folder, zip or glob pattern. Zips within a place are looked into only if it holds no images itself: an old
         training set beside scans is not what is to be predicted.
     channels : int
-        Files ``case_0000``, ``case_0001`` without a mask are one case where they have so many channels together.
+        Files ``case_0000``, ``case_0001`` without a mask are one case where they have so many channels together, and
+        so are ``case-t1n``, ``case-t2f``.
+    choosing : bool
+        Whether the latter are one case however many there are, for the model chooses its channels among them.
     patterns : Patterns
         Those of a model's training data; they count where they fit.
     own : bool
@@ -70,12 +84,18 @@ def find(
     UlnaError
         Where there is no image.
     """
+
+    def cases_of(entries: Sequence[Entry]) -> tuple[Case, ...]:
+        entries = _stated(entries, patterns)
+        drafts, rest = ([], entries) if plain else modalities.joined(entries, channels, choosing=choosing)
+        return make_cases([*drafts, *_drafts(rest, channels)])[0]
+
     if not isinstance(place, str | Path):
         place = _paths(place)
         if not place:
             raise UlnaError("there is no image here", hint=image_suffixes())
         if len(place) > 1:
-            return Found(make_cases(_drafts(_stated(_several(place), patterns), channels))[0])
+            return Found(cases_of(_several(place)))
         place = place[0]
     text = str(place)
     if not Path(place).exists() and any(character in text for character in "*?["):
@@ -83,13 +103,15 @@ def find(
     else:
         path = existing(place)
         if path.is_file() and not is_archive(Source(path)):
-            return Found(make_cases(_drafts(_stated([_single(path)], patterns), channels))[0])
+            return Found(cases_of([_single(path)]))
         listing = list_place(patterns.place(path), masks=own)
         cases = () if plain else _of_dataset(listing, patterns)
         if cases:
-            return Found(cases, maybe_images(listing.others), tuple(entry.path for entry in listing.own))
+            own_masks = tuple(entry.path for entry in listing.own)
+            left_out = () if patterns or patterns.labels else _left_out(listing, cases)
+            return Found(cases, maybe_images(listing.others), own_masks, left_out)
         images, others, left = (list(side) for side in (listing.images, listing.others, listing.own))
-    cases, _ = make_cases(_drafts(_stated(images, patterns), channels))
+    cases = cases_of(images)
     found = Found(cases, maybe_images(others), tuple(entry.path for entry in left))
     if not cases:
         raise _no_image(place, found)
@@ -114,6 +136,16 @@ def _of_dataset(listing: Listing, patterns: Patterns) -> tuple[Case, ...]:
         return chosen.read(listing, patterns.labels).cases
     found = understood(replace(listing, archives=()) if listing.images else listing, depth=2)
     return found.cases if found else ()
+
+
+def _left_out(listing: Listing, cases: Sequence[Case]) -> tuple[str, ...]:
+    """Images that belong to no case: of a patient who lacks a modality, for example."""
+    used = {part for case in cases for source in (*case.images, *case.truth, *case.markers) for part in _files(source)}
+    return tuple(entry.path for entry in listing.images if not used & set(_files(entry.source)))
+
+
+def _files(source: Source) -> list[tuple[Path, tuple[str, ...]]]:
+    return [(part.path, part.inside) for part in source.parts]
 
 
 def _no_image(place: str | Path, found: Found) -> UlnaError:

@@ -61,27 +61,50 @@ class _Files:
 
 def read(listing: Listing) -> Dataset | None:
     """The data set, where files named after modalities of MR lie beside a segmentation."""
-    found = _cases(listing)
+    found = _cases(listing.images)
     if not any(one.complete for one in found.values()):
         return None
     found = {key: one for key, one in found.items() if one.images}
     names, short = _common(found.values())
-    drafts = [_draft(listing, key, one, names) for key, one in found.items() if set(names) <= set(one.images)]
+    drafts = [_draft(key, one, names) for key, one in found.items() if set(names) <= set(one.images)]
     made, problems = make_cases(drafts)
     visits = Counter(_patient(case) for case in made)
-    cases = tuple(
-        replace(case, channels=names, group=_patient(case) if visits[_patient(case)] > 1 else case.group)
-        for case in made
-    )
+    cases = tuple(replace(case, group=_patient(case) if visits[_patient(case)] > 1 else case.group) for case in made)
     count = sum(bool(case.truth) for case in cases)
     sentence = f"{plural(count, 'case')} with one file per modality ({listed(names, 8)}) and a segmentation"
     return Dataset(cases, sentence, (*short, *problems, *_unused(found.values(), names)))
 
 
-def _cases(listing: Listing) -> dict[Key, _Files]:
+def joined(entries: Sequence[Entry], channels: int, *, choosing: bool) -> tuple[list[CaseDraft], list[Entry]]:
+    """The images that have a file per modality, with or without a segmentation, and the files that belong to none.
+
+    Parameters
+    ----------
+    entries
+        Files to be predicted.
+    channels
+        How many modalities an image has.
+    choosing
+        Whether it may have any of them, for the model chooses its own.
+
+    Returns
+    -------
+    list of CaseDraft, list of Entry
+        Segmentations are the truth of their image; masks of the brain are in neither.
+    """
+    drafts, used = list[CaseDraft](), set[Entry]()
+    for key, files in _cases(entries).items():
+        names = [name for name in MODALITIES if name in files.images]
+        if len(names) > 1 and (choosing or len(names) == channels):
+            drafts.append(_draft(key, files, names))
+            used.update(*files.images.values(), files.masks, files.brains)
+    return drafts, [entry for entry in entries if entry not in used]
+
+
+def _cases(images: Iterable[Entry]) -> dict[Key, _Files]:
     """The files of each case: those of its folder or, where a folder holds several cases, those of one name."""
     folders: dict[Key, _Files] = defaultdict(_Files)
-    for entry in listing.images:
+    for entry in images:
         _add(folders[entry.folders, ""], entry)
     found: dict[Key, _Files] = {}
     for (folder, _), files in folders.items():
@@ -156,11 +179,13 @@ def _common(found: Iterable[_Files]) -> tuple[tuple[str, ...], tuple[Problem, ..
     return tuple(names), tuple(problems)
 
 
-def _draft(listing: Listing, key: Key, files: _Files, names: Sequence[str]) -> CaseDraft:
+def _draft(key: Key, files: _Files, names: Sequence[str]) -> CaseDraft:
     folder, name = key
-    place = listing.place.stem if listing.place.suffix else listing.place.name
     images = tuple(files.images[one][0] for one in names)
-    return CaseDraft(images, tuple(_best(files.masks)[:1]), name=name or (folder[-1] if folder else place))
+    first = images[0].source
+    place = first.path.stem if first.inside else first.path.absolute().parent.name
+    name = name or (folder[-1] if folder else place)
+    return CaseDraft(images, tuple(_best(files.masks)[:1]), name=name, channels=tuple(names))
 
 
 def _best(masks: Sequence[Entry]) -> list[Entry]:
