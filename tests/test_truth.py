@@ -14,7 +14,7 @@ from ulna.errors import UlnaError
 from ulna.image import Image, Source
 from ulna.layouts import read_dataset
 from ulna.masks import Overlap
-from ulna.truth import load_truth, merge_objects, stated_objects
+from ulna.truth import load_truth, merge_objects, placed_truth, stated_objects
 
 
 def saved(path: Path, array: np.ndarray) -> Source:
@@ -129,3 +129,27 @@ def test_the_bowls_overlaps(data: Path) -> None:
         labels = merge_objects(case)[0]
         assert labels.shape[1:] == load_image(case).shape
         assert len(np.unique(labels)) == len(case.truth) + 1
+
+
+@pytest.mark.parametrize("kind", ["united", "classes", "objects", "numbered"])
+def test_masks_that_are_whole_but_for_rounding_are_merged_as_whole(tmp_path: Path, kind: str) -> None:
+    """As programs write them that resample: .99999997 for 1, and 1e-9 for nothing."""
+    exact = np.zeros((2, 1, 6, 6), np.float32)
+    exact[0, 0, 1:3] = 1
+    exact[1, 0, 4:] = 2 if kind == "numbered" else 1
+    options = {
+        "united": {},
+        "classes": {"truth_classes": ("a", "b"), "classes": ("a", "b")},
+        "objects": {"objects": True},
+        "numbered": {"objects": True, "numbered": True},
+    }[kind]
+
+    def case(name: str, masks: np.ndarray) -> Case:
+        truth = tuple(saved(tmp_path / f"{name}{k}.tif", mask) for k, mask in enumerate(masks))
+        return Case("a", truth[:1], truth, **options)
+
+    whole = placed_truth(case("exact", exact))
+    near = placed_truth(case("near", exact * np.float32(0.99999997) + np.float32(1e-9)))
+    np.testing.assert_array_equal(near.image.array, whole.image.array)
+    assert whole.off == 0
+    assert 0 < near.off < 1e-6  # `check` says it

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ulna import formats
+from ulna.alignment import rounded
 from ulna.errors import UlnaError
 from ulna.formats.base import equal_channels
 from ulna.formats.palette import check_palette
@@ -78,7 +79,7 @@ def read_mask(source: Source) -> Array:
     Returns
     -------
     Array
-        (C, *spatial).
+        (C, *spatial), with whole numbers where they were whole but for rounding.
 
     Raises
     ------
@@ -87,7 +88,7 @@ def read_mask(source: Source) -> Array:
     """
     image = formats.read(source)
     signal = [index for index, channel in enumerate(image.channels) if channel.role != "alpha"]
-    array = image.array[signal]
+    array = rounded(image.array[signal])[0]
     flat = len(signal) < len(image.channels) and all(np.ptp(channel) == 0 for channel in array)
     return np.delete(image.array, signal, axis=0) if flat or not signal else array
 

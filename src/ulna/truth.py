@@ -110,7 +110,21 @@ def placed_truth(case: Case, grid: Grid | None = None) -> Truth:
         if grid is not None:
             image, verdict = aligned(image, grid, where=case.name)
     array, off = rounded(image.array)
+    merged = len(case.truth) > 1 or case.objects or case.truth_classes
+    off = _off(case.truth) if merged else off
     return Truth(replace(image, array=array), overlaps, verdict, str(image.array.dtype), off)
+
+
+def _off(sources: Sequence[Source]) -> float:
+    """By how much numbers in files were off whole ones that they were rounded to when the files were merged."""
+    found = 0.0
+    for source in sources:
+        if is_outline(source):
+            continue
+        with formats.open_reader(source) as reader:
+            floats = reader.dtype.kind == "f"
+        found = max(found, rounded(formats.read(source).array)[1]) if floats else found
+    return found
 
 
 def _whole_grid(case: Case) -> Grid:
@@ -179,7 +193,7 @@ def _same_size(masks: Sequence[Array], sources: Sequence[Source]) -> None:
 
 
 def _united(case: Case, first: Image) -> tuple[Image, tuple[Overlap, ...]]:
-    masks = [first.array, *(formats.read(source).array for source in case.truth[1:])]
+    masks = [rounded(one)[0] for one in (first.array, *(formats.read(source).array for source in case.truth[1:]))]
     _same_size(masks, case.truth)
     for mask, source in zip(masks, case.truth, strict=True):
         if mask.shape != first.array.shape:

@@ -94,8 +94,22 @@ def test_check_says_which_channels_are_used(brats: Path) -> None:
     )
 
 
+def test_check_says_that_a_number_chose_the_channel(tmp_path: Path) -> None:
+    data = write(tmp_path / "data", names=False)
+    found = ulna.check(data, changes={"data.use_channels": ["flair|t2f|0"]})
+    (problem,) = [problem for problem in found.problems if "are used" in problem.what]
+    assert problem.what.endswith("none of its channels is called 'flair' or 't2f': channel 0 is used for it")
+    assert problem.severity == "warning"  # which one it is, no one has said
+    by_number = ulna.check(data, changes={"data.use_channels": [0]})
+    assert [one.severity for one in by_number.problems if "are used" in one.what] == ["note"]
+
+
 def test_a_single_channel_is_taken_for_flair(tmp_path: Path) -> None:
     data = write(tmp_path / "data", channels=1, names=False)
+    checked = ulna.check(data, changes={"data.use_channels": ["flair|t2f|0"]})
+    (note,) = [one for one in checked.problems if "is called" in one.what]
+    assert note.what == "none of its channels is called 'flair' or 't2f': channel 0 (gray) is used for it"
+    assert note.severity == "note"
     found = ulna.plan(data, preset="intel-2d", changes={"training.patch": [32, 32]}).plan
     assert (found.config.data.channels, found.config.data.inputs) == (1, 1)
     assert found.config.training.batch_size == 128
@@ -118,3 +132,23 @@ def test_data_that_do_not_fit_are_refused(
     shown = " ".join((str(caught.value) + capsys.readouterr().err).split())
     assert says in shown
     assert "data.values" in shown or "--set data.use_channels=[0]" in shown
+
+
+def test_a_folder_with_one_file_per_modality_is_predicted_as_it_was_trained_on(tmp_path: Path) -> None:
+    for case in range(3):
+        image, labels = brain(case)
+        for part, endings in (("train", ("flair", "t1", "t1ce", "t2", "seg")), ("new", ("flair", "t1", "t1ce", "t2"))):
+            folder = tmp_path / part / f"Brats_{case}"
+            folder.mkdir(parents=True)
+            for k, ending in enumerate(endings):
+                array = labels if ending == "seg" else np.ascontiguousarray(image[..., k])
+                nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), folder / f"Brats_{case}_{ending}.nii.gz")
+    changes = SMALL | {"network.widths": [2, 2], "network.ndim": 3, "training.patch": [16, 16, 8]}
+    model = ulna.load(ulna.train(tmp_path / "train", tmp_path / "run", epochs=1, changes=changes).run)
+    done = [ulna.predict(model, tmp_path / part, out=tmp_path / f"masks of {part}") for part in ("train", "new")]
+    assert [one.complete for one in done] == [True, True]
+    assert [path.name for path in done[1].masks] == [f"Brats_{case}.nii.gz" for case in range(3)]
+    for one, other in zip(*(one.masks for one in done), strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    (alone,) = ulna.predict(model, tmp_path / "new" / "Brats_1", out=tmp_path / "one").masks
+    assert alone.read_bytes() == done[1].masks[1].read_bytes()

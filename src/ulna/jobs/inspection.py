@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ulna.alignment import SAME, Misplaced, Verdict
-from ulna.channels import positions
-from ulna.dataset import Case, Problem, case_bytes, in_parallel, load_image
+from ulna.channels import positions, taken_by_number
+from ulna.dataset import Case, Problem, case_bytes, load_image
 from ulna.errors import UlnaError
 from ulna.formats.base import RGB
 from ulna.formats.outlines.reading import is_outline
@@ -23,6 +23,7 @@ from ulna.leaks import Fingerprint, fingerprint_of, upright
 from ulna.leaks.duplicates import digest
 from ulna.masks import Overlap
 from ulna.normalization import sample
+from ulna.parallel import in_parallel
 from ulna.text import listed, plural, size
 from ulna.truth import placed_truth, stated_objects, unsegmented_objects
 
@@ -178,12 +179,14 @@ def _used_channels(inspections: Sequence[Inspection], use: Sequence[str | int]) 
             continue
         found.setdefault((tuple(look.names[k] for k in places), look.names), []).append(look.case.name)
     problems = [Problem(f"data.use_channels: {what}", tuple(names), "fatal") for what, names in lacking.items()]
-    severity = "warning" if len({used for used, _ in found}) > 1 else "note"
-    return problems + [
-        Problem(f"of the channels {listed(names, 8)} are used: {listed(used, 8)}", tuple(cases), severity)
-        for (used, names), cases in found.items()
-        if used != names
-    ]
+    mixed = len({used for used, _ in found}) > 1
+    for (used, names), cases in found.items():
+        guess = taken_by_number([Channel(name) for name in names], use)
+        said = [f"of the channels {listed(names, 8)} are used: {listed(used, 8)}"] if used != names else []
+        said += [guess] if guess else []
+        severity = "warning" if used != names and (mixed or guess) else "note"
+        problems += [Problem("; ".join(said), tuple(cases), severity)] if said else []
+    return problems
 
 
 def _named_channels(inspections: Sequence[Inspection]) -> list[Problem]:
