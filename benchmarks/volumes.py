@@ -125,11 +125,10 @@ def trial_of(chosen: Volumes, data: Path, *, choice: bool) -> Trial:
     return Trial(name, file, train, changed(dataset, cases=test), chosen.minutes)
 
 
-def nnunet(trial: Trial, place: Path, environment: Path, *, minutes: float) -> tuple[str, tuple[float, int]]:
-    """Train nnU-Net in its own environment and predict the test cases; what it did, its seconds and its memory."""
-    python = baseline_python(environment, HERE / "nnunet_baseline/requirements.txt")
+def nnunet_data(trial: Trial, place: Path, *, tests: bool) -> None:
+    """Write the cases to train on in nnU-Net's raw form, and those to test where they are wanted."""
     raw = place / "raw" / "Dataset004_Hippocampus"
-    for case in (*trial.train, *trial.test.cases):
+    for case in (*trial.train, *(trial.test.cases if tests else ())):
         held_out = case in trial.test.cases
         write(raw / ("imagesTs" if held_out else "imagesTr") / f"{case.name}_0000.nii.gz", load_image(case))
         if not held_out:
@@ -139,6 +138,12 @@ def nnunet(trial: Trial, place: Path, environment: Path, *, minutes: float) -> t
     words = {"channel_names": {"0": "MRI"}, "labels": {"background": 0, "Anterior": 1, "Posterior": 2}}
     words |= {"numTraining": len(trial.train), "file_ending": ".nii.gz"}
     (raw / "dataset.json").write_text(json.dumps(words), encoding="utf-8")
+
+
+def nnunet(trial: Trial, place: Path, environment: Path, *, minutes: float) -> tuple[str, tuple[float, int]]:
+    """Train nnU-Net in its own environment and predict the test cases; what it did, its seconds and its memory."""
+    python = baseline_python(environment, HERE / "nnunet_baseline/requirements.txt")
+    nnunet_data(trial, place, tests=True)
     script, said = HERE / "nnunet_baseline/nnunet_hippocampus.py", place / "said.txt"
     with said.open("w") as stream:
         _, most = watched([str(python), str(script), str(place), "--minutes", f"{minutes:g}"], stdout=stream)

@@ -15,14 +15,23 @@ from pathlib import Path
 from typing import Any
 
 
-def serve(measure: Callable[[int], float], **facts: Any) -> None:
-    """In the child: say what this is, then answer each number of steps with the seconds they took."""
+def serve(measure: Callable[[int], Any], *, warm: int = 2, **facts: Any) -> None:
+    """In the child: say what this is, then answer each number of steps with what was measured.
+
+    Before, so many steps are taken that do not count.
+    """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes to stderr
-    measure(2)  # compiles, allocates, fills stores
+    measure(warm)  # compiles, allocates, fills stores
     print(json.dumps(facts), file=answers, flush=True)
     for line in sys.stdin:
         print(json.dumps(measure(int(line))), file=answers, flush=True)
+
+
+def beside() -> dict[str, str]:
+    """The environment of a child that imports this module, wherever its script lies."""
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 class Child:
@@ -38,16 +47,20 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=handle,
             text=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            env=beside(),
         )
         os.close(handle)
         self.facts: dict[str, Any] = self._answer()
 
     def measure(self, steps: int) -> float:
         """Seconds that so many training steps take."""
+        return float(self.ask(steps))
+
+    def ask(self, steps: int) -> Any:
+        """What the child measures of so many training steps."""
         assert self._process.stdin is not None
         print(steps, file=self._process.stdin, flush=True)
-        return float(self._answer())
+        return self._answer()
 
     def close(self) -> None:
         """End the process."""
