@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -176,8 +176,7 @@ def dependencies() -> set[str]:
     import tomllib
 
     project = tomllib.loads(text("pyproject.toml"))["project"]
-    extras = project["optional-dependencies"]
-    listed = [*project["dependencies"], *extras["dev"], *extras["docs"]]
+    listed = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
     return {re.split(r"[<>=~!\[; ]", name)[0].casefold() for name in listed}
 
 

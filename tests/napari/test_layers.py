@@ -28,7 +28,9 @@ def shown(labels_data) -> layers_of.Labels:
 
 
 def color(labels, number: int) -> tuple[float, ...]:
-    return tuple(np.asarray(labels.get_color(number)).tolist())
+    """Of a number; nothing for what is transparent."""
+    shade = labels.get_color(number)
+    return () if shade is None else tuple(np.asarray(shade).tolist())
 
 
 def test_an_image_lies_where_its_grid_says() -> None:
@@ -80,17 +82,23 @@ def test_a_film_of_volumes_is_refused_with_what_to_do() -> None:
 @pytest.mark.parametrize("shape", [(12, 12), (3, 12, 12)])
 def test_touching_objects_differ_in_color_and_know_their_class(shape: tuple[int, ...]) -> None:
     objects = np.zeros(shape, np.int32)
-    objects[..., 2:10, 1:4], objects[..., 2:10, 4:7], objects[..., 2:10, 7:11] = 3, 70_000, 9
+    objects[..., 2:10, 1:4], objects[..., 2:10, 4:7], objects[..., 2:10, 7:11] = 3, 700, 9
     classes = np.where(objects == 9, 2, objects > 0).astype(np.uint8)
     made = shown(
         labels_layer(Labels(classes, objects, names=("background", "cell", "nucleus"), scores=(0.5, 0.75, 1)), "a")
     )
-    assert color(made, 3) != color(made, 70_000) != color(made, 9)
-    assert color(made, 0)[3] == 0
+    assert color(made, 3) != color(made, 700) != color(made, 9)
+    assert color(made, 0) == ()
     features = made.features.set_index("index")
-    assert features["class"].to_dict() == {0: "background", 3: "cell", 9: "nucleus", 70_000: "cell"}
-    assert features["score"].to_dict() == {3: 0.5, 9: 0.75, 70_000: 1.0, 0: pytest.approx(np.nan, nan_ok=True)}
+    assert features["class"].to_dict() == {0: "background", 3: "cell", 9: "nucleus", 700: "cell"}
+    assert features["score"].to_dict() == {3: 0.5, 9: 0.75, 700: 1.0, 0: pytest.approx(np.nan, nan_ok=True)}
     np.testing.assert_array_equal(made.data, objects)
+
+
+def test_numbers_beyond_16_bits_are_drawn_in_colors_of_napari() -> None:
+    objects = np.array([[0, 1, 70_000]], np.int32)
+    made = shown(labels_layer(Labels((objects > 0).astype(np.uint8), objects), "a"))
+    assert len({color(made, number) for number in (0, 1, 70_000)}) == 3
 
 
 def test_classes_have_their_names_and_one_color_in_every_case() -> None:

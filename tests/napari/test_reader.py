@@ -148,5 +148,5 @@ def test_other_files_and_folders_are_left_to_others(tmp_path: Path) -> None:
 def test_a_folder_of_folds_names_them(tmp_path: Path) -> None:
     (tmp_path / "folds.csv").write_text("case,group,fold\na,a,0\nb,b,1\n")
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(UlnaError, match=r"holds the folds of a run\nOpen one of them: fold_0, fold_1"):
+    with pytest.raises(UlnaError, match=r"holds the folds of a run\nOpen one of them: fold0, fold1"):
         reader.read_layers(str(tmp_path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 
 pytest.importorskip("napari.layers", reason="napari is not installed: pip install -e '.[napari]'")
-pytest.importorskip("pytestqt", reason="pytest-qt, which tests windows, is not installed")
+pytest.importorskip("qtpy.QtWidgets", reason="none of Qt's bindings can be loaded here")
 
 from napari.layers import Image, Labels
+from napari.qt import get_qapp
+from qtpy.QtCore import QEventLoop
 
+import napari
 from ulna import formats
 from ulna.errors import UlnaError
 from ulna.image import Source
@@ -40,23 +43,20 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def opened(make_napari_viewer: Callable[[], Any]) -> Callable[[str], Widget]:
+def opened() -> Iterator[Callable[[str], Widget]]:
     """A viewer, and one of the plugin's widgets docked in it as a user docks it."""
-
-    def dock(name: str) -> Widget:
-        viewer = make_napari_viewer()
-        return viewer, viewer.window.add_plugin_dock_widget("ulna", name)[1]
-
-    return dock
+    viewer = napari.Viewer(show=False)
+    yield lambda name: (viewer, viewer.window.add_plugin_dock_widget("ulna", name)[1])
+    viewer.close()
 
 
-def ended(qtbot: Any, widget: Any) -> None:
-    qtbot.waitUntil(lambda: not widget.background.busy, timeout=120_000)
+def ended(work: Background) -> None:
+    """Let Qt pass messages on until the work is done."""
+    while work.busy:
+        get_qapp().processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
 
 
-def test_a_layer_is_predicted(
-    opened: Callable[[str], Widget], run: Path, cells: Path, qtbot: Any, said: list[str]
-) -> None:
+def test_a_layer_is_predicted(opened: Callable[[str], Widget], run: Path, cells: Path, said: list[str]) -> None:
     viewer, widget = opened("Predict")
     assert isinstance(widget, PredictWidget)
     path = next((cells / "images").iterdir())
@@ -66,7 +66,7 @@ def test_a_layer_is_predicted(
     widget.model.value = run
     widget.predict.changed.emit(True)
     assert widget.background.busy
-    ended(qtbot, widget)
+    ended(widget.background)
     mask = viewer.layers["cells predicted"]
     assert isinstance(mask, Labels)
     np.testing.assert_array_equal(mask.data, np.asarray(load(run).predict(path)))
@@ -77,9 +77,7 @@ def test_a_layer_is_predicted(
     assert said == []
 
 
-def test_a_model_file_predicts_too(
-    opened: Callable[[str], Widget], run: Path, tmp_path: Path, qtbot: Any, said: list[str]
-) -> None:
+def test_a_model_file_predicts_too(opened: Callable[[str], Widget], run: Path, tmp_path: Path, said: list[str]) -> None:
     viewer, widget = opened("Predict")
     viewer.add_image(np.zeros((3, 40, 40), np.uint8), name="stack")
     widget.reset_choices()
@@ -87,13 +85,13 @@ def test_a_model_file_predicts_too(
     assert widget.model.mode.value == "r"
     widget.model.value = shutil.copy(run / "model.safetensors", tmp_path / "cells.safetensors")
     widget.predict.changed.emit(True)
-    ended(qtbot, widget)
+    ended(widget.background)
     assert viewer.layers["stack predicted"].data.shape == (3, 40, 40)
     assert said == []
 
 
 def test_what_is_missing_or_wrong_is_said_in_plain_words(
-    opened: Callable[[str], Widget], run: Path, tmp_path: Path, qtbot: Any, said: list[str]
+    opened: Callable[[str], Widget], run: Path, tmp_path: Path, said: list[str]
 ) -> None:
     viewer, widget = opened("Predict")
     widget.predict.changed.emit(True)
@@ -102,10 +100,10 @@ def test_what_is_missing_or_wrong_is_said_in_plain_words(
     viewer.add_image(np.zeros((2, 3, 40, 40), np.uint8), name="film")
     widget.reset_choices()
     widget.predict.changed.emit(True)  # the folder holds no run
-    ended(qtbot, widget)
+    ended(widget.background)
     widget.model.value = run
     widget.predict.changed.emit(True)
-    ended(qtbot, widget)
+    ended(widget.background)
     assert said[0].startswith("Choose a run's folder first")
     assert said[1].startswith("Open an image first")
     assert str(tmp_path) in said[2]
@@ -115,39 +113,38 @@ def test_what_is_missing_or_wrong_is_said_in_plain_words(
     assert not widget.background.bar.visible
 
 
-def test_held_out_cases_are_listed_and_opened(
-    opened: Callable[[str], Widget], finished: Path, qtbot: Any, said: list[str]
-) -> None:
+def test_held_out_cases_are_listed_and_opened(opened: Callable[[str], Widget], finished: Path, said: list[str]) -> None:
     viewer, widget = opened("Held-out cases")
     assert isinstance(widget, HeldOutWidget)
     assert not widget.open.enabled
     widget.run.value = finished
-    ended(qtbot, widget)
+    ended(widget.background)
     names = [line for line in (finished / "validation.txt").read_text().splitlines() if line]
     assert sorted(widget.case.choices) == sorted(names)
     widget.case.value = names[-1]
     widget.open.changed.emit(True)
-    ended(qtbot, widget)
+    ended(widget.background)
     assert [layer.name for layer in viewer.layers] == [names[-1], f"{names[-1]} truth", f"{names[-1]} predicted"]
     assert isinstance(viewer.layers[0], Image)
     widget.open.changed.emit(True)
-    ended(qtbot, widget)
+    ended(widget.background)
     assert [layer.visible for layer in viewer.layers] == [False] * 3 + [True] * 3
     assert said == []
 
 
 def test_a_run_without_data_is_said_and_opens_nothing(
-    opened: Callable[[str], Widget], run: Path, tmp_path: Path, qtbot: Any, said: list[str]
+    opened: Callable[[str], Widget], run: Path, tmp_path: Path, said: list[str]
 ) -> None:
     _viewer, widget = opened("Held-out cases")
     widget.run.value = tmp_path
-    ended(qtbot, widget)
+    ended(widget.background)
     assert len(said) == 1
     assert str(tmp_path) in said[0]
     assert not widget.open.enabled
 
 
-def test_work_is_stopped_between_two_steps_and_one_thing_is_done_at_a_time(qtbot: Any, said: list[str]) -> None:
+def test_work_is_stopped_between_two_steps_and_one_thing_is_done_at_a_time(said: list[str]) -> None:
+    get_qapp()
     work, began, go_on = Background(), Event(), Event()
     made: list[int] = []
 
@@ -162,15 +159,16 @@ def test_work_is_stopped_between_two_steps_and_one_thing_is_done_at_a_time(qtbot
     work.start(steps, lambda _: made.append(-1))
     work.stop.changed.emit(True)
     go_on.set()
-    qtbot.waitUntil(lambda: not work.busy, timeout=60_000)
+    ended(work)
     assert made == [0]
     assert said[0].startswith("Something is being done here")
     assert said[1:] == ["Stopped."]
 
 
-def test_notes_and_progress_of_the_work_reach_the_user(qtbot: Any, said: list[str]) -> None:
+def test_notes_and_progress_of_the_work_reach_the_user(said: list[str]) -> None:
     from ulna.console import say
 
+    get_qapp()
     work = Background()
     shown: list[tuple[int, int]] = []
     work._steps.moved.connect(lambda number, count: shown.append((number, count)))
@@ -181,7 +179,7 @@ def test_notes_and_progress_of_the_work_reach_the_user(qtbot: Any, said: list[st
 
     found: list[int] = []
     work.start(noisy, found.append)
-    qtbot.waitUntil(lambda: not work.busy, timeout=60_000)
+    ended(work)
     assert found == [6]
     assert said == ["its one channel is taken for three"]
     assert shown == [(0, 3), (1, 3), (2, 3)]
@@ -189,12 +187,13 @@ def test_notes_and_progress_of_the_work_reach_the_user(qtbot: Any, said: list[st
 
 
 @pytest.mark.parametrize("error", [UlnaError("is damaged", where="a.tif", hint="Copy it again."), MemoryError()])
-def test_errors_of_the_work_are_sentences(qtbot: Any, said: list[str], error: Exception) -> None:
+def test_errors_of_the_work_are_sentences(said: list[str], error: Exception) -> None:
+    get_qapp()
     work = Background()
 
     def fails(_progress: Any) -> None:
         raise error
 
     work.start(fails, lambda _: None)
-    qtbot.waitUntil(lambda: not work.busy, timeout=60_000)
+    ended(work)
     assert said == [str(error) or "the memory of this machine does not hold it"]

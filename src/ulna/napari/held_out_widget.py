@@ -22,18 +22,19 @@ class HeldOutWidget(Container):  # type: ignore[misc]
 
     Parameters
     ----------
-    viewer
-        Where layers are added.
+    napari_viewer
+        Where layers are added; napari passes itself by this name.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
-        self._viewer = viewer
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
         self._held_out: HeldOut | None = None
         self.run = FileEdit(label="run", mode="d", nullable=True)
         self.case = ComboBox(label="case", choices=())
         self.open = PushButton(text="Open", enabled=False)
         self.background = Background()
-        super().__init__(widgets=[self.run, self.case, self.open, *self.background.widgets])
+        self.extend([self.run, self.case, self.open, *self.background.widgets])
         self.run.changed.connect(self._read)
         self.open.changed.connect(self._open)
 

@@ -28,6 +28,9 @@ LayerData = tuple[Any, dict[str, Any], str]
 GRID = "ulna grid"
 """The metadata of a layer by which it keeps how its axes lie in the world, of which a layer has no other record."""
 
+MAX_COLORED = 65_535
+"""The largest number to which napari gives a color of our choice; larger ones it would refuse to draw."""
+
 NOT_ANNOTATED = (0.5, 0.5, 0.5, 1.0)
 
 
@@ -98,7 +101,7 @@ def labels_layer(labels: Labels, name: str, *, visible: bool = True) -> LayerDat
 def numbered_layer(
     numbers: Array, words: dict[str, Any], classes: Mapping[int, str], scores: Mapping[int, float]
 ) -> LayerData:
-    """Numbers of objects as a layer, in colors in which neighbors differ.
+    """Numbers of objects as a layer, in colors in which neighbors differ; beyond `MAX_COLORED` in those of napari.
 
     Parameters
     ----------
@@ -121,9 +124,11 @@ def numbered_layer(
         features["class"] = ["background", *(classes.get(number, "") for number in present)]
     if scores:
         features["score"] = [math.nan, *(scores.get(number, math.nan) for number in present)]
-    shades = neighbor_colors(*(drawn if drawn.ndim == 3 else [drawn]))
-    colormap = _colormap({number: _share(COLORS[shades[k]]) for k, number in enumerate(present, start=1)})
-    return numbers, {"features": features, "colormap": colormap, **words}, "labels"
+    words = {"features": features, **words}
+    if present and present[-1] <= MAX_COLORED:
+        shades = neighbor_colors(*(drawn if drawn.ndim == 3 else [drawn]))
+        words["colormap"] = _colormap({number: _share(COLORS[shades[k]]) for k, number in enumerate(present, start=1)})
+    return numbers, words, "labels"
 
 
 def values_of(mask: Image) -> Array:

@@ -27,18 +27,19 @@ class PredictWidget(Container):  # type: ignore[misc]
 
     Parameters
     ----------
-    viewer
-        Where the mask is added.
+    napari_viewer
+        Where the mask is added; napari passes itself by this name.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
-        self._viewer = viewer
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
         self.kind = ComboBox(label="model in", choices=list(KINDS))
-        self.model = FileEdit(label="", mode="d", nullable=True)
+        self.model = FileEdit(label="place", mode="d", nullable=True)
         self.image = create_widget(annotation=ImageLayer, label="image")
         self.predict = PushButton(text="Predict")
         self.background = Background()
-        super().__init__(widgets=[self.kind, self.model, self.image, self.predict, *self.background.widgets])
+        self.extend([self.kind, self.model, self.image, self.predict, *self.background.widgets])
         self.kind.changed.connect(self._choose_kind)
         self.predict.changed.connect(self._start)
 
