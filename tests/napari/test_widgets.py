@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,11 +15,12 @@ import pytest
 pytest.importorskip("napari.layers", reason="napari is not installed: pip install -e '.[napari]'")
 pytest.importorskip("qtpy.QtWidgets", reason="none of Qt's bindings can be loaded here")
 
+import npe2
+from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from napari.qt import get_qapp
 from qtpy.QtCore import QEventLoop
 
-import napari
 from ulna import formats
 from ulna.errors import UlnaError
 from ulna.image import Source
@@ -43,11 +45,22 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def opened() -> Iterator[Callable[[str], Widget]]:
-    """A viewer, and one of the plugin's widgets docked in it as a user docks it."""
-    viewer = napari.Viewer(show=False)
-    yield lambda name: (viewer, viewer.window.add_plugin_dock_widget("ulna", name)[1])
-    viewer.close()
+def opened() -> Callable[[str], Widget]:
+    """A viewer without its canvas, which needs a graphics card, and one of the widgets that the manifest names."""
+    get_qapp()
+
+    def make(name: str) -> Widget:
+        viewer = ViewerModel()
+        manifest = npe2.PluginManager.instance().get_manifest("ulna")
+        command = next(one.command for one in manifest.contributions.widgets or () if one.display_name == name)
+        path = next(one.python_name for one in manifest.contributions.commands or () if one.id == command)
+        module, _, attribute = str(path).partition(":")
+        widget = getattr(import_module(module), attribute)(napari_viewer=viewer)
+        if isinstance(widget, PredictWidget):
+            widget.image.choices = lambda _: [one for one in viewer.layers if isinstance(one, Image)]  # as a dock gives
+        return viewer, widget
+
+    return make
 
 
 def ended(work: Background) -> None:

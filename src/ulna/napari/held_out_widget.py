@@ -42,9 +42,9 @@ class HeldOutWidget(Container):  # type: ignore[misc]
         self.open.enabled, self.case.choices = False, ()
         run = self.run.value
         if run is not None:
-            self.background.start(lambda _progress: HeldOut.of(Path(run), run_data(Path(run))), self._list)
+            self.background.start(lambda _progress: HeldOut.of(Path(run), run_data(Path(run))), self._show_cases)
 
-    def _list(self, held_out: HeldOut) -> None:
+    def _show_cases(self, held_out: HeldOut) -> None:
         self._held_out = held_out
         scores = held_out.scores
         self.case.choices = [

@@ -151,12 +151,13 @@ def values_of(mask: Image) -> Array:
     """
     if len(mask.array) > 1:
         raise UlnaError(f"a mask has one channel, this one has {len(mask.array)}", where=mask.source)
-    array = mask.array[0]
+    array: Array = mask.array[0]
     if array.dtype.kind != "f":
         return array
     if not np.array_equal(array, np.rint(array)):
         raise UlnaError("holds numbers that are not whole: it is no mask", where=mask.source)
-    return array.astype(np.int64)
+    whole: Array = array.astype(np.int64)
+    return whole
 
 
 def values_layer(values: Array, words: dict[str, Any], known: Sequence[int]) -> LayerData:
