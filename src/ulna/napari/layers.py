@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ulna.errors import UlnaError
-from ulna.figures.common import COLORS, color
+from ulna.figures.colors import COLORS, NOT_ANNOTATED, color
 from ulna.figures.objects import neighbor_colors
 from ulna.formats.base import BY_SAMPLES, RGB
-from ulna.formats.spacing import spelled
-from ulna.grid import CENTIMETERS
 from ulna.image import IGNORE, Array, Grid, Image, Labels
 from ulna.numbering import consecutive
 from ulna.text import plural
+from ulna.units import CENTIMETERS, spelled
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -30,8 +29,6 @@ GRID = "ulna grid"
 
 MAX_COLORED = 65_535
 """The largest number to which napari gives a color of our choice; larger ones it would refuse to draw."""
-
-NOT_ANNOTATED = (0.5, 0.5, 0.5, 1.0)
 
 
 def image_layers(image: Image, name: str, *, visible: bool = True) -> list[LayerData]:
@@ -89,7 +86,7 @@ def labels_layer(labels: Labels, name: str, *, visible: bool = True) -> LayerDat
         present = [int(index) for index in np.unique(labels.classes)]
         features = {"index": present, "class": [named.get(index, str(index)) for index in present]}
         shades = {index: _share(color(index)) for index in present if index not in (0, IGNORE)}
-        colormap = _colormap(shades | {IGNORE: NOT_ANNOTATED})
+        colormap = _colormap(shades | {IGNORE: _share(NOT_ANNOTATED)})
         return labels.classes, {"features": features, "colormap": colormap, **words}, "labels"
     numbers, places = np.unique(labels.objects, return_index=True)
     indices = labels.classes.ravel()[places]
