@@ -88,7 +88,7 @@ def predicting_as(model: Predictor | None, changes: dict[str, Any] | None) -> Pr
     wanted = {key: value for key, value in (changes or {}).items() if key.startswith("inference.")}
     if not wanted:
         return model
-    if not hasattr(model, "changed"):
+    if model is None or not hasattr(model, "changed"):
         what = f"{next(iter(wanted))} says how a model predicts, and these masks are not made by one"
         raise UlnaError(what, where="changes", hint="Leave this setting away, or name a run.")
     changed: Predictor = model.changed(wanted)
