@@ -19,7 +19,7 @@ from typer.main import get_command
 
 import ulna
 from ulna.cli import app
-from ulna.sections import Modality
+from ulna.data_section import Modality
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
