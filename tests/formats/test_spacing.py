@@ -109,7 +109,8 @@ def test_a_tiff_keeps_the_grid(tmp_path: Path, grid: Grid, channels: int) -> Non
             assert tiff.is_ome
             tags = tiff.pages[0].tags
             pixels = [np.divide(*tags[f"{axis}Resolution"].value) for axis in "XY"]
-        assert pixels == pytest.approx([1 / 0.025, 1 / 0.05])  # a centimeter, for programs that do not read OME
+            of_imagej = tags["ResolutionUnit"].value == 1  # hyperstacks: in the unit that ImageJ's description names
+        assert pixels == pytest.approx([1 / 0.25, 1 / 0.5] if of_imagej else [1 / 0.025, 1 / 0.05])  # else a centimeter
 
 
 def test_a_volume_page_by_page_keeps_its_grid(tmp_path: Path) -> None:
