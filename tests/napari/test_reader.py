@@ -71,6 +71,17 @@ def test_of_many_cases_those_with_the_lowest_scores_are_opened_and_that_is_said(
     assert f"6 held-out cases with the lowest scores are opened, of {len(names)}" in said[0]
 
 
+def test_the_score_of_a_case_is_the_mean_over_its_classes_and_thresholds(tmp_path: Path) -> None:
+    from ulna.napari.held_out import _scores
+
+    (tmp_path / "scores").mkdir()
+    rows = ["case,class,dice,ap_50,ap_55", "a,cell,0.5,1,0.5", "a,nucleus,1,,0", "b,cell,,,"]
+    (tmp_path / "scores" / "scores.csv").write_text("\n".join(rows))
+    assert _scores(tmp_path, "dice") == {"a": 0.75}
+    assert _scores(tmp_path, "ap") == {"a": 0.5}
+    assert _scores(tmp_path / "nowhere", "dice") == {}
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [("arrays in memory", "names no files"), ("/nowhere/cells", "no longer there"), (None, "earlier version")],

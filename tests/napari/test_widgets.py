@@ -133,6 +133,7 @@ def test_held_out_cases_are_listed_and_opened(opened: Callable[[str], Widget], f
     widget.run.value = finished
     ended(widget.background)
     names = [line for line in (finished / "validation.txt").read_text().splitlines() if line]
+    widget.reset_choices()  # as napari does when a layer is added
     assert sorted(widget.case.choices) == sorted(names)
     widget.case.value = names[-1]
     widget.open.changed.emit(True)

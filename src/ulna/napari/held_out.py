@@ -15,6 +15,7 @@ from ulna.errors import UlnaError
 from ulna.folds import fold_folders, holds_folds
 from ulna.jobs.sides import predicted_by, true_labels
 from ulna.layouts import Patterns, read_dataset
+from ulna.metrics.rows import MEANS
 from ulna.model import Model, load
 from ulna.napari.layers import LayerData, image_layers, labels_layer
 from ulna.runfiles import RunFiles
@@ -146,9 +147,8 @@ def run_data(run: Path) -> Path:
 
 
 def _scores(run: Path, measure: str) -> dict[str, float]:
-    """The mean over classes of a measure, by case, as far as the run's table of scores has it."""
+    """The mean over classes of a measure, by case, as far as the run's table of scores has it or what it is made of."""
     cells: dict[str, list[float]] = defaultdict(list)
     for row in RunFiles(run).table("scores/scores.csv"):
-        if row.get(measure):
-            cells[row["case"]].append(float(row[measure]))
-    return {name: sum(values) / len(values) for name, values in cells.items()}
+        cells[row["case"]] += [float(row[part]) for part in MEANS.get(measure, (measure,)) if row.get(part)]
+    return {name: sum(values) / len(values) for name, values in cells.items() if values}

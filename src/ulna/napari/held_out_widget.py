@@ -31,7 +31,7 @@ class HeldOutWidget(Container):  # type: ignore[misc]
         self._viewer = napari_viewer
         self._held_out: HeldOut | None = None
         self.run = FileEdit(label="run", mode="d", nullable=True)
-        self.case = ComboBox(label="case", choices=())
+        self.case = ComboBox(label="case", choices=self._choices)  # asked anew whenever the viewer's layers change
         self.open = PushButton(text="Open", enabled=False)
         self.background = Background()
         self.extend([self.run, self.case, self.open, *self.background.widgets])
@@ -39,19 +39,25 @@ class HeldOutWidget(Container):  # type: ignore[misc]
         self.open.changed.connect(self._open)
 
     def _read(self) -> None:
-        self.open.enabled, self.case.choices = False, ()
+        self._held_out, self.open.enabled = None, False
+        self.case.reset_choices()
         run = self.run.value
         if run is not None:
             self.background.start(lambda _progress: HeldOut.of(Path(run), run_data(Path(run))), self._show_cases)
 
     def _show_cases(self, held_out: HeldOut) -> None:
-        self._held_out = held_out
-        scores = held_out.scores
-        self.case.choices = [
+        self._held_out, self.open.enabled = held_out, True
+        self.case.reset_choices()
+
+    def _choices(self, _box: ComboBox) -> list[tuple[str, str]]:
+        """What is shown of each case, and its name."""
+        if self._held_out is None:
+            return []
+        scores = self._held_out.scores
+        return [
             (f"{case.name} ({scores[case.name]:.3f})" if case.name in scores else case.name, case.name)
-            for case in held_out.cases
+            for case in self._held_out.cases
         ]
-        self.open.enabled = True
 
     def _open(self) -> None:
         held_out, name = self._held_out, self.case.value
