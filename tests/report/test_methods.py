@@ -27,6 +27,7 @@ VOLUME = {
     "training.precision": "bf16",
 }
 MACHINE = {"processor": "Some CPU", "cores": 8, "memory": "32.0 GiB", "system": "Linux"}
+REGIONS = {"names": ["background", "edema", "core"], "regions": [["whole", [1, 2]], ["core", [2]]]}  # as run.json
 ROWS = [{"epoch": "1", "step": "20"}, {"epoch": "2", "step": "40"}]
 GROUPS = {"a": "one", "b": "one", "c": "two"}
 
@@ -95,7 +96,7 @@ CONFIGS: dict[str, tuple[Config, Facts]] = {
                 "network.deep_supervision": False,
             }
         ),
-        scored(facts(folds=5, classes={"names": ["background", "edema", "core"]}), "dice", "hd95", "surface_dice"),
+        scored(facts(folds=5, classes=REGIONS), "dice", "hd95", "surface_dice"),
     ),
     "the paper": (load_preset("paper").changed({"data.channels": 1}), facts(weights="of the best epoch")),
     "FCN-8s": (load_preset("fcn8").changed(SIZES | {"data.channels": 3}), facts(split="of the data set")),

@@ -62,7 +62,7 @@ def network(config: Config, facts: Facts, cited: Citations) -> str:
     else:
         whom = "Glorot and Bengio" if network.initialization == "glorot" else "He et al."
         told.append(f"Weights were initialized after {whom}{cited.cite(origins[network.initialization])}.")
-    return " ".join([*told, _outputs(config, facts, cited), _loss(config, cited)])
+    return " ".join([*told, _outputs(config, facts, cited), _loss(config, facts, cited)])
 
 
 def _norm(config: Config, cited: Citations) -> str:
@@ -74,25 +74,26 @@ def _norm(config: Config, cited: Citations) -> str:
 
 
 def _outputs(config: Config, facts: Facts, cited: Citations) -> str:
-    task = config.task
-    if task.name == "regions":
-        regions = enumerated([name for name, _ in config.data.regions]) or "each region"
-        return f"It gives a probability of its own for {regions}{cited.cite('isensee2021brats')}."
+    task = facts.task(config)
+    if facts.separate(task):
+        return (
+            f"It gives a probability of its own for {enumerated(list(task.probable))}{cited.cite('isensee2021brats')}."
+        )
     said = (
         "the probability of the foreground (sigmoid)"
         if len(facts.classes) == 2
         else "probabilities of the classes (softmax)"
     )
-    if task.name != "instances" or task.target == "none":
+    if not task.finds_objects or config.task.target == "none":
         return f"It gives {said}."
     what = "the distance of each pixel of an object to the object's border, as a share of the largest one"
     what += cited.cite("naylor2019distance")
-    if task.target == "neighbors":
+    if config.task.target == "neighbors":
         what += f", and its distance to neighboring objects{cited.cite('scherr2020distances')}"
     return f"It gives {said} and {what}."
 
 
-def _loss(config: Config, cited: Citations) -> str:
+def _loss(config: Config, facts: Facts, cited: Citations) -> str:
     task = config.task
     dice = f"soft Dice loss{cited.cite('milletari2016vnet')}" if "dice" in task.loss else ""
     losses = {
@@ -103,7 +104,7 @@ def _loss(config: Config, cited: Citations) -> str:
         "own": "a function of our own [say which]",
     }
     told = f"The loss was {losses[task.loss]}"
-    if task.name == "instances" and task.target != "none":
+    if facts.task(config).finds_objects and task.target != "none":
         told += ", plus the mean absolute error of distances within objects"
     if task.border_weight:
         told += (

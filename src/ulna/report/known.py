@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ulna.config import Config
 from ulna.report.references import REFERENCES, Reference
 from ulna.runfiles import as_list, inner
+from ulna.tasks import Task, build
 from ulna.text import plural
 
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -83,6 +85,15 @@ class Facts:
     def classes(self) -> list[str]:
         """The names of the classes, the background first."""
         return [str(name) for name in as_list(inner(dict(self.record), "classes").get("names"))]
+
+    def task(self, config: Config) -> Task:
+        """The question that the run's network answers."""
+        stated: Any = as_list(inner(dict(self.record), "classes").get("regions"))
+        return build(config.task, self.classes, tuple((str(name), tuple(inside)) for name, inside in stated))
+
+    def separate(self, task: Task) -> bool:
+        """Whether it gives probabilities of regions, each of its own, instead of those of the classes."""
+        return list(task.probable) != self.classes
 
 
 def _whole(name: str) -> str:

@@ -170,7 +170,7 @@ def _length(facts: Facts) -> list[str]:
 
 
 def _prediction(config: Config, facts: Facts, cited: Citations) -> str:
-    inference, task = config.inference, config.task
+    inference, task = config.inference, facts.task(config)
     told = []
     if config.network.ndim == 2 or inference.tiling == "exact":
         told.append(
@@ -186,10 +186,10 @@ def _prediction(config: Config, facts: Facts, cited: Citations) -> str:
         told.append("Predictions are averaged over the image and its mirror images.")
     if isinstance(folds := facts.record.get("folds"), int):
         told.append(f"For new images the probabilities of the {small(folds)} networks are averaged.")
-    if task.name == "instances":
+    if task.finds_objects:
         told.append(_objects(config, facts))
-    elif task.name == "regions" or len(facts.classes) == 2:
-        told.append(f"A pixel counts as foreground from a probability of {task.threshold:g} on.")
+    elif facts.separate(task) or len(facts.classes) == 2:
+        told.append(f"A pixel counts as foreground from a probability of {config.task.threshold:g} on.")
     else:
         told.append("A pixel has the class of the highest probability.")
     return " ".join(told)
