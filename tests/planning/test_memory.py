@@ -73,14 +73,26 @@ def test_a_step_takes_about_what_is_said(patch: tuple[int, ...], batch: int, net
     before = bytes_of("VmRSS")
     step(config, batch, patch)
     taken = bytes_of("VmHWM") - before
-    said = step_memory(config, 1, patch).total(batch)
+    said = step_memory(config, 1, patch, CPU).total(batch)
     assert taken > 60e6
     assert taken / 1.5 < said < 1.5 * taken
 
 
+@pytest.mark.parametrize(("fast", "share"), [(True, 0.5), (False, 1.0)])
+def test_maps_are_half_as_large_where_the_machine_multiplies_bf16(
+    monkeypatch: pytest.MonkeyPatch, fast: bool, share: float
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": fast})
+    config = settings((64, 64), widths=[32, 64, 128])
+    full, asked = (
+        step_memory(each, 1, (64, 64), CPU) for each in (config, config.changed({"training.precision": "bf16"}))
+    )
+    assert asked.patch == pytest.approx(share * full.patch, rel=0.05)
+
+
 def test_it_grows_with_patches_and_with_pixels() -> None:
     config = settings((64, 64), widths=[4, 8])
-    small, large = step_memory(config, 1, (64, 64)), step_memory(config, 1, (128, 64))
+    small, large = step_memory(config, 1, (64, 64), CPU), step_memory(config, 1, (128, 64), CPU)
     assert large.patch == pytest.approx(2 * small.patch, rel=1e-3)  # but for what a norm keeps of each channel
     assert large.fixed == small.fixed
     assert StepMemory(100, 50).most(1000) == 15
@@ -114,7 +126,7 @@ def test_what_is_planned_fits_too() -> None:
     wanted = Config().changed({"network.ndim": 3, "training.patch": [32, 64, 64], "training.batch_size": 4})
     wanted = wanted.changed({"training.precision": "float32"})
     training = plan(wanted, facts, device=CPU).config
-    assert step_memory(training, 1, (32, 64, 64)).total(training.training.batch_size) < GIB // 2
+    assert step_memory(training, 1, (32, 64, 64), CPU).total(training.training.batch_size) < GIB // 2
     assert training.training.batch_size < 4
     unknown = plan(wanted, FACTS, device=CPU)
     assert unknown.config.training.batch_size == 4

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ulna.config import Config
+from ulna.inference.engines import torch_precision
 from ulna.networks import build
 
 FLOAT = 4
@@ -62,7 +63,7 @@ class StepMemory:
         return max(0, int(USABLE * free - self.fixed) // self.patch)
 
 
-def step_memory(config: Config, outputs: int, patch: Sequence[int]) -> StepMemory:
+def step_memory(config: Config, outputs: int, patch: Sequence[int], device: torch.device) -> StepMemory:
     """What a step on patches of a size takes.
 
     Nothing is computed: the network runs on tensors without content, and what it keeps for the gradient is counted.
@@ -70,11 +71,14 @@ def step_memory(config: Config, outputs: int, patch: Sequence[int]) -> StepMemor
     Parameters
     ----------
     config
-        With the channels that the network takes, and the precision: where it is "bf16" maps take half as much.
+        With the channels that the network takes, and the precision: where it is "bf16", maps take half as much, if the
+        device multiplies it in hardware. If not, they are copied to float32 for each convolution.
     outputs
         Of the network.
     patch
         The spatial size.
+    device
+        Where the step is computed.
 
     Returns
     -------
@@ -84,7 +88,7 @@ def step_memory(config: Config, outputs: int, patch: Sequence[int]) -> StepMemor
     with torch.device("meta"):
         network = build(config.network, config.data.inputs, outputs).train()
     weights = sum(weight.numel() for weight in network.parameters())
-    halves = 2 if config.training.precision == "bf16" else 1
+    halves = 2 if config.training.precision == torch_precision("auto", device) == "bf16" else 1
     kept, largest = (size // halves for size in kept_bytes(network, (config.data.inputs, *patch)))
     pixels = prod(patch)
     given = FLOAT * pixels * (2 * config.data.inputs + len(patch) + 2)  # images, where they are read, and labels

@@ -93,7 +93,7 @@ def sizes(config: Config, known: Config, facts: Fingerprint, device: torch.devic
     sized = known.changed({one.key: one.value for one in decisions} | {"training.precision": precision})
     training = sized.training
     outputs = build_task(sized.task, facts.classes, facts.regions).outputs
-    taken = [step_memory(sized, outputs, patch) for patch in (training.patch, training.final_patch) if patch]
+    taken = [step_memory(sized, outputs, patch, device) for patch in (training.patch, training.final_patch) if patch]
     smallest = max(one.total(1) for one in taken)
     if not all(one.most(free) for one in taken):
         raise UlnaError(
