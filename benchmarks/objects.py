@@ -208,6 +208,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
     ]
     for one in rows:
         recipe = one["recipe"] + (f", seed {one['seed']}" if one["seed"] else "")
+        recipe += ", on one core" if one["threads"] == 1 else ""
         for kind, found in one["scores"].items():
             values = " ".join(f"{found[name]:.3f}"[1:] for name in MEANS["ap"])
             fates = ", ".join(str(found[key]) for key in ("found", "split", "merged", "missed", "false positive"))
