@@ -292,3 +292,43 @@ def test_kernels_learn_from_two_planes_in_bf16(size: tuple[int, ...]) -> None:
         found.append(convolution.weight.grad.clone())
     for gradient in found[1:]:
         torch.testing.assert_close(gradient, found[0], atol=0.02 * float(found[0].abs().max()), rtol=0.05)
+
+
+@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize(
+    ("channels", "kernel", "stride", "size"),
+    [
+        (1, 3, 1, (6, 7, 5)),
+        (4, 3, 1, (6, 7, 5)),
+        (4, (1, 3, 3), (1, 2, 2), (3, 8, 9)),
+        (3, 1, 1, (4, 4, 4)),
+        (8, 3, 1, (30, 110, 4)),
+    ],
+)
+def test_a_single_volume_is_convolved_by_onednn(
+    channels: int, kernel: int | tuple[int, ...], stride: int | tuple[int, ...], size: tuple[int, ...], learns: bool
+) -> None:
+    """As in double precision, where PyTorch knows one way only; and not by its slow one, which `SLOW` tells of."""
+    generator = torch.Generator().manual_seed(0)
+    padding = (kernel // 2,) * 3 if isinstance(kernel, int) else tuple(side // 2 for side in kernel)
+    layer = CONV[3](channels, 5, kernel, stride=stride, padding=padding)
+    x = torch.randn(1, channels, *size, generator=generator)
+    x.requires_grad_(learns)
+    with torch.set_grad_enabled(learns), torch.profiler.profile() as seen:
+        y = layer(x)
+    true_x = x.detach().double().requires_grad_(learns)
+    weight, bias = (one.detach().double().requires_grad_() for one in (layer.weight, layer.bias) if one is not None)
+    true = nn.functional.conv3d(true_x, weight, bias, stride=stride, padding=padding)
+    assert torch.allclose(y.double(), true, atol=1e-4)
+    assert y.is_contiguous(memory_format=torch.channels_last_3d)
+    if kernel != 1:
+        assert not any("slow_conv3d" in one.key for one in seen.key_averages())
+    if learns:
+        wanted = torch.randn(y.shape, generator=generator)
+        torch.autograd.backward(y, wanted)
+        torch.autograd.backward(true, wanted.double())
+        for one, other in ((x, true_x), (layer.weight, weight), (layer.bias, bias)):
+            assert isinstance(one, Tensor)
+            assert one.grad is not None
+            assert other.grad is not None
+            torch.testing.assert_close(one.grad.double(), other.grad, atol=1e-3, rtol=0)

@@ -4,29 +4,54 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ulna.networks.norm import InstanceNorm
+from ulna.networks.norm import InstanceNorm, exported
 
 Norm = Literal["none", "batch", "instance"]
 
 
-class Conv3d(nn.Conv3d):
-    """PyTorch's own, but for volumes of two planes that are learned from in bf16 on a CPU.
+SLOW = 20_480
+"""Numbers of a single image, its last axis left out, up to which PyTorch convolves volumes without oneDNN."""
 
-    There, its gradient of kernels that reach across planes holds numbers from memory that nobody has written (oneDNN,
-    as of PyTorch 2.13). With a third plane of zeros, as the padding has it, all is the same and none is wrong.
+
+class Conv3d(nn.Conv3d):
+    """PyTorch's own, but for two cases on a CPU.
+
+    A single volume with few numbers PyTorch (2.13) convolves without oneDNN, which takes about ten times as long: here
+    oneDNN is asked for, or where gradients are wanted the volume is one of two, for which PyTorch takes it by itself.
+
+    In volumes of two planes that are learned from in bf16 the gradient of kernels that reach across planes holds
+    numbers from memory that nobody has written (oneDNN, as of PyTorch 2.13). With a third plane of zeros, as the
+    padding has it, all is the same and none is wrong.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, Z, Y, X) → (N, K, …)."""
-        learns = self.training and x.device.type == "cpu" and torch.is_grad_enabled()
+        if x.device.type != "cpu" or exported():
+            return super().forward(x)
+        if torch.is_autocast_enabled("cpu"):
+            return self._in_autocast(x)
+        available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        if len(x) > 1 or x.dtype != torch.float32 or not available:
+            return super().forward(x)
+        return self._single(x).contiguous(memory_format=torch.channels_last_3d)
+
+    def _single(self, x: Tensor) -> Tensor:
+        """Of a volume (1, C, Z, Y, X) in float32."""
+        if torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad):
+            small = x[..., 0].numel() <= SLOW and max(self.kernel_size) > 1
+            return super().forward(torch.cat([x, torch.zeros_like(x)]))[:1] if small else super().forward(x)
+        padding = cast("tuple[int, ...]", self.padding)
+        return torch.mkldnn_convolution(x, self.weight, self.bias, padding, self.stride, self.dilation, self.groups)
+
+    def _in_autocast(self, x: Tensor) -> Tensor:
         across = (self.kernel_size[0], self.padding[0], self.stride[0]) == (3, 1, 1)
-        if not (learns and across and x.shape[2] == 2 and torch.is_autocast_enabled("cpu")):
+        if not (self.training and torch.is_grad_enabled() and across and x.shape[2] == 2):
             return super().forward(x)
         return super().forward(F.pad(x, (0, 0, 0, 0, 0, 1)))[:, :, :2]
 

@@ -67,8 +67,7 @@ class InstanceNorm(nn.Module):
         Tensor
             Of the same shape.
         """
-        traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        if x.device.type == "cpu" and not (traced or torch.compiler.is_compiling()):
+        if x.device.type == "cpu" and not exported():
             return cast(Tensor, _Fused.apply(x, self.weight, self.bias, self.eps, self.relu))  # type: ignore[no-untyped-call]
         y = _composed(x, self.weight, self.bias, self.eps)
         return y.relu() if self.relu else y
@@ -82,6 +81,12 @@ class InstanceNorm(nn.Module):
             The constructor's arguments.
         """
         return f"{self.channels}, eps={self.eps}, relu={self.relu}"
+
+
+def exported() -> bool:
+    """Whether a network is being traced, exported or compiled, for which it must consist of plain operations."""
+    traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return bool(traced or torch.compiler.is_compiling())
 
 
 def _composed(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
