@@ -36,6 +36,28 @@ def test_objects_from_fluorescence(tmp_path: Path) -> None:
     assert "6 images in 6 groups" in said.texts
 
 
+def test_an_organ_in_3d(tmp_path: Path) -> None:
+    said = execute(
+        NOTEBOOKS / "an_organ_in_3d.ipynb",
+        tmp_path,
+        {
+            "ndim": "model.config.network.ndim",
+            "measures": "scores.summary.measures",
+            "score": FIRST,
+            "found": "found",
+            "true": "true",
+            "spacing": "volume.grid.spacing",
+        },
+    )
+    facts = said.facts
+    assert (facts["ndim"], facts["spacing"]) == (3, [3.0, 1.5, 1.5])
+    assert {"dice", "surface_dice", "hd95"} <= set(facts["measures"])
+    assert facts["score"] > 0.7
+    assert all(0.5 < found / true < 1.5 for found, true in zip(facts["found"], facts["true"], strict=True))
+    assert said.pictures == 3
+    assert "volumes of 24 × 64 × 64 voxels" in said.texts
+
+
 def test_own_loss_and_layout(tmp_path: Path) -> None:
     said = execute(
         NOTEBOOKS / "own_loss_and_layout.ipynb",
