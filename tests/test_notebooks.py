@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -52,10 +53,11 @@ def test_an_organ_in_3d(tmp_path: Path) -> None:
     facts = said.facts
     assert (facts["ndim"], facts["spacing"]) == (3, [3.0, 1.5, 1.5])
     assert {"dice", "surface_dice", "hd95"} <= set(facts["measures"])
-    assert facts["score"] > 0.7
-    assert all(0.5 < found / true < 1.5 for found, true in zip(facts["found"], facts["true"], strict=True))
+    assert facts["score"] > 0.8
+    shares = [found / true for found, true in zip(facts["found"], facts["true"], strict=True)]
+    assert 0.8 < statistics.median(shares) < 1.25
     assert said.pictures == 3
-    assert "volumes of 24 × 64 × 64 voxels" in said.texts
+    assert "volumes of 16 × 48 × 48 voxels" in said.texts
 
 
 def test_own_loss_and_layout(tmp_path: Path) -> None:
