@@ -181,8 +181,8 @@ def test_words_that_cannot_be_meant(
 def test_outputs_that_would_harm(run: Path, cells: Path, tmp_path: Path, cli: CommandLine) -> None:
     (tmp_path / "file.txt").write_text("mine")
     before = all_files(run), all_files(cells)
-    refused(cli("train", cells, "--out", run, *SMALL), "holds another run", "--resume")
-    refused(cli("train", cells, "--out", run, *SMALL, "--resume"), "has finished")
+    refused(cli("train", cells, "--out", run, *SMALL), "has finished", "--start-from")
+    refused(cli("train", cells, "--out", run, *SMALL, "--resume"), "has finished", "--start-from")
     refused(cli("train", cells, "--out", cells, *SMALL), "not empty")
     refused(cli("train", cells, "--out", cells, *SMALL, "--resume"), "no run in this folder")
     for place in (tmp_path / "file.txt", tmp_path / "file.txt" / "run"):

@@ -208,7 +208,10 @@ def predict(
         bool, typer.Option("--probabilities", help="Write each class's probability as well, as float TIFF.")
     ] = False,
     overlay: Annotated[
-        bool, typer.Option("--overlay", help="Write pictures of the images with outlines of the classes and a legend.")
+        bool,
+        typer.Option(
+            "--overlay", help="Write pictures of the images with outlines: of classes with a legend, of objects each."
+        ),
     ] = False,
     outlines: Annotated[
         str, typer.Option(metavar="imagej,geojson,coco", help="Outlines for Fiji, QuPath, or as COCO JSON.")

@@ -36,6 +36,7 @@ from ulna.modelfile import Saved
 from ulna.networks.summary import NetworkSummary, summarize_network
 from ulna.orientation import orientation
 from ulna.prediction import Prediction
+from ulna.sections import DecodingConfig
 from ulna.tasks import Task, build
 from ulna.text import listed
 
@@ -113,6 +114,9 @@ class Model:
     def changed(self, changes: dict[str, Any]) -> Model:
         """The same model with other settings of `inference`: how it predicts, not what it has learned.
 
+        Of a model that finds objects the constants by which these are made of the network's outputs can be changed,
+        too: `{"task.decoding.smallest": 40}` leaves out what has fewer pixels.
+
         Parameters
         ----------
         changes
@@ -133,12 +137,15 @@ class Model:
         >>> ulna.load("run").changed({"inference.tile": 512}).config.inference.tile
         512
         """
-        fixed = [key for key in changes if not key.startswith("inference.")]
+        own = ("inference.", "task.decoding.") if self.task.finds_objects else ("inference.",)
+        fixed = [key for key in changes if not key.startswith(own)]
         if fixed:
+            known = [f"inference.{key}" for key in InferenceConfig.model_fields]
+            known += [f"task.decoding.{key}" for key in DecodingConfig.model_fields] if len(own) > 1 else []
             raise UlnaError(
                 f"{fixed[0]} is fixed by training: of a trained model only how it predicts can be changed",
                 where="changes",
-                hint="Known here: " + ", ".join(f"inference.{key}" for key in InferenceConfig.model_fields) + ".",
+                hint="Known here: " + ", ".join(known) + ".",
             )
         return Model(replace(self.saved, config=self.config.changed(changes, where="changes")))
 

@@ -145,11 +145,17 @@ def _check_place(run: Path, *, resume: bool) -> None:
             what = "this folder holds another run" if planned else "this folder is not empty"
             stopped = planned or all(_before_plan(path) for path in run.iterdir())
             hint = "Go on with it by adding --resume, or name another --out." if stopped else "Name another --out."
+            if planned and words(run).get("state") == FINISHED:
+                what, hint = "this folder holds a run that has finished", _longer(run)
             raise UlnaError(what, where=run, hint=hint)
     elif run.exists() and not planned and not all(_before_plan(path) for path in run.iterdir()):
         raise UlnaError("there is no run in this folder to go on with", where=run, hint="Leave --resume away.")
     elif planned and words(run).get("state") == FINISHED:
-        raise UlnaError("this run has finished", where=run, hint="Name another --out to train anew.")
+        raise UlnaError("this run has finished", where=run, hint=_longer(run))
+
+
+def _longer(run: Path) -> str:
+    return f"Name another --out; with --start-from {run} the new run begins with what this one has learned."
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from command_line import CommandLine
 from ulna.errors import UlnaError
 from ulna.formats import read, write
 from ulna.image import Channel, Grid, Image, Source
+from ulna.layouts.own import mark
 from ulna.objectlist import NAME, Listed, write_list
 
 RNG = np.random.default_rng(0)
@@ -89,6 +90,28 @@ def test_masks_of_a_class_are_parted_into_connected_regions_and_that_is_said(tmp
     done = ulna.measure(tmp_path / "masks", out=tmp_path / "out")
     assert len(done) == 2  # two of the objects touch
     assert any("connected regions" in note for note in done.notes)
+
+
+def test_masks_of_classes_keep_their_classes(tmp_path: Path) -> None:
+    """As `predict` marks them: regions of one class are objects, and how large each class is stands in the counts."""
+    mask = np.zeros((1, 20, 30), np.uint8)
+    mask[0, 2:5, 2:6], mask[0, 5:9, 2:6], mask[0, 12:14, 20:24] = 1, 2, 1
+    write(tmp_path / "masks" / "a.png", Image(mask))
+    write(tmp_path / "masks" / "b.png", Image(np.where(mask == 2, mask, 0)))
+    write(tmp_path / "masks" / "c.png", Image(np.zeros_like(mask)))
+    mark(tmp_path / "masks", {f"{name}.png": "" for name in "abc"}, [], classes={1: "liver", 2: "spleen"})
+    done = ulna.measure(tmp_path / "masks", out=tmp_path / "out")
+    assert any("connected regions of each are taken for objects" in note for note in done.notes)
+    assert sorted(zip(done.table["image"], done.table["class"], done.table["area"], strict=True)) == [
+        ("a", "liver", 8), ("a", "liver", 12), ("a", "spleen", 16), ("b", "spleen", 16),
+    ]  # fmt: skip
+    with (tmp_path / "out" / "counts.csv").open(encoding="utf-8") as file:
+        rows = [tuple(row.values()) for row in csv.DictReader(file)]
+    assert rows == [
+        ("a", "liver", "2", "20", "pixel"), ("a", "spleen", "1", "16", "pixel"),
+        ("b", "liver", "0", "0", ""), ("b", "spleen", "1", "16", "pixel"),
+        ("c", "liver", "0", "0", ""), ("c", "spleen", "0", "0", ""),
+    ]  # fmt: skip
 
 
 def test_one_object_in_one_piece_is_itself(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from ulna.jobs.evaluate import evaluate
 from ulna.jobs.predict import predict
 from ulna.labels.classes import Classes
 from ulna.labels.inference import infer
+from ulna.layouts.own import classes_of
 from ulna.metrics.objects import compare
 from ulna.model import Model
 from ulna.modelfile import Saved
@@ -212,6 +213,30 @@ def test_how_it_predicts_can_be_changed_and_what_it_learned_cannot(
     with pytest.raises(UlnaError, match=r"there is no setting 'inference\.miror'"):
         predict(run, image, out=tmp_path / "refused", changes={"inference.miror": True})
     assert not (tmp_path / "refused").exists()
+
+
+def test_how_objects_are_made_may_be_changed(cells: Path, tmp_path: Path, run: Path) -> None:
+    image = cells / "images" / "cells_000.png"
+    model = make_instances()
+    found = np.bincount(np.asarray(model.predict(image)).ravel())[1:]
+    large = model.changed({"task.decoding.smallest": int(np.median(found)) + 1})
+    kept = np.bincount(np.asarray(large.predict(image)).ravel())[1:]
+    assert sorted(kept) == sorted(found[found > np.median(found)])
+    with pytest.raises(UlnaError, match="fixed by training") as caught:
+        model.changed({"task.target": "none"})
+    assert "task.decoding.smallest" in caught.value.hint
+    with pytest.raises(UlnaError, match="fixed by training") as caught:  # its masks have classes, no objects
+        predict(run, image, out=tmp_path / "refused", changes={"task.decoding.smallest": 40})
+    assert "task.decoding" not in caught.value.hint
+
+
+def test_the_classes_of_masks_are_told_to_measure(run: Path, cells: Path, tmp_path: Path) -> None:
+    predict(run, cells / "images" / "cells_000.png", out=tmp_path / "masks")
+    assert classes_of([tmp_path / "masks" / "cells_000.png"]) == {
+        tmp_path / "masks" / "cells_000.png": ulna.load(run).classes.written_values()
+    }
+    predict(make_instances(), cells / "images" / "cells_000.png", out=tmp_path / "masks", overwrite=True)
+    assert classes_of([tmp_path / "masks" / "cells_000.png"]) == {}
 
 
 def test_nothing_is_written_over(run: Path, cells: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from small_files import lay, told
 from ulna.image import Source
 from ulna.layouts import read_dataset
-from ulna.layouts.own import MARK, file_of, images_of, is_own, mark, masks_in, own_files
+from ulna.layouts.own import MARK, classes_of, file_of, images_of, is_own, mark, masks_in, own_files
 
 
 def test_lists_grow_and_hold_paths_within_the_folder(tmp_path: Path) -> None:
@@ -19,6 +19,7 @@ def test_lists_grow_and_hold_paths_within_the_folder(tmp_path: Path) -> None:
         "written by": "ulna predict",
         "masks": ["b.png", "p1/a.png"],
         "pictures": ["overlays/p1/a.png"],
+        "classes": {},
         "images": {"p1/a.png": "/images/p1/a.tif"},
     }
     assert own_files(tmp_path, [MARK]) == {tmp_path / name for name in ("b.png", "p1/a.png", "overlays/p1/a.png")}
@@ -40,7 +41,7 @@ def test_pictures_of_check_and_evaluate_go_with_their_records() -> None:
     assert own_files(folder, ["check.json", "a.png"]) == {folder / "samples.png", folder / "joined.png"}
     assert own_files(folder, ["metrics.json", "scores.csv"]) == {folder / "cases.png"}
     assert own_files(folder, ["metrics.json", "cases.png"]) == set()
-    measured = {folder / name for name in ("sizes.png", "objects.png", "table.parquet")}
+    measured = {folder / name for name in ("sizes.png", "objects.png", "counts.csv", "table.parquet")}
     assert own_files(folder, ["table.csv", "sizes.png", "objects.png"]) == measured
     assert own_files(folder, ["table.csv", "objects.png"]) == set()
 
@@ -85,3 +86,14 @@ def test_the_images_of_masks_are_known_where_they_are_files_of_their_own(tmp_pat
     assert masks_in(tmp_path) == (tmp_path / "a.png",)
     assert images_of(tmp_path) == {"a.png": str(here.path)}
     assert images_of(tmp_path / "nowhere") == {}
+
+
+def test_the_classes_of_masks_are_those_of_the_last_prediction(tmp_path: Path) -> None:
+    mark(tmp_path, {"p1/a.png": "", "b.png": ""}, [], classes={1: "liver", 7: "spleen"})
+    mark(tmp_path, {"c.png": ""}, [])
+    masks = [tmp_path / name for name in ("p1/a.png", "b.png", "c.png", "d.png")]
+    (tmp_path / "p1").mkdir()
+    assert classes_of(masks) == {mask: {1: "liver", 7: "spleen"} for mask in masks[:2]}
+    mark(tmp_path, {"b.png": ""}, [])  # objects, this time
+    assert list(classes_of(masks)) == masks[:1]
+    assert classes_of([tmp_path.parent / "elsewhere.png"]) == {}

@@ -125,3 +125,12 @@ def test_what_nan_is_read_as_goes_with_every_source(tmp_path: Path) -> None:
     place = Patterns.of(DataConfig(missing=-1)).place(tmp_path)
     assert place.missing == -1
     assert Source(tmp_path / "a.nii").like(place).missing == -1
+
+
+def test_the_folder_beside_that_may_hold_the_masks_is_named(tmp_path: Path) -> None:
+    lay(tmp_path / "pair", "images/a.png", "images/b.png", "masks/a.png", "masks/b.png")
+    with pytest.raises(UlnaError) as caught:
+        read_dataset(tmp_path / "pair" / "images")
+    assert f"Beside this folder there is 'masks': give the folder that holds both, '{tmp_path / 'pair'}'" in str(
+        caught.value
+    )

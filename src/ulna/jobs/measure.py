@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -28,6 +28,7 @@ from ulna.grid import MAX_APART, Grid, apart
 from ulna.image import Array, Image, Labels, Source
 from ulna.jobs.numbered import are_of_one_value, planes_apart, read_objects
 from ulna.layouts import Place, find
+from ulna.layouts.own import classes_of
 from ulna.measurement import ROUNDING, Table, measure_objects, together
 from ulna.metrics.files import atomic_directory, check_free
 from ulna.metrics.matching import match
@@ -36,8 +37,8 @@ from ulna.objectlist import ObjectLists
 from ulna.paths import expand_home
 from ulna.text import listed, plural
 
-TABLE, OBJECTS, SIZES, PARQUET = "table.csv", "objects.png", "sizes.png", "table.parquet"
-FILES = (TABLE, OBJECTS, SIZES, PARQUET)
+TABLE, COUNTS, OBJECTS, SIZES, PARQUET = "table.csv", "counts.csv", "objects.png", "sizes.png", "table.parquet"
+FILES = (TABLE, COUNTS, OBJECTS, SIZES, PARQUET)
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,14 +130,15 @@ def measure(
 ) -> Measured:
     """Measure the objects of masks, with the intensities of their images where these are given.
 
-    Writes `table.csv` (a row per object), `objects.png` (outlines and numbers on an example) and `sizes.png`; with the
-    extra `tables` also `table.parquet`.
+    Writes `table.csv` (a row per object), `counts.csv` (a row per image and class, with the sum of sizes),
+    `objects.png` (outlines and numbers on an example) and `sizes.png`; with the extra `tables` also `table.parquet`.
 
     Parameters
     ----------
     masks
         A file, folder, pattern or archive of masks whose values number objects, as `ulna predict` writes them. Classes
-        come from `objects.csv` beside them, where there is one.
+        come from `objects.csv` beside them, where there is one. Of masks of classes that `ulna predict` wrote the
+        connected regions of each class are measured.
     images
         The images of the masks, matched by name; without them sizes and shapes alone are measured.
     out
@@ -172,7 +174,10 @@ def measure(
     pictured = _images_of(cases, images, notes)
     notes += _assumed([case.images[0] for case in cases] + [one for case in pictured.values() for one in case.images])
     lists = ObjectLists()
-    binary = are_of_one_value(cases)
+    meant = {case.name: known for case, known in _classes(cases)}
+    if meant:
+        notes.append("masks of classes: the connected regions of each are taken for objects, touching ones for one")
+    binary = not meant and are_of_one_value(cases)
     if binary:
         notes.append("masks of one value: connected regions are taken for objects, touching ones for one")
     tables: dict[str, Table] = {}
@@ -181,7 +186,7 @@ def measure(
     for case in progress(cases, "measuring"):
         image = load_image(pictured[case.name]) if case.name in pictured else None
         try:
-            labels = read_objects(case, lists, doubts, connected=binary)
+            labels = read_objects(case, lists, doubts, connected=binary, meant=meant.get(case.name))
             if image is not None:
                 labels = _on(labels, image, doubts, where=case.images[0])
             doubts["planes"] += _is_thickness_open(labels.grid, case.images[0])
@@ -194,7 +199,7 @@ def measure(
     table = together(tables)
     notes += _in_words(doubts, table)
     with atomic_directory(folder, FILES, overwrite=overwrite) as fresh:
-        notes += _write(fresh, table, example)
+        notes += _write(fresh, table, tables, example)
     return Measured(table, len(cases), tuple(notes), folder)
 
 
@@ -305,12 +310,18 @@ def _sizes(table: Table) -> dict[str, dict[str, npt.NDArray[np.bool_]]]:
     return made
 
 
-def _write(folder: Path, table: Table, example: _Example | None) -> list[str]:
-    """The table and the pictures; says what is pictured."""
-    with (folder / TABLE).open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file)
-        writer.writerow(table)
-        writer.writerows([_cell(value) for value in line] for line in zip(*table.values(), strict=True))
+def _classes(cases: Sequence[Case]) -> list[tuple[Case, dict[int, str]]]:
+    """The masks of classes among these, each with the classes of its values, as the folder that lists it says."""
+    files = {case.name: case.images[0].path for case in cases if not case.images[0].inside}
+    known = classes_of(dict.fromkeys(files.values()))
+    return [(case, known[files[case.name]]) for case in cases if files.get(case.name) in known]
+
+
+def _write(folder: Path, table: Table, tables: Mapping[str, Table], example: _Example | None) -> list[str]:
+    """The tables and the pictures; says what is pictured."""
+    _write_rows(folder / TABLE, list(table), zip(*table.values(), strict=True))
+    head, counts = _counts(tables)
+    _write_rows(folder / COUNTS, head, counts)
     sizes_picture(
         folder / SIZES,
         {
@@ -320,6 +331,27 @@ def _write(folder: Path, table: Table, example: _Example | None) -> list[str]:
     )
     _parquet(folder / PARQUET, table)
     return [_draw(folder / OBJECTS, example)] if example is not None else []
+
+
+def _counts(tables: Mapping[str, Table]) -> tuple[list[str], list[list[Any]]]:
+    """How many objects of each class there are in each image, 0 among them, and how large they are together."""
+    sizes = [size for size in ("area", "volume") if any(size in table for table in tables.values())]
+    names = list(dict.fromkeys(name for table in tables.values() for name in table["class"].tolist())) or [NAMELESS]
+    rows = []
+    for image, table in tables.items():
+        for name in names:
+            own = table["class"] == name
+            unit = next(iter(table["unit"][own].tolist()), "")
+            sums = [np.float64(np.nansum(table[size][own])) if size in table else "" for size in sizes]
+            rows.append([image, name, int(own.sum()), *sums, unit])
+    return ["image", "class", "objects", *sizes, "unit"], rows
+
+
+def _write_rows(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        writer = csv.writer(file)
+        writer.writerow(head)
+        writer.writerows([_cell(value) for value in row] for row in rows)
 
 
 def _draw(path: Path, example: _Example) -> str:

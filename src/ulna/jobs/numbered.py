@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -70,8 +70,10 @@ def are_of_one_value(cases: Sequence[Case]) -> bool:
     return pieces
 
 
-def read_objects(case: Case, lists: ObjectLists, doubts: Counter[str], *, connected: bool) -> Labels:
-    """The objects of a mask, with their classes."""
+def read_objects(
+    case: Case, lists: ObjectLists, doubts: Counter[str], *, connected: bool, meant: Mapping[int, str] | None = None
+) -> Labels:
+    """The objects of a mask, with their classes; of a mask of classes (`meant`) the connected regions of each."""
     mask = read(case.images[0])
     if len(mask.array) > 1:
         what = f"a mask of objects has one channel, this one has {len(mask.array)}"
@@ -82,9 +84,10 @@ def read_objects(case: Case, lists: ObjectLists, doubts: Counter[str], *, connec
     if numbers.size and (numbers.min() < 0 or numbers.max() > np.iinfo(np.int32).max):
         what = "holds numbers that are negative or too large for those of objects"
         raise ReadError(what, where=case.images[0], hint="Number objects from 1 to 2,147,483,647, the background 0.")
-    objects = label(numbers, connectivity=1) if connected else numbers  # type: ignore[no-untyped-call]
+    regions = connected or meant is not None
+    objects = label(numbers, connectivity=1) if regions else numbers  # type: ignore[no-untyped-call]
     objects = np.asarray(objects, np.int32)
-    classes = lists.classes(case.images[0])
+    classes = lists.classes(case.images[0]) if meant is None else _by_values(objects, numbers, meant)
     indices, names = class_maps(objects, classes or {})
     present = np.unique(objects[objects > 0])
     doubts["objects"] += len(present)
@@ -92,6 +95,13 @@ def read_objects(case: Case, lists: ObjectLists, doubts: Counter[str], *, connec
     if classes is not None:
         doubts["unlisted"] += sum(int(number) not in classes for number in present)
     return Labels(indices, objects, mask.grid, names)
+
+
+def _by_values(objects: Array, values: Array, meant: Mapping[int, str]) -> dict[int, str]:
+    """The class of each region of one value."""
+    numbers, places = np.unique(objects, return_index=True)
+    own = values.ravel()[places]
+    return {int(n): meant.get(int(value), str(value)) for n, value in zip(numbers, own, strict=True) if n}
 
 
 def _in_pieces(objects: Array) -> int:

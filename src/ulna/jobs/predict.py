@@ -179,7 +179,7 @@ def predict(
     jobs = _jobs(found.cases, model, cases, except_)
     _check_free(folder, jobs, overwrite=overwrite)
     marked = (folder / MARK).exists()
-    _make(folder, jobs, extras)
+    _make(folder, jobs, extras, {} if model.task.finds_objects else model.classes.written_values())
     masks: list[Path] = []
     failed: list[tuple[str, str]] = []
     notes = [*masks_of_data(found.cases), *left_out(found.left_out)]
@@ -295,7 +295,7 @@ def _segmentations(folder: Path, jobs: Sequence[_Job]) -> list[Path]:
     return [folder / f"{job.name}.dcm" for job in jobs if len(job.frames) == 1 and is_dicom(job.frames[0].images[0])]
 
 
-def _make(folder: Path, jobs: Sequence[_Job], extras: Extras) -> None:
+def _make(folder: Path, jobs: Sequence[_Job], extras: Extras, classes: dict[int, str]) -> None:
     """Make the folder, with the mark by which its files are later known to be no images."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -303,7 +303,8 @@ def _make(folder: Path, jobs: Sequence[_Job], extras: Extras) -> None:
         raise cannot_write(error, folder) from None
     masks = {_target(folder, job).relative_to(folder).as_posix(): file_of(job.frames[0].images) for job in jobs}
     segmentations = [path.relative_to(folder).as_posix() for path in _segmentations(folder, jobs)]
-    mark(folder, masks, [*extras.files(frame for job in jobs for frame in job.frames), *segmentations])
+    pictures = [*extras.files(frame for job in jobs for frame in job.frames), *segmentations]
+    mark(folder, masks, pictures, classes=classes)
 
 
 def _predict(

@@ -116,6 +116,24 @@ class Classes:
         numbers = np.where(objects, present if own else np.cumsum(objects), 0).astype(np.int32)
         return Labels(indices, replaced(codes, present, numbers), names=self.names)
 
+    def written_values(self) -> dict[int, str]:
+        """The value that is written for each class but the background; empty where masks have colors or channels.
+
+        Returns
+        -------
+        dict
+            Names of classes by values.
+
+        Examples
+        --------
+        >>> Classes(("background", "cell"), ((0,), (128, 255)), "binary", "").written_values()
+        {255: 'cell'}
+        """
+        written = self.to_values(np.arange(len(self.names), dtype=np.uint8)[None, None])
+        if len(written) > 1:
+            return {}
+        return dict(zip(written.ravel()[1:].tolist(), self.names[1:], strict=True))
+
     def to_values(self, indices: Array) -> Array:
         """Class indices as values like those of the training masks.
 

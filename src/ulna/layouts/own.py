@@ -22,21 +22,26 @@ GALLERY = "gallery.json"
 RECORDS: tuple[tuple[set[str], set[str]], ...] = (
     ({"check.json"}, {"samples.png", "joined.png"}),
     ({"scores.csv", "metrics.json"}, {"cases.png"}),
-    ({"table.csv", "sizes.png"}, {"sizes.png", "objects.png", "table.parquet"}),
+    ({"table.csv", "sizes.png"}, {"sizes.png", "objects.png", "counts.csv", "table.parquet"}),
 )
 """The records that `check`, `evaluate` and `measure` write, and the pictures and tables beside them."""
 
 
-def mark(folder: Path, masks: Mapping[str, str], pictures: Iterable[str]) -> None:
+def mark(
+    folder: Path, masks: Mapping[str, str], pictures: Iterable[str], *, classes: Mapping[int, str] | None = None
+) -> None:
     """List in a folder the masks and the pictures, as paths within it, that `predict` writes there.
 
-    Of each mask the file of its image is kept, or "" where it is none that can be opened by itself. What was listed
-    before stays listed.
+    Of each mask the file of its image is kept, or "" where it is none that can be opened by itself; and what its values
+    mean, where they are those of classes. What was listed before stays listed.
     """
     before = _marked(folder)
+    meant = {mask: known for mask, known in _meant(folder).items() if mask not in masks}
+    meant |= {mask: {str(value): name for value, name in classes.items()} for mask in masks} if classes else {}
     lists = {
         "masks": sorted({*before[0], *masks}),
         "pictures": sorted({*before[1], *pictures}),
+        "classes": dict(sorted(meant.items())),
         "images": dict(sorted((images_of(folder) | {mask: image for mask, image in masks.items() if image}).items())),
     }
     words = {"written by": "ulna predict", **lists}
@@ -88,6 +93,34 @@ def images_of(folder: Path) -> dict[str, str]:
         return {}
 
 
+def classes_of(masks: Iterable[Path]) -> dict[Path, dict[int, str]]:
+    """What the values of masks mean, 0 left out, as far as the folder that lists them says that they are classes.
+
+    Parameters
+    ----------
+    masks : iterable of Path
+        Files.
+
+    Returns
+    -------
+    dict
+        The name of each value, for masks of classes alone.
+    """
+    known: dict[Path, dict[str, dict[str, str]]] = {}
+    found: dict[Path, dict[int, str]] = {}
+    for mask in masks:
+        path = mask.absolute()
+        folder = next((one for one in path.parents if (one / MARK).is_file()), None)
+        if folder is None:
+            continue
+        if folder not in known:
+            known[folder] = _meant(folder)
+        names = known[folder].get(path.relative_to(folder).as_posix(), {})
+        if names:
+            found[mask] = {int(value): name for value, name in names.items()}
+    return found
+
+
 def is_own(path: Path, place: Path) -> bool:
     """Whether a folder between the place and the file lists the file as written by `ulna`."""
     folders = [folder for folder in path.parents if folder == place or place in folder.parents]
@@ -101,3 +134,15 @@ def _marked(folder: Path) -> tuple[set[str], set[str]]:
         return set(map(str, words["masks"])), set(map(str, words["pictures"]))
     except (OSError, ValueError, KeyError, TypeError):
         return set(), set()
+
+
+def _meant(folder: Path) -> dict[str, dict[str, str]]:
+    """The classes of the values of each mask, as a folder's mark has them."""
+    try:
+        listed_classes = json.loads((folder / MARK).read_text("utf-8"))["classes"]
+        return {
+            str(mask): {str(int(value)): str(name) for value, name in names.items()}
+            for mask, names in listed_classes.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}

@@ -10,7 +10,7 @@ from ulna import formats
 from ulna.dataset import Problem
 from ulna.errors import UlnaError
 from ulna.layouts.listing import Entry, Listing
-from ulna.layouts.matching import is_mask_name
+from ulna.layouts.matching import folder_role, is_mask_name
 from ulna.layouts.own import MARK
 from ulna.layouts.pairs import sides
 from ulna.text import listed, plural
@@ -90,7 +90,7 @@ def _beside_mark(entry: Entry) -> bool:
 
 def unknown_layout(place: Path, listing: Listing, examples: Sequence[str]) -> UlnaError:
     """The error that no images with masks were recognized: the names that were found, and what can be done."""
-    told = [_names(listing), *_others(listing)]
+    told = [_names(place, listing), *_others(listing)]
     told += [f"{problem.what}." for problem in (*passed_over(listing), *left_out(listing), *no_images(listing))]
     shown = "\n".join(f"  - {example}" for example in examples)
     known = f"Known ways to lay out a data set (a folder, or a zip or tar of it):\n{shown}\n{image_suffixes()}"
@@ -104,7 +104,7 @@ def image_suffixes() -> str:
     return f"Images that can be read: {', '.join(sorted(formats.SUFFIXES))}; also in a .zip or .tar."
 
 
-def _names(listing: Listing) -> str:
+def _names(place: Path, listing: Listing) -> str:
     """Which files were taken for images and which for masks, where names do not agree; else which files there are."""
     images, masks = sides(listing)
     if not masks:
@@ -114,8 +114,21 @@ def _names(listing: Listing) -> str:
         return f"The names of images and masks do not agree: {_shown(images, 'image')}; {_shown(masks, 'mask')}."
     if not listing.images:
         return "There is no image file here."
-    role = "masks" if masks else "images"
-    return f"All {role} and nothing to go with them: {_shown(listing.images, 'file')}."
+    role, wanted = ("masks", "image") if masks else ("images", "mask")
+    return f"All {role} and nothing to go with them: {_shown(listing.images, 'file')}.{_beside(place, wanted)}"
+
+
+def _beside(place: Path, wanted: str) -> str:
+    """That a folder beside this one may hold the other half: the "image" or the "mask"."""
+    try:
+        others = sorted(one.name for one in place.parent.iterdir() if one.is_dir() and one != place)
+    except OSError:
+        return ""
+    found = [name for name in others if place.is_dir() and folder_role(name) == wanted]
+    if not found:
+        return ""
+    both = f"give the folder that holds both, '{place.parent}'"
+    return f" Beside this folder there is {listed(found, quoted=True)}: {both}."
 
 
 def _shown(entries: Sequence[Entry], noun: str) -> str:
