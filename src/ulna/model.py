@@ -23,6 +23,7 @@ from ulna.errors import UlnaError
 from ulna.formats import Reader, open_reader
 from ulna.image import Array, Channel, Grid, Image, Labels, Region, Source
 from ulna.inference.devices import choose_device, device_of
+from ulna.inference.engines import Choice, choose_engine, quantized_in
 from ulna.inference.inputs import as_image, is_several, source_of
 from ulna.inference.making import Decoder, Maker, by_answer, by_region
 from ulna.inference.network_input import as_it_lies, channels_of, view_of
@@ -107,9 +108,37 @@ class Model:
         return build(self.config.task, self.classes.names, self.classes.regions)
 
     @cached_property
+    def engine(self) -> Choice:
+        """What runs the network, in which precision, and why: it prints itself.
+
+        Raises
+        ------
+        UlnaError
+            Where `inference.engine` or `inference.precision` name what cannot be had here.
+
+        Examples
+        --------
+        >>> print(ulna.load("run", device="cpu").changed({"inference.engine": "torch"}).engine)
+        PyTorch runs the network in float32.
+        """
+        config = self.config.inference
+        if config.precision == "int8" and self.saved.others:
+            what = f"these are {len(self.saved.networks)} models, and quantized is one alone"
+            raise UlnaError(what, where="inference.precision=int8", hint="Name the folder of one fold.")
+        return choose_engine(config, self.device, quantized_in(self.saved.folder))
+
+    @cached_property
     def _pipeline(self) -> Pipeline:
-        saved = self.saved
-        return Pipeline(saved.network, self.config, saved.outputs, others=saved.others, average=self.task.average)
+        saved, choice = self.saved, self.engine
+        return Pipeline(
+            saved.network,
+            self.config,
+            saved.outputs,
+            engine=choice.engine,
+            precision=choice.precision,
+            others=saved.others,
+            average=self.task.average,
+        )
 
     def changed(self, changes: dict[str, Any]) -> Model:
         """The same model with other settings of `inference`: how it predicts, not what it has learned.

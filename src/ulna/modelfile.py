@@ -45,7 +45,8 @@ class Saved:
     written, the number of output channels, and where it comes from: hash of the training data, versions, and
     scores on what was held out. `seen` holds the fingerprints of the images that it learned from and was validated on
     (`ulna.leaks.seen`, as base64). `note` says what is special about the weights, if anything is. `others` are further
-    networks of the same kind, whose answers are averaged with those of the first: the models of folds.
+    networks of the same kind, whose answers are averaged with those of the first: the models of folds. `folder` is where
+    it was read from, which may hold its quantized model.
     """
 
     network: nn.Module
@@ -58,6 +59,7 @@ class Saved:
     note: str = ""
     seen: str = ""
     others: tuple[nn.Module, ...] = ()
+    folder: Path | None = None
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
@@ -125,7 +127,7 @@ def load(run: str | Path) -> Saved:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except (SafetensorError, OSError) as error:
         raise UlnaError(f"this is no model file of ulna ({error})", where=path) from None
-    return _saved(_metadata(metadata, path), weights, path)
+    return replace(_saved(_metadata(metadata, path), weights, path), folder=path.parent)
 
 
 def _saved(words: dict[str, Any], weights: dict[str, Tensor], path: Path) -> Saved:

@@ -241,4 +241,12 @@ class InferenceConfig(Section):
         "times the work for two axes, 8 times for three",
     )
     overlap: float = Field(0.5, ge=0, le=0.75, description="share of their side by which blended tiles overlap")
-    precision: Literal["auto", "bf16", "float32"] = Field("float32", description="`auto`, `bf16`, `float32`")
+    engine: Literal["auto", "torch", "openvino", "onnxruntime"] = Field(
+        "auto",
+        description="what runs the network: `torch`, or on a CPU `openvino` or `onnxruntime`, which are extras; `auto`: "
+        "OpenVINO where it is installed, else PyTorch. While training it is always PyTorch",
+    )
+    precision: Literal["auto", "bf16", "float32", "int8"] = Field(
+        "float32",
+        description="`auto`: bf16 where the hardware multiplies it; `bf16`, `float32`, or of a quantized model `int8`",
+    )

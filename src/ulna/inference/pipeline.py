@@ -52,6 +52,8 @@ class Pipeline:
         The number of its output channels, K.
     engine
         What runs it.
+    precision
+        In what precision; "": as PyTorch does what `config.inference.precision` says.
     others
         Further networks of the same architecture: what all of them say is averaged. So are mirrored images, where
         `config.inference.mirror` says so.
@@ -65,6 +67,7 @@ class Pipeline:
     config: Config
     outputs: int
     engine: Engine = field(default_factory=TorchEngine)
+    precision: str = ""
     others: tuple[nn.Module, ...] = ()
     average: Average = mean_logits
     free: Callable[[torch.device], int] = free_on
@@ -241,7 +244,7 @@ class Pipeline:
         runners = []
         for network, axes in itertools.product((self.network, *self.others), flips(self.config)):
             statistics = self._statistics(network, seen, affordable, axes) if len(tiling.tiles) > 1 else {}
-            precision = torch_precision(self.config.inference.precision, device_of(network))
+            precision = self.precision or torch_precision(self.config.inference.precision, device_of(network))
             runner = self.engine.compile(network, statistics, (1, channels, *tiling.size), precision)
             runners.append(mirrored(runner, axes))
         run = averaged(runners, self.average)

@@ -98,9 +98,15 @@ def _scores(work: Run, model: Model, checked: Check, data: Data) -> Evaluation |
     held_out = replace(checked.dataset, cases=data.sides[1])
     until = ScoringBudget(timer, work.afterwards) if timer.limit < math.inf else None
     model = Model(replace(model.saved, seen=""))  # that these are its validation images is known
+    model = model.changed({"inference.engine": "torch"} | _not_quantized(model))  # as it was validated in training
     began = timer.seconds
     scores = evaluate(model, held_out, out=folder, progress=timer.watching(track), until=until)
     if "fold" in runs.words(work.folder):
         write_scored(work.folder / SCORED, scores.cases)
         runs.note(work.folder, case=round((timer.seconds - began) / len(scores.cases), 2))
     return scores
+
+
+def _not_quantized(model: Model) -> dict[str, str]:
+    """A setting in place of `int8`, which a model can have once it is trained."""
+    return {"inference.precision": "float32"} if model.config.inference.precision == "int8" else {}

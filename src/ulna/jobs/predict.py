@@ -164,6 +164,7 @@ def predict(
         raise UlnaError(f"{type(run).__name__} is no run", where="run", hint="Give a run's folder, or ulna.load(RUN).")
     model = run if isinstance(run, Model) else load(run, device=device)
     model = model.changed(changes) if changes else model
+    engine = model.engine
     folder = Path(out)
     extras = Extras(
         folder,
@@ -182,7 +183,7 @@ def predict(
     _make(folder, jobs, extras, {} if model.task.finds_objects else model.classes.written_values())
     masks: list[Path] = []
     failed: list[tuple[str, str]] = []
-    notes = [*masks_of_data(found.cases), *left_out(found.left_out)]
+    notes = [*masks_of_data(found.cases), *left_out(found.left_out), str(engine)]
     several = len(jobs) > 1
     tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
     try:

@@ -193,7 +193,7 @@ def measure_statistics(network: nn.Module, windows: Iterable[Tensor]) -> Statist
     """
     notes: dict[str, list[_Note]] = {}
     recorders: dict[nn.Module, nn.Module] = {}
-    for name, norm in _norms(network):
+    for name, norm in instance_norms(network):
         recorders[norm] = _Recorder(norm, notes.setdefault(name, []))
     if not recorders:
         return {}
@@ -227,7 +227,7 @@ def with_statistics(network: nn.Module, statistics: Statistics) -> nn.Module:
     ValueError
         For the statistics of another network.
     """
-    norms = dict(_norms(network))
+    norms = dict(instance_norms(network))
     if statistics and set(statistics) != set(norms):
         raise ValueError(f"statistics of {sorted(statistics)} for the instance norms {sorted(norms)}")
     fixed: dict[nn.Module, nn.Module] = {
@@ -275,7 +275,7 @@ class _Recorder(InstanceNorm):
         return super().forward(x)
 
 
-def _norms(network: nn.Module) -> list[tuple[str, InstanceNorm]]:
+def instance_norms(network: nn.Module) -> list[tuple[str, InstanceNorm]]:
     return [(name, module) for name, module in network.named_modules() if isinstance(module, InstanceNorm)]
 
 

@@ -1,0 +1,224 @@
+"""OpenVINO as an engine: on the CPU, in float32, bf16 or int8."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ulna.errors import UlnaError, in_memory
+from ulna.inference.devices import is_forked
+from ulna.inference.engines.base import Runner, Windows
+from ulna.inference.engines.compiled import Hashes, Recent, cache_folder, from_disk
+from ulna.inference.engines.torch_engine import TorchEngine
+from ulna.networks import Statistics
+from ulna.networks.graph import PackedStatistics, example_inputs, graph, packed
+
+HINTS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}
+"""What OpenVINO computes in where nothing is quantized. It is always said, for by itself OpenVINO takes bf16."""
+
+QUANTIZED = "quantized"
+"""The folder of a run that holds the quantized model."""
+
+FIGURES = "quantized.json"
+"""The file beside a quantized network that says whose weights it has, and what quantizing changed."""
+
+GRAPHS = {False: "own.xml", True: "given.xml"}
+"""The files of a quantized network: one with statistics of its own, one with those that are given."""
+
+
+def has_bf16() -> bool:
+    """Whether OpenVINO finds that the processor multiplies bf16 in hardware.
+
+    Returns
+    -------
+    bool
+        As its plugin for CPUs says.
+    """
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def convert(network: nn.Module, channels: int, *, given: bool) -> Any:
+    """A network as OpenVINO's model, for images of any number and any size that suits its strides.
+
+    Parameters
+    ----------
+    network
+        It is left as it is.
+    channels
+        Of its images.
+    given
+        Whether the statistics of its instance norms are a second input.
+
+    Returns
+    -------
+    openvino.Model
+        With the inputs "image", and "statistics" where they are given, and the output "logits".
+    """
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    inputs = example_inputs(network, channels, given=given)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing says that sizes become constants, and that it is deprecated
+        traced = torch.jit.trace(graph(network, given=given), inputs, check_trace=False)
+    # `openvino.convert_model` does the same, and reports to its makers that it was used
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    decoder = TorchScriptPythonDecoder(traced, example_input=inputs if given else inputs[0])
+    model = frontend.convert(frontend.load(decoder))
+    names = ("image", "statistics", "logits") if given else ("image", "logits")
+    for port, name in zip((*model.inputs, *model.outputs), names, strict=True):
+        port.get_tensor().set_names({name})
+    free = [-1] * (inputs[0].ndim - 2)
+    model.reshape({"image": [-1, channels, *free]} | ({"statistics": list(inputs[1].shape)} if given else {}))
+    return model
+
+
+def quantized_in(folder: Path | None) -> Path | None:
+    """The folder of the quantized model of a run.
+
+    Parameters
+    ----------
+    folder
+        Of the run; None: there is none.
+
+    Returns
+    -------
+    Path or None
+        None where there is no quantized model.
+    """
+    return folder / QUANTIZED if folder and (folder / QUANTIZED / FIGURES).is_file() else None
+
+
+def check_quantized(folder: Path, weights: str) -> None:
+    """Raise UlnaError unless a folder holds the quantized model of a network with these weights.
+
+    Parameters
+    ----------
+    folder
+        Of the quantized model.
+    weights
+        The `weights_hash` of the network.
+    """
+    try:
+        said = json.loads((folder / FIGURES).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UlnaError(f"the quantized model cannot be read ({error})", where=folder) from None
+    if said.get("weights") != weights:
+        what = "this quantized model was made of other weights than those of the model beside it"
+        raise UlnaError(what, where=folder, hint="Make it anew with: ulna export RUN --to openvino --precision int8")
+
+
+class OpenVinoEngine:
+    """OpenVINO on the CPU. A network is compiled once, for images of any size, and kept for later processes in `cache_folder`.
+
+    Parameters
+    ----------
+    quantized
+        The folder of the quantized network, which the precision "int8" runs.
+    folder
+        Where what is compiled is kept; None: only in memory.
+    """
+
+    def __init__(self, quantized: Path | None = None, *, folder: Path | None = cache_folder() / "openvino") -> None:
+        self._quantized = quantized
+        self._folder = folder
+        self._hashes = Hashes()
+        self._requests: Recent[_Requests] = Recent()
+
+    def compile(self, network: nn.Module, statistics: Statistics, shape: tuple[int, ...], precision: str) -> Runner:
+        """Make a network ready for inputs of one shape, or take what was made of it before.
+
+        Statistics are an input of what is compiled, so that one network serves all images.
+        """
+        if is_forked():  # OpenVINO's threads do not survive a fork
+            return TorchEngine().compile(network, statistics, shape, "float32" if precision == "int8" else precision)
+        given = bool(statistics)
+        what = _What(self._hashes.of(network), shape[1], given, precision, torch.get_num_threads())
+        requests = self._requests.get(what, lambda: _Requests(self._made(network, what)))
+        return _Runner(requests, packed(network, statistics) if given else None)
+
+    def _made(self, network: nn.Module, what: _What) -> Any:
+        """A compiled network: from the disk, or else converted and compiled."""
+        import openvino
+
+        core, fresh = _core(), []
+        settings = {
+            "INFERENCE_PRECISION_HINT": HINTS[what.precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": what.threads,
+        }
+
+        def make() -> bytes:
+            model = self._model(network, what)
+            fresh.append(core.compile_model(model, "CPU", settings))
+            return bytes(fresh[0].export_model().getvalue())
+
+        processor = [str(core.get_property("CPU", name)) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+        blob = from_disk(self._folder, (what, openvino.__version__, *processor), ".blob", make)
+        return fresh[0] if fresh else core.import_model(blob, "CPU", settings)
+
+    def _model(self, network: nn.Module, what: _What) -> Any:
+        if what.precision != "int8":
+            return convert(network, what.channels, given=what.given)
+        if self._quantized is None:
+            raise UlnaError("there is no quantized model", where="inference.precision=int8")
+        check_quantized(self._quantized, what.weights)
+        return _core().read_model(self._quantized / GRAPHS[what.given])
+
+
+@dataclass(frozen=True)
+class _What:
+    """What a compiled network depends on, beside the machine."""
+
+    weights: str
+    channels: int
+    given: bool
+    precision: str
+    threads: int
+
+
+class _Requests:
+    """A compiled network that several threads may run at once, each with a request of its own meanwhile."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
+        self._free: SimpleQueue[Any] = SimpleQueue()
+
+    def run(self, inputs: list[Windows]) -> Windows:
+        try:
+            request = self._free.get_nowait()
+        except Empty:
+            request = self._compiled.create_infer_request()
+        try:
+            # what it gives lies in the request's own memory, which the next run writes
+            return np.array(request.infer(inputs, share_inputs=True)[0], np.float32)
+        finally:
+            self._free.put(request)
+
+
+@dataclass(frozen=True)
+class _Runner:
+    requests: _Requests
+    statistics: PackedStatistics | None
+
+    def __call__(self, batch: Windows) -> Windows:
+        image = np.ascontiguousarray(batch, np.float32)
+        with in_memory("Close other programs, or set inference.tile to smaller tiles."):
+            return self.requests.run([image] if self.statistics is None else [image, self.statistics])
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO itself, which takes a while to start."""
+    import openvino
+
+    return openvino.Core()

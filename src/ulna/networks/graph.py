@@ -1,0 +1,168 @@
+"""Networks as other libraries want them: one function of tensors, in which the statistics of norms are inputs.
+
+A compiled graph cannot be compiled anew for every image. So what differs from image to image, the mean and the variance
+by which instance norms normalize, goes into it beside the image: as one array with a factor and an offset per channel,
+into which mean, variance and the learned numbers of each norm are put together.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ulna.networks.geometry import geometry
+from ulna.networks.norm import InstanceNorm, Statistics, instance_norms, weight_sharing_copy
+
+PackedStatistics = npt.NDArray[np.float32]
+"""(2, channels of all instance norms): factors and offsets, in the order of the network's modules."""
+
+
+def packed(network: nn.Module, statistics: Statistics) -> PackedStatistics:
+    """The statistics of an image as `graph` takes them.
+
+    Parameters
+    ----------
+    network
+        The network that they were measured of.
+    statistics
+        Of each of its instance norms, at least one.
+
+    Returns
+    -------
+    ndarray
+        (2, channels of all instance norms) float32: what a channel is multiplied by, and what is then added.
+    """
+    factors, offsets = [], []
+    for name, norm in instance_norms(network):
+        mean, var = statistics[name]
+        factor = norm.weight.detach() * (var + norm.eps).rsqrt()
+        factors.append(factor)
+        offsets.append(norm.bias.detach() - mean * factor)
+    return torch.stack([torch.cat(factors), torch.cat(offsets)]).float().cpu().numpy()
+
+
+def graph(network: nn.Module, *, given: bool) -> nn.Module:
+    """A network of plain operations, ready to be exported: in evaluation mode, float32, on the CPU.
+
+    Parameters
+    ----------
+    network
+        It is left as it is, and shares its weights where these are float32 on the CPU.
+    given
+        Whether the statistics of its instance norms are an input; else every image is normalized by its own.
+
+    Returns
+    -------
+    Module
+        Of an image (N, C, *spatial), and where they are given of statistics as `packed` makes them, to logits
+        (N, K, *spatial).
+    """
+    plain = network
+    if any(weight.dtype != torch.float32 or weight.device.type != "cpu" for weight in network.parameters()):
+        plain = copy.deepcopy(network).to("cpu", torch.float32)
+    replaced: dict[nn.Module, nn.Module] = {}
+    place, start = _Place(), 0
+    for _, norm in instance_norms(plain):
+        replaced[norm] = _Given(norm, place, start) if given else _Own(norm)
+        start += norm.channels
+    ready = weight_sharing_copy(plain, replaced).eval()
+    return _WithInput(ready, place).eval() if given else ready
+
+
+def example_inputs(network: nn.Module, channels: int, *, given: bool) -> tuple[Tensor, ...]:
+    """Inputs with which a graph can be traced: an image so large that every level has several pixels.
+
+    Parameters
+    ----------
+    network
+        The network that `graph` was made of.
+    channels
+        Of its images.
+    given
+        Whether the statistics of its instance norms are an input.
+
+    Returns
+    -------
+    tuple of Tensor
+        Zeros: an image (1, channels, *spatial), and where they are given the statistics.
+    """
+    fit = geometry(network)
+    sides = fit.next_size([2 * stride for stride in fit.strides])
+    image = torch.zeros(1, channels, *sides)
+    return (image, torch.zeros(2, norm_channels(network))) if given else (image,)
+
+
+def norm_channels(network: nn.Module) -> int:
+    """How many channels all instance norms of a network have together; 0 for a network without any."""
+    return sum(norm.channels for _, norm in instance_norms(network))
+
+
+class _Own(nn.Module):
+    """An instance norm in plain operations, which takes its means axis by axis.
+
+    Libraries know instance norms as one operation, and add up all pixels one after the other: at 1024×1024 the
+    outputs of OpenVINO's were off by 0.003. Over one axis after the other rounding stays small.
+    """
+
+    def __init__(self, norm: InstanceNorm) -> None:
+        super().__init__()
+        self.eps, self.relu = norm.eps, norm.relu
+        self.weight, self.bias = norm.weight, norm.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, *spatial) → the same shape."""
+        shape = (1, -1) + (1,) * (x.ndim - 2)
+        mean = _mean(x)
+        apart = x - mean
+        factor = self.weight.view(shape) * (_mean(apart * apart) + self.eps).rsqrt()
+        y = x * factor + (self.bias.view(shape) - mean * factor)
+        return y.relu() if self.relu else y
+
+
+def _mean(x: Tensor) -> Tensor:
+    """The mean of each channel of each image, one axis after the other: (N, C, *spatial) → (N, C, 1, …)."""
+    for axis in range(x.ndim - 1, 1, -1):
+        x = x.mean(axis, keepdim=True)
+    return x
+
+
+class _Place:
+    """Where the statistics of an image lie while the network is traced with them."""
+
+    statistics: Tensor
+
+
+class _Given(nn.Module):
+    """An instance norm whose statistics, put together with its learned numbers, are given: x · factor + offset."""
+
+    def __init__(self, norm: InstanceNorm, place: _Place, start: int) -> None:
+        super().__init__()
+        self.relu = norm.relu
+        self.place = place
+        self.channels = slice(start, start + norm.channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, *spatial) → the same shape."""
+        shape = (1, -1) + (1,) * (x.ndim - 2)
+        factor, offset = (numbers.view(shape) for numbers in self.place.statistics[:, self.channels])
+        y = x * factor + offset
+        return y.relu() if self.relu else y
+
+
+class _WithInput(nn.Module):
+    """A network whose `_Given` norms take their numbers from a second input."""
+
+    def __init__(self, network: nn.Module, place: _Place) -> None:
+        super().__init__()
+        self.network = network
+        self.place = place
+
+    def forward(self, x: Tensor, statistics: Tensor) -> Tensor:
+        """(N, C, *spatial) and (2, channels of all norms) → (N, K, *spatial)."""
+        self.place.statistics = statistics
+        return cast(Tensor, self.network(x))
