@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ulna.jobs.check import check as check
     from ulna.jobs.demo import demo as demo
     from ulna.jobs.evaluate import evaluate as evaluate
+    from ulna.jobs.export import export as export
     from ulna.jobs.measure import measure as measure
     from ulna.jobs.plan import plan as plan
     from ulna.jobs.predict import predict as predict
@@ -44,6 +45,7 @@ _MODULES = {
     "check": "jobs.check",
     "demo": "jobs.demo",
     "evaluate": "jobs.evaluate",
+    "export": "jobs.export",
     "load": "model",
     "measure": "jobs.measure",
     "plan": "jobs.plan",
@@ -66,6 +68,7 @@ __all__ = [
     "check",
     "demo",
     "evaluate",
+    "export",
     "load",
     "measure",
     "plan",

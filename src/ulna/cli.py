@@ -292,6 +292,23 @@ def measure(
 
 
 @app.command()
+def export(
+    run: Run,
+    to: Annotated[str, typer.Option(metavar="onnx|openvino|pt2|bioimageio", help="What kind of file.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the files and a page about them.")],
+    precision: Annotated[
+        str, typer.Option(metavar="float32|int8", help="int8: quantized for OpenVINO, if its scores hold.")
+    ] = "float32",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
+) -> None:
+    """Write the trained network as a file that runs without ulna: ONNX, OpenVINO, PyTorch or BioImage.IO."""
+    from ulna.console import track
+    from ulna.jobs.export import export as job
+
+    _print(job(run, to, out=out, precision=precision, overwrite=overwrite, progress=track))  # type: ignore[arg-type]
+
+
+@app.command()
 def summary(
     what: Annotated[str, typer.Argument(metavar="RUN|PRESET", help="A run, a model file, or a preset's name.")],
 ) -> None:

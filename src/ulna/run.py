@@ -30,6 +30,7 @@ from ulna.tasks import build as build_task
 from ulna.text import plural
 from ulna.training import own_loss
 from ulna.training.budget import TimeBudget
+from ulna.training.calibration import calibration_windows, write_windows
 from ulna.training.constants import fit_constants
 from ulna.training.fit import ending, fit
 from ulna.training.length import expected, time_step, too_short
@@ -283,6 +284,8 @@ class Run:
             saved = replace(saved, config=config.changed(fitted))
             runs.note(self.folder, fitted=fitted, fitted_on="held out" if data.validation else "trained on")
         modelfile.save(self.folder / modelfile.NAME, saved)
+        patch = config.training.patch
+        write_windows(self.folder, calibration_windows(data.train, saved.network, patch, seed=config.training.seed))
         primary = task.primary
         cells = [row[validation_column(primary)] for row in read_rows(self.folder)]
         ranks = [primary.rank(float(cell)) for cell in cells if cell]

@@ -8,6 +8,7 @@ into which mean, variance and the learned numbers of each norm are put together.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -72,6 +73,46 @@ def graph(network: nn.Module, *, given: bool) -> nn.Module:
         start += norm.channels
     ready = weight_sharing_copy(plain, replaced).eval()
     return _WithInput(ready, place).eval() if given else ready
+
+
+class Probabilities(nn.Module):
+    """Networks as one that gives probabilities: for programs that know nothing of logits, nor of ensembles.
+
+    Parameters
+    ----------
+    networks
+        One or more of the same kind; what they say is averaged. They are left as they are.
+    exclusive
+        The first so many outputs are a softmax, each of the others is a sigmoid.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], exclusive: int) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(graph(network, given=False) for network in networks)
+        self.exclusive = exclusive
+        self.eval()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Normalized images (N, C, *spatial) → numbers from 0 to 1, (N, K, *spatial).
+
+        Parameters
+        ----------
+        image
+            (N, C, *spatial).
+
+        Returns
+        -------
+        Tensor
+            (N, K, *spatial).
+        """
+        several: list[Tensor] = [self._activated(network(image)) for network in self.networks]
+        return several[0] if len(several) == 1 else torch.stack(several).mean(0)
+
+    def _activated(self, logits: Tensor) -> Tensor:
+        count = self.exclusive
+        if not count:
+            return logits.sigmoid()
+        return torch.cat([logits[:, :count].softmax(1), logits[:, count:].sigmoid()], dim=1)
 
 
 def example_inputs(network: nn.Module, channels: int, *, given: bool) -> tuple[Tensor, ...]:

@@ -34,6 +34,11 @@ class Task(Protocol):
         ...
 
     @property
+    def exclusive(self) -> int:
+        """The first so many logits are a softmax over classes that exclude each other; each of the others a sigmoid."""
+        ...
+
+    @property
     def primary(self) -> Primary:
         """By what it is evaluated."""
         ...

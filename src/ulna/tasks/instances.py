@@ -64,6 +64,7 @@ class Instances:
             config.target
         ]
         self.outputs = self._semantic.outputs + len(self._targets)
+        self.exclusive = self._semantic.exclusive
         self._given = config.decoding is not None
         self._decoding = Decoding(**config.decoding.model_dump()) if config.decoding else Decoding()
 
@@ -103,8 +104,7 @@ class Instances:
 
     def average(self, several: Iterable[Maps]) -> Maps:
         """Logits of the mean probabilities of the classes, and of the mean targets, of several networks."""
-        kept = self._semantic.outputs
-        return average(several, 0 if kept == 1 else kept)
+        return average(several, self.exclusive)
 
     def decode(self, activated: Maps, grid: Grid) -> Labels:
         """Objects numbered from 1, each of the class that is the most probable on its pixels, 0 beside them."""

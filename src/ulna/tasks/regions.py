@@ -63,6 +63,7 @@ class NestedRegions:
     primary = Primary("dice")
     pixelwise = True
     finds_objects = False
+    exclusive = 0
     fits = 0.0
 
     def __init__(self, config: TaskConfig, classes: Sequence[str], regions: Regions, loss: Loss | None = None) -> None:
@@ -112,7 +113,7 @@ class NestedRegions:
 
     def average(self, several: Iterable[Maps]) -> Maps:
         """Logits of the mean probabilities of several networks."""
-        return average(several, 0)
+        return average(several, self.exclusive)
 
     def decode(self, activated: Maps, grid: Grid) -> Labels:
         """The innermost region decides: classes are painted from the outer regions to the inner ones.

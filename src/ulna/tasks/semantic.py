@@ -53,6 +53,7 @@ class Semantic:
     def __init__(self, config: TaskConfig, classes: Sequence[str], loss: Loss | None = None) -> None:
         self.classes = self.probable = tuple(classes)
         self.outputs = 1 if len(self.classes) == 2 else len(self.classes)
+        self.exclusive = 0 if self.outputs == 1 else self.outputs
         self._config = config
         self._loss = loss
         if config.borders is not None and config.borders not in self.classes:
@@ -90,7 +91,7 @@ class Semantic:
 
     def average(self, several: Iterable[Maps]) -> Maps:
         """Logits of the mean probabilities of several networks."""
-        return average(several, 0 if self.outputs == 1 else self.outputs)
+        return average(several, self.exclusive)
 
     def decode(self, activated: Maps, grid: Grid) -> Labels:
         """Probabilities (classes, *spatial) → the likeliest class; a single one from its threshold on."""

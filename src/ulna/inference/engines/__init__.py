@@ -1,4 +1,4 @@
-"""Engines make runners of networks: PyTorch, OpenVINO, ONNX Runtime. None of the last two is loaded before it is used."""
+"""Engines make runners of networks: PyTorch, OpenVINO, ONNX Runtime. No library is loaded before it is used."""
 
 from __future__ import annotations
 

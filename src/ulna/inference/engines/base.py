@@ -1,4 +1,4 @@
-"""The contract: an engine is a class with `compile`, and makes runners of networks; a runner is a function of windows."""
+"""The contract: an engine is a class with `compile`, which makes runners of networks: functions of windows."""
 
 from __future__ import annotations
 

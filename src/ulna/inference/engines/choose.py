@@ -111,9 +111,7 @@ def choose_engine(config: InferenceConfig, device: torch.device, quantized: Path
     UlnaError
         For an engine or a precision that is named and cannot be had here, with what to do.
     """
-    name, reason = config.engine, ""
-    if name == "auto":
-        name, reason = _automatic(config.precision, device)
+    name, reason = (config.engine, "") if config.engine != "auto" else _automatic(config.precision, device)
     kind = ENGINES[name]
     if kind.missing:
         raise UlnaError(

@@ -7,6 +7,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from itertools import chain
@@ -17,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
+from ulna import networks
 from ulna.errors import WriteError
 from ulna.formats.atomic import atomic_write
 
@@ -109,15 +111,25 @@ class Recent(Generic[T]):
             return self._made[key]
 
 
-def from_disk(folder: Path | None, key: Hashable, suffix: str, make: Callable[[], bytes]) -> bytes:
+@cache
+def _code() -> str:
+    """What changes with the code that networks are made of."""
+    places = [Path(str(networks.__file__)).parent, Path(__file__).parent]
+    digest = sha256()
+    for path in (path for place in places for path in sorted(place.glob("*.py"))):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def from_disk(folder: Path, key: Hashable, suffix: str, make: Callable[[], bytes]) -> bytes:
     """What was made of a key in an earlier process, or is made now and kept for later ones.
 
     Parameters
     ----------
     folder
-        Where it is kept; None: nowhere. A folder that cannot be written keeps nothing.
+        Where it is kept; one that cannot be written keeps nothing.
     key
-        What it depends on, beside the versions of `ulna` and torch.
+        What it depends on, beside the versions of `ulna` and torch and the code that networks are made of.
     suffix
         Of the file.
     make
@@ -128,9 +140,7 @@ def from_disk(folder: Path | None, key: Hashable, suffix: str, make: Callable[[]
     bytes
         It.
     """
-    if folder is None:
-        return make()
-    words = f"{version('ulna')} {version('torch')} {key}"
+    words = f"{version('ulna')} {_code()} {version('torch')} {key}"
     path = folder / f"{sha256(words.encode()).hexdigest()[:32]}{suffix}"
     with suppress(OSError):
         found = path.read_bytes()

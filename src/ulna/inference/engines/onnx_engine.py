@@ -6,7 +6,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -50,11 +50,11 @@ def to_onnx(network: nn.Module, inputs: tuple[torch.Tensor, ...], *, output: str
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # The exporter by tracing: the newer one takes some thirty times as long, and fixes the sizes of valid
-        # convolutions. Its folding of constants leaves factors of norms without a definition; readers fold by themselves.
+        # convolutions. Its folding of constants leaves factors of norms without a definition; readers fold anyway.
         torch.onnx.export(
             network,
             inputs,
-            file,
+            cast(Any, file),
             dynamo=False,
             do_constant_folding=False,
             opset_version=OPSET,
@@ -71,11 +71,11 @@ class OnnxEngine:
     Parameters
     ----------
     folder
-        Where what is exported is kept; None: only in memory.
+        Where what is exported is kept; None: in `cache_folder`.
     """
 
-    def __init__(self, *, folder: Path | None = cache_folder() / "onnx") -> None:
-        self._folder = folder
+    def __init__(self, *, folder: Path | None = None) -> None:
+        self._folder = folder or cache_folder() / "onnx"
         self._hashes = Hashes()
         self._sessions: Recent[Any] = Recent()
 

@@ -63,22 +63,48 @@ def convert(network: nn.Module, channels: int, *, given: bool) -> Any:
     openvino.Model
         With the inputs "image", and "statistics" where they are given, and the output "logits".
     """
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-
     inputs = example_inputs(network, channels, given=given)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing says that sizes become constants, and that it is deprecated
-        traced = torch.jit.trace(graph(network, given=given), inputs, check_trace=False)
-    # `openvino.convert_model` does the same, and reports to its makers that it was used
+        traced = torch.jit.trace(graph(network, given=given), inputs, check_trace=False)  # type: ignore[no-untyped-call]
+    return from_traced(traced, inputs, ("image", "statistics", "logits") if given else ("image", "logits"))
+
+
+def from_traced(traced: torch.jit.ScriptModule, inputs: tuple[torch.Tensor, ...], names: tuple[str, ...]) -> Any:
+    """A network that PyTorch has traced as OpenVINO's model.
+
+    `openvino.convert_model` does the same, and reports to its makers that it was used.
+
+    Parameters
+    ----------
+    traced
+        The network.
+    inputs
+        What it was traced with; of the first the number and the spatial size are left open.
+    names
+        Of inputs and outputs.
+
+    Returns
+    -------
+    openvino.Model
+        With these names.
+    """
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
     frontend = FrontEndManager().load_by_framework("pytorch")
-    decoder = TorchScriptPythonDecoder(traced, example_input=inputs if given else inputs[0])
+    decoder = TorchScriptPythonDecoder(traced, example_input=inputs if len(inputs) > 1 else inputs[0])
     model = frontend.convert(frontend.load(decoder))
-    names = ("image", "statistics", "logits") if given else ("image", "logits")
     for port, name in zip((*model.inputs, *model.outputs), names, strict=True):
         port.get_tensor().set_names({name})
-    free = [-1] * (inputs[0].ndim - 2)
-    model.reshape({"image": [-1, channels, *free]} | ({"statistics": list(inputs[1].shape)} if given else {}))
+    image, *others = inputs
+    free = [-1, image.shape[1], *[-1] * (image.ndim - 2)]
+    model.reshape(
+        {
+            port.get_any_name(): shape
+            for port, shape in zip(model.inputs, [free, *(list(one.shape) for one in others)], strict=True)
+        }
+    )
     return model
 
 
@@ -125,12 +151,12 @@ class OpenVinoEngine:
     quantized
         The folder of the quantized network, which the precision "int8" runs.
     folder
-        Where what is compiled is kept; None: only in memory.
+        Where what is compiled is kept; None: in `cache_folder`.
     """
 
-    def __init__(self, quantized: Path | None = None, *, folder: Path | None = cache_folder() / "openvino") -> None:
+    def __init__(self, quantized: Path | None = None, *, folder: Path | None = None) -> None:
         self._quantized = quantized
-        self._folder = folder
+        self._folder = folder or cache_folder() / "openvino"
         self._hashes = Hashes()
         self._requests: Recent[_Requests] = Recent()
 

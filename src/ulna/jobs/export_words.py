@@ -1,0 +1,227 @@
+"""What an exported network expects and gives, as JSON for programs and as a page for people."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from ulna.config import DataConfig
+from ulna.inference.engines.compiled import weights_hash
+from ulna.model import Model
+from ulna.networks import geometry
+from ulna.normalization import CLIP, CLIP_INSIDE, HIGH, LOW, MIN_SHARE
+
+SPATIAL = {2: ("y", "x"), 3: ("z", "y", "x")}
+"""The names of spatial axes, by their number."""
+
+OUTPUT = "probabilities"
+"""The name of what an exported network gives."""
+
+NORMALIZED = {
+    "percentile": f"Per image, over all channels together: (value - p{LOW:g}) / (p{HIGH:g} - p{LOW:g}), where p{LOW:g} and "
+    f"p{HIGH:g} are percentiles of its values; then clipped to {CLIP[0]:g} … {CLIP[1]:g}.",
+    "percentile_by_channel": f"Per image and channel: (value - p{LOW:g}) / (p{HIGH:g} - p{LOW:g}), where p{LOW:g} and "
+    f"p{HIGH:g} are percentiles of the channel's values; then clipped to {CLIP[0]:g} … {CLIP[1]:g}. Of a channel of counts "
+    f"with less than {MIN_SHARE:g} of the range of the whole image that share is the divisor.",
+    "zscore": "Per image and channel: less the mean, divided by the standard deviation.",
+    "zscore_inside": "Per image and channel: less the mean, divided by the standard deviation, both of the pixels that "
+    "differ from the one value that most corners of the first and the last plane have; then clipped to "
+    f"{CLIP_INSIDE[0]:g} … {CLIP_INSIDE[1]:g}.",
+    "range": "Divided by the largest number of the type, 255 or 65535; floats from 0 to 1 stay as they are.",
+    "none": "The image as it is, as float32.",
+}
+"""What is done to an image before it goes into a network, by the name of the normalization."""
+
+
+def described(model: Model) -> dict[str, Any]:
+    """Everything that another program needs to know in order to run an exported network.
+
+    Parameters
+    ----------
+    model
+        The trained model.
+
+    Returns
+    -------
+    dict
+        Plain strings, numbers, lists and dictionaries.
+    """
+    config, task = model.config, model.task
+    fit = geometry(model.network)
+    axes = SPATIAL[config.network.ndim]
+    data = config.data
+    named = list(data.use_channels) or [f"channel {number}" for number in range(data.inputs)]
+    return {
+        "made_by": f"ulna {version('ulna')}",
+        "weights_sha256": [weights_hash(network) for network in model.saved.networks],
+        "input": {
+            "name": "image",
+            "axes": ["batch", "channel", *axes],
+            "type": "float32",
+            "channels": [str(name) for name in named],
+            "normalization": data.normalization,
+            "normalization_in_words": normalization_in_words(data),
+            "spacing": list(data.target_spacing or ()),
+            "spacing_unit": data.unit,
+            "resize": list(data.resize or ()),
+            "size": {
+                axis: {"smallest": side.smallest if side.shrink else side.stride, "step": side.stride}
+                for axis, side in zip(axes, fit.axes, strict=True)
+            },
+            "halo": {axis: side.halo for axis, side in zip(axes, fit.axes, strict=True)},
+            "border": {axis: side.shrink for axis, side in zip(axes, fit.axes, strict=True)},
+        },
+        "output": {
+            "name": OUTPUT,
+            "axes": ["batch", "channel", *axes],
+            "channels": output_channels(model),
+            "smaller_by": {axis: 2 * side.shrink for axis, side in zip(axes, fit.axes, strict=True)},
+        },
+        "task": config.task.name,
+        "classes": list(model.classes.names),
+        "masks_in_words": masks_in_words(model),
+        "decoding": config.task.decoding.model_dump() if task.finds_objects and config.task.decoding else {},
+        "threshold": config.task.threshold,
+    }
+
+
+def normalization_in_words(data: DataConfig) -> str:
+    """What is done to an image before it goes into the network.
+
+    Parameters
+    ----------
+    data
+        The section of the configuration.
+
+    Returns
+    -------
+    str
+        Sentences.
+    """
+    if data.normalization == "ct" and data.window is not None:
+        low, high = data.window
+        return f"Clipped to {low:g} … {high:g}, less {data.center:g}, divided by {data.scale:g}."
+    return NORMALIZED.get(data.normalization, data.normalization)
+
+
+def output_channels(model: Model) -> list[str]:
+    """What each output channel of an exported network is.
+
+    Parameters
+    ----------
+    model
+        The trained model.
+
+    Returns
+    -------
+    list of str
+        The names of classes or regions, and of further maps.
+    """
+    task = model.task
+    known = list(task.probable)
+    if not task.exclusive and not model.classes.regions and len(known) == 2:
+        known = known[1:]  # one class alone has one channel: the background is what is left
+    return known + ["distance", "neighbors"][: task.outputs - len(known)]
+
+
+def masks_in_words(model: Model) -> str:
+    """How a mask is made of what the network gives.
+
+    Parameters
+    ----------
+    model
+        The trained model.
+
+    Returns
+    -------
+    str
+        Sentences.
+    """
+    task, threshold = model.task, model.config.task.threshold
+    if task.finds_objects:
+        words = (
+            f"Pixels with a foreground of more than {_decoding(model, 'foreground'):g} belong to objects (of several classes "
+            "the foreground is 1 less the background). "
+        )
+        if "distance" not in output_channels(model):
+            return words + "Objects are their connected regions."
+        return words + (
+            "The channel `distance` is 0 at the border of an object and 1 in its middle: its local maxima, those that "
+            f"reach {_decoding(model, 'seed'):g}, are seeds of a watershed on it within these pixels; neighboring basins are "
+            "merged where the distance between their seeds does not fall to that value (or, where `depth` is not 0, by "
+            f"`depth`). Objects of fewer than {_decoding(model, 'smallest'):g} pixels are dropped. The class of an object is "
+            "the most probable one on its pixels."
+        )
+    if model.classes.regions:
+        return (
+            f"A pixel lies in a region where its probability is more than {threshold:g}. Classes are painted from the outer "
+            "region to the inner one."
+        )
+    if not task.exclusive:
+        return f"A pixel is {model.classes.names[1]} where its probability is more than {threshold:g}, else background."
+    return "A pixel is of the class whose probability is the largest."
+
+
+def _decoding(model: Model, name: str) -> float:
+    found = model.config.task.decoding
+    return float(getattr(found, name)) if found else 0.0
+
+
+def page(model: Model, files: list[str], notes: list[str]) -> str:
+    """A page in Markdown that says how to run an exported network.
+
+    Parameters
+    ----------
+    model
+        The trained model.
+    files
+        The names of the files beside the page.
+    notes
+        Further sentences.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    said = described(model)
+    given, gives = said["input"], said["output"]
+    sizes = ", ".join(f"{axis}: {one['smallest']} + n · {one['step']}" for axis, one in given["size"].items())
+    spacing = " × ".join(f"{one:g}" if one else "its own" for one in given["spacing"])
+    lines = [
+        f"# {' and '.join(files)}",
+        "",
+        f"Exported by {said['made_by']}; the file runs without it.",
+        "",
+        "## What goes in",
+        "",
+        f"- `image`: float32, axes {', '.join(given['axes'])}; channels: {', '.join(given['channels'])}.",
+        f"- Normalization ({given['normalization']}): {given['normalization_in_words']}",
+        f"- Sizes in pixels that suit the network: {sizes}. Mirror an image at its borders up to such a size, and cut the "
+        "result.",
+    ]
+    if any(given["spacing"]):
+        unit = given["spacing_unit"]
+        lines.append(f"- Resample images to a spacing of {spacing} {unit}, and the result back.".replace(" ,", ","))
+    if given["resize"]:
+        lines.append(f"- Resize images to {given['resize']} pixels, and the result back.")
+    halo = max(given["halo"].values())
+    lines += [
+        f"- A pixel of the output depends on up to {halo} pixels around it: tiles need so much overlap on each side."
+        + (
+            " Instance norms take mean and variance of what they are given, so give whole images where memory allows."
+            if model.config.network.norm == "instance"
+            else ""
+        ),
+        "",
+        "## What comes out",
+        "",
+        f"- `{gives['name']}`: float32 from 0 to 1, axes {', '.join(gives['axes'])}; channels: "
+        f"{', '.join(gives['channels'])}.",
+    ]
+    smaller = max(gives["smaller_by"].values())
+    if smaller:
+        lines.append(f"- It is {smaller} pixels smaller than the image, half of that on each side.")
+    lines += ["", "## From there to a mask", "", said["masks_in_words"], ""]
+    lines += [note for note in notes for note in (note, "")]
+    return "\n".join(lines)
