@@ -45,8 +45,8 @@ class Saved:
     written, the number of output channels, and where it comes from: hash of the training data, versions, and
     scores on what was held out. `seen` holds the fingerprints of the images that it learned from and was validated on
     (`ulna.leaks.seen`, as base64). `note` says what is special about the weights, if anything is. `others` are further
-    networks of the same kind, whose answers are averaged with those of the first: the models of folds. `folder` is where
-    it was read from, which may hold its quantized model.
+    networks of the same kind, whose answers are averaged with those of the first: the models of folds. `folder` is
+    where it was read from, which may hold its quantized model.
     """
 
     network: nn.Module

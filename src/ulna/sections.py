@@ -243,8 +243,8 @@ class InferenceConfig(Section):
     overlap: float = Field(0.5, ge=0, le=0.75, description="share of their side by which blended tiles overlap")
     engine: Literal["auto", "torch", "openvino", "onnxruntime"] = Field(
         "auto",
-        description="what runs the network: `torch`, or on a CPU `openvino` or `onnxruntime`, which are extras; `auto`: "
-        "OpenVINO where it is installed, else PyTorch. While training it is always PyTorch",
+        description="what runs the network: `torch`, or on a CPU `openvino` or `onnxruntime`, which are extras; "
+        "`auto`: OpenVINO where it is installed, else PyTorch. While training it is always PyTorch",
     )
     precision: Literal["auto", "bf16", "float32", "int8"] = Field(
         "float32",

@@ -199,7 +199,7 @@ def _page(page: str, steps: list[Step] | None) -> str:
     done = (
         "The normalization is part of `rdf.yaml`: the package takes images as they were acquired."
         if steps is not None
-        else "The normalization above cannot be said in `rdf.yaml`: the package takes images that are normalized already."
+        else "The normalization above cannot be said in `rdf.yaml`: the package takes images that are normalized."
     )
     return "\n".join(
         [
@@ -212,7 +212,7 @@ def _page(page: str, steps: list[Step] | None) -> str:
             "",
             done,
             "",
-            "The test image is simulated. Before you publish the package, state its authors and a license in `rdf.yaml`.",
+            "The test image is simulated. Before you publish it, state the authors and a license in `rdf.yaml`.",
             "",
         ]
     )

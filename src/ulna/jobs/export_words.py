@@ -18,11 +18,11 @@ OUTPUT = "probabilities"
 """The name of what an exported network gives."""
 
 NORMALIZED = {
-    "percentile": f"Per image, over all channels together: (value - p{LOW:g}) / (p{HIGH:g} - p{LOW:g}), where p{LOW:g} and "
-    f"p{HIGH:g} are percentiles of its values; then clipped to {CLIP[0]:g} … {CLIP[1]:g}.",
+    "percentile": f"Per image, over all channels together: (value - p{LOW:g}) / (p{HIGH:g} - p{LOW:g}), where p{LOW:g} "
+    f"and p{HIGH:g} are percentiles of its values; then clipped to {CLIP[0]:g} … {CLIP[1]:g}.",
     "percentile_by_channel": f"Per image and channel: (value - p{LOW:g}) / (p{HIGH:g} - p{LOW:g}), where p{LOW:g} and "
-    f"p{HIGH:g} are percentiles of the channel's values; then clipped to {CLIP[0]:g} … {CLIP[1]:g}. Of a channel of counts "
-    f"with less than {MIN_SHARE:g} of the range of the whole image that share is the divisor.",
+    f"p{HIGH:g} are percentiles of the channel's values; then clipped to {CLIP[0]:g} … {CLIP[1]:g}. Of a channel of "
+    f"counts with less than {MIN_SHARE:g} of the range of the whole image that share is the divisor.",
     "zscore": "Per image and channel: less the mean, divided by the standard deviation.",
     "zscore_inside": "Per image and channel: less the mean, divided by the standard deviation, both of the pixels that "
     "differ from the one value that most corners of the first and the last plane have; then clipped to "
@@ -140,22 +140,22 @@ def masks_in_words(model: Model) -> str:
     task, threshold = model.task, model.config.task.threshold
     if task.finds_objects:
         words = (
-            f"Pixels with a foreground of more than {_decoding(model, 'foreground'):g} belong to objects (of several classes "
-            "the foreground is 1 less the background). "
+            f"Pixels with a foreground of more than {_decoding(model, 'foreground'):g} belong to objects (of several "
+            "classes the foreground is 1 less the background). "
         )
         if "distance" not in output_channels(model):
             return words + "Objects are their connected regions."
         return words + (
             "The channel `distance` is 0 at the border of an object and 1 in its middle: its local maxima, those that "
-            f"reach {_decoding(model, 'seed'):g}, are seeds of a watershed on it within these pixels; neighboring basins are "
-            "merged where the distance between their seeds does not fall to that value (or, where `depth` is not 0, by "
-            f"`depth`). Objects of fewer than {_decoding(model, 'smallest'):g} pixels are dropped. The class of an object is "
-            "the most probable one on its pixels."
+            f"reach {_decoding(model, 'seed'):g}, are seeds of a watershed on it within these pixels; neighboring "
+            "basins are merged where the distance between their seeds does not fall to that value (or, where `depth` "
+            f"is not 0, by `depth`). Objects of fewer than {_decoding(model, 'smallest'):g} pixels are dropped. The "
+            "class of an object is the most probable one on its pixels."
         )
     if model.classes.regions:
         return (
-            f"A pixel lies in a region where its probability is more than {threshold:g}. Classes are painted from the outer "
-            "region to the inner one."
+            f"A pixel lies in a region where its probability is more than {threshold:g}. Classes are painted from the "
+            "outer region to the inner one."
         )
     if not task.exclusive:
         return f"A pixel is {model.classes.names[1]} where its probability is more than {threshold:g}, else background."
@@ -197,12 +197,12 @@ def page(model: Model, files: list[str], notes: list[str]) -> str:
         "",
         f"- `image`: float32, axes {', '.join(given['axes'])}; channels: {', '.join(given['channels'])}.",
         f"- Normalization ({given['normalization']}): {given['normalization_in_words']}",
-        f"- Sizes in pixels that suit the network: {sizes}. Mirror an image at its borders up to such a size, and cut the "
-        "result.",
+        f"- Sizes in pixels that suit the network: {sizes}. Mirror an image at its borders up to such a size, and cut "
+        "the result.",
     ]
     if any(given["spacing"]):
         unit = given["spacing_unit"]
-        lines.append(f"- Resample images to a spacing of {spacing} {unit}, and the result back.".replace(" ,", ","))
+        lines.append(f"- Resample images to a spacing of {f'{spacing} {unit}'.strip()}, and the result back.")
     if given["resize"]:
         lines.append(f"- Resize images to {given['resize']} pixels, and the result back.")
     halo = max(given["halo"].values())

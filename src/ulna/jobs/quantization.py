@@ -86,8 +86,8 @@ def quantized_model(model: Model, run: Path, *, progress: Progress = quiet) -> Q
     Raises
     ------
     UlnaError
-        Where OpenVINO or NNCF is not installed, the run keeps no windows, has no validation cases or these are gone, and
-        where a score falls by more than `LARGEST_DROP`: with the figures.
+        Where OpenVINO or NNCF is not installed, the run keeps no windows, has no validation cases or these are gone,
+        and where a score falls by more than `LARGEST_DROP`: with the figures.
     """
     if model.saved.others:
         what = f"this run has {len(model.saved.networks)} models, and one is quantized at a time"

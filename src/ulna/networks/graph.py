@@ -110,8 +110,8 @@ class Probabilities(nn.Module):
 
     def _activated(self, logits: Tensor) -> Tensor:
         count = self.exclusive
-        if not count:
-            return logits.sigmoid()
+        if count in (0, int(logits.shape[1])):
+            return logits.softmax(1) if count else logits.sigmoid()
         return torch.cat([logits[:, :count].softmax(1), logits[:, count:].sigmoid()], dim=1)
 
 
@@ -190,7 +190,8 @@ class _Given(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, *spatial) → the same shape."""
         shape = (1, -1) + (1,) * (x.ndim - 2)
-        factor, offset = (numbers.view(shape) for numbers in self.place.statistics[:, self.channels])
+        statistics = self.place.statistics[:, self.channels]
+        factor, offset = statistics[0].view(shape), statistics[1].view(shape)
         y = x * factor + offset
         return y.relu() if self.relu else y
 

@@ -276,6 +276,7 @@ class _Recorder(InstanceNorm):
 
 
 def instance_norms(network: nn.Module) -> list[tuple[str, InstanceNorm]]:
+    """The instance norms of a network with their names, in the order of its modules."""
     return [(name, module) for name, module in network.named_modules() if isinstance(module, InstanceNorm)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,8 +90,7 @@ class OnnxEngine:
         return _Runner(session, packed(network, statistics) if given else None)
 
     def _made(self, network: nn.Module, what: tuple[str, int, bool, int]) -> Any:
-        import onnxruntime
-
+        onnxruntime = _onnxruntime()
         weights, channels, given, threads = what
 
         def make() -> bytes:
@@ -101,6 +101,15 @@ class OnnxEngine:
         options.log_severity_level = 3
         model = from_disk(self._folder, (weights, channels, given), ".onnx", make)
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _onnxruntime() -> Any:
+    """ONNX Runtime, told not to report to its makers what it runs, which it does otherwise from its import on."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()  # where it was imported before
+    return onnxruntime
 
 
 @dataclass(frozen=True)

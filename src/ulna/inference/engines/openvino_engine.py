@@ -144,7 +144,7 @@ def check_quantized(folder: Path, weights: str) -> None:
 
 
 class OpenVinoEngine:
-    """OpenVINO on the CPU. A network is compiled once, for images of any size, and kept for later processes in `cache_folder`.
+    """OpenVINO on the CPU. A network is compiled once, for images of any size, and kept for later processes.
 
     Parameters
     ----------
