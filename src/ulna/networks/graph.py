@@ -165,10 +165,16 @@ class _Own(nn.Module):
         return y.relu() if self.relu else y
 
 
+LARGEST = 3e38
+"""About the largest number of float32."""
+
+
 def _mean(x: Tensor) -> Tensor:
     """The mean of each channel of each image, one axis after the other: (N, C, *spatial) → (N, C, 1, …)."""
     for axis in range(x.ndim - 1, 1, -1):
         x = x.mean(axis, keepdim=True)
+        if axis > 2:
+            x = x.clamp(max=LARGEST)  # changes nothing, and keeps OpenVINO from joining the means to one
     return x
 
 

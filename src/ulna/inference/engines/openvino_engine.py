@@ -216,14 +216,14 @@ class _Requests:
     """A compiled network that several threads may run at once, each with a request of its own meanwhile."""
 
     def __init__(self, compiled: Any) -> None:
-        self._compiled = compiled
+        self.compiled = compiled
         self._free: SimpleQueue[Any] = SimpleQueue()
 
     def run(self, inputs: list[Windows]) -> Windows:
         try:
             request = self._free.get_nowait()
         except Empty:
-            request = self._compiled.create_infer_request()
+            request = self.compiled.create_infer_request()
         try:
             # what it gives lies in the request's own memory, which the next run writes
             return np.array(request.infer(inputs, share_inputs=True)[0], np.float32)

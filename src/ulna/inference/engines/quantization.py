@@ -21,7 +21,7 @@ from ulna.inference.engines.openvino_engine import GRAPHS, convert
 from ulna.networks import measure_statistics
 from ulna.networks.graph import norm_channels, packed
 
-IN_FLOAT32 = ("Multiply", "Add", "Subtract", "ReduceMean")
+IN_FLOAT32 = ("Multiply", "Add", "Subtract", "Divide", "Power", "Sqrt", "Clamp", "ReduceMean")
 """What norms consist of: it stays in float32, and so does the last convolution (`head`), which is cheap."""
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ulna.errors import UlnaError
-from ulna.inference.engines import TorchEngine, averaged, torch_precision
+from ulna.inference.engines import TorchEngine, torch_precision
 from ulna.networks import UNet
 
 
@@ -29,15 +29,7 @@ def test_a_wish_is_a_wish(able: dict[str, bool], auto: str, monkeypatch: pytest.
     assert torch_precision("bf16", torch.device("cpu")) == "bf16"
     assert torch_precision("float32", torch.device("cpu")) == "float32"
     assert torch_precision("auto", torch.device("cpu")) == auto
-
-
-def test_an_ensemble_is_the_mean_and_leaves_its_runners_outputs_alone() -> None:
-    batch = np.ones((1, 1, 2, 2), np.float32)
-    made = [np.full_like(batch, value) for value in (1, 2, 6)]
-    runners = [lambda _, one=one: one for one in made]
-    np.testing.assert_array_equal(averaged(runners)(batch), 3 * batch)
-    assert [float(one.mean()) for one in made] == [1, 2, 6]
-    assert averaged(runners[:1]) is runners[0]
+    assert torch_precision("int8", torch.device("cpu")) == "float32"  # before a network is quantized
 
 
 def test_a_volume_goes_through_the_network_as_it_is() -> None:
