@@ -30,6 +30,9 @@ PLUGINS = (
     "formats.base",
     "image",
     "inference.engines",
+    "inference.engines.base",
+    "inference.engines.choose",
+    "networks.graph",
     "inference.inputs",
     "inference.pipeline",
     "inference.tiles",
@@ -52,6 +55,7 @@ RECORDS = (
     "jobs.check.Check",
     "jobs.demo.Demo",
     "jobs.evaluation.Evaluation",
+    "jobs.export.Exported",
     "jobs.predict.Predicted",
     "jobs.settings.Settings",
     "jobs.split.Split",
@@ -76,7 +80,7 @@ CHECKED = {
 }
 """The rules that are held, by the validator's codes. Types are not asked for: annotations have them."""
 
-SAID_BY_PROTOCOL = ("TorchEngine", "Semantic", "Instances", "NestedRegions")
+SAID_BY_PROTOCOL = ("TorchEngine", "OpenVinoEngine", "OnnxEngine", "Semantic", "Instances", "NestedRegions")
 """Classes whose methods are those of a protocol, which documents them."""
 
 

@@ -10,7 +10,20 @@ import pytest
 
 import ulna
 
-PUBLIC = {"check", "demo", "evaluate", "load", "measure", "plan", "predict", "settings", "split", "summary", "train"}
+PUBLIC = {
+    "check",
+    "demo",
+    "evaluate",
+    "export",
+    "load",
+    "measure",
+    "plan",
+    "predict",
+    "settings",
+    "split",
+    "summary",
+    "train",
+}
 NOUNS = {"Config", "FCN8", "Image", "Model", "Prediction", "UNet", "UlnaError"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import warnings
@@ -160,8 +161,7 @@ def _write_pt2(model: Model, folder: Path, _page: str) -> None:
             free[axis] = side.stride * torch.export.Dim(f"size_{axis}", min=2)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for weight in network.parameters():
-            weight.requires_grad_(False)
+        network = copy.deepcopy(network).requires_grad_(False)
         program = torch.export.export(network, (torch.cat([inputs[0]] * 2),), dynamic_shapes=({**free},))
         torch.export.save(program, folder / "model.pt2", extra_files={KEY: json.dumps(described(model))})
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ulna.networks.geometry import geometry
 from ulna.networks.norm import InstanceNorm, Statistics, instance_norms, weight_sharing_copy
@@ -47,7 +48,7 @@ def packed(network: nn.Module, statistics: Statistics) -> PackedStatistics:
     return torch.stack([torch.cat(factors), torch.cat(offsets)]).float().cpu().numpy()
 
 
-def graph(network: nn.Module, *, given: bool) -> nn.Module:
+def graph(network: nn.Module, *, given: bool, fused: bool = False) -> nn.Module:
     """A network of plain operations, ready to be exported: in evaluation mode, float32, on the CPU.
 
     Parameters
@@ -56,6 +57,8 @@ def graph(network: nn.Module, *, given: bool) -> nn.Module:
         It is left as it is, and shares its weights where these are float32 on the CPU.
     given
         Whether the statistics of its instance norms are an input; else every image is normalized by its own.
+    fused
+        Whether norms by own statistics are the one operation that other libraries know: faster, and less exact.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def graph(network: nn.Module, *, given: bool) -> nn.Module:
     replaced: dict[nn.Module, nn.Module] = {}
     place, start = _Place(), 0
     for _, norm in instance_norms(plain):
-        replaced[norm] = _Given(norm, place, start) if given else _Own(norm)
+        replaced[norm] = _Given(norm, place, start) if given else _Fused(norm) if fused else _Own(norm)
         start += norm.channels
     ready = weight_sharing_copy(plain, replaced).eval()
     return _WithInput(ready, place).eval() if given else ready
@@ -143,17 +146,26 @@ def norm_channels(network: nn.Module) -> int:
     return sum(norm.channels for _, norm in instance_norms(network))
 
 
-class _Own(nn.Module):
-    """An instance norm in plain operations, which takes its means axis by axis.
-
-    Libraries know instance norms as one operation, and add up all pixels one after the other: at 1024×1024 the
-    outputs of OpenVINO's were off by 0.003. Over one axis after the other rounding stays small.
-    """
+class _Fused(nn.Module):
+    """An instance norm as one operation."""
 
     def __init__(self, norm: InstanceNorm) -> None:
         super().__init__()
         self.eps, self.relu = norm.eps, norm.relu
         self.weight, self.bias = norm.weight, norm.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, *spatial) → the same shape."""
+        y = F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+        return y.relu() if self.relu else y
+
+
+class _Own(_Fused):
+    """An instance norm in plain operations, which takes its means axis by axis.
+
+    Libraries know instance norms as one operation, and add up all pixels one after the other: at 1024×1024 the
+    outputs of OpenVINO's were off by 0.003. Over one axis after the other rounding stays small.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, *spatial) → the same shape."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,10 @@ def batch_of(*shape: int, seed: int = 0) -> np.ndarray:
         ({"norm": "batch", "upsampling": "linear"}, [(2, 2, 48, 32), (1, 2, 16, 16)]),
         ({"norm": "none", "padding": "valid"}, [(1, 2, 44, 60), (1, 2, 60, 44)]),
         ({"ndim": 3}, [(1, 2, 16, 16, 24), (1, 2, 8, 24, 16)]),
-        ({"ndim": 3, "kernels": ((1, 3, 3), (3, 3, 3), (3, 3, 3)), "strides": ((1, 2, 2), (2, 2, 2))}, [(1, 2, 4, 16, 8)]),
+        (
+            {"ndim": 3, "kernels": ((1, 3, 3), (3, 3, 3), (3, 3, 3)), "strides": ((1, 2, 2), (2, 2, 2))},
+            [(1, 2, 4, 16, 8)],
+        ),
     ],
 )
 def test_outputs_are_those_of_pytorch(
@@ -182,8 +186,6 @@ def test_the_least_used_files_are_deleted(tmp_path: Path, monkeypatch: pytest.Mo
         made = compiled.from_disk(tmp_path, number, ".blob", lambda number=number: bytes([number]) * 10)
         assert made == bytes([number]) * 10
         for path in tmp_path.iterdir():  # in this order, however coarse the clock of the drive is
-            import os
-
             os.utime(path, (path.read_bytes()[0], path.read_bytes()[0]))
     assert sorted(path.read_bytes()[0] for path in tmp_path.iterdir()) == [2, 3]
 

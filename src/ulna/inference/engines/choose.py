@@ -19,7 +19,7 @@ from ulna.inference.engines.torch_engine import TorchEngine, torch_precision
 PRECISIONS = {"float32": "float32", "bf16": "bf16", "int8": "INT8"}
 """Precisions by their names in settings, and as they are called in sentences."""
 
-EXPORT = "ulna export {run} --to openvino --precision int8"
+EXPORT = "ulna export RUN --to openvino --precision int8 --out FOLDER"
 """The command that makes a quantized model."""
 
 
@@ -175,7 +175,7 @@ def _precision(name: str, wanted: str, device: torch.device, quantized: Path | N
         hint = "Set inference.precision to auto, which takes it where the processor has it."
         raise UlnaError("this processor has no bf16, and OpenVINO does not imitate it", where=where, hint=hint)
     if wanted == "int8" and quantized is None:
-        hint = f"Make it with: {EXPORT.format(run='RUN')}"
+        hint = f"Make it with: {EXPORT}"
         raise UlnaError("there is no quantized model beside this one", where=where, hint=hint)
     return wanted, ""
 

@@ -46,7 +46,7 @@ def has_bf16() -> bool:
     return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def convert(network: nn.Module, channels: int, *, given: bool) -> Any:
+def convert(network: nn.Module, channels: int, *, given: bool, fused: bool = False) -> Any:
     """A network as OpenVINO's model, for images of any number and any size that suits its strides.
 
     Parameters
@@ -57,6 +57,8 @@ def convert(network: nn.Module, channels: int, *, given: bool) -> Any:
         Of its images.
     given
         Whether the statistics of its instance norms are a second input.
+    fused
+        As of `ulna.networks.graph.graph`.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def convert(network: nn.Module, channels: int, *, given: bool) -> Any:
     inputs = example_inputs(network, channels, given=given)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing says that sizes become constants, and that it is deprecated
-        traced = torch.jit.trace(graph(network, given=given), inputs, check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(graph(network, given=given, fused=fused), inputs, check_trace=False)  # type: ignore[no-untyped-call]
     return from_traced(traced, inputs, ("image", "statistics", "logits") if given else ("image", "logits"))
 
 
@@ -140,7 +142,9 @@ def check_quantized(folder: Path, weights: str) -> None:
         raise UlnaError(f"the quantized model cannot be read ({error})", where=folder) from None
     if said.get("weights") != weights:
         what = "this quantized model was made of other weights than those of the model beside it"
-        raise UlnaError(what, where=folder, hint="Make it anew with: ulna export RUN --to openvino --precision int8")
+        raise UlnaError(
+            what, where=folder, hint="Make it anew with: ulna export RUN --to openvino --precision int8 --out FOLDER"
+        )
 
 
 class OpenVinoEngine:
