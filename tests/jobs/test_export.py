@@ -55,7 +55,7 @@ def made(classes: tuple[str, ...] = ("background", "cell"), ndim: int = 2, **set
     outputs = build_task(config.task, classes, regions).outputs
     torch.manual_seed(0)
     network = build(config.network, 2, outputs).eval()
-    return Model(Saved(network, config, Classes(classes, values, regions=regions), outputs))
+    return Model(Saved(network, config, Classes(classes, values, "number", "", regions=regions), outputs))
 
 
 def expected(model: Model, image: np.ndarray) -> np.ndarray:
