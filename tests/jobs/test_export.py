@@ -131,6 +131,35 @@ def test_files_say_what_they_expect_and_give(tmp_path: Path) -> None:
     assert "A pixel is cell where its probability is more than 0.5" in text
 
 
+TEST_PACKAGE = """
+from types import FunctionType
+
+from bioimageio.spec._internal import io_packaging
+from bioimageio.spec.model import v0_4
+
+# bioimageio.spec 0.5.12 hands one argument more to its serializers than pydantic 2.14 takes
+for serializer in (io_packaging.package_file_descr_serializer, v0_4.package_weights):
+    serializer.__globals__["before_" + serializer.__name__] = FunctionType(serializer.__code__, serializer.__globals__)
+    made = {}
+    exec(
+        "def f(value, handler, info): "
+        f"return before_{serializer.__name__}(value, lambda value, *others: handler(value), info)",
+        made,
+    )
+    serializer.__code__ = made["f"].__code__
+
+import bioimageio.core
+
+for weights in ("onnx", "torchscript"):
+    summary = bioimageio.core.test_model("model.zip", weight_format=weights)
+    for detail in summary.details:
+        for error in detail.errors:
+            print(detail.name, error.loc, error.msg)
+    print(weights, summary.status)
+"""
+"""What tests a package as the model zoo does."""
+
+
 @pytest.mark.parametrize("ndim", [2, 3])
 @pytest.mark.parametrize("normalization", ["percentile", "percentile_by_channel", "zscore", "none", "zscore_inside"])
 def test_bioimageio_core_runs_the_package(ndim: int, normalization: str, tmp_path: Path) -> None:
@@ -138,19 +167,10 @@ def test_bioimageio_core_runs_the_package(ndim: int, normalization: str, tmp_pat
         pytest.skip("once is enough")
     model = made(("background", "a", "b"), ndim, **{"data.normalization": normalization})
     out = ulna.export(model, "bioimageio", out=tmp_path / "out").folder
-    code = (
-        "import bioimageio.core as core\n"
-        "from bioimageio.spec import ValidationContext\n"
-        "for weights in ('onnx', 'torchscript'):\n"
-        "    summary = core.test_model('model.zip', weight_format=weights)\n"
-        "    assert summary.status in ('passed', 'valid-format') or summary.status == 'passed', summary.display()\n"
-        "    print(weights, summary.status)\n"
-    )
-    program = "import sys; sys.modules['ulna'] = None\n" + code
+    program = WITHOUT_ULNA + TEST_PACKAGE
     done = subprocess.run([sys.executable, "-c", program], cwd=out, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "onnx passed" in done.stdout
-    assert "torchscript passed" in done.stdout
+    assert done.stdout.splitlines() == ["onnx passed", "torchscript passed"], done.stdout
     with zipfile.ZipFile(out / "model.zip") as package:
         words = yaml.safe_load(package.read("rdf.yaml"))
         assert "## Validation" in package.read("README.md").decode()
@@ -247,9 +267,9 @@ def test_int8_is_measured_kept_and_used(
         name: ulna.load(mine, device="cpu").changed({"inference.precision": name}).probabilities(image).array
         for name in ("float32", "int8")
     }
-    assert 0 < np.abs(several["int8"] - several["float32"]).max() < 0.2
+    assert 0 < np.abs(several["int8"] - several["float32"]).mean() < 0.05
     tiled = model.changed({"inference.precision": "int8", "inference.tile": 48}).probabilities(image).array
-    assert np.abs(tiled - several["float32"]).max() < 0.2
+    assert np.abs(tiled - several["float32"]).mean() < 0.05
 
     with torch.no_grad():
         model.network.head.bias += 1
