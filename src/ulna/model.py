@@ -77,6 +77,9 @@ class Model:
                 f"the task '{self.config.task.name}' needs {self.task.outputs} for {listed(self.classes.names, 8)}"
             )
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"saved": self.saved}  # not what is compiled, which a copy makes for itself
+
     @property
     def config(self) -> Config:
         """Every choice of the run that made it."""

@@ -120,6 +120,17 @@ def test_another_process_does_not_convert_again(
 
 
 @BOTH
+def test_a_damaged_file_is_made_anew(make_engine: type, tmp_path: Path) -> None:
+    network, batch = network_of(), batch_of(1, 2, 16, 16)
+    first = make_engine(folder=tmp_path).compile(network, {}, batch.shape, "float32")(batch)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:200])
+    again = make_engine(folder=tmp_path).compile(network, {}, batch.shape, "float32")(batch)
+    np.testing.assert_array_equal(again, first)
+    assert path.stat().st_size > 200
+
+
+@BOTH
 def test_weights_that_have_changed_are_seen(make_engine: type, tmp_path: Path) -> None:
     network, batch, engine = network_of(), batch_of(1, 2, 16, 16), make_engine(folder=tmp_path)
     before = engine.compile(network, {}, batch.shape, "float32")(batch)
@@ -183,8 +194,9 @@ def test_openvino_computes_in_what_was_asked_for(tmp_path: Path) -> None:
 def test_the_least_used_files_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "LARGEST", 25)
     for number in range(4):
-        made = compiled.from_disk(tmp_path, number, ".blob", lambda number=number: bytes([number]) * 10)
-        assert made == bytes([number]) * 10
+        wanted = bytes([number]) * 10
+        found = compiled.from_disk(tmp_path, number, ".blob", make=lambda wanted=wanted: wanted, use=bytes)
+        assert found == wanted
         for path in tmp_path.iterdir():  # in this order, however coarse the clock of the drive is
             os.utime(path, (path.read_bytes()[0], path.read_bytes()[0]))
     assert sorted(path.read_bytes()[0] for path in tmp_path.iterdir()) == [2, 3]

@@ -121,8 +121,8 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def from_disk(folder: Path, key: Hashable, suffix: str, make: Callable[[], bytes]) -> bytes:
-    """What was made of a key in an earlier process, or is made now and kept for later ones.
+def from_disk(folder: Path, key: Hashable, suffix: str, *, make: Callable[[], bytes], use: Callable[[bytes], T]) -> T:
+    """What is made of a key: by an earlier process, or else now, and kept for later ones.
 
     Parameters
     ----------
@@ -133,17 +133,19 @@ def from_disk(folder: Path, key: Hashable, suffix: str, make: Callable[[], bytes
     suffix
         Of the file.
     make
-        Makes it.
+        Makes the bytes of the file.
+    use
+        Makes of these what is wanted; a RuntimeError says that the file of an earlier process is damaged.
 
     Returns
     -------
-    bytes
-        It.
+    object
+        What `use` gives.
     """
     words = f"{version('ulna')} {_code()} {version('torch')} {key}"
     path = folder / f"{sha256(words.encode()).hexdigest()[:32]}{suffix}"
-    with suppress(OSError):
-        found = path.read_bytes()
+    with suppress(OSError, RuntimeError):
+        found = use(path.read_bytes())
         with suppress(OSError):
             path.touch()
         return found
@@ -152,7 +154,7 @@ def from_disk(folder: Path, key: Hashable, suffix: str, make: Callable[[], bytes
         with atomic_write(path) as beside:
             beside.write_bytes(made)
         _shrink(folder)
-    return made
+    return use(made)
 
 
 def _shrink(folder: Path) -> None:

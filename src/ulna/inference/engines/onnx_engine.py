@@ -91,6 +91,8 @@ class OnnxEngine:
 
     def _made(self, network: nn.Module, what: tuple[str, int, bool, int]) -> Any:
         onnxruntime = _onnxruntime()
+        from onnxruntime.capi import onnxruntime_pybind11_state as faults
+
         weights, channels, given, threads = what
 
         def make() -> bytes:
@@ -99,8 +101,14 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        model = from_disk(self._folder, (weights, channels, given), ".onnx", make)
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+        def session(model: bytes) -> Any:
+            try:
+                return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            except (faults.Fail, faults.InvalidProtobuf, faults.InvalidGraph, faults.InvalidArgument) as error:
+                raise RuntimeError("this is no ONNX file") from error
+
+        return from_disk(self._folder, (weights, channels, given), ".onnx", make=make, use=session)
 
 
 def _onnxruntime() -> Any:

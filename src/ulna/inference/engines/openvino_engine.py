@@ -6,6 +6,7 @@ import json
 import warnings
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -180,7 +181,7 @@ class OpenVinoEngine:
         """A compiled network: from the disk, or else converted and compiled."""
         import openvino
 
-        core, fresh = _core(), []
+        core = _core()
         settings = {
             "INFERENCE_PRECISION_HINT": HINTS[what.precision],
             "PERFORMANCE_HINT": "LATENCY",
@@ -188,13 +189,21 @@ class OpenVinoEngine:
         }
 
         def make() -> bytes:
-            model = self._model(network, what)
-            fresh.append(core.compile_model(model, "CPU", settings))
-            return bytes(fresh[0].export_model().getvalue())
+            compiled = core.compile_model(self._model(network, what), "CPU", settings)
+            return bytes(compiled.export_model().getvalue())
 
         processor = [str(core.get_property("CPU", name)) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
-        blob = from_disk(self._folder, (what, openvino.__version__, *processor), ".blob", make)
-        return fresh[0] if fresh else core.import_model(blob, "CPU", settings)
+        key = (what, openvino.__version__, *processor, self._quantized_hash() if what.precision == "int8" else "")
+        return from_disk(
+            self._folder, key, ".blob", make=make, use=lambda blob: core.import_model(blob, "CPU", settings)
+        )
+
+    def _quantized_hash(self) -> str:
+        """What tells a quantized network from one that was quantized at another time."""
+        digest = sha256()
+        for path in sorted(self._quantized.iterdir()) if self._quantized else ():
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
 
     def _model(self, network: nn.Module, what: _What) -> Any:
         if what.precision != "int8":
