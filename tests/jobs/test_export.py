@@ -160,11 +160,8 @@ for weights in ("onnx", "torchscript"):
 """What tests a package as the model zoo does."""
 
 
-@pytest.mark.parametrize("ndim", [2, 3])
-@pytest.mark.parametrize("normalization", ["percentile", "percentile_by_channel", "zscore", "none", "zscore_inside"])
+@pytest.mark.parametrize(("ndim", "normalization"), [(2, "percentile"), (2, "zscore"), (3, "zscore_inside")])
 def test_bioimageio_core_runs_the_package(ndim: int, normalization: str, tmp_path: Path) -> None:
-    if ndim == 3 and normalization != "percentile":
-        pytest.skip("once is enough")
     model = made(("background", "a", "b"), ndim, **{"data.normalization": normalization})
     out = ulna.export(model, "bioimageio", out=tmp_path / "out").folder
     program = WITHOUT_ULNA + TEST_PACKAGE
