@@ -121,7 +121,7 @@ def export(
     Examples
     --------
     >>> ulna.export("run", "pt2", out="exported")
-    <Exported: model.pt2 and README.md; exported>
+    <Exported: model.pt2, README.md; exported>
     """
     _check(to, precision)
     model = run if isinstance(run, Model) else load(run, device="cpu")

@@ -142,7 +142,18 @@ def example_inputs(network: nn.Module, channels: int, *, given: bool) -> tuple[T
 
 
 def norm_channels(network: nn.Module) -> int:
-    """How many channels all instance norms of a network have together; 0 for a network without any."""
+    """How many channels all instance norms of a network have together.
+
+    Parameters
+    ----------
+    network
+        Any network.
+
+    Returns
+    -------
+    int
+        0 for a network without any.
+    """
     return sum(norm.channels for _, norm in instance_norms(network))
 
 
