@@ -15,6 +15,7 @@ from torch import nn
 
 from ulna.inference.engines.onnx_engine import to_onnx
 from ulna.inference.engines.openvino_engine import from_traced
+from ulna.inference.engines.unreported import library
 from ulna.jobs.bioimageio import write_package
 from ulna.jobs.export_words import OUTPUT, described
 from ulna.model import Model
@@ -105,7 +106,7 @@ def read_openvino(path: Path) -> Any:
     openvino.Model
         It gives logits.
     """
-    import openvino
+    openvino = library("openvino")
 
     return openvino.Core().read_model(path)
 
@@ -124,7 +125,7 @@ def write_openvino(graph: Any, model: Model, folder: Path, *, figures: dict[str,
     figures
         What quantizing changed; empty where nothing is quantized.
     """
-    import openvino
+    openvino = library("openvino")
     from openvino import opset13 as ops
 
     logits = graph.outputs[0].get_node().input_value(0)
@@ -139,7 +140,7 @@ def write_openvino(graph: Any, model: Model, folder: Path, *, figures: dict[str,
 
 
 def _save_openvino(ready: Any, model: Model, folder: Path, figures: dict[str, Any]) -> None:
-    import openvino
+    openvino = library("openvino")
 
     ready.inputs[0].get_tensor().set_names({"image"})
     ready.outputs[0].get_tensor().set_names({OUTPUT})

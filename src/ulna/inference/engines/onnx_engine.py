@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from ulna.inference.devices import is_forked
 from ulna.inference.engines.base import Runner, Windows
 from ulna.inference.engines.compiled import Hashes, Recent, cache_folder, from_disk
 from ulna.inference.engines.torch_engine import TorchEngine
+from ulna.inference.engines.unreported import library
 from ulna.networks import Statistics
 from ulna.networks.graph import PackedStatistics, example_inputs, graph, packed
 
@@ -90,7 +90,7 @@ class OnnxEngine:
         return _Runner(session, packed(network, statistics) if given else None)
 
     def _made(self, network: nn.Module, what: tuple[str, int, bool, int]) -> Any:
-        onnxruntime = _onnxruntime()
+        onnxruntime = library("onnxruntime")
         from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
         weights, channels, given, threads = what
@@ -109,15 +109,6 @@ class OnnxEngine:
                 raise RuntimeError("this is no ONNX file") from error
 
         return from_disk(self._folder, (weights, channels, given), ".onnx", make=make, use=session)
-
-
-def _onnxruntime() -> Any:
-    """ONNX Runtime, told not to report to its makers what it runs, which it does otherwise from its import on."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()  # where it was imported before
-    return onnxruntime
 
 
 @dataclass(frozen=True)

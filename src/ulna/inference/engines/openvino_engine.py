@@ -20,6 +20,7 @@ from ulna.inference.devices import is_forked
 from ulna.inference.engines.base import Runner, Windows
 from ulna.inference.engines.compiled import Hashes, Recent, cache_folder, from_disk
 from ulna.inference.engines.torch_engine import TorchEngine
+from ulna.inference.engines.unreported import library
 from ulna.networks import Statistics
 from ulna.networks.graph import PackedStatistics, example_inputs, graph, packed
 
@@ -92,6 +93,7 @@ def from_traced(traced: torch.jit.ScriptModule, inputs: tuple[torch.Tensor, ...]
     openvino.Model
         With these names.
     """
+    library("openvino")
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -179,7 +181,7 @@ class OpenVinoEngine:
 
     def _made(self, network: nn.Module, what: _What) -> Any:
         """A compiled network: from the disk, or else converted and compiled."""
-        import openvino
+        openvino = library("openvino")
 
         core = _core()
         settings = {
@@ -258,6 +260,6 @@ class _Runner:
 @cache
 def _core() -> Any:
     """OpenVINO itself, which takes a while to start."""
-    import openvino
+    openvino = library("openvino")
 
     return openvino.Core()

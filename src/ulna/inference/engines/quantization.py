@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +17,7 @@ from ulna.errors import UlnaError
 from ulna.inference.engines.base import Windows
 from ulna.inference.engines.choose import pip_line
 from ulna.inference.engines.openvino_engine import GRAPHS, convert
+from ulna.inference.engines.unreported import library
 from ulna.networks import measure_statistics
 from ulna.networks.graph import norm_channels, packed
 
@@ -51,7 +51,7 @@ def quantize(network: nn.Module, windows: Windows, folder: Path) -> None:
     CVPR.
     """
     nncf = _nncf()
-    import openvino
+    openvino = library("openvino")
 
     for given in (False, True) if norm_channels(network) else (False,):
         # Norms in plain operations give nonsense in INT8 where sizes are open (OpenVINO 2026.4); as one they do not.
@@ -76,24 +76,12 @@ def _inputs(network: nn.Module, window: Windows, *, given: bool) -> dict[str, An
 
 
 def _nncf() -> Any:
-    """NNCF, without its reports to its makers of what is done with it."""
+    """NNCF, if it is installed, and OpenVINO."""
     missing = next((name for name in ("openvino", "nncf") if find_spec(name) is None), "")
     if missing:
         what = f"INT8 needs OpenVINO and NNCF (the package {missing} is not installed)"
         raise UlnaError(what, where="--precision int8", hint=f"Install them with: {pip_line('openvino')}")
-    if "nncf" not in sys.modules:
-        reporter = "openvino_telemetry"
-        before = sys.modules.get(reporter)
-        sys.modules[reporter] = None  # type: ignore[assignment]  # its import fails, and NNCF reports nothing
-        try:
-            import nncf
-        finally:
-            del sys.modules[reporter]
-            if before is not None:
-                sys.modules[reporter] = before
-    import nncf
-
-    return nncf
+    return library("nncf")
 
 
 @contextlib.contextmanager
