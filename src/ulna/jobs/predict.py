@@ -50,6 +50,8 @@ class Predicted(Printed):
         Files that an earlier prediction wrote and that were therefore left out.
     notes
         What files leave open, and how they were read.
+    engine
+        What ran the network, in which precision, and why.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class Predicted(Printed):
     passed_over: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    engine: str = ""
 
     @property
     def complete(self) -> bool:
@@ -79,7 +82,7 @@ class Predicted(Printed):
             lines.append(
                 f"left out: {plural(len(self.own), 'file')} written by ulna before ({escape(listed(self.own))})"
             )
-        lines += [escape(note) for note in self.notes]
+        lines += [escape(line) for line in (*self.notes, self.engine) if line]
         return Group(*lines)
 
 
@@ -183,7 +186,7 @@ def predict(
     _make(folder, jobs, extras, {} if model.task.finds_objects else model.classes.written_values())
     masks: list[Path] = []
     failed: list[tuple[str, str]] = []
-    notes = [*masks_of_data(found.cases), *left_out(found.left_out), str(engine)]
+    notes = [*masks_of_data(found.cases), *left_out(found.left_out)]
     several = len(jobs) > 1
     tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
     try:
@@ -208,7 +211,7 @@ def predict(
         (folder / MARK).unlink()
     if count is not None:
         notes.append(f"{plural(count, 'object')}: their classes and scores are in {OBJECT_LIST}")
-    return Predicted(folder, tuple(masks), tuple(failed), found.passed_over, found.own, tuple(notes))
+    return Predicted(folder, tuple(masks), tuple(failed), found.passed_over, found.own, tuple(notes), str(engine))
 
 
 def _jobs(found: Sequence[Case], model: Model, cases: Names | None, except_: Names | None) -> list[_Job]:
