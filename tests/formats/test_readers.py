@@ -19,7 +19,8 @@ from PIL import Image as Pillow
 
 from ulna import formats
 from ulna.errors import ReadError, UlnaError, WriteError
-from ulna.formats import tiff, tiff_writer
+from ulna.formats import tiff_writer
+from ulna.formats.tiff_parts import Parts
 from ulna.formats.writer import uncovered
 from ulna.image import Channel, Grid, Image, Source
 
@@ -53,14 +54,15 @@ def test_a_region_is_that_part_of_the_whole(files: dict[str, Path], name: str, s
         np.testing.assert_array_equal(reader.read(region), whole.array[(slice(None), *region)])
 
 
-def test_only_the_planes_of_a_region_are_decoded(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_planes_of_a_region_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"imagej": True, "compression": "zlib", "metadata": {"axes": "ZCYX"}}
+    tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(VOLUME, 0, 1), **options)
     decoded = []
-    real = tifffile.TiffPage.asarray
-    monkeypatch.setattr(tifffile.TiffPage, "asarray", lambda page, **k: decoded.append(page.index) or real(page, **k))
+    real = Parts._decode
     monkeypatch.setattr(
-        tifffile.TiffFrame, "asarray", lambda page, **k: decoded.append(page.index) or real(page, **k), raising=False
+        Parts, "_decode", lambda parts, frame, *rest: decoded.append(frame.index) or real(parts, frame, *rest)
     )
-    with formats.open_reader(Source(files["stack.tif"])) as reader:
+    with formats.open_reader(Source(tmp_path / "a.tif")) as reader:
         assert decoded == []
         reader.read((slice(2, 3), slice(0, 5), slice(0, 5)))
     assert sorted(decoded) == [4, 5]  # both channels of the third plane
@@ -329,18 +331,20 @@ def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         writer.write(None, np.full((1, 4, 5), 300))
 
 
-def test_planes_are_decoded_once_while_parts_of_them_are_read(
-    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_strips_are_decoded_once_while_parts_of_them_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"imagej": True, "compression": "zlib", "metadata": {"axes": "ZCYX"}}
+    tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(VOLUME, 0, 1), **options)
     decoded = []
-    real = tiff._Stack.plane
-    monkeypatch.setattr(tiff._Stack, "plane", lambda stack, number: decoded.append(number) or real(stack, number))
-    with formats.open_reader(Source(files["stack.tif"])) as reader:
+    real = Parts._decode
+    monkeypatch.setattr(
+        Parts, "_decode", lambda parts, frame, *rest: decoded.append(frame.index) or real(parts, frame, *rest)
+    )
+    with formats.open_reader(Source(tmp_path / "a.tif")) as reader:
         first = reader.read((slice(0, 2), slice(0, 5), slice(0, 5)))
         first[:] = 0  # a caller's own copy
         again = reader.read((slice(0, 2), slice(0, 5), slice(0, 5)))
         np.testing.assert_array_equal(again, VOLUME[:, :2, :5, :5])
-    assert decoded == [0, 1]
+    assert decoded == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from ulna.units import CENTIMETERS, comparable, factor, spelled
 # Resolutions a printer or a screen has; programs write them into files that nobody ever measured.
 PRINT = {72, 75, 96, 100, 120, 144, 150, 180, 200, 240, 300, 350, 400, 600, 1200}
 INCH, CENTIMETER = 2, 3
+APERIO = re.compile(r"\|\s*MPP\s*=\s*([0-9.]+)")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def read_grid(tiff: Any, shape: tuple[int, ...], *, turned: bool = False) -> Gri
     turned
         Whether the rows of the image are the columns of the file.
     """
-    found = next(filter(None, (_made_sense(look, tiff) for look in (_ome, _imagej, _tags))), None)
+    found = next(filter(None, (_made_sense(look, tiff) for look in (_ome, _imagej, _svs, _tags))), None)
     if found is None:
         return Grid(shape)
     (dz, *plane), (z, *corner) = found.spacing, found.origin
@@ -121,6 +123,13 @@ def _imagej(tiff: Any) -> Found | None:
     y, x = (-float(words.get(f"{axis}origin", 0)) * side for axis, side in zip("yx", plane, strict=True))
     z = -float(words["zorigin"]) * (dz or 1.0) if "zorigin" in words else None
     return Found((dz, *plane), unit, (z, y, x))
+
+
+def _svs(tiff: Any) -> Found | None:
+    """Of a slide by Aperio: micrometers per pixel, in its description."""
+    found = APERIO.search(str(tiff.pages[0].description)) if tiff.is_svs else None
+    side = float(found[1]) if found else 0.0
+    return Found((None, side, side), "µm") if side else None
 
 
 def _tags(tiff: Any) -> Found | None:

@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 from typing import Any, BinaryIO
 
@@ -27,13 +27,14 @@ from ulna.formats.tiff_color import (
     converted,
     dtype_of,
 )
+from ulna.formats.tiff_parts import Parts, can_be_parted, is_level
 from ulna.formats.tiff_writer import on_disk, save
 from ulna.image import Array, Channel, Grid, Region, Source
 from ulna.text import plural, size
 
 ORIENTATION = 274
-KEPT = 256 << 20
-"""Bytes of decoded planes that a reader keeps while parts of them are read; one plane is always kept."""
+KEPT = 128 << 20
+"""Bytes of decoded tiles that a reader keeps while regions are read; one tile, or strip, is always kept."""
 
 
 @dataclass(frozen=True)
@@ -85,18 +86,32 @@ class _Stack:
             return tuple(Channel(f"channel {c}") for c in range(count))
         return tuple(Channel(f"{c} {channel.name}", channel.role) for c in range(count) for channel in inner)
 
-    def plane(self, number: int) -> Array:
-        """(C, Y, X) of one plane, upright and in gray or RGB."""
-        page, (height, width) = self.series.keyframe, (self.axis("Y"), self.axis("X"))
+    @cached_property
+    def _parts(self) -> Parts:
+        return Parts(self.series.keyframe, self.stream, self.source, kept=KEPT)
+
+    @property
+    def separable(self) -> bool:
+        """Whether parts of a plane can be decoded without the rest of it."""
+        return can_be_parted(self.series.keyframe) and bool(self._frames(0))
+
+    def plane(self, number: int, region: Region | None = None) -> Array:
+        """(C, Y, X) of one plane or of a region of it, upright and in gray or RGB."""
+        page, stored = self.series.keyframe, (self.axis("Y"), self.axis("X"))
+        rows, columns = (slice(0, side) for side in stored) if region is None else self._as_stored(region)
         samples = self.axis("C") * self.axis("S")
-        guard_memory(samples * height * width * page.dtype.itemsize, self.source, shape=(height, width))
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        guard_memory(samples * prod(shape) * page.dtype.itemsize, self.source, shape=shape)
         frames = self._frames(number)
-        if frames:
+        if frames and region is not None:
+            parts = [self._parts.read(frame, rows, columns) for frame in frames]
+            parts = [_samples(part, page.axes.replace("SYX", "YXS")) for part in parts]
+        elif frames:
             _data_is_there(frames, self.stream, self.source)
             parts = [_samples(frame.asarray(), page.axes) for frame in frames]
         else:
-            parts = self._cut(number)
-        if any(part.shape[:2] != (height, width) for part in parts):
+            parts = [part[rows, columns] for part in self._cut(number)]
+        if any(part.shape[:2] != shape for part in parts):
             raise ReadError("this TIFF is damaged: its pixels are not those that it announces", where=self.source)
         # Every page has a palette of its own.
         own_palettes = page.photometric == PALETTE and not any(frame.is_virtual for frame in frames)
@@ -104,6 +119,15 @@ class _Stack:
         parts = [converted(part, own) for part, own in zip(parts, pages or [page] * len(parts), strict=True)]
         array = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return np.moveaxis(upright(np.moveaxis(array, 0, -1), self.orientation), -1, 0)
+
+    def _as_stored(self, region: Region) -> tuple[slice, slice]:
+        """The rows and columns of the file that become a region of the plane that stands upright."""
+        rows, columns = region
+        if self.orientation in (3, 4, 7, 8):
+            rows = _from_the_end(rows, self.plane_shape[0])
+        if self.orientation in (2, 3, 6, 7):
+            columns = _from_the_end(columns, self.plane_shape[1])
+        return (columns, rows) if self.orientation in (5, 6, 7, 8) else (rows, columns)
 
     def _frames(self, number: int) -> list[Any]:
         """The parts of the file that hold a plane, one per channel; none where they are not stored apart."""
@@ -143,7 +167,8 @@ def open_tiff(stream: BinaryIO, source: Source) -> Reader:
     axes, assumed = axes_of(series.axes, series.shape, source)
     if source.page in (None, 0):
         _chain_is_whole(stream, tiff, source)
-    stacks = [_Stack(level, axes, source, stream) for level in series.levels if len(level.axes) == len(axes)]
+    levels, no_levels = _levels(series)
+    stacks = [_Stack(level, axes, source, stream) for level in levels]
     planes = stacks[0].planes()
     wanted = planes if source.page is None else planes[source.page : source.page + 1]
     if not wanted:
@@ -155,11 +180,14 @@ def open_tiff(stream: BinaryIO, source: Source) -> Reader:
     kept = lru_cache(max(1, KEPT // plane_bytes))(lambda level, number: stacks[level].plane(number))
 
     def decode(region: Region, level: int) -> Array:
+        stack, part = stacks[level], region[-2:]
         numbers = wanted[region[0]] if len(region) == 3 else wanted
-        if [part.stop - part.start for part in region[-2:]] == list(stacks[level].plane_shape):
-            parts = [stacks[level].plane(number)[picked] for number in numbers]
+        if [one.stop - one.start for one in part] == list(stack.plane_shape):
+            parts = [stack.plane(number)[picked] for number in numbers]
+        elif stack.separable:
+            parts = [stack.plane(number, part)[picked] for number in numbers]
         else:  # another part of the same planes will be asked for
-            parts = [kept(level, number)[(picked, *region[-2:])].copy() for number in numbers]
+            parts = [kept(level, number)[(picked, *part)].copy() for number in numbers]
         return parts[0] if len(region) == 2 else np.stack(parts, axis=1)
 
     return Reader(
@@ -179,6 +207,7 @@ def open_tiff(stream: BinaryIO, source: Source) -> Reader:
                     conversion(page),
                     _guessed_colors(page, axes),
                     _others(tiff, source),
+                    no_levels,
                 ),
             )
         ),
@@ -199,6 +228,18 @@ def _series(tiff: tifffile.TiffFile, source: Source) -> Any:
     if series.dtype is None or series.dtype.kind not in "buif":
         raise ReadError(f"this TIFF holds numbers of the kind {series.dtype}", where=source)
     return series
+
+
+def _levels(series: Any) -> tuple[list[Any], str]:
+    """The images of a pyramid from the largest on, and what is said of those that are no smaller copies of it."""
+    found: list[Any] = [series]
+    others: list[Any] = []
+    for level in series.levels[1:]:
+        (found if is_level(series, level, found[-1]) else others).append(level)
+    if not others:
+        return found, ""
+    shapes = " and ".join(size(level.shape) for level in others[:2])
+    return found, f"{plural(len(others), 'level')} of its pyramid ({shapes}) not used: no smaller copies of the image"
 
 
 def _guessed_colors(page: Any, axes: str) -> str:
@@ -253,6 +294,10 @@ def _channels(tiff: tifffile.TiffFile, stack: _Stack, source: Source) -> tuple[t
     if not 0 <= source.channel < len(channels):
         raise ReadError(f"has {plural(len(channels), 'channel')}, channel {source.channel} is asked for", where=source)
     return channels[source.channel : source.channel + 1], slice(source.channel, source.channel + 1)
+
+
+def _from_the_end(part: slice, side: int) -> slice:
+    return slice(side - part.stop, side - part.start)
 
 
 def _samples(array: Array, axes: str) -> Array:
