@@ -17,6 +17,7 @@ from ulna import formats
 from ulna.errors import ReadError, UlnaError
 from ulna.formats import base, png
 from ulna.formats.base import Format, Reader, begins, equal_channels, guard_memory, upright
+from ulna.formats.writer import New
 from ulna.image import Channel, Grid, Source
 
 GRAY = np.arange(20, dtype=np.uint8).reshape(4, 5)
@@ -203,13 +204,13 @@ def test_small_steps() -> None:
 
 def test_a_format_that_is_not_written_says_so(tmp_path: Path) -> None:
     family = Format("JPEG", (".jpg",), begins(b""), lambda stream, source: None, tuple)  # type: ignore[arg-type, return-value]
-    written = png.FORMAT.create(tmp_path / "a.png", Grid((4, 5)), dtype=np.dtype("u1"), channels=base.GRAY)
+    written = png.FORMAT.create(New(tmp_path / "a.png", Grid((4, 5)), np.dtype("u1"), base.GRAY))
     written.write(None, GRAY[None])
     written.close()
     assert formats.read(Source(tmp_path / "a.png")).shape == (4, 5)
     for ask in (
         lambda: family.saver(tmp_path / "a.jpg"),
-        lambda: family.create(tmp_path / "a.jpg", Grid((4, 5)), dtype=np.dtype("u1"), channels=base.GRAY),
+        lambda: family.create(New(tmp_path / "a.jpg", Grid((4, 5)), np.dtype("u1"), base.GRAY)),
     ):
         with pytest.raises(UlnaError) as caught:
             ask()

@@ -15,7 +15,7 @@ from ulna.formats import dicom, hdf5, metaimage, nifti, nrrd, png, small, tiff
 from ulna.formats.archive import opened
 from ulna.formats.atomic import atomic_write
 from ulna.formats.base import Format, Reader
-from ulna.formats.writer import Writer
+from ulna.formats.writer import New, Writer
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 from ulna.text import plural
 
@@ -171,19 +171,34 @@ def read(source: Source) -> Image:
     return image
 
 
-def create(path: Path, grid: Grid, *, dtype: np.dtype, channels: tuple[Channel, ...]) -> Writer:
+def create(
+    path: Path,
+    grid: Grid,
+    *,
+    dtype: np.dtype,
+    channels: tuple[Channel, ...],
+    labels: bool = False,
+    origin: str = "",
+) -> Writer:
     """A writer of a new image, which appears whole or not at all when the writer is closed.
+
+    A TIFF of more than a gigabyte is written as it comes, in tiles and with a pyramid; so is an OME-Zarr of any size.
 
     Parameters
     ----------
     path
-        A file whose name ends in .png or .tif.
+        A file whose name ends in .png or .tif, or a folder whose name ends in .zarr.
     grid
         Where the pixels of the image lie.
     dtype
         The type of the samples.
     channels
         The channels of the image.
+    labels
+        Whether the values are numbers of classes or objects, of which a pyramid holds no means.
+    origin
+        What the image is made from, in any words. An OME-Zarr that a killed process left unfinished is gone on with
+        where it was begun with the same words: `Writer.done(region)` says what is there. With "" it begins anew.
 
     Returns
     -------
@@ -195,10 +210,11 @@ def create(path: Path, grid: Grid, *, dtype: np.dtype, channels: tuple[Channel, 
     UlnaError
         For another suffix.
     """
-    return _family_to_write(path).create(path, grid, dtype=dtype, channels=channels)
+    new = New(path, grid, np.dtype(dtype), channels, labels=labels, origin=origin)
+    return _family_to_write(path).create(new)
 
 
-def write(path: Path, image: Image) -> None:
+def write(path: Path, image: Image, *, labels: bool = False) -> None:
     """Write an image by the suffix of `path`: .png (gray or color of 8 or 16 bits), .tif (OME-TIFF, anything), .nii.gz.
 
     Grid, channels and values are read back as they were, except for an alpha that is constant. The file is written
@@ -210,15 +226,23 @@ def write(path: Path, image: Image) -> None:
         Where the file appears; one that is there is replaced.
     image
         What is written; bool becomes uint8.
+    labels
+        As of `create`.
 
     Raises
     ------
     UlnaError
         For another suffix, for what the format cannot hold, and where the file cannot be written.
     """
-    save = _family_to_write(path).saver(path)
+    family = _family_to_write(path)
     if image.array.dtype == np.bool_:
         image = replace(image, array=image.array.astype(np.uint8))
+    if family.folders:
+        new = New(path, image.grid, image.array.dtype, image.channels, labels=labels or bool(image.classes))
+        with family.create(new) as writer:
+            writer.write(None, image.array)
+        return
+    save = family.saver(path)
     with atomic_write(path) as beside:
         try:
             save(beside, image)
@@ -300,7 +324,7 @@ def _family_to_write(path: Path) -> Format:
     for family in FORMATS:
         if suffix in family.suffixes:
             return family
-    known = ", ".join(family.mask_suffix for family in FORMATS if family.save is not None)
+    known = ", ".join(family.mask_suffix for family in FORMATS if family.written)
     raise UlnaError(f"images are written as {known}, not as '{suffix}'", where=path)
 
 

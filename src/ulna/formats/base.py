@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ulna.errors import ReadError, UlnaError
-from ulna.formats.writer import Allocate, Writer, in_memory
+from ulna.formats.writer import Allocate, ArraySink, New, Sink, Writer, in_memory
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 from ulna.memory import free_memory
 from ulna.text import amount, size
@@ -150,8 +150,13 @@ class Format:
         Writes an image to a path, and raises UlnaError for what the format cannot hold; None if it is not written.
     allocate
         Where an image lies until it is whole: in memory, or in a file.
+    sink
+        Where the pixels of a new image go, for formats that are not made of one array: it says so itself for each image
+        that it does not take, by None.
     mask_suffix
         That of masks of such images.
+    folders
+        Whether an image is a folder, and not a file.
     """
 
     name: str
@@ -161,21 +166,22 @@ class Format:
     errors: Callable[[], tuple[type[Exception], ...]]
     save: Callable[[Path, Image], None] | None = None
     allocate: Allocate = in_memory
+    sink: Callable[[New], Sink | None] = lambda _new: None
     mask_suffix: str = ".png"
+    folders: bool = False
 
-    def create(self, path: Path, grid: Grid, *, dtype: np.dtype, channels: tuple[Channel, ...]) -> Writer:
+    @property
+    def written(self) -> bool:
+        """Whether files of this format are written, and not only read."""
+        return self.save is not None or self.folders
+
+    def create(self, new: New) -> Writer:
         """A writer of a new file of this format.
 
         Parameters
         ----------
-        path
-            Where the file appears.
-        grid
-            Where the pixels of the image lie.
-        dtype
-            The type of the samples.
-        channels
-            The channels of the image.
+        new
+            The image.
 
         Returns
         -------
@@ -187,8 +193,8 @@ class Format:
         UlnaError
             If the format is not written.
         """
-        save = self.saver(path)
-        return Writer(path, grid, dtype=dtype, channels=channels, save=save, allocate=self.allocate)
+        sink = self.sink(new)
+        return Writer(new, sink or ArraySink(new, self.saver(new.path), self.allocate))
 
     def saver(self, path: Path) -> Callable[[Path, Image], None]:
         """`save`, where there is one.

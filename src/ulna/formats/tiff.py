@@ -28,6 +28,7 @@ from ulna.formats.tiff_color import (
     dtype_of,
 )
 from ulna.formats.tiff_parts import Parts, can_be_parted, is_level
+from ulna.formats.tiff_tiles import tiled
 from ulna.formats.tiff_writer import on_disk, save
 from ulna.image import Array, Channel, Grid, Region, Source
 from ulna.text import plural, size
@@ -350,6 +351,7 @@ FORMAT = Format(
     open=open_tiff,
     save=save,
     allocate=on_disk,
+    sink=tiled,
     mask_suffix=".tif",
     errors=lambda: (
         tifffile.TiffFileError,

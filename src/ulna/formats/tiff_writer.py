@@ -37,8 +37,8 @@ def save(path: Path, image: Image) -> None:
     the last one, Bio-Formats and libtiff the first.
     """
     image = replace(image, array=_held(image.array, path))
-    options, words = _samples(image, path)
-    texts = [_ome(options["data"], words)]
+    options, words = as_stored(image, path)
+    texts = [ome_text(options["data"], words)]
     if _is_hyperstack(image, words["axes"]):
         texts.append(_imagej(image, options["data"].shape, words["axes"]))
         options |= _imagej_resolution(image.grid)
@@ -53,7 +53,7 @@ def on_disk(path: Path, shape: tuple[int, ...], dtype: np.dtype, channels: tuple
     Raises WriteError where the disk does not hold it.
     """
     spatial = shape[1:]
-    axis = -1 if _interleaved(channels, dtype) else -3
+    axis = -1 if interleaved(channels, dtype) else -3
     stored = (*spatial, shape[0]) if axis == -1 else (*spatial[:-2], shape[0], *spatial[-2:])
     size = int(np.prod(stored, dtype=np.int64)) * dtype.itemsize
     try:
@@ -91,15 +91,18 @@ def _held(array: Array, path: Path) -> Array:
     )
 
 
-def _samples(image: Image, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The array as it lies in the file, and OME's words for it."""
+def as_stored(image: Image, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The array as it lies in the file with tifffile's options for it, and OME's words.
+
+    Raises UlnaError for an alpha and for axes that OME-TIFF has no words for; the error names `path`.
+    """
     roles, depth = [channel.role for channel in image.channels], "Z" * (image.ndim - 2)
     alpha = roles[-1] == "alpha"
     colored = _is_color(image.channels, image.array.dtype)
     if "alpha" in roles[:-1] or (alpha and not (colored or len(roles) == 2)):
         raise UlnaError("TIFF holds an alpha behind one gray or three color channels only", where=path)
     words: dict[str, Any] = {"axes": f"{depth}CYX"}
-    if _interleaved(image.channels, image.array.dtype):
+    if interleaved(image.channels, image.array.dtype):
         words["axes"] = f"{depth}YXS"
         options: dict[str, Any] = {"data": np.moveaxis(image.array, 0, -1), "planarconfig": "contig"}
     elif len(roles) > 1:
@@ -124,7 +127,7 @@ def _samples(image: Image, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return options, words | _place(image.grid, planes, path)
 
 
-def _ome(stored: Array, words: dict[str, Any]) -> str:
+def ome_text(stored: Array, words: dict[str, Any]) -> str:
     """OME's description of an array as it lies in the file."""
     plane = 3 if words["axes"].endswith("S") else 2
     sides = (*stored.shape[-plane:], 1)[:3]
@@ -169,7 +172,7 @@ def _is_color(channels: tuple[Channel, ...], dtype: np.dtype) -> bool:
     return signals in (RGB, _numbered(3)) and dtype in (np.uint8, np.uint16)
 
 
-def _interleaved(channels: tuple[Channel, ...], dtype: np.dtype) -> bool:
+def interleaved(channels: tuple[Channel, ...], dtype: np.dtype) -> bool:
     """Whether the channels of a pixel lie side by side, and not in planes of their own."""
     return _is_color(channels, dtype) or channels[-1].role == "alpha"
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -17,47 +18,120 @@ Allocate = Callable[[Path, tuple[int, ...], np.dtype, tuple[Channel, ...]], Arra
 """From a file's path and its image's shape (C, *spatial), type and channels to an array of this shape."""
 
 
+@dataclass(frozen=True)
+class New:
+    """A new image, before any of its pixels is known.
+
+    Parameters
+    ----------
+    path
+        Where it appears.
+    grid
+        Where its pixels lie.
+    dtype
+        The type of its samples.
+    channels
+        Its channels.
+    labels
+        Whether its values are numbers of classes or objects, between which nothing lies: a pyramid of them holds no
+        means.
+    origin
+        What it is made from, in any words. Where a format can go on with what a killed process left, it does so if
+        that was begun with the same words; with "" it begins anew.
+    """
+
+    path: Path
+    grid: Grid
+    dtype: np.dtype
+    channels: tuple[Channel, ...]
+    labels: bool = False
+    origin: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, *spatial)."""
+        return (len(self.channels), *self.grid.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory the whole image would take."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+
+class Sink(Protocol):
+    """Where the pixels of a new image go until it is whole."""
+
+    def put(self, region: Region, array: Array) -> None:
+        """Take the pixels (C, *region) of a region."""
+
+    def done(self, region: Region) -> bool:
+        """Whether the pixels of a region are safe already, from an earlier process that was killed."""
+
+    def finish(self) -> None:
+        """Let the file appear; all pixels are there."""
+
+    def discard(self) -> None:
+        """Remove what is there, for the file will not become whole in this process."""
+
+
 def in_memory(_path: Path, shape: tuple[int, ...], dtype: np.dtype, _channels: tuple[Channel, ...]) -> Array:
     """An array in memory."""
     return np.zeros(shape, dtype)
 
 
-class Writer:
-    """A file that is written region by region, and appears whole or not at all when the writer is closed.
-
-    Until then the image of a TIFF lies in a nameless file on the same disk; that of a PNG, whose rows can only be
-    compressed one after the other, lies in memory.
+class ArraySink:
+    """A new image as one array, which a function writes when it is whole.
 
     Parameters
     ----------
-    path
-        Where the file appears.
-    grid
-        Where the pixels of the image lie.
-    dtype
-        The type of the samples.
-    channels
-        The channels of the image.
+    new
+        The image.
     save
-        Writes the whole image to a path.
+        Writes it to a path.
     allocate
-        Gives the array that holds the image until it is whole.
+        Gives the array: in memory, or in a nameless file.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        grid: Grid,
-        *,
-        dtype: np.dtype,
-        channels: tuple[Channel, ...],
-        save: Callable[[Path, Image], None],
-        allocate: Allocate = in_memory,
-    ) -> None:
-        self.path = path
-        self._image = Image(allocate(path, (len(channels), *grid.shape), np.dtype(dtype), channels), grid, channels)
+    def __init__(self, new: New, save: Callable[[Path, Image], None], allocate: Allocate = in_memory) -> None:
+        self._path, self._save = new.path, save
+        self._image = Image(allocate(new.path, new.shape, new.dtype, new.channels), new.grid, new.channels)
+
+    def put(self, region: Region, array: Array) -> None:
+        """Set the pixels of a region."""
+        self._image.array[(slice(None), *region)] = array
+
+    def done(self, region: Region) -> bool:
+        """No: what is in an array ends with its process."""
+        return False
+
+    def finish(self) -> None:
+        """Write the file."""
+        with atomic_write(self._path) as beside:
+            self._save(beside, self._image)
+
+    def discard(self) -> None:
+        """Nothing is on the disk that has a name."""
+
+
+class Writer:
+    """A file that is written region by region, and appears whole or not at all when the writer is closed.
+
+    Until then the image of a small TIFF lies in a nameless file on the same disk, the tiles of a large one lie packed
+    in such a file, and the chunks of an OME-Zarr in a hidden folder; a PNG, whose rows can only be compressed one after
+    the other, lies in memory.
+
+    Parameters
+    ----------
+    new
+        The image.
+    sink
+        Where its pixels go.
+    """
+
+    def __init__(self, new: New, sink: Sink) -> None:
+        self.path = new.path
+        self._new, self._sink = new, sink
         self._written: list[Region] = []
-        self._save = save
 
     def write(self, region: Region | None, array: Array) -> None:
         """Set the pixels of a region.
@@ -74,15 +148,35 @@ class Writer:
         UlnaError
             For an array of another shape or type.
         """
-        whole = self._image.array
-        region = region or tuple(slice(0, n) for n in self._image.shape)
-        shape = (len(whole), *self._image.grid.crop(region).shape)
+        whole, dtype = self._new.grid.shape, self._new.dtype
+        region = region or tuple(slice(0, n) for n in whole)
+        shape = (len(self._new.channels), *self._new.grid.crop(region).shape)
         if array.shape != shape:
             raise UlnaError(f"an array of {array.shape} does not fill a region of {shape}", where=self.path)
-        if not np.can_cast(array.dtype, whole.dtype):
-            raise UlnaError(f"numbers of the type {array.dtype} do not fit into {whole.dtype}", where=self.path)
-        whole[(slice(None), *region)] = array
-        self._written.append(tuple(slice(*part.indices(n)) for part, n in zip(region, self._image.shape, strict=True)))
+        if not np.can_cast(array.dtype, dtype):
+            raise UlnaError(f"numbers of the type {array.dtype} do not fit into {dtype}", where=self.path)
+        region = _exact(region, whole)
+        self._sink.put(region, array.astype(dtype, copy=False))
+        self._written.append(region)
+
+    def done(self, region: Region) -> bool:
+        """Whether a region need not be written, because a process that was killed has written it.
+
+        Parameters
+        ----------
+        region
+            One slice per spatial axis.
+
+        Returns
+        -------
+        bool
+            True only for an OME-Zarr that was begun with the same `origin`, and where all chunks that the region
+            touches are whole. The region then counts as written.
+        """
+        if not self._sink.done(_exact(region, self._new.grid.shape)):
+            return False
+        self._written.append(_exact(region, self._new.grid.shape))
+        return True
 
     def close(self) -> None:
         """Write the file.
@@ -92,12 +186,13 @@ class Writer:
         UlnaError
             If a part of the image was never written, and where the file cannot be written.
         """
-        missing = uncovered(self._image.shape, self._written)
+        shape = self._new.grid.shape
+        missing = uncovered(shape, self._written)
         if missing:
-            size = int(np.prod(self._image.shape, dtype=np.int64))
+            size = int(np.prod(shape, dtype=np.int64))
+            self._sink.discard()
             raise UlnaError(f"{missing:,} of {size:,} pixels were not written", where=self.path)
-        with atomic_write(self.path) as beside:
-            self._save(beside, self._image)
+        self._sink.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +200,13 @@ class Writer:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
+        else:
+            self._sink.discard()
+
+
+def _exact(region: Region, shape: tuple[int, ...]) -> Region:
+    """A region with start and stop on every axis."""
+    return tuple(slice(*part.indices(n)[:2]) for part, n in zip(region, shape, strict=True))
 
 
 def uncovered(shape: tuple[int, ...], regions: list[Region]) -> int:
