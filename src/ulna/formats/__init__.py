@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from ulna.errors import ReadError, UlnaError
-from ulna.formats import dicom, hdf5, metaimage, nifti, nrrd, png, small, tiff
+from ulna.formats import dicom, hdf5, metaimage, nifti, nrrd, ome_zarr, png, small, tiff
 from ulna.formats.archive import opened
 from ulna.formats.atomic import atomic_write
 from ulna.formats.base import Format, Reader
@@ -27,6 +28,7 @@ __all__ = [
     "atomic_write",
     "check_finite",
     "create",
+    "is_folder",
     "mask_suffix",
     "open_reader",
     "read",
@@ -36,11 +38,11 @@ __all__ = [
 ]
 
 # A DICOM file may begin as a TIFF does.
-_FAMILIES = (dicom, png, small, tiff, nifti, nrrd, metaimage, hdf5)
+_FAMILIES = (dicom, png, small, tiff, nifti, nrrd, metaimage, hdf5, ome_zarr)
 FORMATS: tuple[Format, ...] = tuple(family.FORMAT for family in _FAMILIES)
 SUFFIXES = frozenset(suffix for family in FORMATS for suffix in family.suffixes)
 VOLUMES = frozenset(
-    suffix for family in (dicom, tiff, nifti, nrrd, metaimage, hdf5) for suffix in family.FORMAT.suffixes
+    suffix for family in _FAMILIES if family not in (png, small) for suffix in family.FORMAT.suffixes
 )
 """Suffixes of files that may hold more than one plane."""
 HEAD = 512  # bytes by which a family is recognized
@@ -68,6 +70,23 @@ def recognizes(source: Source) -> bool:
     return source.suffix in SUFFIXES
 
 
+def is_folder(source: Source) -> bool:
+    """Whether this is a folder that is one image, as an OME-Zarr is: by its suffix.
+
+    Parameters
+    ----------
+    source
+        A file or a folder.
+
+    Returns
+    -------
+    bool
+        False for a folder in an archive.
+    """
+    suffixes = {suffix for family in FORMATS if family.folders for suffix in family.suffixes}
+    return source.suffix in suffixes and not source.inside and source.path.is_dir()
+
+
 @contextmanager
 def open_reader(source: Source) -> Iterator[Reader]:
     """The reader of a file, by its first bytes, because suffixes lie; closed with the context.
@@ -87,8 +106,9 @@ def open_reader(source: Source) -> Iterator[Reader]:
     ReadError
         Here and by `read`: for what is missing, damaged, of no known kind, or larger than the memory.
     """
-    with opened(source.parts[0]) as stream:
-        family = _family(stream, source)
+    folder = is_folder(source)
+    with nullcontext(BytesIO()) if folder else opened(source.parts[0]) as stream:
+        family = _of_folders(source) if folder else _family(stream, source)
         with _explained(family, source):
             reader = _selected(_placed(family.open(stream, replace(source, slab=None)), source), source)
 
@@ -179,6 +199,7 @@ def create(
     channels: tuple[Channel, ...],
     labels: bool = False,
     origin: str = "",
+    version: str = "",
 ) -> Writer:
     """A writer of a new image, which appears whole or not at all when the writer is closed.
 
@@ -199,6 +220,8 @@ def create(
     origin
         What the image is made from, in any words. An OME-Zarr that a killed process left unfinished is gone on with
         where it was begun with the same words: `Writer.done(region)` says what is there. With "" it begins anew.
+    version
+        Of OME-Zarr: "0.4", the usual one, or "0.5".
 
     Returns
     -------
@@ -210,12 +233,12 @@ def create(
     UlnaError
         For another suffix.
     """
-    new = New(path, grid, np.dtype(dtype), channels, labels=labels, origin=origin)
+    new = New(path, grid, np.dtype(dtype), channels, labels=labels, origin=origin, version=version)
     return _family_to_write(path).create(new)
 
 
 def write(path: Path, image: Image, *, labels: bool = False) -> None:
-    """Write an image by the suffix of `path`: .png (gray or color of 8 or 16 bits), .tif (OME-TIFF, anything), .nii.gz.
+    """Write an image by the suffix of `path`: .png (gray or color of 8 or 16 bits), .tif (OME-TIFF, anything), .nii.gz, .zarr.
 
     Grid, channels and values are read back as they were, except for an alpha that is constant. The file is written
     atomically.
@@ -261,7 +284,7 @@ def mask_suffix(source: Source) -> str:
     Returns
     -------
     str
-        ".tif" for TIFF, ".nii.gz" for NIfTI, ".nrrd" for NRRD, ".png" for all others.
+        ".tif" for TIFF, ".nii.gz" for NIfTI, ".nrrd" for NRRD, ".zarr" for OME-Zarr, ".png" for all others.
     """
     return next((family.mask_suffix for family in FORMATS if source.suffix in family.suffixes), ".png")
 
@@ -326,6 +349,10 @@ def _family_to_write(path: Path) -> Format:
             return family
     known = ", ".join(family.mask_suffix for family in FORMATS if family.written)
     raise UlnaError(f"images are written as {known}, not as '{suffix}'", where=path)
+
+
+def _of_folders(source: Source) -> Format:
+    return next(family for family in FORMATS if family.folders and source.suffix in family.suffixes)
 
 
 def _family(stream: BinaryIO, source: Source) -> Format:

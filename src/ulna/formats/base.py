@@ -157,6 +157,8 @@ class Format:
         That of masks of such images.
     folders
         Whether an image is a folder, and not a file.
+    versions
+        Those that are written, where there are several, the usual one first.
     """
 
     name: str
@@ -169,6 +171,7 @@ class Format:
     sink: Callable[[New], Sink | None] = lambda _new: None
     mask_suffix: str = ".png"
     folders: bool = False
+    versions: tuple[str, ...] = ()
 
     @property
     def written(self) -> bool:
@@ -191,8 +194,12 @@ class Format:
         Raises
         ------
         UlnaError
-            If the format is not written.
+            If the format, or this version of it, is not written.
         """
+        if new.version and new.version not in self.versions:
+            known = " or ".join(self.versions)
+            hint = f"Name {known}." if known else "Name none."
+            raise UlnaError(f"{self.name} is not written as version '{new.version}'", where=new.path, hint=hint)
         sink = self.sink(new)
         return Writer(new, sink or ArraySink(new, self.saver(new.path), self.allocate))
 

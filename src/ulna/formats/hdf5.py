@@ -192,7 +192,7 @@ def _axes(data: Any, source: Source) -> tuple[str, str]:
         return axes, ""
     kept = [k for k, side in enumerate(data.shape) if side > 1 or k >= data.ndim - 2]
     shape = tuple(data.shape[k] for k in kept)
-    found, assumed = _inferred(shape, source)
+    found, assumed = inferred_axes(shape, source)
     free = iter(letter for letter in "TCZ" if letter not in found)
     letters = dict(zip(kept, found, strict=True))
     if data.ndim > len("TCZYX"):
@@ -200,8 +200,26 @@ def _axes(data: Any, source: Source) -> tuple[str, str]:
     return "".join(letters[k] if k in letters else next(free) for k in range(data.ndim)), assumed
 
 
-def _inferred(shape: Sequence[int], source: Source) -> tuple[str, str]:
-    """Letters of axes that the file does not name, all longer than 1 but rows and columns."""
+def inferred_axes(shape: Sequence[int], source: Source) -> tuple[str, str]:
+    """Letters of axes that a file does not name, and what was assumed.
+
+    Parameters
+    ----------
+    shape
+        The lengths of the axes, all longer than 1 but those of rows and columns.
+    source
+        Its `axes` are what the user said.
+
+    Returns
+    -------
+    tuple of str and str
+        As of `axes_of`.
+
+    Raises
+    ------
+    ReadError
+        Where there are too many to guess.
+    """
     if len(shape) <= 3 or source.axes:
         axes, assumed = axes_of("QQQ"[: len(shape) - 2] + "YX", shape, source)
         return axes.replace("Q", "Z"), assumed

@@ -46,6 +46,7 @@ class New:
     channels: tuple[Channel, ...]
     labels: bool = False
     origin: str = ""
+    version: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
