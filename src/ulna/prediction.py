@@ -158,7 +158,7 @@ class Prediction(OnGrid):
         """
         target = Path(path).expanduser()
         self.check_fits(target)
-        write(target, self.to_image())
+        write(target, self.to_image(), labels=True)
         return target
 
     def check_fits(self, path: Path) -> None:

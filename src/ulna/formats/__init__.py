@@ -41,10 +41,10 @@ __all__ = [
 _FAMILIES = (dicom, png, small, tiff, nifti, nrrd, metaimage, hdf5, ome_zarr)
 FORMATS: tuple[Format, ...] = tuple(family.FORMAT for family in _FAMILIES)
 SUFFIXES = frozenset(suffix for family in FORMATS for suffix in family.suffixes)
-VOLUMES = frozenset(
-    suffix for family in _FAMILIES if family not in (png, small) for suffix in family.FORMAT.suffixes
-)
+VOLUMES = frozenset(suffix for family in _FAMILIES if family not in (png, small) for suffix in family.FORMAT.suffixes)
 """Suffixes of files that may hold more than one plane."""
+FOLDERS = tuple(suffix for family in FORMATS if family.folders for suffix in family.suffixes)
+"""Suffixes of folders that are one image."""
 HEAD = 512  # bytes by which a family is recognized
 
 
@@ -81,10 +81,9 @@ def is_folder(source: Source) -> bool:
     Returns
     -------
     bool
-        False for a folder in an archive.
+        Also of a folder in an archive.
     """
-    suffixes = {suffix for family in FORMATS if family.folders for suffix in family.suffixes}
-    return source.suffix in suffixes and not source.inside and source.path.is_dir()
+    return source.suffix in FOLDERS and (bool(source.inside) or source.path.is_dir())
 
 
 @contextmanager
@@ -238,10 +237,11 @@ def create(
 
 
 def write(path: Path, image: Image, *, labels: bool = False) -> None:
-    """Write an image by the suffix of `path`: .png (gray or color of 8 or 16 bits), .tif (OME-TIFF, anything), .nii.gz, .zarr.
+    """Write an image by the suffix of `path`.
 
-    Grid, channels and values are read back as they were, except for an alpha that is constant. The file is written
-    atomically.
+    That is .png (gray or color of 8 or 16 bits), .tif (OME-TIFF, anything), .nii.gz, .nrrd, .mha or .zarr. Grid,
+    channels and values are read back as they were, except for an alpha that is constant. What is written appears whole
+    or not at all.
 
     Parameters
     ----------

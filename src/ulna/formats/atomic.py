@@ -60,6 +60,31 @@ def atomic_write(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in plain words where the system refuses to write.
+
+    Parameters
+    ----------
+    path
+        What is written.
+
+    Yields
+    ------
+    None
+        To what writes.
+
+    Raises
+    ------
+    WriteError
+        Where the disk is full or the place cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(error, path) from error
+
+
 def is_partial(path: Path) -> bool:
     """Whether it is what is left of a file or folder that was to appear whole when the process was killed."""
     return path.name.startswith(".") and ".part-" in path.name

@@ -97,7 +97,7 @@ def _fill(stream: BinaryIO, buffer: memoryview, source: Source) -> None:
         count = stream.readinto(buffer[filled:])  # type: ignore[attr-defined]
         if not count:
             raise ReadError(
-                f"is cut off: {len(buffer) - filled:,} bytes of its pixels are missing",
+                f"is cut off: {len(buffer) - filled:,} of its bytes are missing",
                 where=source,
                 hint="Copy or download it again.",
             )

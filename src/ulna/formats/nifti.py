@@ -14,6 +14,7 @@ import numpy as np
 
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.base import GRAY, RGB, Format, Reader, guard_memory
+from ulna.formats.flat import read_flat
 from ulna.formats.world import as_volume, grid_of, matrix_of
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 from ulna.text import plural
@@ -81,12 +82,8 @@ def open_nifti(stream: BinaryIO, source: Source) -> Reader:
     result = _scaled_type(dtype, slope, intercept) if scaled else dtype.newbyteorder("=")
 
     def decode(region: Region, _level: int) -> Array:
-        parts = [
-            content.planes(chosen[k], region[0] if len(region) == 3 else slice(0, 1), spatial)
-            for k in range(len(chosen))
-        ]
-        cut: Any = (..., *region[-2:])
-        array = np.stack([part[cut] for part in parts])
+        box = region if len(region) == 3 else (slice(0, 1), *region)
+        array = np.stack([content.cut(volume, box, spatial) for volume in chosen])
         if array.dtype.fields:
             array = np.concatenate([array[name] for name in COLORS])
         array = array.astype(result, copy=False) if not scaled else (array * slope + intercept).astype(result)
@@ -99,7 +96,7 @@ def open_nifti(stream: BinaryIO, source: Source) -> Reader:
 
 
 class _Content:
-    """The header of a file, and its planes: of a plain file those that are asked for, of a gzipped one all at once."""
+    """The header of a file, and its voxels: of a plain file those that are asked for, of a gzipped one all at once."""
 
     def __init__(self, stream: BinaryIO, source: Source) -> None:
         self._source = source
@@ -117,15 +114,16 @@ class _Content:
         self.header = kind(head[:size], check=False)
         self.start = int(self.header["vox_offset"]) or size + 4
 
-    def planes(self, volume: int, part: slice, spatial: list[int]) -> Array:
-        """(Z, Y, X) of some planes of one volume, as they are stored."""
+    def cut(self, volume: int, region: Region, spatial: list[int]) -> Array:
+        """(Z, Y, X) of a part of one volume, as it is stored."""
         x, y, z = (*spatial, 1)[:3]
         dtype = self.header.get_data_dtype()
+        if not self._packed:
+            start = self.start + volume * z * y * x * dtype.itemsize
+            return read_flat(self._stream, start, (z, y, x), dtype, region=region, source=self._source)
         plane = x * y * dtype.itemsize
-        first = self.start + (volume * z + part.start) * plane
-        count = part.stop - part.start
-        guard_memory(count * plane, self._source, shape=(count, y, x))
-        data = self._unpacked[first : first + count * plane] if self._packed else self._cut(first, count * plane)
+        first, count = self.start + (volume * z + region[0].start) * plane, region[0].stop - region[0].start
+        data = self._unpacked[first : first + count * plane]
         if len(data) < count * plane:
             missing = count * plane - len(data)
             raise ReadError(
@@ -133,11 +131,7 @@ class _Content:
                 where=self._source,
                 hint="Copy or download it again.",
             )
-        return np.frombuffer(data, dtype).reshape(count, y, x)
-
-    def _cut(self, first: int, length: int) -> bytes:
-        self._stream.seek(first)
-        return self._stream.read(length)
+        return np.frombuffer(data, dtype).reshape(count, y, x)[(slice(None), *region[1:])]
 
     @cached_property
     def _unpacked(self) -> bytes:

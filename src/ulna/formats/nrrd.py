@@ -17,6 +17,7 @@ from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import opened
 from ulna.formats.base import GRAY, Format, Reader, begins, guard_memory
 from ulna.formats.beside import beside
+from ulna.formats.flat import read_flat
 from ulna.formats.world import FLIP, grid_of, matrix_of
 from ulna.grid import Floats
 from ulna.image import Array, Channel, Grid, Image, Region, Source
@@ -64,7 +65,11 @@ def open_nrrd(stream: BinaryIO, source: Source) -> Reader:
         return np.moveaxis(np.asarray(data), len(sizes) - 1 - inner, 0)
 
     def decode(region: Region, _level: int) -> Array:
-        return decoded()[(slice(None), *region)].astype(dtype.newbyteorder("="), copy=False)
+        if _is_flat(header):
+            array = _flat(header, (stream, start), (sizes, inner), dtype, region=region, source=source)
+        else:
+            array = decoded()[(slice(None), *region)]
+        return array.astype(dtype.newbyteorder("="), copy=False)
 
     planes = shape[0] if len(shape) == 3 else 1
     return Reader(source, grid, dtype.newbyteorder("="), channels, decode, planes=planes, assumed="; ".join(doubts))
@@ -105,6 +110,37 @@ def _plain(header: dict[str, Any]) -> str:
     """The encoding that is left for pynrrd: packed data are unpacked before, and no more of them than announced."""
     encoding = str(header["encoding"]).lower()
     return "raw" if encoding in PACKED else encoding
+
+
+def _is_flat(header: dict[str, Any]) -> bool:
+    """Whether the voxels lie in their file as they are, after a start that is known."""
+    skips = [int(header.get(key, header.get(key.replace(" ", ""), 0))) for key in ("line skip", "byte skip")]
+    return str(header["encoding"]).lower() == "raw" and skips[0] == 0 and skips[1] >= 0
+
+
+def _flat(
+    header: dict[str, Any],
+    place: tuple[BinaryIO, int],
+    axes: tuple[list[int], int | None],
+    dtype: np.dtype,
+    *,
+    region: Region,
+    source: Source,
+) -> Array:
+    """(C, *region) of voxels that are not packed; `axes` are the sizes, and which of them is that of channels."""
+    sizes, inner = axes
+    parts = list(reversed(region))
+    if inner is not None:
+        parts.insert(inner, slice(0, sizes[inner]))
+    skip = int(header.get("byte skip", header.get("byteskip", 0)))
+    named = next((header[key] for key in DETACHED if key in header), None)
+    shape, box = sizes[::-1], parts[::-1]
+    if named is None:
+        array = read_flat(place[0], place[1] + skip, shape, dtype, region=box, source=source)
+    else:
+        with opened(beside(str(named), source)) as stream:
+            array = read_flat(stream, skip, shape, dtype, region=box, source=source)
+    return array[None] if inner is None else np.moveaxis(array, len(sizes) - 1 - inner, 0)
 
 
 def _data(header: dict[str, Any], stream: BinaryIO, start: int, nbytes: int, source: Source) -> io.BytesIO:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import tifffile
 
-from ulna.formats.atomic import atomic_write, cannot_write
+from ulna.formats.atomic import atomic_write, writing
 from ulna.formats.base import SMALL
 from ulna.formats.pyramid import Assembler, Index, doubled, halved, level_shapes, tile_region, touched
 from ulna.formats.tiff_writer import DESCRIPTION, KINDS, as_stored, interleaved, ome_text
@@ -68,7 +66,7 @@ class TiledSink:
         whole = Image(np.broadcast_to(np.zeros((), new.dtype), new.shape), new.grid, new.channels)
         self._options, self._words = as_stored(whole, new.path)
         self._together = interleaved(new.channels, new.dtype)
-        with _writing(new.path):
+        with writing(new.path):
             new.path.parent.mkdir(parents=True, exist_ok=True)
             self._spool = tempfile.TemporaryFile(dir=new.path.parent)  # noqa: SIM115
         self._places: dict[tuple[int, int, Index], tuple[int, int]] = {}
@@ -77,7 +75,7 @@ class TiledSink:
 
     def put(self, region: Region, array: Array) -> None:
         """Pack the tiles that are whole with these pixels."""
-        with _writing(self._new.path):
+        with writing(self._new.path):
             self._tiles.put(region, array)
 
     def done(self, region: Region) -> bool:
@@ -169,11 +167,3 @@ class TiledSink:
                     )
                     pixels[(slice(None), *target)] = np.moveaxis(cut, -1, 0)
                 self._pack((level, page, index), np.moveaxis(halved(pixels, labels=self._new.labels), 0, -1))
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise cannot_write(error, path) from error

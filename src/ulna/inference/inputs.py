@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 from ulna.config import DataConfig
 from ulna.errors import UlnaError
-from ulna.formats import check_finite, read, without_nan
+from ulna.formats import check_finite, is_folder, read, without_nan
 from ulna.formats.base import BY_SAMPLES, equal_channels
 from ulna.image import Array, Image, Source, checked
 from ulna.layouts import find
@@ -68,7 +68,7 @@ def source_of(place: Source) -> Source:
     UlnaError
         For a folder with more than one image, or none.
     """
-    if place.inside or not place.path.is_dir():
+    if place.inside or not place.path.is_dir() or is_folder(place):
         return place
     found = [source for case in find(place.path, plain=True).cases for source in case.images]
     if len(found) > 1:

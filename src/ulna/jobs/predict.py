@@ -322,12 +322,12 @@ def _predict(
     first, *others = job.frames
     found = extras.predict(model, first, target, after=0, progress=progress)
     if not others:
-        write(target, found.to_image())
+        write(target, found.to_image(), labels=True)
         return target, listed_objects(job.name, found)
     mask = found.to_image(wide=True)  # how many objects the film has is known at its end
     grid = _film_grid(first, len(job.frames), mask.shape)
     objects, listing = 0, listed_objects(job.name, found)
-    with create(target, grid, dtype=mask.array.dtype, channels=mask.channels) as writer:
+    with create(target, grid, dtype=mask.array.dtype, channels=mask.channels, labels=True) as writer:
         for number, frame in enumerate(job.frames):
             if number:
                 found = extras.predict(model, frame, target, after=objects, progress=progress)
@@ -354,7 +354,7 @@ def _by_region(model: Model, job: _Job, target: Path, progress: Progress) -> Non
     film = len(job.frames) > 1
     grid = _film_grid(job.frames[0], len(job.frames), frame.shape) if film else frame
     values = Image(model.classes.to_values(np.zeros((1, 1, 1), np.uint8)))
-    with create(target, grid, dtype=values.array.dtype, channels=values.channels) as writer:
+    with create(target, grid, dtype=values.array.dtype, channels=values.channels, labels=True) as writer:
         for number, case in enumerate(job.frames):
             plane = (slice(number, number + 1),) if film else ()
 

@@ -9,6 +9,7 @@ from ulna.caselist import Names, choose
 from ulna.config import Config, DataConfig, dotted
 from ulna.dataset import Case, Dataset, Progress
 from ulna.errors import UlnaError
+from ulna.formats import is_folder
 from ulna.formats.archive import is_archive
 from ulna.image import Source
 from ulna.jobs.grouping import fingerprints, joined_by, with_groups
@@ -147,7 +148,7 @@ def read_data(
 def mask_files(place: str | Path) -> list[Source]:
     """All image files of a folder, an archive or a pattern, films as their frames."""
     path = Path(place)
-    if not (path.is_dir() or is_archive(Source(path))):
+    if is_folder(Source(path)) or not (path.is_dir() or is_archive(Source(path))):
         return list(find_images(place, own=True))
     found = [entry.source for entry in list_place(Source(path), masks=True).images]
     if not found:

@@ -102,7 +102,7 @@ def find(
         images, others, left = _glob(text, own=own)
     else:
         path = existing(place)
-        if path.is_file() and not is_archive(Source(path)):
+        if (path.is_file() and not is_archive(Source(path))) or formats.is_folder(Source(path)):
             return Found(cases_of([_single(path)]))
         listing = list_place(patterns.place(path), masks=own)
         cases = () if plain else _of_dataset(listing, patterns)
@@ -206,7 +206,7 @@ def _glob(pattern: str, *, own: bool) -> tuple[list[Entry], list[Entry], list[En
     left: list[Entry] = []
     for path in place.glob("/".join(parts[first:])):
         within = path.relative_to(place).parts
-        if is_junk(within) or not path.is_file():
+        if is_junk(within) or not (path.is_file() or formats.is_folder(Source(path))):
             continue
         side = left if not own and is_own(path, place) else images if formats.recognizes(Source(path)) else others
         side.append(Entry(within[:-1], Source(path)))
@@ -240,7 +240,7 @@ def _several(places: Sequence[str | Path]) -> list[Entry]:
     """Image files that were named one by one; their folders are told from the deepest that holds all of them."""
     paths = [existing(place) for place in dict.fromkeys(places)]
     for path in paths:
-        if path.is_dir() or is_archive(Source(path)):
+        if (path.is_dir() and not formats.is_folder(Source(path))) or is_archive(Source(path)):
             raise UlnaError("of several places, each must be an image file", where=path, hint="Name this one alone.")
     whole = [path.absolute() for path in paths]
     try:

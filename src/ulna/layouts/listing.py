@@ -151,11 +151,18 @@ def _is_data(entry: Entry, images: tuple[Entry, ...]) -> bool:
 
 
 def _in_archive(archive: Source) -> list[Found]:
-    found: list[Found] = []
+    found: dict[str, Found] = {}
     for member in members(archive):
         *folders, _ = member.replace("\\", "/").split("/")
-        found.append((tuple(folders), Source(archive.path, (*archive.inside, member))))
-    return found
+        depth = next((k for k, name in enumerate(folders) if _is_image(name)), None)
+        name = member if depth is None else "/".join(folders[: depth + 1])
+        found[name] = tuple(folders[:depth]), Source(archive.path, (*archive.inside, name))
+    return list(found.values())
+
+
+def _is_image(folder: str) -> bool:
+    """Whether a folder of this name is one image, and none that holds images."""
+    return folder.lower().endswith(formats.FOLDERS)
 
 
 def _in_folder(root: Path, *, masks: bool) -> tuple[list[Found], list[Found]]:
@@ -172,11 +179,12 @@ def _in_folder(root: Path, *, masks: bool) -> tuple[list[Found], list[Found]]:
         if real in above[str(place)] or (set(files) >= RUN and place != root):
             below.clear()
             continue
-        below[:] = [name for name in below if not is_junk((name,))]
+        images = [name for name in below if _is_image(name) and not is_junk((name,))]
+        below[:] = [name for name in below if not is_junk((name,)) and name not in images]
         above |= {str(place / name): above[str(place)] | {real} for name in below}
         own |= own_files(place, files, masks=masks)
         folders = place.relative_to(root).parts
-        for name in files:
+        for name in (*files, *images):
             (left if place / name in own else found).append((folders, Source(place / name)))
     return found, left
 

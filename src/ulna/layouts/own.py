@@ -81,7 +81,7 @@ def file_of(images: Sequence[Source]) -> str:
 
 def masks_in(folder: Path) -> tuple[Path, ...]:
     """The predicted masks that a folder lists and that are still there."""
-    return tuple(path for name in sorted(_marked(folder)[0]) if (path := folder / name).is_file())
+    return tuple(path for name in sorted(_marked(folder)[0]) if (path := folder / name).exists())
 
 
 def images_of(folder: Path) -> dict[str, str]:

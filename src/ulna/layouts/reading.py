@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ulna.dataset import Case, Dataset, Problem
 from ulna.errors import UlnaError
+from ulna.formats import is_folder
 from ulna.formats.archive import is_archive
 from ulna.image import Source
 from ulna.layouts import (
@@ -106,7 +107,7 @@ def read_dataset(place: str | Path | Dataset, patterns: Patterns = NO_PATTERNS) 
     if isinstance(place, Dataset):
         return _usable(as_given(place, patterns))
     path = existing(place)
-    if path.is_file() and not is_archive(Source(path)):
+    if (path.is_file() and not is_archive(Source(path))) or is_folder(Source(path)):
         raise UlnaError("is one file, not a data set", where=path, hint="Name the folder or zip that holds it.")
     listing = list_place(patterns.place(path))
     found = _stated(listing, patterns, depth=2) if patterns or patterns.labels else understood(listing, depth=2)

@@ -9,7 +9,7 @@ from napari.utils import progress
 from napari.utils.notifications import show_info
 
 from ulna.folds import holds_folds
-from ulna.formats import read
+from ulna.formats import is_folder, read
 from ulna.image import Image, Source
 from ulna.layouts.own import MARK, images_of, masks_in
 from ulna.napari.layers import GRID, LayerData, image_layers, numbered_layer, place, values_layer, values_of
@@ -114,7 +114,7 @@ def _mask_layers(folder: Path) -> list[LayerData]:
         name = path.relative_to(folder).as_posix()
         visible = number == 0
         image = Path(images.get(name, ""))
-        if image.is_file():
+        if image.is_file() or is_folder(Source(image)):
             layers += image_layers(read(Source(image)), image.name, visible=visible)
         words = {"name": f"{name} mask", "visible": visible, "metadata": {GRID: mask.grid}, **place(mask.grid)}
         own = [one for one in objects if one.image == _stem(name)]

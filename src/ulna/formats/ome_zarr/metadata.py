@@ -16,6 +16,13 @@ OLD_AXES = ("t", "c", "z", "y", "x")
 """Those of versions before 0.3, which do not name them."""
 MAX_AXES = 8
 
+
+def _text(value: object) -> object:
+    """A path that was written as a number."""
+    return str(value) if type(value) is int else value
+
+
+Place = Annotated[str, BeforeValidator(_text)]
 Side = Annotated[int, Field(ge=0, lt=1 << 48)]
 
 
@@ -49,7 +56,7 @@ class Transformation(Words):
 class Level(Words):
     """One resolution of a multiscale image."""
 
-    path: str
+    path: Place
     transformations: tuple[Transformation, ...] = Field((), alias="coordinateTransformations")
 
 
@@ -96,7 +103,7 @@ class Omero(Words):
 class Named(Words):
     """A well of a plate, or an image of a well."""
 
-    path: str
+    path: Place
 
 
 class Plate(Words):
@@ -143,7 +150,8 @@ class ArrayV2(Words):
     @property
     def codecs(self) -> tuple[str, ...]:
         """What its chunks are packed with."""
-        return tuple(str(one.get("id")) for one in (*(self.filters or ()), *([self.compressor] * bool(self.compressor))))
+        compressor = (self.compressor,) if self.compressor else ()
+        return tuple(str(one.get("id")) for one in (*(self.filters or ()), *compressor))
 
     @property
     def packed(self) -> str:

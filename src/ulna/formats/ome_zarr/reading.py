@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -138,30 +137,28 @@ def _images(files: Files, node: _Node) -> list[str]:
     """The paths of the images of a plate, of a well, or of a file of several images."""
     words = node.attributes or Attributes()
     if words.plate is not None:
-        wells = [(node.below(well.path), _node(files, node.below(well.path))) for well in words.plate.wells]
-        return [f"{path}/{name}" for path, well in wells if well for name in _images(files, well)]
+        wells = [_node(files, node.below(well.path)) for well in words.plate.wells]
+        return [name for well in wells if well for name in _images(files, well) or _numbered(files, well)]
     if words.well is not None:
         return [node.below(image.path) for image in words.well.images]
     if words.layout is not None:
         listing = _node(files, node.below("OME"))
         stated = listing.attributes.series if listing and listing.attributes else None
-        found = stated if stated is not None else [name for name in _children(files, node) if name.isdecimal()]
-        return [node.below(name) for name in (sorted(found, key=int) if stated is None else found)]
+        return _numbered(files, node) if stated is None else [node.below(name) for name in stated]
     if words.labels is not None:
         return [node.below(name) for name in words.labels]
     return []
 
 
+def _numbered(files: Files, node: _Node) -> list[str]:
+    """What lies in a group and has a number as its name."""
+    return [node.below(name) for name in sorted(filter(str.isdecimal, files.children(node.path)), key=int)]
+
+
 def _arrays(files: Files, node: _Node) -> list[_Node]:
     """The arrays that lie in a group, which have rows and columns."""
-    found = [_node(files, node.below(name)) for name in _children(files, node)]
+    found = [_node(files, node.below(name)) for name in files.children(node.path)]
     return [one for one in found if one and one.array is not None and len(one.array.shape) >= 2]
-
-
-def _children(files: Files, node: _Node) -> list[str]:
-    path = files.path(node.path) if node.path else files.path(".")
-    with os.scandir(path) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _multiscale(files: Files, node: _Node, words: Attributes, source: Source, notes: list[str]) -> Reader:
@@ -264,9 +261,7 @@ class _Opened:
             import zarr
 
             store = Chunks(self._files, limit=self._words.chunk_bytes, packed=self._words.packed)
-            self._array = zarr.open_array(
-                store=store, path=self._path, mode="r", zarr_format=self._words.zarr_format
-            )
+            self._array = zarr.open_array(store=store, path=self._path, mode="r", zarr_format=self._words.zarr_format)
             if self._array.shape != self.shape:
                 raise ReadError("its metadata contradict each other", where=self._source, hint=BROKEN)
         return np.asarray(self._array[part])
@@ -274,27 +269,13 @@ class _Opened:
     def missing(self) -> str:
         """What is said of chunks that are not there, where they can be counted: they have one value, and no file."""
         announced = prod(-(-side // chunk) for side, chunk in zip(self.shape, self._words.chunks, strict=True))
-        if announced > MAX_COUNTED or not self._words.packed:
-            there = 1 if self._any() else 0
-            announced = 0 if there else announced
-        else:
-            there = self._count()
+        counted = announced <= MAX_COUNTED and bool(self._words.packed)
+        there = self._files.count(self._path, announced if counted else 1)
         if not there:
-            raise ReadError("its pixels are missing: there is none of its chunks", where=self._source, hint=BROKEN)
-        if there >= announced:
+            return "none of its chunks is there: it is read as one value, as Zarr says"
+        if there >= announced or not counted:
             return ""
         return f"{announced - there} of its {announced} chunks are not there: they are read as one value, as Zarr says"
-
-    def _count(self) -> int:
-        """How many chunks are there."""
-        return sum(1 for _ in self._chunk_files())
-
-    def _any(self) -> bool:
-        return next(self._chunk_files(), None) is not None
-
-    def _chunk_files(self) -> Any:
-        for _folder, _below, names in os.walk(self._files.path(self._path or ".")):
-            yield from (name for name in names if not name.startswith(".") and name != "zarr.json")
 
 
 def _letters(names: Sequence[str], source: Source) -> str:
@@ -319,9 +300,7 @@ def _depth(axes: str, shape: Sequence[int]) -> int:
 Placed = tuple[tuple[float, ...], tuple[float, ...], bool]
 
 
-def _grid(
-    axes: str, shape: tuple[int, ...], scales: Multiscale, placed: Placed, source: Source
-) -> tuple[Grid, str]:
+def _grid(axes: str, shape: tuple[int, ...], scales: Multiscale, placed: Placed, source: Source) -> tuple[Grid, str]:
     """Where the pixels of the first level lie, and what is said where that cannot be used."""
     scale, offset, _ = (_space(axes, one) for one in (placed[0], placed[1], placed[0]))
     units = [spelled(axis.unit or "") for axis in _space(axes, scales.axes)]

@@ -7,12 +7,14 @@ import os
 import struct
 import zlib
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 
 from ulna.errors import ReadError
+from ulna.formats.archive import kept, members, opened
 from ulna.image import Source
 from ulna.text import amount
 
@@ -28,40 +30,46 @@ ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 class Files:
-    """The files of a Zarr folder by their keys.
+    """The files of a Zarr folder by their keys, their paths within it with slashes.
 
     Parameters
     ----------
     source
-        The folder.
+        The folder, on the disk or in an archive.
     """
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self._root = os.path.realpath(source.path)
 
-    def path(self, key: str) -> Path:
-        """Where the file of a key lies.
+    def read(self, key: str, part: ByteRequest | None = None) -> bytes | None:
+        """The bytes of a file, or a part of them.
 
         Parameters
         ----------
         key
-            Its path within the folder, with slashes.
+            The file.
+        part
+            Which bytes; by default all.
 
         Returns
         -------
-        Path
-            Without links.
+        bytes or None
+            None where there is no such file.
 
         Raises
         ------
         ReadError
-            Where it lies outside of the folder.
+            Where it lies outside of the folder, or cannot be read.
         """
-        real = os.path.realpath(os.path.join(self._root, *key.split("/")))  # noqa: PTH118
-        if key.startswith("/") or (real != self._root and not real.startswith(self._root + os.sep)):
-            raise ReadError(f"names or links to something outside of its folder ('{key}')", where=self.source)
-        return Path(real)
+        try:
+            with self._opened(key) as file:
+                return _part(file, part)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, KeyError):
+            return None
+        except OSError as error:
+            what = f"its file {key} cannot be read: {error.strerror or error}"
+            raise ReadError(what, where=self.source, hint="Copy it again with all its files.") from None
 
     def words(self, key: str) -> dict[str, Any] | None:
         """The content of a JSON file.
@@ -69,7 +77,7 @@ class Files:
         Parameters
         ----------
         key
-            Its path within the folder.
+            The file.
 
         Returns
         -------
@@ -81,17 +89,78 @@ class Files:
         ReadError
             For a file that is no JSON, or none of a sensible size.
         """
-        try:
-            with self.path(key).open("rb") as file:
-                data = file.read(MAX_WORDS + 1)
-            words = json.loads(data) if len(data) <= MAX_WORDS else None
-        except (FileNotFoundError, NotADirectoryError):
+        data = self.read(key, RangeByteRequest(0, MAX_WORDS))
+        if data is None:
             return None
-        except (ValueError, RecursionError, OSError) as error:
+        try:
+            words = json.loads(data)
+        except (ValueError, RecursionError) as error:
             raise ReadError(f"its file {key} cannot be read ({error})", where=self.source) from None
         if not isinstance(words, dict):
             raise ReadError(f"its file {key} holds no metadata", where=self.source)
         return words
+
+    def children(self, path: str) -> list[str]:
+        """The names of the folders in a folder, in order, without hidden ones."""
+        if self.source.inside:
+            names = {rest.split("/")[0] for rest in self._below(path) if "/" in rest}
+        else:
+            with os.scandir(self._path(path)) as entries:
+                names = {entry.name for entry in entries if entry.is_dir()}
+        return sorted(name for name in names if not name.startswith("."))
+
+    def count(self, path: str, most: int) -> int:
+        """How many chunks lie in the folder of an array, and no more than so many."""
+        found = 0
+        if self.source.inside:
+            names: Iterable[list[str]] = ([rest.rpartition("/")[2]] for rest in self._below(path))
+        else:
+            names = (files for _, _, files in os.walk(self._path(path)))
+        for files in names:
+            found += sum(not name.startswith(".") and name != "zarr.json" for name in files)
+            if found >= most:
+                break
+        return found
+
+    def _opened(self, key: str) -> AbstractContextManager[BinaryIO]:
+        if not self.source.inside:
+            return self._path(key).open("rb")
+        member = self._prefix + self._checked(key)
+        if member not in kept_names(self.source):
+            raise KeyError(member)
+        return opened(Source(self.source.path, (*self.source.inside[:-1], member)))
+
+    def _checked(self, key: str) -> str:
+        if key.startswith("/") or ".." in key.split("/"):
+            raise ReadError(f"names something outside of its folder ('{key}')", where=self.source)
+        return key
+
+    def _path(self, key: str) -> Path:
+        """Where the file of a key lies, without links. Raises ReadError where that is outside of the folder."""
+        real = os.path.realpath(os.path.join(self._root, *self._checked(key).split("/")))  # noqa: PTH118
+        if real != self._root and not real.startswith(self._root + os.sep):
+            raise ReadError(f"links to something outside of its folder ('{key}')", where=self.source)
+        return Path(real)
+
+    @property
+    def _prefix(self) -> str:
+        return self.source.inside[-1].rstrip("/") + "/"
+
+    def _below(self, path: str) -> list[str]:
+        """The names of the files of an archive below a folder, relative to it."""
+        start = self._prefix + (f"{self._checked(path)}/" if path else "")
+        return [name[len(start) :] for name in kept_names(self.source) if name.startswith(start)]
+
+
+def kept_names(source: Source) -> frozenset[str]:
+    """The names of all files of the archive that a folder lies in."""
+    archive = Source(source.path, source.inside[:-1])
+
+    def names() -> tuple[frozenset[str], int]:
+        found = frozenset(members(archive))
+        return found, sum(map(len, found))
+
+    return kept("names", archive, names)
 
 
 class Chunks(Store):
@@ -121,13 +190,10 @@ class Chunks(Store):
     def __hash__(self) -> int:
         return id(self)
 
-    async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """The bytes of a file, or a part of them; None where there is no such file."""
-        try:
-            data = _part(self._files.path(key), byte_range)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        data = self._files.read(key, byte_range)
+        if data is None:
             return None
         if key.rpartition("/")[2] not in METADATA and not isinstance(byte_range, SuffixByteRequest):
             self._check(data)
@@ -141,7 +207,7 @@ class Chunks(Store):
 
     async def exists(self, key: str) -> bool:
         """Whether there is such a file."""
-        return self._files.path(key).is_file()
+        return self._files.read(key, RangeByteRequest(0, 1)) is not None
 
     async def set(self, key: str, value: Buffer) -> None:
         """Not done: what is read is left as it is."""
@@ -208,13 +274,12 @@ def announced(data: bytes, packed: str, limit: int) -> int:
     return 0
 
 
-def _part(path: Path, wanted: ByteRequest | None) -> bytes:
-    with path.open("rb") as file:
-        if isinstance(wanted, RangeByteRequest):
-            file.seek(wanted.start)
-            return file.read(wanted.end - wanted.start)
-        if isinstance(wanted, OffsetByteRequest):
-            file.seek(wanted.offset)
-        elif isinstance(wanted, SuffixByteRequest):
-            file.seek(max(0, file.seek(0, 2) - wanted.suffix))
-        return file.read()
+def _part(file: BinaryIO, wanted: ByteRequest | None) -> bytes:
+    if isinstance(wanted, RangeByteRequest):
+        file.seek(wanted.start)
+        return file.read(wanted.end - wanted.start)
+    if isinstance(wanted, OffsetByteRequest):
+        file.seek(wanted.offset)
+    elif isinstance(wanted, SuffixByteRequest):
+        file.seek(max(0, file.seek(0, 2) - wanted.suffix))
+    return file.read()

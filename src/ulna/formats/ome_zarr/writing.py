@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ulna.errors import UlnaError
-from ulna.formats.atomic import cannot_write
+from ulna.formats.atomic import writing
 from ulna.formats.pyramid import Assembler, Index, doubled, halved, level_shapes, tile_region, touched
 from ulna.formats.writer import New
 from ulna.image import Array, Region
@@ -54,7 +53,7 @@ class FolderSink:
         _check(new)
         self._folder = self._place()
         self._axis = not new.labels or len(new.channels) > 1  # labels have no axis of channels
-        with _writing(new.path):
+        with writing(new.path):
             if not (self._folder / ".begun").exists():
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._begin()
@@ -74,7 +73,7 @@ class FolderSink:
 
     def put(self, region: Region, array: Array) -> None:
         """Write the chunks that are whole with these pixels."""
-        with _writing(self._new.path):
+        with writing(self._new.path):
             self._tiles.put(region, array)
 
     def done(self, region: Region) -> bool:
@@ -83,7 +82,7 @@ class FolderSink:
 
     def finish(self) -> None:
         """Make the levels that are missing, and let the folder take its name."""
-        with _writing(self._new.path):
+        with writing(self._new.path):
             for level in range(1, len(self._shapes)):
                 for index in self._indices(level):
                     if not self._there(level, index):
@@ -120,7 +119,7 @@ class FolderSink:
 
     def _create(self, level: int) -> None:
         import numcodecs
-        import zarr
+        import zarr.codecs
 
         channels = (len(self._new.channels),) if self._axis else ()
         options: dict[str, Any] = {"zarr_format": 2, "chunk_key_encoding": {"name": "v2", "separator": "/"}}
@@ -228,7 +227,7 @@ def _write_json(path: Path, words: dict[str, Any]) -> None:
 def _swap(fresh: Path, place: Path) -> None:
     """Give a folder its name; an earlier Zarr of that name goes. Raises UlnaError for anything else that is there."""
     if place.is_symlink() or (place.exists() and not any((place / name).is_file() for name in METADATA)):
-        raise UlnaError("something else than a Zarr folder is here", where=place, hint="Move it, or choose another name.")
+        raise UlnaError("something else than a Zarr folder is here", where=place, hint="Choose another name.")
     old = fresh.with_name(f"{fresh.name}.old")
     if place.exists():
         place.rename(old)
@@ -239,11 +238,3 @@ def _swap(fresh: Path, place: Path) -> None:
             old.rename(place)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise cannot_write(error, path) from error
