@@ -12,10 +12,11 @@ from typing import BinaryIO
 import numpy as np
 
 from ulna.errors import ReadError, UlnaError
-from ulna.formats import dicom, hdf5, metaimage, nifti, nrrd, ome_zarr, png, small, tiff
+from ulna.formats import dicom, hdf5, metaimage, nifti, nrrd, ome_zarr, png, slides, small, tiff
 from ulna.formats.archive import opened
 from ulna.formats.atomic import atomic_write
 from ulna.formats.base import Format, Reader
+from ulna.formats.microscopes import czi, lif, nd2
 from ulna.formats.writer import New, Writer
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 from ulna.text import plural
@@ -37,11 +38,13 @@ __all__ = [
     "write",
 ]
 
-# A DICOM file may begin as a TIFF does.
-_FAMILIES = (dicom, png, small, tiff, nifti, nrrd, metaimage, hdf5, ome_zarr)
+# A DICOM file may begin as a TIFF does, and most slides do.
+_FAMILIES = (dicom, png, small, slides, tiff, nifti, nrrd, metaimage, hdf5, czi, lif, nd2, ome_zarr)
 FORMATS: tuple[Format, ...] = tuple(family.FORMAT for family in _FAMILIES)
 SUFFIXES = frozenset(suffix for family in FORMATS for suffix in family.suffixes)
-VOLUMES = frozenset(suffix for family in _FAMILIES if family not in (png, small) for suffix in family.FORMAT.suffixes)
+VOLUMES = frozenset(
+    suffix for family in _FAMILIES if family not in (png, small, slides) for suffix in family.FORMAT.suffixes
+)
 """Suffixes of files that may hold more than one plane."""
 FOLDERS = tuple(suffix for family in FORMATS if family.folders for suffix in family.suffixes)
 """Suffixes of folders that are one image."""

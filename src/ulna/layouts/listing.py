@@ -142,6 +142,8 @@ def list_place(place: Source, *, masks: bool = False) -> Listing:
 def _is_data(entry: Entry, images: tuple[Entry, ...]) -> bool:
     """Whether a file holds the pixels of a header beside it, and is none that was passed over."""
     name = entry.source.name
+    if any(i.source.suffix == ".mrxs" and entry.folders == (*i.folders, i.source.stem) for i in images):
+        return True  # of a slide by 3DHISTECH, whose pixels lie in a folder of its name
     stem = next((name[: -len(suffix)] for suffix in DATA if name.lower().endswith(suffix)), None)
     return any(
         image.folders == entry.folders and image.source.suffix in HEADERS and image.source.stem == stem

@@ -1,0 +1,1 @@
+"""Files of microscopes, through libraries of the extra `microscopes`: CZI, LIF and ND2."""
