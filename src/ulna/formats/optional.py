@@ -1,4 +1,4 @@
-"""Libraries that only some users need: imported when a file asks for them, or named with the line that installs them."""
+"""Libraries that only some users need: imported when a file asks for them, else said how they are installed."""
 
 from __future__ import annotations
 

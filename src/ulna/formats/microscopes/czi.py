@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -46,8 +48,10 @@ def open_czi(stream: BinaryIO, source: Source) -> Reader:
     zeros. Of a pyramid only the full resolution is read.
     """
     library = optional("czifile", extra=EXTRA, what="CZI files", where=source)
-    file = library.CziFile(stream)
-    blocks = [_block(k, entry) for k, entry in enumerate(file.filtered_subblock_directory)]
+    with warnings.catch_warnings():  # what is wrong with the file shows in what is read of it
+        warnings.simplefilter("ignore")
+        file = library.CziFile(stream)
+        blocks = [_block(k, entry) for k, entry in enumerate(file.filtered_subblock_directory)]
     blocks = [block for block in blocks if block.stored == tuple(block.shape.values())]
     if not blocks:
         raise ReadError("this CZI file holds no image", where=source)
@@ -198,11 +202,8 @@ def _errors() -> tuple[type[Exception], ...]:
         struct.error,
         zlib.error,
     )
-    try:
-        from czifile.czifile import SegmentNotFoundError
-    except ImportError:
-        return found
-    return (*found, SegmentNotFoundError)
+    own = getattr(sys.modules.get("czifile.czifile"), "SegmentNotFoundError", None)  # no ValueError in the older one
+    return (*found, own) if own is not None else found
 
 
 FORMAT = Format(
