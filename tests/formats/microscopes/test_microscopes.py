@@ -119,7 +119,7 @@ def test_an_axis_of_another_kind_is_said(tmp_path: Path) -> None:
         assert (reader.read() == 1).all()
 
 
-@pytest.mark.parametrize("cut", [40, 700, 1200, -50])
+@pytest.mark.parametrize("cut", [40, 700, 1200, 1500])
 def test_a_damaged_czi_is_said(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "a.czi"
     write_czi(path, [({}, np.zeros((20, 30), np.uint8))])
@@ -203,7 +203,7 @@ def test_what_is_not_installed_or_damaged_is_said(
 ) -> None:
     for content in (head, head + b"junk" * 100):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ReadError, match="damaged|holds no image"):
+        with pytest.raises(ReadError, match=r"damaged|holds no image"):
             formats.read(Source(tmp_path / name))
     monkeypatch.setattr(optional, "find_spec", lambda _name: None)
     with pytest.raises(UlnaError, match=rf'through {library}, which is not.*\n.*pip install "ulna\[microscopes\]"'):

@@ -118,13 +118,12 @@ class FolderSink:
         (self._folder / ".begun").touch()  # all metadata are there
 
     def _create(self, level: int) -> None:
-        import numcodecs
         import zarr.codecs
 
         channels = (len(self._new.channels),) if self._axis else ()
         options: dict[str, Any] = {"zarr_format": 2, "chunk_key_encoding": {"name": "v2", "separator": "/"}}
         if self._version == "0.4":
-            options["compressors"] = numcodecs.Blosc("zstd", clevel=EFFORT, shuffle=numcodecs.Blosc.SHUFFLE)
+            options["compressors"] = {"id": "blosc", "cname": "zstd", "clevel": EFFORT, "shuffle": 1, "blocksize": 0}
         else:
             names = ["c"] * self._axis + list("zyx"[-self._new.grid.ndim :])
             codec = zarr.codecs.BloscCodec(cname="zstd", clevel=EFFORT, shuffle="shuffle")
