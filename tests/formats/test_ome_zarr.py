@@ -23,7 +23,7 @@ from ulna.formats import base
 from ulna.formats.ome_zarr import writing
 from ulna.formats.pyramid import halved
 from ulna.image import Channel, Grid, Image, Source
-from ulna.layouts import find
+from ulna.layouts import Patterns, find, read_dataset
 
 RNG = np.random.default_rng(7)
 ONE = (Channel("channel 0"),)
@@ -478,3 +478,20 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
         (tmp_path / "a.zarr" / ".zattrs").write_bytes(junk)
         with pytest.raises(ReadError, match=r"its file \.zattrs"):
             formats.read(Source(tmp_path / "a.zarr"))
+
+
+def test_labels_within_are_those_of_the_image(tmp_path: Path) -> None:
+    for k in range(3):
+        folder = tmp_path / f"{k}.zarr"
+        stored(folder, "yx", [np.full((20, 30), 9, np.uint8)], [[1.0, 1.0]])
+        zarr.open_group(str(folder / "labels"), mode="w", zarr_format=2).attrs["labels"] = ["cells"]
+        stored(folder / "labels" / "cells", "yx", [np.eye(20, 30, dtype=np.uint8)], [[1.0, 1.0]])
+    for found in (
+        read_dataset(tmp_path),
+        read_dataset(tmp_path, Patterns(("{case}.zarr/.",), ("{case}.zarr/labels/cells",))),
+    ):
+        assert [case.name for case in found.cases] == ["0", "1", "2"]
+        for case in found.cases:
+            assert (formats.read(case.images[0]).array == 9).all()
+            assert formats.read(case.truth[0]).array.sum() == 20
+    assert read_dataset(tmp_path).sentence.startswith("3 Zarr folders of image and labels: '.' with 'labels/cells'")

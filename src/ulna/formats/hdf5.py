@@ -140,6 +140,27 @@ def _arrays(file: Any) -> Arrays:
             found.append(name)
 
     file.visititems(visit)  # follows no links, which may lead out of the file
+    return by_names(found)
+
+
+def by_names(found: Sequence[str]) -> Arrays:
+    """Which arrays are the image and labels, by what they are called.
+
+    Parameters
+    ----------
+    found
+        Their paths within a file.
+
+    Returns
+    -------
+    Arrays
+        All of them.
+
+    Examples
+    --------
+    >>> by_names(["raw", "label", "weights"])
+    Arrays(image='raw', labels=('label',), others=('weights',))
+    """
     labels = [name for name in found if any(part.casefold() in LABELS for part in name.split("/"))]
     others = [name for name in found if name not in labels]
     ranks = {name: IMAGES.index(last) for name in others if (last := name.rpartition("/")[2].casefold()) in IMAGES}

@@ -1,4 +1,4 @@
-"""HDF5 files that hold image and labels as two arrays."""
+"""HDF5 files and Zarr folders that hold image and labels."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import replace
 
 from ulna.dataset import Dataset, Problem
 from ulna.errors import UlnaError
-from ulna.formats.hdf5 import SUFFIXES, Arrays, arrays_of
+from ulna.formats import hdf5, ome_zarr
+from ulna.formats.hdf5 import Arrays
 from ulna.layouts.build import CaseDraft, make_cases
 from ulna.layouts.listing import Entry, Listing
 from ulna.text import listed, plural
 
-EXAMPLE = "image and labels as two arrays of an HDF5 file:  a.h5 with 'raw' and 'label'"
+EXAMPLE = "image and labels in one file:  a.h5 with 'raw' and 'label'  a.zarr with 'labels/cells'"
+SUFFIXES = (*hdf5.SUFFIXES, ome_zarr.SUFFIX)
 SAY = "say which with data.images and data.masks, for example '{case}.h5/raw' and '{case}.h5/label'"
 
 
@@ -35,7 +37,9 @@ def read(listing: Listing) -> Dataset | None:
         f"'{draft.images[0].source.array}' with '{draft.truth[0].source.array}'" for draft in drafts if draft.truth
     }
     count = sum(bool(draft.truth) for draft in drafts)
-    sentence = f"{plural(count, 'HDF5 file')} of image and labels: {listed(sorted(pairs), 4)}"
+    folders = any(entry.source.suffix == ome_zarr.SUFFIX for entry, _ in found)
+    noun = "Zarr folder" if folders else "HDF5 file"
+    sentence = f"{plural(count, noun)} of image and labels: {listed(sorted(pairs), 4)}"
     return Dataset(cases, sentence, (*problems, *_unused(found)))
 
 
@@ -67,7 +71,8 @@ def _arrays(entry: Entry) -> Arrays | None:
     if entry.source.suffix not in SUFFIXES:
         return None
     try:
-        return arrays_of(entry.source)
+        holds = ome_zarr.arrays_of if entry.source.suffix == ome_zarr.SUFFIX else hdf5.arrays_of
+        return holds(entry.source)
     except UlnaError:
         return None  # said when it is read
 

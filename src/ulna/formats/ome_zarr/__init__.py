@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from ulna.formats.base import Format, Reader
+from ulna.formats.hdf5 import Arrays
 from ulna.formats.writer import New, Sink
 from ulna.image import Source
 
@@ -16,6 +17,29 @@ def open_zarr(_stream: BinaryIO, source: Source) -> Reader:
     from ulna.formats.ome_zarr.reading import open_folder
 
     return open_folder(source)
+
+
+def arrays_of(source: Source) -> Arrays:
+    """Which image and which labels a folder holds, or which arrays: see `ulna.formats.ome_zarr.reading`.
+
+    Parameters
+    ----------
+    source
+        The folder.
+
+    Returns
+    -------
+    Arrays
+        By their paths within the folder; "." is the image of the folder itself.
+
+    Raises
+    ------
+    ReadError
+        For a folder that cannot be read.
+    """
+    from ulna.formats.ome_zarr.reading import content
+
+    return content(source)
 
 
 def sink_of(new: New) -> Sink:

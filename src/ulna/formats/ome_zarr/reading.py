@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.base import Reader, guard_memory
-from ulna.formats.hdf5 import inferred_axes
+from ulna.formats.hdf5 import Arrays, by_names, inferred_axes
 from ulna.formats.hyperstack import Hyperstack, reader_of
 from ulna.formats.ome_zarr.metadata import (
     CODECS,
@@ -27,6 +27,8 @@ from ulna.image import Array, Grid, Source
 from ulna.text import listed, plural, size
 from ulna.units import PIXEL, comparable, factor, spelled
 
+ROOT = "."
+"""The path of a folder's own image."""
 ROUNDED = 2
 """By so many pixels a level may be larger or smaller than its scale says."""
 MAX_COUNTED = 4096
@@ -71,7 +73,7 @@ def open_folder(source: Source) -> Reader:
     """
     files = Files(source)
     wanted = source.array.strip("/")
-    node = _node(files, "" if wanted == "." else wanted)
+    node = _node(files, "" if wanted == ROOT else wanted)
     if node is None:
         what = f"holds no group or array '{wanted}'" if wanted else "is no Zarr folder: it has no metadata"
         raise ReadError(what, where=source, hint=BROKEN)
@@ -80,6 +82,38 @@ def open_folder(source: Source) -> Reader:
         return _plain(files, node, source, notes)
     assert node.attributes is not None  # of `_image`
     return _multiscale(files, node, node.attributes, source, notes)
+
+
+def content(source: Source) -> Arrays:
+    """Which image and which labels a folder holds; "." is its own image. A folder of neither has arrays by their names.
+
+    Parameters
+    ----------
+    source
+        The folder.
+
+    Returns
+    -------
+    Arrays
+        Labels are those that its group `labels` lists, or holds.
+
+    Raises
+    ------
+    ReadError
+        For metadata that make no sense.
+    """
+    files = Files(source)
+    node = _node(files, "")
+    if node is None or node.array is not None:
+        return Arrays(ROOT, (), ())
+    if not (node.attributes and node.attributes.multiscales):
+        return Arrays(ROOT, (), ()) if _images(files, node) else by_names([one.path for one in _arrays(files, node)])
+    group = _node(files, "labels")
+    if group is None:
+        return Arrays(ROOT, (), ())
+    listed_ones = group.attributes.labels if group.attributes else None
+    names = listed_ones if listed_ones is not None else files.children("labels")
+    return Arrays(ROOT, tuple(group.below(name) for name in names), ())
 
 
 def _node(files: Files, path: str) -> _Node | None:
