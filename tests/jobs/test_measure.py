@@ -228,7 +228,7 @@ def test_the_spacing_of_a_mask_that_is_not_that_of_its_image_is_said(folders: Pa
 
 def test_what_is_left_out_is_said(folders: Path) -> None:
     (folders / "masks" / "b.png").unlink()
-    (folders / "masks" / "c.czi").write_bytes(b"a format that is not read")
+    (folders / "masks" / "c.oib").write_bytes(b"a format that is not read")
     notes = " ".join(ulna.measure(folders / "masks", folders / "images", out=folders / "out").notes)
     assert "not measured: 1 image (b.tif)" in notes
     assert "passed over: 1 file" in notes

@@ -17,9 +17,9 @@ from ulna.layouts import Patterns, find, read_dataset
 
 PAIR = ("images/a.png", "masks/a.png")
 TREES: dict[str, tuple[str, ...]] = {
-    "pairs, and what is left over": (*PAIR, "images/b.png", "masks/c.png", "a.npy", "b.npy", "readme.txt", "x.czi"),
+    "pairs, and what is left over": (*PAIR, "images/b.png", "masks/c.png", "a.npy", "b.npy", "readme.txt", "x.oib"),
     "no names that agree": ("images/a.png", "masks/c.png", "masks/d.png"),
-    "images alone": ("a.png", "b.png", "cells.json", "slide.svs"),
+    "images alone": ("a.png", "b.png", "cells.json", "slide.vsi"),
     "masks alone": ("masks/a.png", "masks/b.png"),
     "nothing": ("notes.txt", "cells.xml"),
     "suffixes": ("a.png", "a_mask.png", "b.png", "b_mask.png", "b_seg.png", "c.png"),
