@@ -21,6 +21,7 @@ from ulna import formats
 from ulna.errors import ReadError, UlnaError
 from ulna.formats import base
 from ulna.formats.ome_zarr import writing
+from ulna.formats.ome_zarr.store import Files
 from ulna.formats.pyramid import halved
 from ulna.image import Channel, Grid, Image, Source
 from ulna.layouts import Patterns, find, read_dataset
@@ -201,6 +202,7 @@ import os, sys
 import numpy as np
 from ulna import formats
 from ulna.formats.ome_zarr import writing
+from ulna.formats.ome_zarr.store import Files
 from ulna.image import Channel, Grid
 from pathlib import Path
 writing.CHUNKS = {2: (32, 32), 3: (2, 32, 32)}
@@ -239,26 +241,41 @@ def test_a_killed_process_is_gone_on_with_where_the_origin_is_the_same(tmp_path:
 
 def test_the_memory_is_that_of_a_band_and_not_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "CHUNKS", {2: (512, 512), 3: (2, 32, 32)})
-    row = np.ones((1, 200, 8000), np.uint8)
+    row = np.ones((1, 256, 8192), np.uint8)
     row[:, ::3, ::5] = 7
     tracemalloc.start()
-    with formats.create(tmp_path / "a.zarr", Grid((8000, 8000)), dtype=row.dtype, channels=ONE, labels=True) as writer:
-        for start in range(0, 8000, 200):
-            writer.write((slice(start, start + 200), slice(0, 8000)), row)
+    with formats.create(tmp_path / "a.zarr", Grid((8192, 8192)), dtype=row.dtype, channels=ONE, labels=True) as writer:
+        for start in range(0, 8192, 256):
+            writer.write((slice(start, start + 256), slice(0, 8192)), row)
     _, wrote = tracemalloc.get_traced_memory()
     tracemalloc.reset_peak()
     monkeypatch.setattr(base, "SMALL", 0)
     monkeypatch.setattr(base, "free_memory", lambda: 16 << 20)
     with formats.open_reader(Source(tmp_path / "a.zarr")) as reader:
-        for top in range(0, 8000, 1000):
-            for left in range(0, 8000, 1000):
-                reader.read((slice(top, top + 1000), slice(left, left + 1000)))
+        for corner in range(0, 8000, 1000):
+            reader.read((slice(corner, corner + 1000), slice(corner, corner + 1000)))
         _, read = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         with pytest.raises(ReadError, match="needs"):
             reader.read()
     assert wrote < 16_000_000  # of 64 million pixels
     assert read < 24_000_000
+
+
+def test_chunks_are_unpacked_once_while_parts_of_them_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    array = RNG.integers(1, 255, (64, 64)).astype(np.uint8)
+    path = stored(tmp_path / "a.zarr", "yx", [array], [[1.0, 1.0]])
+    read = []
+    real = Files.read
+    monkeypatch.setattr(Files, "read", lambda files, key, part=None: read.append(key) or real(files, key, part))
+    with formats.open_reader(Source(path)) as reader:
+        read.clear()
+        for top in range(0, 16, 4):
+            band = (slice(top, top + 4), slice(0, 64))
+            found = reader.read(band)
+            np.testing.assert_array_equal(found[0], array[band])
+            found[:] = 0  # a caller's own copy
+    assert sorted(key for key in read if "/." not in key) == [f"0/0/{k}" for k in range(4)]
 
 
 def test_a_folder_is_one_image_and_no_folder_of_files(tmp_path: Path) -> None:

@@ -76,6 +76,9 @@ def test_what_was_not_scanned_has_the_color_of_the_background(monkeypatch: pytes
         level_downsamples = (1.0, 4.0, 20.0)
         properties = {"openslide.bounds-x": "3", "openslide.background-color": "0000FF"}  # noqa: RUF012
 
+        def set_cache(self, _cache: object) -> None:
+            pass
+
         def read_region(self, corner: tuple[int, int], level: int, size: tuple[int, int]) -> Pillow.Image:
             picture = np.full((*size[::-1], 4), 200, np.uint8)
             picture[..., 3] = 255

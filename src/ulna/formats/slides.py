@@ -17,6 +17,8 @@ from ulna.image import Array, Grid, Region, Source
 SUFFIXES = (".svs", ".ndpi", ".scn", ".bif", ".mrxs", ".vms", ".vmu")
 LIBRARY = "openslide"
 WHITE = "ffffff"
+KEPT = 128 << 20
+"""Bytes of decoded tiles that OpenSlide keeps: a row of them is decoded once where regions follow each other."""
 ROUNDED = 2
 """By so many pixels a level may be larger or smaller than its scale says."""
 
@@ -47,6 +49,7 @@ def open_slide(stream: BinaryIO, source: Source) -> Reader:
         if is_tiff:
             return tiff.open_tiff(stream, source)
         raise
+    slide.set_cache(library.OpenSlideCache(KEPT))
     return _reader(slide, source)
 
 

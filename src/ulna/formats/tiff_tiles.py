@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from itertools import product
 
+import imagecodecs
 import numpy as np
 import tifffile
 
@@ -128,7 +129,7 @@ class TiledSink:
     def _pack(self, place: tuple[int, int, Index], pixels: Array) -> None:
         padded = np.zeros((SIDE, SIDE, pixels.shape[-1]), self._new.dtype)
         padded[: pixels.shape[0], : pixels.shape[1]] = pixels
-        data = zlib.compress(padded.tobytes(), EFFORT)
+        data = bytes(imagecodecs.deflate_encode(padded.tobytes(), level=EFFORT))  # twice as fast as zlib
         start = self._spool.seek(0, 2)
         self._spool.write(data)
         self._places[place] = start, len(data)

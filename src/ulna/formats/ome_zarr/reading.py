@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
 from ulna.errors import ReadError, UlnaError
-from ulna.formats.base import Reader, guard_memory
+from ulna.formats.base import Reader
 from ulna.formats.hdf5 import Arrays, by_names, inferred_axes
 from ulna.formats.hyperstack import Hyperstack, reader_of
+from ulna.formats.ome_zarr.chunked import BROKEN, ChunkedArray
 from ulna.formats.ome_zarr.metadata import (
-    CODECS,
     ArrayV2,
     ArrayV3,
     Attributes,
     Multiscale,
     attributes_of,
 )
-from ulna.formats.ome_zarr.store import Chunks, Files
-from ulna.image import Array, Grid, Source
+from ulna.formats.ome_zarr.store import Files
+from ulna.image import Grid, Source
 from ulna.text import listed, plural, size
 from ulna.units import PIXEL, comparable, factor, spelled
 
@@ -31,9 +30,6 @@ ROOT = "."
 """The path of a folder's own image."""
 ROUNDED = 2
 """By so many pixels a level may be larger or smaller than its scale says."""
-MAX_COUNTED = 4096
-"""Of arrays of more chunks it is not counted how many are there."""
-BROKEN = "Copy it again with all its files, or write it anew."
 
 
 @dataclass(frozen=True)
@@ -212,7 +208,7 @@ def _multiscale(files: Files, node: _Node, words: Attributes, source: Source, no
                 where=source,
                 hint=BROKEN,
             )
-        arrays.append(_Opened(files, found, source))
+        arrays.append(ChunkedArray(files, found.path, found.array, source))
         places.append(scales.placed(level))
     kept = _levels(axes, arrays, [scale for scale, _, _ in places])
     if len(kept) < len(arrays):
@@ -229,7 +225,8 @@ def _multiscale(files: Files, node: _Node, words: Attributes, source: Source, no
 
 def _plain(files: Files, node: _Node, source: Source, notes: list[str]) -> Reader:
     """The reader of an array that nothing is said of but its shape."""
-    array = _Opened(files, node, source)
+    assert node.array is not None  # of `open_folder`
+    array = ChunkedArray(files, node.path, node.array, source)
     named = [str(name or "") for name in array.names]
     if len(named) == len(array.shape) and {"y", "x"} <= {name.lower() for name in named} and not source.axes:
         axes = _letters(named, source)
@@ -249,7 +246,7 @@ def _plain(files: Files, node: _Node, source: Source, notes: list[str]) -> Reade
 
 
 def _reader(
-    arrays: Sequence[_Opened],
+    arrays: Sequence[ChunkedArray],
     axes: str,
     grids: Sequence[Grid],
     source: Source,
@@ -267,49 +264,6 @@ def _reader(
         notes=notes,
     )
     return reader_of(stack, grids, source)
-
-
-class _Opened:
-    """An array of a folder, opened when its pixels are asked for."""
-
-    def __init__(self, files: Files, node: _Node, source: Source) -> None:
-        words = node.array
-        assert words is not None  # of the callers
-        foreign = sorted({name for name in words.codecs if name not in CODECS})
-        if foreign:
-            what = f"its chunks are packed with {listed(foreign, quoted=True)}, which is not unpacked"
-            raise ReadError(what, where=source, hint="Write it with Blosc, Zstandard or gzip.")
-        self.shape, self.names = words.shape, words.names
-        self.dtype = np.dtype(words.dtype if isinstance(words, ArrayV2) else words.data_type)
-        if self.dtype.kind not in "buif" or 0 in self.shape or len(self.shape) < 2:
-            raise ReadError(f"its array '{node.path}' ({self.dtype}, {size(self.shape)}) is no image", where=source)
-        if len(words.chunks) != len(self.shape) or min(words.chunks) < 1:
-            raise ReadError(f"its array '{node.path}' has chunks of {size(words.chunks)}", where=source, hint=BROKEN)
-        self._files, self._path, self._words, self._source = files, node.path, words, source
-        self._array: Any = None
-
-    def cut(self, part: tuple[slice, ...]) -> Array:
-        """A part of it; only the chunks that it touches are unpacked."""
-        guard_memory(self._words.chunk_bytes, self._source, shape=self._words.chunks)
-        if self._array is None:
-            import zarr
-
-            store = Chunks(self._files, limit=self._words.chunk_bytes, packed=self._words.packed)
-            self._array = zarr.open_array(store=store, path=self._path, mode="r", zarr_format=self._words.zarr_format)
-            if self._array.shape != self.shape:
-                raise ReadError("its metadata contradict each other", where=self._source, hint=BROKEN)
-        return np.asarray(self._array[part])
-
-    def missing(self) -> str:
-        """What is said of chunks that are not there, where they can be counted: they have one value, and no file."""
-        announced = prod(-(-side // chunk) for side, chunk in zip(self.shape, self._words.chunks, strict=True))
-        counted = announced <= MAX_COUNTED and bool(self._words.packed)
-        there = self._files.count(self._path, announced if counted else 1)
-        if not there:
-            return "none of its chunks is there: it is read as one value, as Zarr says"
-        if there >= announced or not counted:
-            return ""
-        return f"{announced - there} of its {announced} chunks are not there: they are read as one value, as Zarr says"
 
 
 def _letters(names: Sequence[str], source: Source) -> str:
@@ -373,7 +327,7 @@ def _level_grid(
     return Grid(sides, spacing, base.unit, tuple(base.to_world(start).tolist()), base.direction)
 
 
-def _levels(axes: str, arrays: Sequence[_Opened], scales: Sequence[tuple[float, ...]]) -> list[int]:
+def _levels(axes: str, arrays: Sequence[ChunkedArray], scales: Sequence[tuple[float, ...]]) -> list[int]:
     """Which arrays are smaller copies of the first: alike but for their sides, which shrink as their scales say."""
     kept = [0]
     first = arrays[0]
