@@ -476,6 +476,15 @@ def test_chunks_that_are_missing_are_said_and_damaged_ones_refused(honest: Path)
             formats.read(Source(honest))
 
 
+@pytest.mark.parametrize("kept", [3, 15, 16, -1])
+def test_a_chunk_of_blosc_that_is_cut_off_is_not_unpacked(tmp_path: Path, kept: int) -> None:
+    formats.write(tmp_path / "a.zarr", Image(RNG.integers(0, 255, (1, 32, 32)).astype(np.uint8)))
+    chunk = tmp_path / "a.zarr" / "0" / "0" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:kept])
+    with pytest.raises(ReadError, match="a chunk is cut off"):
+        formats.read(Source(tmp_path / "a.zarr"))
+
+
 def test_shards_are_read(tmp_path: Path) -> None:
     array = RNG.integers(1, 255, (64, 64)).astype(np.uint8)
     path = stored(tmp_path / "a.zarr", "yx", [array], [[1.0, 1.0]], "0.5")

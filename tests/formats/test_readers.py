@@ -173,7 +173,7 @@ def test_a_writer_leaves_nothing_half_written(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     for name, words in (
         ("a.jpg", "are read, not written"),
-        ("a.xyz", r"written as \.png, \.tif, \.nii\.gz, \.nrrd, \.mha, not"),
+        ("a.xyz", r"written as \.png, \.tif, \.nii\.gz, \.nrrd, \.mha, \.zarr, not"),
     ):
         with pytest.raises(UlnaError, match=words):
             formats.create(tmp_path / name, Grid((4, 5)), **options)

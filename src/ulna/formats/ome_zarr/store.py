@@ -26,6 +26,8 @@ MAX_WORDS = 16 << 20
 """So many bytes of metadata are read of a file at most."""
 DEFLATE = 1 << 18
 """Below so many packed bytes not even a bomb fills the memory: deflate packs a thousandfold at most."""
+BLOSC = 16
+"""Bytes of the header of a chunk packed by Blosc."""
 ZSTD = b"\x28\xb5\x2f\xfd"
 
 
@@ -230,7 +232,9 @@ class Chunks(Store):
         raise NotImplementedError
 
     def _check(self, data: bytes) -> None:
-        """Raise ReadError for a chunk that says that it unpacks to more than a chunk of the array."""
+        """Raise ReadError for a chunk that is cut off, or says that it unpacks to more than a chunk of the array."""
+        if self._packed == "blosc" and not is_whole(data):  # the library would read beyond its end
+            raise ReadError("a chunk is cut off", where=self._files.source, hint="Copy it again with all its files.")
         size = announced(data, self._packed, self._limit)
         if size > self._limit:
             raise ReadError(
@@ -238,6 +242,22 @@ class Chunks(Store):
                 "fill the memory",
                 where=self._files.source,
             )
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether a chunk packed by Blosc is as long as its first bytes say.
+
+    Parameters
+    ----------
+    data
+        The packed chunk.
+
+    Returns
+    -------
+    bool
+        False for one that is cut off.
+    """
+    return len(data) >= BLOSC and struct.unpack_from("<I", data, 12)[0] <= len(data)
 
 
 def announced(data: bytes, packed: str, limit: int) -> int:
@@ -261,7 +281,7 @@ def announced(data: bytes, packed: str, limit: int) -> int:
     ----------
     Blosc header: https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst. Zstandard: RFC 8878, 3.1.1.1.
     """
-    if packed == "blosc" and len(data) >= 16:
+    if packed == "blosc" and len(data) >= BLOSC:
         return int(struct.unpack_from("<I", data, 4)[0])
     if packed == "zstd" and data.startswith(ZSTD) and len(data) > 14:
         flag, single, dictionary = data[4] >> 6, data[4] >> 5 & 1, (0, 1, 2, 4)[data[4] & 3]
