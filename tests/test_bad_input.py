@@ -263,7 +263,10 @@ def test_images_that_the_model_cannot_take(run: Path, tmp_path: Path, cli: Comma
 
 @pytest.mark.parametrize("free", [1 << 29, 3 << 30])
 def test_an_image_larger_than_the_memory_is_refused(free: int, run: Path, tmp_path: Path, cli: CommandLine) -> None:
-    """30,000 by 30,000 pixels of which the file holds next to nothing; 0.5 GiB free: not even read."""
+    """30,000 by 30,000 pixels of which the file holds next to nothing; 0.5 GiB free: not even read.
+
+    Probabilities take the whole image; a mask alone is predicted region by region.
+    """
     path = tmp_path / "large.tif"
     tile = zlib.compress(bytes(3008 * 3008))
     with tifffile.TiffWriter(path) as tiff:
@@ -273,8 +276,8 @@ def test_an_image_larger_than_the_memory_is_refused(free: int, run: Path, tmp_pa
     cli.monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     if free > 1 << 29:
         cli.monkeypatch.setattr("ulna.jobs.extras.load_image", _large)
-    whole = ["--probabilities"] if free > 1 << 29 else []  # a mask alone is predicted region by region
-    refused(cli("predict", run, path, "--out", tmp_path / "masks", *whole), "not predicted: large", "memory")
+    said = cli("predict", run, path, "--out", tmp_path / "masks", "--probabilities")
+    refused(said, "not predicted: large", "memory")
     assert all_files(tmp_path / "masks") == set()
 
 

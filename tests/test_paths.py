@@ -61,7 +61,8 @@ def test_from_python_and_typed(home: Path, run: Path, cells: Path, cli: CommandL
     assert (made.folder, len(made.masks)) == (home / "masks", 7)
     assert cli("predict", run, "~/cells/images/cells_000.png", "--out=~/typed").code == 0
     assert cli("evaluate", "~/typed", "~/cells", "--cases=~/one.txt", "--out=~/scores").code == 0
-    assert sorted(path.name for path in home.iterdir()) == ["cells", "found", "masks", "one.txt", "scores", "typed"]
+    made_here = {path.name for path in home.iterdir()} - {".cache"}  # of compiled networks
+    assert made_here == {"cells", "found", "masks", "one.txt", "scores", "typed"}
     assert not Path("~").exists()
 
 

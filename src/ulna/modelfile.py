@@ -59,7 +59,7 @@ class Saved:
     note: str = ""
     seen: str = ""
     others: tuple[nn.Module, ...] = ()
-    folder: Path | None = None
+    folder: Path | None = field(default=None, compare=False)  # where it was found, not what it is
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
