@@ -22,7 +22,7 @@ SLOW = 20_480
 class Conv3d(nn.Conv3d):
     """PyTorch's own, but for two cases on a CPU.
 
-    A single volume with few numbers PyTorch (2.13) convolves without oneDNN, which takes about ten times as long: here
+    A single volume with few numbers PyTorch (2.13) convolves without oneDNN, which takes up to 17 times as long: here
     oneDNN is asked for, or where gradients are wanted the volume is one of two, for which PyTorch takes it by itself.
 
     In volumes of two planes that are learned from in bf16 the gradient of kernels that reach across planes holds

@@ -48,7 +48,7 @@ def test_without_openvino_it_is_pytorch_and_that_is_said(installed: set[str], ab
     choice = choose_engine(wanted(), CPU)
     assert isinstance(choice.engine, TorchEngine)
     assert str(choice) == (
-        "PyTorch runs the network in float32: OpenVINO, which is faster on a CPU, is not installed "
+        "PyTorch runs the network in float32: OpenVINO, which is often faster on a CPU, is not installed "
         '(pip install "ulna[openvino]").'
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.base import Format, Reader, begins, guard_memory
 from ulna.formats.hyperstack import Hyperstack, reader_of
-from ulna.formats.microscopes.frames import EXTRA, KEPT, one_of, taken_for
+from ulna.formats.microscopes.frames import DAMAGED, EXTRA, KEPT, one_of, taken_for
 from ulna.formats.optional import optional
 from ulna.image import Array, Grid, Source
 from ulna.text import size
@@ -184,26 +184,8 @@ def _grid(words: ElementTree.Element, lengths: Mapping[str, int]) -> Grid:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    import struct
-    import zlib
-
-    found: tuple[type[Exception], ...] = (
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-        NotImplementedError,
-        RuntimeError,
-        OSError,
-        EOFError,
-        AssertionError,
-        UnicodeError,
-        struct.error,
-        zlib.error,
-    )
     own = getattr(sys.modules.get("czifile.czifile"), "SegmentNotFoundError", None)  # no ValueError in the older one
-    return (*found, own) if own is not None else found
+    return (*DAMAGED, own) if own is not None else DAMAGED
 
 
 FORMAT = Format(

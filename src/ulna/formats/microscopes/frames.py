@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +21,22 @@ KNOWN = "TCZYXS"
 KEPT = 64 << 20
 """Bytes of frames that are kept while regions are read; one frame is always kept."""
 EXTRA = "microscopes"
+
+DAMAGED: tuple[type[Exception], ...] = (
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+)
+"""What the libraries of these formats raise for files that are damaged."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.base import Format, Reader, begins
 from ulna.formats.hyperstack import Hyperstack, reader_of
-from ulna.formats.microscopes.frames import EXTRA, from_frames, one_of, taken_for
+from ulna.formats.microscopes.frames import DAMAGED, EXTRA, from_frames, one_of, taken_for
 from ulna.formats.optional import optional
 from ulna.image import Array, Grid, Source
 from ulna.text import size
@@ -77,24 +77,7 @@ def _grid(image: Any, lengths: Mapping[str, int]) -> Grid:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    import struct
-    import zlib
-
-    return (
-        ValueError,  # liffile's own among them
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-        NotImplementedError,
-        RuntimeError,
-        OSError,
-        EOFError,
-        AssertionError,
-        ElementTree.ParseError,
-        struct.error,
-        zlib.error,
-    )
+    return (*DAMAGED, ElementTree.ParseError)  # liffile's own is a ValueError
 
 
 FORMAT = Format(

@@ -11,7 +11,7 @@ import numpy as np
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.base import Format, Reader
 from ulna.formats.hyperstack import Hyperstack, reader_of
-from ulna.formats.microscopes.frames import EXTRA, from_frames, one_of, taken_for
+from ulna.formats.microscopes.frames import DAMAGED, EXTRA, from_frames, one_of, taken_for
 from ulna.formats.optional import optional
 from ulna.image import Array, Grid, Source
 from ulna.text import size
@@ -81,31 +81,11 @@ def _grid(file: Any, lengths: Mapping[str, int]) -> Grid:
         return Grid(shape)
 
 
-def _errors() -> tuple[type[Exception], ...]:
-    import struct
-    import zlib
-
-    return (
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-        NotImplementedError,
-        RuntimeError,
-        OSError,
-        EOFError,
-        AssertionError,
-        struct.error,
-        zlib.error,
-    )
-
-
 FORMAT = Format(
     name="ND2",
     suffixes=(".nd2",),
     recognizes=recognizes,
     open=open_nd2,
     mask_suffix=".tif",
-    errors=_errors,
+    errors=lambda: DAMAGED,
 )

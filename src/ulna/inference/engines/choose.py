@@ -154,7 +154,7 @@ def _automatic(precision: str, device: torch.device) -> tuple[str, str]:
     if device.type != "cpu":
         return "torch", ""
     if ENGINES["openvino"].missing:
-        return "torch", f"OpenVINO, which is faster on a CPU, is not installed ({pip_line('openvino')})"
+        return "torch", f"OpenVINO, which is often faster on a CPU, is not installed ({pip_line('openvino')})"
     if precision == "bf16" and not has_bf16():
         return "torch", "OpenVINO has no bf16 on this processor, and PyTorch imitates it"
     return "openvino", ""
