@@ -27,6 +27,9 @@ AS_IT_IS = "as the images have it"
 FALLBACK_EPOCHS = 60
 """How many epochs a training has when neither time nor epochs are given."""
 
+BORDER_WEIGHT = 10.0
+"""How much more pixels between cells weigh, as in the U-Net paper."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -150,11 +153,22 @@ def _task(config: Config, facts: Fingerprint) -> list[Decision]:
         told = ", ".join(f"{region} {percent(share)}" for region, share in facts.region_shares)
         name, why = "regions", f"regions are stated: {told} of the pixels; the other reading: semantic, their parts"
     decisions = [decide(config, "task.name", name, why)]
+    weight = config.task.border_weight
+    if decisions[0].value == "instances" and _can_weigh(config):
+        why = "fewer cells that touch are merged than with 0 (benchmarks/results/objects.md)"
+        decisions.append(decide(config, "task.border_weight", BORDER_WEIGHT, why))
+        weight = decisions[-1].value
     shares = facts.class_shares
-    if config.task.border_weight and config.task.class_weights is None and shares and min(shares) > 0:
+    if weight and config.task.class_weights is None and shares and min(shares) > 0:
         weights = tuple(round(1 / (len(shares) * share), 3) for share in shares)
         decisions.append(Decision("task.class_weights", weights, "so that all classes weigh the same together"))
     return decisions
+
+
+def _can_weigh(config: Config) -> bool:
+    """Whether pixels may differ in their weight; of volumes it is not measured what that brings."""
+    network = config.network
+    return "cross_entropy" in config.task.loss and not network.deep_supervision and network.ndim == 2
 
 
 def _counts(config: Config, facts: Fingerprint) -> list[Decision]:
