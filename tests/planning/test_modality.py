@@ -223,6 +223,9 @@ def test_real_sets(name: str, expected: str, data: Path, tmp_path: Path) -> None
     decided = {one.key: one.value for one in planned.decisions}
     assert decided.pop("data.modality") == expected
     assert decided.pop("task.name") == ("instances" if numbered or "monuseg" in name else "semantic")
+    assert decided.pop("task.border_weight", 0) == (10 if planned.config.task.name == "instances" else 0)
+    assert ("task.class_weights" in decided) == (planned.config.task.name == "instances")
+    decided.pop("task.class_weights", None)
     others = {
         key
         for key in decided
