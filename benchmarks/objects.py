@@ -201,8 +201,8 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
         "+ FN) of the objects of all images together; its mean is over the nine thresholds. PQ and AJI are pooled",
         "as well; SEG and Dice are means over images. Minutes are asked / taken, for the whole of the training",
         "command (StarDist's with its thresholds and predictions). Rows on a fifth of the training groups compare",
-        "targets and weights: the same network, images, time and split; one core and one",
-        "seed each, while other work ran on the other core: a difference of a point or two may be chance. Edges were",
+        "targets and weights: the same network, images, time and split; one core each, while other work ran on the",
+        "other core: a difference of a point or two may be chance. Edges were",
         "weighed 1 + 5 exp(-d²/2σ²), d the distance from an edge, σ = 1.5 pixels.",
         "",
         f"| data | recipe | commit | minutes | AP at IoU {thresholds} | mean | PQ | AJI | SEG | Dice | found, split, "
