@@ -62,19 +62,23 @@ def inside(mask: Array) -> Array:
     """
     gray = mask.max(axis=0)
     if mask.dtype == np.uint8:
+        if np.isin(gray.ravel()[:: max(1, gray.size // 64)], (0, 255)).all() and ((gray == 0) | (gray == 255)).all():
+            return np.asarray(gray != 0)  # as most files are, and quicker than to count
         counts = np.bincount(gray.ravel(), minlength=256)
         if counts[1:].argmax() == 254 and counts[1:255].any():
             return np.asarray(gray >= 128)
     return np.asarray(gray != 0)
 
 
-def read_mask(source: Source) -> Array:
+def read_mask(source: Source, floats: list[Source] | None = None) -> Array:
     """A mask of one thing without its alpha channel; the alpha alone where the rest shows nothing.
 
     Parameters
     ----------
     source
         The file.
+    floats
+        Where the file is noted if its numbers are floating-point ones.
 
     Returns
     -------
@@ -87,13 +91,15 @@ def read_mask(source: Source) -> Array:
         For a file that cannot be read.
     """
     image = formats.read(source)
+    if floats is not None and image.array.dtype.kind == "f":
+        floats.append(source)
     signal = [index for index, channel in enumerate(image.channels) if channel.role != "alpha"]
     array = rounded(image.array[signal])[0]
     flat = len(signal) < len(image.channels) and all(np.ptp(channel) == 0 for channel in array)
     return np.delete(image.array, signal, axis=0) if flat or not signal else array
 
 
-def read_numbers(source: Source, most: int = np.iinfo(np.int32).max) -> Array:
+def read_numbers(source: Source, most: int = np.iinfo(np.int32).max, floats: list[Source] | None = None) -> Array:
     """The numbers of the objects in a label image.
 
     Parameters
@@ -102,6 +108,8 @@ def read_numbers(source: Source, most: int = np.iinfo(np.int32).max) -> Array:
         The file.
     most
         The largest number that is allowed.
+    floats
+        As of `read_mask`.
 
     Returns
     -------
@@ -116,7 +124,7 @@ def read_numbers(source: Source, most: int = np.iinfo(np.int32).max) -> Array:
         For colors, and for numbers that are not whole, negative or too large.
     """
     check_palette(source)
-    mask = read_mask(source)
+    mask = read_mask(source, floats)
     if not equal_channels(mask):
         raise UlnaError(
             f"this file of numbered objects has {len(mask)} different channels, and numbers are gray",

@@ -96,14 +96,16 @@ def placed_truth(case: Case, grid: Grid | None = None) -> Truth:
     Misplaced
         For a mask that does not lie on its image.
     """
+    floats: list[Source] = []
     slab = case.images[0].slab if case.images else None
     whole = _whole_grid(case) if slab and case.truth else None
     if whole is not None and not same_planes(_grid(replace(case.truth[0], slab=None)), whole):
-        image, overlaps = merged_truth(replace(case, truth=tuple(replace(one, slab=None) for one in case.truth)))
+        everywhere = replace(case, truth=tuple(replace(one, slab=None) for one in case.truth))
+        image, overlaps = merged_truth(everywhere, floats)
         image, verdict = aligned(image, whole, where=case.name)
         image = replace(image, array=image.array[:, slice(*slab or ())], grid=_grid(case.images[0]))
     else:
-        image, overlaps = merged_truth(case)
+        image, overlaps = merged_truth(case, floats)
         verdict = SAME
         if grid is None and image.ndim == 3 and case.images:  # of planes, size and place are compared by those who ask
             grid = _grid(case.images[0])
@@ -111,20 +113,8 @@ def placed_truth(case: Case, grid: Grid | None = None) -> Truth:
             image, verdict = aligned(image, grid, where=case.name)
     array, off = rounded(image.array)
     merged = len(case.truth) > 1 or case.objects or case.truth_classes
-    off = _off(case.truth) if merged else off
+    off = max((rounded(formats.read(source).array)[1] for source in floats), default=0.0) if merged else off
     return Truth(replace(image, array=array), overlaps, verdict, str(image.array.dtype), off)
-
-
-def _off(sources: Sequence[Source]) -> float:
-    """By how much numbers in files were off whole ones that they were rounded to when the files were merged."""
-    found = 0.0
-    for source in sources:
-        if is_outline(source):
-            continue
-        with formats.open_reader(source) as reader:
-            floats = reader.dtype.kind == "f"
-        found = max(found, rounded(formats.read(source).array)[1]) if floats else found
-    return found
 
 
 def _whole_grid(case: Case) -> Grid:
@@ -136,7 +126,7 @@ def _grid(source: Source) -> Grid:
         return reader.grid
 
 
-def merged_truth(case: Case) -> tuple[Image, tuple[Overlap, ...]]:
+def merged_truth(case: Case, floats: list[Source] | None = None) -> tuple[Image, tuple[Overlap, ...]]:
     """The mask of a case, and which of its files overlap.
 
     One file is taken as it is, (C, Y, X). Files of objects become a label map (1, Y, X) int32 (see `merge_objects`),
@@ -147,6 +137,8 @@ def merged_truth(case: Case) -> tuple[Image, tuple[Overlap, ...]]:
     ----------
     case
         A case with truth.
+    floats
+        Where files of several are noted whose numbers are floating-point ones, which were rounded.
 
     Returns
     -------
@@ -166,7 +158,7 @@ def merged_truth(case: Case) -> tuple[Image, tuple[Overlap, ...]]:
         labels, pixels = _painted(case)
         return Image(labels, source=case.truth[0]), (Overlap("", "", pixels),) if pixels else ()
     if case.objects:
-        labels, overlaps = merge_objects(case)
+        labels, overlaps = merge_objects(case, floats)
         for source in case.markers:
             labels[0, not_annotated(labels[0], _markers(source, labels.shape[1:]))] = NOT_ANNOTATED
         if case.numbered:
@@ -174,13 +166,13 @@ def merged_truth(case: Case) -> tuple[Image, tuple[Overlap, ...]]:
         return Image(labels, source=case.truth[0]), overlaps
     first = formats.read(case.truth[0])
     if case.truth_classes:
-        indices, overlaps = _merge_classes(case)
+        indices, overlaps = _merge_classes(case, floats)
         return first.with_array(indices), overlaps
     for source in case.truth:
         check_palette(source)
     if len(case.truth) == 1:
         return first, ()
-    return _united(case, first)
+    return _united(case, first, floats)
 
 
 def _same_size(masks: Sequence[Array], sources: Sequence[Source]) -> None:
@@ -192,8 +184,11 @@ def _same_size(masks: Sequence[Array], sources: Sequence[Source]) -> None:
             )
 
 
-def _united(case: Case, first: Image) -> tuple[Image, tuple[Overlap, ...]]:
-    masks = [rounded(one)[0] for one in (first.array, *(formats.read(source).array for source in case.truth[1:]))]
+def _united(case: Case, first: Image, floats: list[Source] | None) -> tuple[Image, tuple[Overlap, ...]]:
+    arrays = [first.array, *(formats.read(source).array for source in case.truth[1:])]
+    if floats is not None:
+        floats += [source for source, one in zip(case.truth, arrays, strict=True) if one.dtype.kind == "f"]
+    masks = [rounded(one)[0] for one in arrays]
     _same_size(masks, case.truth)
     for mask, source in zip(masks, case.truth, strict=True):
         if mask.shape != first.array.shape:
@@ -205,11 +200,11 @@ def _united(case: Case, first: Image) -> tuple[Image, tuple[Overlap, ...]]:
     return united, (Overlap("", "", pixels),) if pixels else ()
 
 
-def _merge_classes(case: Case) -> tuple[Array, tuple[Overlap, ...]]:
+def _merge_classes(case: Case, floats: list[Source] | None) -> tuple[Array, tuple[Overlap, ...]]:
     """Class indices (1, *spatial) of files of one class each; the smaller of two that overlap is painted last."""
     if len(case.classes) > MAX_CLASSES:
         raise UlnaError(f"{len(case.classes)} classes are too many: at most {MAX_CLASSES}", where=case.name)
-    masks = [read_mask(source) for source in case.truth]
+    masks = [read_mask(source, floats) for source in case.truth]
     _same_size(masks, case.truth)
     shown: dict[str, Array] = {}
     for name, mask in zip(case.truth_classes, masks, strict=True):
@@ -293,7 +288,7 @@ def _painted(case: Case) -> tuple[Array, int]:
     return (painted.numbers + steps[painted.numbers]).astype(np.int32)[None], painted.overlapping
 
 
-def merge_objects(case: Case) -> tuple[Array, tuple[Overlap, ...]]:
+def merge_objects(case: Case, floats: list[Source] | None = None) -> tuple[Array, tuple[Overlap, ...]]:
     """One label map of the files of objects, and which pixels two of them claim.
 
     A pixel that several objects of a class claim belongs to the first of them; where classes overlap, the smaller one
@@ -303,6 +298,8 @@ def merge_objects(case: Case) -> tuple[Array, tuple[Overlap, ...]]:
     ----------
     case
         A case whose truth are files of one object each, or files that number their objects.
+    floats
+        As of `merged_truth`.
 
     Returns
     -------
@@ -325,7 +322,7 @@ def merge_objects(case: Case) -> tuple[Array, tuple[Overlap, ...]]:
     if len(case.truth) > most:
         raise too_many(f"{len(case.truth):,} files of one object each", most, case.name)
     for k, (source, name) in enumerate(zip(case.truth, case.truth_classes or ("",) * len(case.truth), strict=True), 1):
-        numbers = read_numbers(source, most) if case.numbered else _one_object(source)
+        numbers = read_numbers(source, most, floats) if case.numbered else _one_object(source, floats)
         shape = shape or numbers.shape
         if numbers.shape != shape:
             what = f"this mask is {size(numbers.shape)}, the first of its case is {size(shape)}"
@@ -370,9 +367,9 @@ def _add(numbers: Array, labels: Array, before: int) -> Array:
     return np.asarray(own[claimed & ~free])
 
 
-def _one_object(source: Source) -> Array:
+def _one_object(source: Source, floats: list[Source] | None) -> Array:
     """Where a file shows its object, (Y, X)."""
-    mask = read_mask(source)
+    mask = read_mask(source, floats)
     if mask.ndim != 3:
         raise UlnaError(
             f"this file of one object has {mask.shape[1]} pages",

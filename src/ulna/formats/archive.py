@@ -14,7 +14,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
@@ -113,6 +113,11 @@ class Kept:
     def __init__(self) -> None:
         self._entries: OrderedDict[Key, tuple[object, int]] = OrderedDict()
 
+    @cached_property
+    def _machine(self) -> int:
+        """Bytes of memory, asked once: there may be a hundred thousand members."""
+        return int(psutil.virtual_memory().total)
+
     @property
     def nbytes(self) -> int:
         """How much memory it takes."""
@@ -127,8 +132,7 @@ class Kept:
         self._entries[key] = found
         with suppress(KeyError):
             self._entries.move_to_end(key)
-        allowed = max(MIN_KEPT, int(psutil.virtual_memory().total) // 16)
-        while self.nbytes > allowed and len(self._entries) > 1:
+        while len(self._entries) > 1 and self.nbytes > max(MIN_KEPT, self._machine // 16):
             with suppress(KeyError):
                 self._entries.popitem(last=False)
         return cast(T, found[0])

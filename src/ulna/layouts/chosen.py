@@ -103,7 +103,8 @@ def other_labels(found: Dataset, listing: Listing) -> tuple[Problem, ...]:
     taken = sorted(
         {entry.folders[-1] for entry in listing.images if entry.source in masks and entry.folders}, key=natural
     )
-    rest = [entry for entry in listing.images if entry.source not in images | masks and place(entry) is None]
+    used = images | masks
+    rest = [entry for entry in listing.images if entry.source not in used and place(entry) is None]
     problems = []
     for name, entries in _by_folder(rest).items():
         if name and all(tuple(words(entry.stem)) in stems for entry in entries):

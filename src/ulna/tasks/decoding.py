@@ -136,15 +136,36 @@ class Basins:
 
 
 def filled(objects: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
-    """The objects with the holes that lie within each one filled; what another object occupies stays its own."""
-    made, boxes = objects.copy(), ndimage.find_objects(objects)
-    for number in np.unique(objects[objects > 0]).tolist():
-        box = boxes[number - 1]
-        inside = objects[box] == number
-        if inside.all():
-            continue
-        hole = ndimage.binary_fill_holes(inside) & (objects[box] == 0)
-        made[box][hole] = number
+    """The objects with the holes that lie within each one filled; what another object occupies stays its own.
+
+    A hole is background that is not connected with the border of the image, and belongs to the object around it; where
+    several objects border on it, to the one that encloses it, if one does.
+    """
+    gaps, count = ndimage.label(objects == 0)
+    if not count:
+        return objects
+    open_, pairs = np.zeros(count + 1, np.bool_), []
+    open_[0] = True
+    for axis in range(objects.ndim):
+        for end in (0, -1):
+            open_[gaps.take(end, axis)] = True
+        before, after = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
+        for gap, object_ in ((gaps[before], objects[after]), (gaps[after], objects[before])):
+            beside = (object_ > 0) & ~open_[gap]
+            pairs.append(np.stack([gap[beside], object_[beside]]))
+    beside = np.unique(np.concatenate(pairs, axis=1), axis=1)
+    beside = beside[:, ~open_[beside[0]]]
+    number = np.zeros(count + 1, objects.dtype)
+    number[beside[0]] = beside[1]
+    shared = np.bincount(beside[0], minlength=count + 1) > 1
+    number[shared] = 0
+    made = objects + number[gaps]
+    between = np.unique(beside[1][shared[beside[0]]]).tolist()
+    boxes = ndimage.find_objects(objects) if between else []
+    for one in between:
+        box = boxes[one - 1]
+        enclosed = ndimage.binary_fill_holes(objects[box] == one) & shared[gaps[box]]
+        made[box][enclosed] = one
     return made
 
 
