@@ -46,7 +46,7 @@ class Saved:
     scores on what was held out. `seen` holds the fingerprints of the images that it learned from and was validated on
     (`ulna.leaks.seen`, as base64). `note` says what is special about the weights, if anything is. `others` are further
     networks of the same kind, whose answers are averaged with those of the first: the models of folds. `folder` is
-    where it was read from, which may hold its quantized model.
+    where it was read from, which may hold its quantized model. `short` says so of a training that ended too early.
     """
 
     network: nn.Module
@@ -60,6 +60,7 @@ class Saved:
     seen: str = ""
     others: tuple[nn.Module, ...] = ()
     folder: Path | None = field(default=None, compare=False)  # where it was found, not what it is
+    short: str = ""
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
@@ -81,6 +82,7 @@ def save(path: Path, saved: Saved) -> None:
         "versions": saved.versions,
         "scores": saved.scores,
         "seen": saved.seen or seen_in(path.parent),
+        "short": saved.short,
         "networks": len(saved.networks),
     }
     weights = {
@@ -144,8 +146,8 @@ def _saved(words: dict[str, Any], weights: dict[str, Tensor], path: Path) -> Sav
             network.load_state_dict(_weights_of(weights, number))
         origin = str(words["data_hash"]), dict(words["versions"]), dict(words["scores"])
     network, *others = (one.eval() for one in several)
-    seen = str(words.get("seen", ""))
-    return Saved(network, config, classes, outputs, *origin, seen=seen, others=tuple(others))
+    seen, short = str(words.get("seen", "")), str(words.get("short", ""))
+    return Saved(network, config, classes, outputs, *origin, seen=seen, others=tuple(others), short=short)
 
 
 def _weights_of(weights: dict[str, Tensor], number: int) -> dict[str, Tensor]:
@@ -164,7 +166,8 @@ def _of_folds(run: Path) -> Saved:
         hint = "Train one by adding --resume to the command that began it."
         raise UlnaError(f"none of these {len(places)} folds is trained", where=run, hint=hint)
     first, *others = models = [load(places[number] / NAME) for number in done]
-    for number, other in zip(done[1:], others, strict=True):
+    numbered = list(zip(done, models, strict=True))
+    for number, other in numbered[1:]:
         if (other.config.network, other.classes.names) != (first.config.network, first.classes.names):
             what = f"the models of folds {done[0]} and {number} are of different networks or classes"
             raise UlnaError(what, where=run, hint="Name the folder of one fold.")
@@ -181,6 +184,7 @@ def _of_folds(run: Path) -> Saved:
         data_hash="",
         scores={},
         note=note,
+        short=next((f"Of fold {number}: {one.short}" for number, one in numbered if one.short), ""),
     )
 
 

@@ -185,8 +185,9 @@ class Prediction(OnGrid):
     def overlay(self, image: Any, *, legend: bool = True) -> npt.NDArray[np.uint8]:
         """The image with the classes tinted and outlined, and a legend below it.
 
-        Where there are objects each is outlined, in another color than those beside it, and there is no legend. Of a
-        volume three planes are drawn, through its largest region.
+        Where there are objects each is outlined, in the color of its class or, where there is one class, in another
+        color than those beside it, and they are counted below. Of a volume three planes are drawn, through its largest
+        region.
 
         Parameters
         ----------
@@ -213,16 +214,15 @@ class Prediction(OnGrid):
         >>> picture.shape == (*prediction.shape, 3)
         True
         """
-        from ulna.figures.annotated import annotated
+        from ulna.figures.annotated import annotated, annotated_objects
         from ulna.figures.common import to_rgb
-        from ulna.figures.objects import objects_overlay
         from ulna.figures.sections import pixels
 
         shown = self._channels_first(image)
         if self.ndim == 3:
             return pixels(self._in_planes(shown, legend=legend))
         if self.objects is not None:
-            return objects_overlay(to_rgb(shown), self.objects)
+            return annotated_objects(to_rgb(shown), self.labels, counted=legend)
         return annotated(to_rgb(shown), self.labels.classes, self.classes if legend else ())
 
     def plot(self, image: Any = None) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from PIL import Image as Pillow
 from skimage.segmentation import find_boundaries
 
 from ulna.errors import UlnaError
-from ulna.figures.annotated import annotated, legend
+from ulna.figures.annotated import annotated, annotated_objects
+from ulna.figures.annotated import legend as drawn_legend
 from ulna.figures.colors import DARK, color
 from ulna.figures.common import (
+    Rgb,
     darkened,
     edges,
     elided,
@@ -28,7 +31,7 @@ from ulna.figures.common import (
     to_rgb,
     words,
 )
-from ulna.image import IGNORE
+from ulna.image import IGNORE, Labels
 
 
 @settings(max_examples=15, deadline=None)
@@ -129,6 +132,10 @@ def test_what_is_high_or_wide_is_shown_within_bounds() -> None:
     assert [flatness(shape) for shape in ((3, 50, 100), (100, 50), (10, 100), (5, 0))] == [0.5, 1.6, 0.3, 1.6]
 
 
+def legend(names: Sequence[str], width: int) -> Rgb:
+    return drawn_legend([(color(index), name) for index, name in enumerate(names) if index], width)
+
+
 def test_a_legend_is_exact() -> None:
     strip = legend(("background", "a", "$", "c"), 100)
     assert strip.shape == (48, 100, 3)  # two rows, for the third name does not fit into the first
@@ -187,6 +194,24 @@ def test_a_picture_narrower_than_its_legend_is_filled_up() -> None:
     assert drawn.shape[1] > 60
     assert (drawn[:40, :30] == 90).all()
     assert (drawn[:40, 30:] == DARK[0]).all()
+
+
+def test_objects_are_counted_below_in_the_colors_of_their_classes() -> None:
+    objects = np.zeros((60, 400), np.int32)
+    for number in range(1, 6):
+        objects[20:40, 60 * number : 60 * number + 20] = number * 7
+    classes = np.where(objects > 0, 1, 0).astype(np.uint8)
+    gray = np.full((60, 400, 3), 90, np.uint8)
+    one = annotated_objects(gray, Labels(classes, objects, names=("background", "cell")))
+    assert one.shape[0] > 60
+    assert one.shape[1] == 400
+    outlines = {tuple(one[20, 60 * number + 10]) for number in range(1, 6)}
+    assert len(outlines) > 1  # neighbors apart
+    assert annotated_objects(gray, Labels(classes, objects), counted=False).shape == gray.shape
+    classes[objects == 14] = 2
+    two = annotated_objects(gray, Labels(classes, objects, names=("background", "cell", "debris")))
+    assert [tuple(two[20, 60 * number + 10]) for number in range(1, 6)] == [color(1), color(2), *[color(1)] * 3]
+    assert {color(1), color(2)} <= {tuple(pixel) for pixel in two[60:].reshape(-1, 3)}
 
 
 def test_what_is_not_annotated_is_darkened_and_not_outlined() -> None:

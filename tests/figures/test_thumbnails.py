@@ -17,6 +17,7 @@ from PIL import Image as Pillow
 
 from ulna.figures.annotated import annotated, legend
 from ulna.figures.augmented import augmented_picture
+from ulna.figures.colors import color
 from ulna.figures.contact import Couple, Joint, contact_sheet, couples_picture
 from ulna.figures.curves import curves_picture
 from ulna.figures.objects import objects_overlay, sizes_picture
@@ -100,7 +101,8 @@ def _annotated(path: Path) -> Path:
 
 
 def _legend(path: Path) -> Path:
-    Pillow.fromarray(legend(("background", "one", "_two", "a third one", "$four$", "5"), 900)).save(path)
+    names = enumerate(("one", "_two", "a third one", "$four$", "5"), 1)
+    Pillow.fromarray(legend([(color(index), name) for index, name in names], 900)).save(path)
     return path
 
 

@@ -72,7 +72,8 @@ def fit_and_report(work: Run, prepared: Prepared, checked: Check, *, data: Data,
     if config.data.groups == str(home / runs.PAIRS / GROUPS):  # which goes with the pairs
         config = config.changed({"data.groups": ""})
     found = scores.summary.as_json() if scores else {}
-    model = Model(replace(model.saved, config=config, scores=found, seen=seen_in(run)))
+    short = str(record.get("length", ""))
+    model = Model(replace(model.saved, config=config, scores=found, seen=seen_in(run), short=short))
     modelfile.save(run / modelfile.NAME, model.saved)
     primary = work.task(prepared).primary
     better = primary.higher_is_better

@@ -103,6 +103,7 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "plan": [str(sentence) for sentence in as_list(record.get("plan"))] + _fitted(record),
         "curves_alt": _curves_in_words(curves, primary),
         "curves_measure": label(primary.measure),
+        "curves_words": _curves_caption(primary),
         "scores": score_table(metrics, chose=chose(record), folds=folds),
         "confusions": confusions(metrics),
         "folds": [_fold(one) for one in as_list(record.get("each")) if isinstance(one, dict)],
@@ -175,7 +176,11 @@ def _figures(metrics: dict[str, Any], record: dict[str, Any], lists: Sequence[tu
             words += f", {'of each group' if few else '95 % confidence interval'} {interval(score)}"
         shown.append({"value": number(score.get("mean")), "label": words})
         count, _, noun = counted(metrics.get("cases"), "image").partition(" ")
-        shown.append({"value": count, "label": f"{noun} scored, in {counted(metrics.get('groups'), 'group')}"})
+        words = f"{noun} scored, in {counted(metrics.get('groups'), 'group')}"
+        held_out = len(dict(lists)["validation.txt"])
+        if count.isdecimal() and held_out > int(count):  # the time got short
+            count, words = f"{count} of {held_out}", f"images held out were scored, in {words.partition(', in ')[2]}"
+        shown.append({"value": count, "label": words})
     training = dict(lists)["train.txt"]
     if training:
         shown.append({"value": str(len(training)), "label": "images trained on"})
@@ -229,6 +234,19 @@ def _curves_in_words(rows: list[dict[str, str]], primary: Primary) -> str:
     known = [value for value in scores if math.isfinite(value)]
     text = f"Curves over {plural(len(rows), 'epoch')}: loss, {name} and learning rate"
     return f"{text}; the best {name} is {max(known, key=primary.rank):.3f}" if known else text
+
+
+def _curves_caption(primary: Primary) -> str:
+    """What the curves are of; where objects are scored, also why the score on the way is not that at the end."""
+    name = label(primary.measure)
+    text = f"Loss, {name} on the validation images and learning rate over the epochs."
+    if primary.counts != "objects":
+        return text
+    return (
+        f"{text} On the way {name} is a mean over these images, or some of them, with usual constants between the "
+        "network's outputs and the objects; at the end, below, the constants are fitted and the objects of all images "
+        "count together."
+    )
 
 
 def _version() -> str:
