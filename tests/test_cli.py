@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -52,9 +53,28 @@ def test_ctrl_c_is_answered_in_words(cli: CommandLine) -> None:
 
     cli.monkeypatch.setattr("ulna.jobs.summary.summary", stopped)
     cli.monkeypatch.setattr("ulna.jobs.train.train", stopped)
-    for words, goes_on in ((("summary", "paper"), False), (("train", "data", "--out", "run"), True)):
+    cli.monkeypatch.setattr("ulna.jobs.predict.predict", stopped)
+    goes_on_with = ("train", "data", "--out", "run"), ("predict", "run", "images", "--out", "masks")
+    for words, goes_on in ((("summary", "paper"), False), *((words, True) for words in goes_on_with)):
         said = cli(*words)
         assert (said.code, "Stopped." in said.err, "--resume" in said.err) == (130, True, goes_on)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_the_signals_of_a_cluster_stop_a_command_as_by_hand(cli: CommandLine, name: str) -> None:
+    def over(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), getattr(signal, name))
+
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR1)
+    cli.monkeypatch.setattr("ulna.jobs.train.train", over)
+    try:
+        said = cli("train", "data", "--out", "run")
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGUSR1, before[1])
+    assert said.code == 130
+    assert "--resume" in said.err
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])

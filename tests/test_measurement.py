@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from scipy.ndimage import zoom
 
+from ulna import measurement
 from ulna.errors import UlnaError
-from ulna.image import Channel, Grid, Image, Labels
-from ulna.measurement import measure_objects, together
+from ulna.formats.base import RGB
+from ulna.image import Channel, Grid, Image, Labels, Region
+from ulna.measurement import measure_by_region, measure_objects, together
 
 
 def _labels(objects: np.ndarray, spacing: tuple[float, ...] = (), unit: str = "pixel") -> Labels:
@@ -137,3 +140,60 @@ def test_bad_input() -> None:
         measure_objects(labels, Image(np.zeros((1, 3, 3), np.uint8)))
     with pytest.raises(UlnaError, match="no objects"):
         measure_objects(replace(labels, objects=None))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from([(40, 53), (9, 20, 22)]), st.sampled_from([8, 17, 64]), st.booleans())
+def test_measured_by_region_as_in_one_piece(seed: int, shape: tuple[int, ...], block: int, gray: bool) -> None:
+    rng = np.random.default_rng(seed)
+    smooth = ndimage.gaussian_filter(rng.normal(size=shape), 1.5)
+    objects = np.asarray(ndimage.label(smooth > 0.02)[0] * 3, np.int32)
+    classes = ((1 + objects % 2) * (objects > 0)).astype(np.uint8)
+    grid = Grid(shape, (2.0, 0.5, 0.5)[-len(shape) :], "µm")
+    labels = Labels(classes, objects, grid, ("background", "a", "b"))
+    colors = rng.integers(0, 255, (3, *shape)).astype(np.uint8)
+    image = Image(np.repeat(colors[:1], 3, axis=0) if gray else colors, grid, RGB)
+    if not gray:
+        image.array[:, : shape[0] // 2] = image.array[:1, : shape[0] // 2]  # gray in part, and not as a whole
+
+    def cut(region: Region) -> Labels:
+        return replace(
+            labels, classes=classes[region].astype(np.uint8), objects=objects[region], grid=grid.crop(region)
+        )
+
+    def pixels(region: Region) -> Image:
+        return Image(image.array[(slice(None), *region)], grid.crop(region), RGB)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measurement, "BLOCK", block)
+        patch.setattr(measurement, "BAND", 200)
+        found = measure_by_region(cut, grid, pixels)
+    expected = measure_objects(labels, image)
+    assert list(found) == list(expected)
+    assert ("intensity_mean" in found) == gray
+    for name, column in expected.items():
+        if column.dtype.kind == "f":
+            np.testing.assert_allclose(found[name], column, rtol=1e-6, atol=1e-9, err_msg=name)
+        else:
+            assert found[name].tolist() == column.tolist(), name
+
+
+def test_nothing_is_measured_by_region_as_nothing() -> None:
+    grid = Grid((20, 30))
+    labels = Labels(np.zeros((20, 30), np.uint8), np.zeros((20, 30), np.int32), grid)
+
+    def cut(region: Region) -> Labels:
+        return replace(labels, classes=labels.classes[region], objects=labels.objects[region], grid=grid.crop(region))
+
+    found = measure_by_region(cut, grid)
+    assert {name: len(column) for name, column in found.items()} == dict.fromkeys(measure_objects(labels), 0)
+
+
+def test_a_gray_image_in_color_is_measured_once() -> None:
+    objects = np.array([[1, 1, 0], [0, 2, 2]], np.int32)
+    labels = Labels((objects > 0).astype(np.uint8), objects)
+    gray = np.array([[[5, 7, 9], [0, 2, 4]]], np.uint8)
+    table = measure_objects(labels, Image(np.repeat(gray, 3, axis=0), channels=RGB))
+    assert table["intensity_mean"].tolist() == [6.0, 3.0]
+    assert not [name for name in table if name.startswith("red")]
+    assert list(table) == list(measure_objects(labels, Image(gray)))

@@ -11,7 +11,7 @@ import pytest
 
 from ulna.errors import ReadError, UlnaError
 from ulna.image import Source
-from ulna.objectlist import NAME, Listed, ObjectLists, class_indices, class_maps, read_list, write_list
+from ulna.objectlist import NAME, Journal, Listed, ObjectLists, class_indices, class_maps, read_list, write_list
 
 OBJECTS = np.array([[0, 1, 1], [2, 2, 7]], np.int32)
 
@@ -82,3 +82,46 @@ def test_classes_in_the_order_of_a_data_set() -> None:
         class_indices(objects, {1: "cell"}, names)
     with pytest.raises(UlnaError, match="are of the class 'lymph', the classes are background, cell, tumor"):
         class_indices(np.array([[9]]), listed, names)
+
+
+def test_what_a_killed_process_has_listed_is_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    write_list(path, [Listed("a", 1, "cell", 0.5), Listed("b", 1, "cell", 0.5)])
+    first = Journal(path)
+    first.add("b", [Listed("b", 1, "debris", 0.25), Listed("b", 2, "cell", math.nan)])
+    first.add("c, d", [])
+    first.add("e", [Listed("e", 7, "cell", 1.0)])
+    with first.place.open("a") as file:
+        file.write("e,8,ce")  # killed while it wrote
+    Journal(path).close()
+    found = {(one.image, one.number): (one.name, one.score) for one in read_list(Source(path))}
+    assert found.pop(("b", 2))[0] == "cell"
+    assert found == {("a", 1): ("cell", 0.5), ("b", 1): ("debris", 0.25), ("e", 7): ("cell", 1.0)}
+    assert [place.name for place in tmp_path.iterdir()] == [NAME]
+
+
+def test_an_image_that_is_predicted_again_has_its_new_objects_alone(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / NAME)
+    journal.add("a", [Listed("a", 1, "cell", 0.5), Listed("a", 2, "cell", 0.5)])
+    journal.add("a", [Listed("a", 2, "cell", 0.75)])
+    journal.close()
+    assert read_list(Source(tmp_path / NAME)) == (Listed("a", 2, "cell", 0.75),)
+
+
+def test_processes_have_journals_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    one, other = Journal(path, "1-of-2"), Journal(path, "2-of-2")
+    one.add("a", [Listed("a", 1, "cell", 0.5)])
+    other.add("b", [Listed("b", 1, "cell", 0.5)])
+    one.close()
+    assert [listed.image for listed in read_list(Source(path))] == ["a"]
+    Journal(path).close()  # somebody who gathers what is left
+    assert [listed.image for listed in read_list(Source(path))] == ["a", "b"]
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_list_of_no_objects_is_written_where_objects_were_looked_for(tmp_path: Path, create: bool) -> None:
+    journal = Journal(tmp_path / NAME)
+    journal.add("a", [])
+    journal.close(create=create)
+    assert (tmp_path / NAME).exists() == create

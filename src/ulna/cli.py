@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import signal
 import sys
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +20,7 @@ STOPPED = 130
 LONGEST_START = 600.0
 """Seconds from the start of the process to the command, at most; network drives are slow."""
 
-GOES_ON = " The training goes on when the command is typed again with --resume."
+GOES_ON = " It goes on when the command is typed again with --resume."
 
 app = typer.Typer(
     help="The U-Net for biomedical images: a folder of images and masks in; a trained network, masks, scores "
@@ -216,7 +218,13 @@ def predict(
     outlines: Annotated[
         str, typer.Option(metavar="imagej,geojson,coco", help="Outlines for Fiji, QuPath, or as COCO JSON.")
     ] = "",
+    region: Annotated[
+        str, typer.Option(metavar="Y0:Y1,X0:X1", help="Only this part of each image: rows, then columns.")
+    ] = "",
+    level: Annotated[int, typer.Option(help="Of images with a pyramid, which resolution: 0 is the full one.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that are there already.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a prediction that was stopped.")] = False,
+    part: Annotated[str, typer.Option(metavar="I/N", help="For job arrays: the I-th of N parts of the images.")] = "",
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="How it predicts: inference.mirror=true")
     ] = None,
@@ -234,7 +242,11 @@ def predict(
         probabilities=probabilities,
         overlay=overlay,
         outlines=[one.strip() for one in outlines.split(",") if one.strip()],
+        region=region,
+        level=level,
         overwrite=overwrite,
+        resume=resume,
+        part=part,
         changes=_changes(set_),
         device=device,
     )
@@ -416,6 +428,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may hold what the terminal's encoding does not
             stream.reconfigure(errors="backslashreplace")
+    _stop_as_by_hand()
     try:
         app(args=each_with_option(sys.argv[1:]))
     except (UlnaError, OSError) as error:  # OSError: a place that may not be looked into, a share that has gone
@@ -423,7 +436,18 @@ def main() -> None:
     except SystemExit as end:
         if end.code != STOPPED:
             raise
-        _fail(f"Stopped.{GOES_ON if sys.argv[1:2] == ['train'] else ''}", STOPPED)
+        _fail(f"Stopped.{GOES_ON if sys.argv[1:2] in (['train'], ['predict']) else ''}", STOPPED)
+
+
+def _stop_as_by_hand() -> None:
+    """End by the signals of a cluster whose time is over as by Ctrl-C: what is there can be gone on with."""
+
+    def stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGUSR1"):  # the second one is asked for in job scripts, and there is none on Windows
+        if hasattr(signal, name) and current_thread() is main_thread():
+            signal.signal(getattr(signal, name), stop)
 
 
 def _fail(words: str, code: int) -> None:

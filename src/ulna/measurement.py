@@ -7,7 +7,9 @@ biologist expects.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,14 +17,20 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.measure import marching_cubes, mesh_surface_area, regionprops_table
 
+from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
-from ulna.image import Array, Image, Labels
-from ulna.numbering import consecutive
+from ulna.formats.base import GRAY, RGB, equal_channels
+from ulna.image import Array, Grid, Image, Labels, Region
+from ulna.numbering import consecutive, first_places
 from ulna.text import size
 
 Column = npt.NDArray[Any]
 Table = dict[str, Column]
 """Columns of one length, by their names: what `pandas.DataFrame` takes."""
+
+BLOCK, BAND = 1024, 1 << 23
+"""Where an image is not in memory as a whole: sides of the blocks that objects are measured in, and the pixels that are
+looked at together to find them."""
 
 ROUNDING = 1e-3
 """Sides of pixels that differ by no more than this share are equal: files write spacings as rounded numbers."""
@@ -47,9 +55,10 @@ def measure_objects(labels: Labels, image: Image | None = None) -> Table:
         One value per object, in the order of their numbers: `object` (its number), `class`, `area` (in 3D `volume`),
         `perimeter` (`surface`), `centroid_y`, `centroid_x`, `bbox_…`, `major_axis`, `minor_axis`, `eccentricity`
         (2D), `solidity`, `touches_border`, `neighbors`, and per channel `mean`, `min`, `max`, `std`, `integrated`
-        intensity. Lengths and centroids are in `unit`, areas in its square, volumes in its cube; centroids are
-        measured from the center of the first pixel. Bounding boxes are indices of pixels, their ends not included.
-        Solidity is NaN for objects too small or too flat for a convex hull.
+        intensity; a color image whose channels are equal is measured as the gray one that it is. Lengths and
+        centroids are in `unit`, areas in its square, volumes in its cube; centroids are measured from the center of the
+        first pixel. Bounding boxes are indices of pixels, their ends not included. Solidity is NaN for objects too
+        small or too flat for a convex hull.
 
     Raises
     ------
@@ -71,10 +80,75 @@ def measure_objects(labels: Labels, image: Image | None = None) -> Table:
     >>> table["area"].tolist(), table["neighbors"].tolist()
     ([2.0, 2.0], [1, 1])
     """
-    if labels.objects is None:
-        raise UlnaError("the labels hold classes and no objects: there is nothing to count")
     if image is not None and image.shape != labels.grid.shape:
         raise UlnaError(f"the image has {size(image.shape)} pixels, its mask {size(labels.grid.shape)}")
+    return _measured(labels, None if image is None else as_gray(image))
+
+
+def measure_by_region(
+    labels: Callable[[Region], Labels],
+    grid: Grid,
+    image: Callable[[Region], Image] | None = None,
+    *,
+    look: Callable[[Labels, Column], None] = lambda _labels, _members: None,
+    progress: Progress = quiet,
+) -> Table:
+    """Measure every object of an image that is not in memory as a whole.
+
+    Its boxes are found band by band, and then the objects that begin in a block are measured within what holds them.
+
+    Parameters
+    ----------
+    labels
+        Gives the labels of any region.
+    grid
+        Of the whole.
+    image
+        Gives the image of any region.
+    look
+        Is shown the objects that are measured together: their numbers, and the labels of what holds them as a whole.
+    progress
+        Goes through the blocks and shows how far it is.
+
+    Returns
+    -------
+    dict of str to ndarray
+        As of `measure_objects`.
+
+    Raises
+    ------
+    UlnaError
+        As `measure_objects` does.
+    """
+    boxes = _Boxes(grid.ndim)
+    gray = image is not None
+    for band in progress(_bands(grid), "looking for objects"):
+        boxes.add(labels(band), band)
+        if image is not None and gray:
+            part = image(band)
+            gray = as_gray(part) is not part
+    tables = []
+    groups = boxes.groups(BLOCK)
+    for members in progress(groups, "measuring") if len(groups) > 1 else groups:
+        window = boxes.window(members, grid.shape)
+        own = labels(window)
+        look(own, members)
+        shown = None if image is None else image(window)
+        table = _measured(own, as_gray(shown) if shown is not None and gray else shown)
+        rows = np.isin(table["object"], members)
+        tables.append(_placed({name: column[rows] for name, column in table.items()}, window, grid))
+    if not tables:
+        empty = tuple(slice(0, 1) for _ in grid.shape)
+        return _measured(labels(empty), None if image is None else image(empty))
+    joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    order = np.argsort(joined["object"], kind="stable")
+    return {name: column[order] for name, column in joined.items()}
+
+
+def _measured(labels: Labels, image: Image | None) -> Table:
+    """The table of `measure_objects`, of all channels."""
+    if labels.objects is None:
+        raise UlnaError("the labels hold classes and no objects: there is nothing to count")
     numbers, objects = consecutive(labels.objects)
     spacing = labels.grid.spacing
     found = _regions(objects, image, spacing)
@@ -94,10 +168,17 @@ def measure_objects(labels: Labels, image: Image | None = None) -> Table:
     if not three:
         table["eccentricity"] = found["eccentricity"]
     table |= _intensities(found, image)
-    table["touches_border"] = _at_border(objects, len(numbers))
+    table["touches_border"] = _at_border(table, labels.grid)
     table["neighbors"] = _neighbors(objects, len(numbers))
     table["unit"] = np.full(len(numbers), labels.grid.unit)
     return table
+
+
+def as_gray(image: Image) -> Image:
+    """An image whose red, green and blue are equal as a gray one; any other as it is."""
+    if image.channels[:3] != RGB or not equal_channels(image.array[:3]):
+        return image
+    return replace(image, array=np.delete(image.array, (1, 2), axis=0), channels=(*GRAY, *image.channels[3:]))
 
 
 def together(tables: Mapping[Any, Table], by: str = "image") -> Table:
@@ -140,10 +221,7 @@ def _finite(values: Column) -> Column:
 
 def _classes(labels: Labels, objects: npt.NDArray[np.int32]) -> Column:
     """The class of each object: that of its first pixel, since an object has one class; its name where it has one."""
-    flat = objects.ravel()
-    first = np.zeros(int(flat.max(initial=0)) + 1, np.int64)
-    first[flat[::-1]] = np.arange(flat.size)[::-1]  # the last one written is the first pixel
-    indices = labels.classes.ravel()[first[1:]]
+    indices = labels.classes.ravel()[first_places(objects)[1:]]
     names = dict(enumerate(labels.names))
     return np.array([names.get(int(index), str(index)) for index in indices], dtype=str)
 
@@ -179,10 +257,21 @@ def _intensities(found: dict[str, Column], image: Image | None) -> Table:
     return made
 
 
-def _at_border(objects: Array, count: int) -> Column:
+def _at_border(table: Table, grid: Grid) -> Column:
     """Whether an object has a pixel at the border of the image: it may go on beyond."""
-    ends = [np.take(objects, end, axis=axis).ravel() for axis in range(objects.ndim) for end in (0, -1)]
-    return np.isin(np.arange(1, count + 1), np.concatenate(ends))
+    found = np.zeros(len(table["object"]), np.bool_)
+    for axis, side in zip("zyx"[-grid.ndim :], grid.shape, strict=True):
+        found |= (table[f"bbox_{axis}_start"] == 0) | (table[f"bbox_{axis}_end"] == side)
+    return found
+
+
+def _placed(table: Table, window: Region, grid: Grid) -> Table:
+    """The table of a window, as of the whole image."""
+    for axis, part, step in zip("zyx"[-grid.ndim :], window, grid.spacing, strict=True):
+        table[f"centroid_{axis}"] = table[f"centroid_{axis}"] + part.start * step
+        for end in ("start", "end"):
+            table[f"bbox_{axis}_{end}"] = table[f"bbox_{axis}_{end}"] + part.start
+    return table | {"touches_border": _at_border(table, grid)}
 
 
 def _neighbors(objects: Array, count: int) -> Column:
@@ -198,3 +287,49 @@ def _neighbors(objects: Array, count: int) -> Column:
         touching = (one != other) & (one > 0) & (other > 0)
         pairs.append(np.sort(np.stack([one[touching], other[touching]], axis=1), axis=1))
     return np.bincount(np.unique(np.concatenate(pairs), axis=0).ravel(), minlength=count + 1)[1:]
+
+
+def _bands(grid: Grid) -> list[Region]:
+    """Regions that together are an image, each as many rows as hold `BAND` pixels."""
+    step = max(1, BAND // prod(grid.shape[1:]))
+    rest = tuple(slice(0, side) for side in grid.shape[1:])
+    return [(slice(start, min(start + step, grid.shape[0])), *rest) for start in range(0, grid.shape[0], step)]
+
+
+class _Boxes:
+    """First and last pixels of objects along each axis, gathered band by band."""
+
+    def __init__(self, ndim: int) -> None:
+        self.low = np.zeros((0, ndim), np.int64)
+        self.high = np.zeros((0, ndim), np.int64)
+
+    def add(self, labels: Labels, band: Region) -> None:
+        """Take the objects of a band."""
+        if labels.objects is None:
+            return
+        numbers, objects = consecutive(labels.objects)
+        most = int(numbers.max(initial=0)) + 1
+        grown = max(0, most - len(self.low))
+        far = np.full((grown, self.low.shape[1]), np.iinfo(np.int64).max)
+        self.low, self.high = np.concatenate([self.low, far]), np.concatenate([self.high, np.zeros_like(far)])
+        for number, box in zip(numbers.tolist(), ndimage.find_objects(objects), strict=True):
+            for axis, (part, whole) in enumerate(zip(box, band, strict=True)):
+                self.low[number, axis] = min(self.low[number, axis], part.start + whole.start)
+                self.high[number, axis] = max(self.high[number, axis], part.stop + whole.start)
+
+    def groups(self, side: int) -> list[Column]:
+        """The numbers of the objects that begin in each block of this side."""
+        numbers = np.flatnonzero(self.high.any(axis=1))
+        if not numbers.size:
+            return []
+        _, block = np.unique(self.low[numbers] // side, axis=0, return_inverse=True)
+        order = np.argsort(block.ravel(), kind="stable")
+        return np.split(numbers[order], np.flatnonzero(np.diff(block.ravel()[order])) + 1)
+
+    def window(self, members: Column, shape: Sequence[int]) -> Region:
+        """What holds some objects and the pixels that they touch."""
+        low, high = self.low[members].min(axis=0) - 1, self.high[members].max(axis=0) + 1
+        return tuple(
+            slice(max(0, first), min(side, last))
+            for first, last, side in zip(low.tolist(), high.tolist(), shape, strict=True)
+        )

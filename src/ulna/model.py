@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
@@ -20,13 +20,14 @@ from ulna.config import Config, InferenceConfig
 from ulna.console import say
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
-from ulna.formats import Reader, open_reader
-from ulna.image import Array, Channel, Grid, Image, Labels, Region, Source
+from ulna.formats import open_reader
+from ulna.image import Array, Channel, Grid, Image, Labels, Source
 from ulna.inference.devices import choose_device, device_of
 from ulna.inference.engines import Choice, choose_engine, quantized_in
 from ulna.inference.inputs import as_image, is_several, source_of
+from ulna.inference.large import Large
 from ulna.inference.making import Decoder, Maker, by_answer, by_region
-from ulna.inference.network_input import as_it_lies, channels_of, view_of
+from ulna.inference.network_input import channels_of
 from ulna.inference.pipeline import Pipeline
 from ulna.inference.views import View
 from ulna.labels.classes import Classes
@@ -142,6 +143,11 @@ class Model:
             others=saved.others,
             average=self.task.average,
         )
+
+    @cached_property
+    def large(self) -> Large:
+        """Its way through images that need not be in memory as a whole."""
+        return Large(self._pipeline, self.task, self.classes)
 
     def changed(self, changes: dict[str, Any]) -> Model:
         """The same model with other settings of `inference`: how it predicts, not what it has learned.
@@ -380,45 +386,6 @@ class Model:
         decoder = Decoder(self.task)
         mask, per_class = self._made(image, [decoder, self._class_probabilities], progress)
         return self._prediction(mask, decoder), self._named(per_class)
-
-    def runs(self, reader: Reader) -> bool:
-        """Whether `run` can predict an image: its channels fit as they are, and no pixel's label needs others.
-
-        Parameters
-        ----------
-        reader
-            The image, opened.
-
-        Returns
-        -------
-        bool
-            False where the image has to be in memory as a whole.
-        """
-        return self.task.pixelwise and as_it_lies(reader, self.config)
-
-    def run(self, reader: Reader, write: Callable[[Region, Array], None], *, progress: Progress = quiet) -> None:
-        """Predict an image region by region, so that it need not be in memory as a whole.
-
-        Parameters
-        ----------
-        reader
-            An image for which `runs` holds.
-        write
-            Takes a region and its mask with the values of the training masks, as `ulna.formats.Writer.write` does.
-        progress
-            What shows how far it is.
-
-        Raises
-        ------
-        UlnaError
-            As `predict` does.
-        """
-        decoder = Decoder(self.task)
-        turn = orientation(reader.grid)
-        grid, view = turn.grid(reader.grid), view_of(reader, self.config.data, turn)
-        for region, logits in self._pipeline.regions(view, grid, progress=progress):
-            mask = self.classes.to_values(decoder(logits, grid.crop(region)))
-            write(turn.before(region, grid.shape), turn.undo(mask))
 
     def _predict(self, image: Any, progress: Progress) -> Prediction:
         decoder = Decoder(self.task)

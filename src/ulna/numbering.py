@@ -48,6 +48,31 @@ def consecutive(numbers: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArra
     return found, objects.reshape(numbers.shape).astype(np.int32)
 
 
+def first_places(objects: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Where the first pixel of each object lies, in the order of rows.
+
+    Parameters
+    ----------
+    objects
+        Numbers of objects, 0 the background.
+
+    Returns
+    -------
+    ndarray of int
+        For each number from 0 to the highest its place in the flattened array; 0 of those that are not there.
+
+    Examples
+    --------
+    >>> first_places(np.array([[0, 2, 2], [1, 0, 2]])).tolist()
+    [0, 3, 1]
+    """
+    flat = objects.ravel()
+    places = np.flatnonzero(flat)
+    first = np.zeros(int(flat.max(initial=0)) + 1, np.intp)
+    first[flat[places][::-1]] = places[::-1]  # of places with one number the last one stays
+    return first
+
+
 def go_on(objects: npt.NDArray[Any]) -> bool:
     """Whether objects (Z, Y, X) go on from plane to plane: then they are those of a volume, else of single pages.
 

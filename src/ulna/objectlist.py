@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import members, opened
-from ulna.formats.atomic import atomic_write
+from ulna.formats.atomic import atomic_write, writing
 from ulna.formats.outlines.annotation import NAMELESS
 from ulna.image import MAX_CLASSES, Source
 from ulna.numbering import consecutive
@@ -236,10 +236,104 @@ def write_list(path: Path, objects: Iterable[Listed]) -> None:
     """
     with (
         atomic_write(path) as beside,
-        beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        beside.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for one in objects:
-            score = "" if np.isnan(one.score) else f"{one.score:.4f}"
-            writer.writerow((one.image, one.number, one.name, score))
+        writer.writerows(map(_line, objects))
+
+
+@dataclass
+class Journal:
+    """What is added to a list while its masks are made: safe at once, and part of the list at the end.
+
+    A process that was killed leaves it, and the next one takes its lines into the list before it begins: of the same
+    name, or if it has none, those of all.
+
+    Parameters
+    ----------
+    path
+        The list.
+    writer
+        Tells processes apart that write into one list at a time.
+    """
+
+    path: Path
+    writer: str = ""
+
+    @property
+    def place(self) -> Path:
+        """The file of the journal."""
+        return self.path.with_name(f".{self.path.name}.part{self.writer}")
+
+    def add(self, image: str, objects: Sequence[Listed]) -> None:
+        """Take down the objects of a mask, in place of those that the list may name for it.
+
+        Parameters
+        ----------
+        image
+            The name of the mask without suffix.
+        objects
+            All of them; none where none was found.
+
+        Raises
+        ------
+        WriteError
+            Where the file cannot be written.
+        """
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow((image, 0, "", ""))  # so that an image without objects is there, too
+        writer.writerows(map(_line, objects))
+        with (
+            writing(self.path),
+            self.place.open("a", encoding="utf-8", newline="", errors="backslashreplace") as file,
+        ):
+            file.write(text.getvalue())
+
+    def close(self, *, create: bool = True) -> None:
+        """Take all lines into the list, and remove the journal.
+
+        Parameters
+        ----------
+        create
+            Whether a list is written where there is none and no object was found.
+
+        Raises
+        ------
+        WriteError
+            Where the list cannot be written.
+        """
+        places = [self.place] if self.writer else sorted(self.path.parent.glob(f"{self.place.name}*"))
+        found: dict[str, dict[int, Listed]] = {}
+        for place in places:
+            if place.exists():
+                _read_journal(place, found)
+        if not found:
+            return
+        before = read_list(Source(self.path)) if self.path.exists() else ()
+        kept = [one for one in before if one.image not in found]
+        added = [one for objects in found.values() for one in objects.values()]
+        if added or self.path.exists() or create:
+            write_list(self.path, [*kept, *added])
+        for place in places:
+            place.unlink(missing_ok=True)
+
+
+def _read_journal(place: Path, found: dict[str, dict[int, Listed]]) -> None:
+    """Add the lines of a journal: of an image that is there twice the later ones count."""
+    text = place.read_text("utf-8")
+    whole = text[: text.rfind("\n") + 1]  # the last line may have been cut off
+    for row in csv.reader(io.StringIO(whole, newline="")):
+        if len(row) < len(COLUMNS):
+            continue
+        image, number, name, score = row
+        if number == "0":
+            found[image] = {}
+        else:
+            found[image][int(number)] = Listed(image, int(number), name, float(score or "nan"))
+
+
+def _line(one: Listed) -> tuple[str, int, str, str]:
+    """A line of a list."""
+    return one.image, one.number, one.name, "" if np.isnan(one.score) else f"{one.score:.4f}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from ulna.errors import UlnaError
 from ulna.grid import Grid
 
 DOUBLE = (".nii.gz", ".tar.gz", ".tar.bz2", ".tar.xz")
@@ -45,6 +46,10 @@ class Source:
         The distance of pixels along each axis, and its unit, where the file does not say them; see `Source.placed`.
     missing
         What NaN is read as; None: it is not, and images that hold it are refused.
+    level
+        Of a pyramid, which of its images: 0 is the full resolution.
+    region
+        The part of it, first and last plus one along each axis, in pixels of the level; empty for all.
     """
 
     path: Path
@@ -61,6 +66,8 @@ class Source:
     spacing: tuple[float, ...] = ()
     unit: str = ""
     missing: float | None = None
+    level: int = 0
+    region: tuple[tuple[int, int], ...] = ()
 
     @property
     def parts(self) -> tuple[Source, ...]:
@@ -126,7 +133,7 @@ class Source:
         if self.title:
             return self.title + self.suffix
         # Some zips from Windows have backslashes between folders, which part nothing on other systems.
-        return PurePosixPath(self.inside[-1].replace("\\", "/")).name if self.inside else self.path.name
+        return self.inside[-1].replace("\\", "/").rstrip("/").rpartition("/")[2] if self.inside else self.path.name
 
     @property
     def stem(self) -> str:
@@ -140,7 +147,9 @@ class Source:
         if self.title:
             return SERIES
         name = self.name.lower()
-        return next((double for double in DOUBLE if name.endswith(double) and name != double), Path(name).suffix)
+        double = next((double for double in DOUBLE if name.endswith(double) and name != double), "")
+        dot = name.rfind(".")  # no `Path`: archives hold a hundred thousand names
+        return double or (name[dot:] if 0 < dot < len(name) - 1 else "")
 
     @property
     def frame(self) -> int | None:
@@ -160,4 +169,45 @@ class Source:
         ]
         if self.slab is not None:
             selected.append(f"planes {self.slab[0]} to {self.slab[1] - 1}")
+        if self.level:
+            selected.append(f"level {self.level}")
+        if self.region:
+            selected.append(f"region {as_text(self.region)}")
         return ", ".join((text, *selected))
+
+
+def as_text(region: tuple[tuple[int, int], ...]) -> str:
+    """A region as it is typed: `0:512,1024:2048`."""
+    return ",".join(f"{first}:{last}" for first, last in region)
+
+
+def as_region(text: str) -> tuple[tuple[int, int], ...]:
+    """The region that `as_text` wrote.
+
+    Parameters
+    ----------
+    text
+        For each axis the first pixel and the last one plus one; "" is the whole image.
+
+    Returns
+    -------
+    tuple of pairs
+        First and last plus one along each axis.
+
+    Raises
+    ------
+    UlnaError
+        For other text.
+
+    Examples
+    --------
+    >>> as_region("0:512, 1024:2048")
+    ((0, 512), (1024, 2048))
+    """
+    pairs = [part.split(":") for part in text.split(",")] if text else []
+    try:
+        return tuple((int(first), int(last)) for first, last in pairs)
+    except ValueError:
+        what = f"'{text}' is no region"
+        hint = "Rows come first, then columns, each with its first pixel and its last one plus one: 0:512,1024:2048"
+        raise UlnaError(what, where="region", hint=hint) from None

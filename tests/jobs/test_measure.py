@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,17 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import tifffile
+from scipy import ndimage
 
 import ulna
 from command_line import CommandLine
+from ulna import measurement
 from ulna.errors import UlnaError
 from ulna.formats import read, write
 from ulna.image import Channel, Grid, Image, Source
+from ulna.inference import large
+from ulna.jobs import large_masks
+from ulna.jobs.measure import measure
 from ulna.layouts.own import mark
 from ulna.objectlist import NAME, Listed, write_list
 
@@ -304,3 +310,38 @@ def test_planes_whose_distance_is_open_are_said(tmp_path: Path, words: dict[str,
     assert table["volume"].tolist() == [144 * 0.25 * words.get("spacing", 1), 180 * 0.25 * words.get("spacing", 1)]
     assert table["object"].tolist() == [300, 301]
     assert any(note.startswith("1 mask has planes that lie 1 apart") for note in done.notes) == open_
+
+
+@pytest.mark.parametrize("listed_classes", [True, False])
+def test_a_large_mask_is_measured_by_region(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed_classes: bool
+) -> None:
+    """The same table, notes and counts as of the mask in one piece."""
+    rng = np.random.default_rng(3)
+    objects = np.asarray(ndimage.label(ndimage.gaussian_filter(rng.normal(size=(90, 130)), 2) > 0.03)[0], np.int32)
+    objects[3, 3] = objects.max()  # in two pieces
+    grid = Grid(objects.shape, (0.5, 0.5), "µm")
+    for folder in ("masks", "images"):
+        (tmp_path / folder).mkdir()
+    write(tmp_path / "masks" / "a.tif", Image(objects[None]), labels=True)
+    write(tmp_path / "images" / "a.tif", Image(rng.integers(0, 255, (1, 90, 130)).astype(np.uint8), grid))
+    if listed_classes:
+        write_list(tmp_path / "masks" / NAME, [Listed("a", n, "cell", 0.5) for n in range(1, 6)])
+    places = tmp_path / "masks", tmp_path / "images"
+    whole = measure(*places, out=tmp_path / "whole")
+    monkeypatch.setattr(large, "LARGE", 100)
+    monkeypatch.setattr(measurement, "BLOCK", 32)
+    monkeypatch.setattr(large_masks, "SHOWN", 64)
+    parts = measure(*places, out=tmp_path / "parts")
+    tables = [(place / "table.csv").read_text().splitlines() for place in (whole.folder, parts.folder)]
+    assert len(tables[0]) == len(tables[1]) > 10
+    for name, column in whole.table.items():
+        if column.dtype.kind == "f":
+            np.testing.assert_allclose(parts.table[name], column, rtol=1e-6)
+        else:
+            assert parts.table[name].tolist() == column.tolist(), name
+    notes = [[note for note in done.notes if "objects.png" not in note] for done in (whole, parts)]
+    assert notes[0] == notes[1]
+    assert any("in several pieces" in note for note in notes[0])
+    assert any(re.fullmatch(r"objects.png shows a, rows and columns \d+ to \d+, \d+ to \d+", n) for n in parts.notes)
+    assert (whole.folder / "counts.csv").read_text() == (parts.folder / "counts.csv").read_text()

@@ -23,6 +23,7 @@ from ulna.formats import open_reader, read, write
 from ulna.formats.outlines import coco, geojson, imagej
 from ulna.formats.outlines.annotation import paint
 from ulna.image import Channel, Grid, Image, Labels, Source
+from ulna.inference.large import Large
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.predict import predict
 from ulna.labels.classes import Classes
@@ -137,11 +138,11 @@ def test_by_region_the_masks_are_those_of_the_whole(
         nn.init.normal_(weight, std=0.3)
     model = Model(replace(untrained.saved, config=config, network=network))
     by_region: list[bool] = []
-    run = Model.run
-    monkeypatch.setattr(Model, "run", lambda *args, **kwargs: by_region.append(True) or run(*args, **kwargs))
+    masks = Large.masks
+    monkeypatch.setattr(Large, "masks", lambda *args, **kwargs: by_region.append(True) or masks(*args, **kwargs))
     predict(model, tmp_path / name, out=tmp_path / "regions")
     assert len(by_region) == {"color.png": 0}.get(name, 1)
-    monkeypatch.setattr(Model, "runs", lambda *_: False)
+    monkeypatch.setattr(Large, "takes", lambda *_: False)
     predict(model, tmp_path / name, out=tmp_path / "whole")
     found, expected = (read(Source(tmp_path / folder / name)) for folder in ("regions", "whole"))
     np.testing.assert_array_equal(found.array, expected.array)
@@ -165,7 +166,7 @@ def test_what_needs_the_whole_image_is_not_predicted_by_region(untrained: Model,
         ("alpha", two, False),
     ):
         with open_reader(Source(tmp_path / f"{name}.png")) as reader:
-            assert model.runs(reader) == expected
+            assert model.large.takes(reader) == expected
     predict(untrained, tmp_path / "alpha.png", out=tmp_path / "masks")
     assert read(Source(tmp_path / "masks" / "alpha.png")).shape == (40, 40)
 

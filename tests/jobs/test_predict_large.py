@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 
 import ulna
+from command_line import CommandLine
 from ulna import formats
+from ulna.errors import UlnaError
 from ulna.formats import tiff_tiles
 from ulna.formats.ome_zarr import writing
-from ulna.image import Grid, Image, Source
+from ulna.image import Array, Grid, Image, Region, Source
+from ulna.inference import kept, large
 from ulna.layouts import find
+from ulna.model import Model
+from ulna.objectlist import read_list
+from ulna.prediction import Prediction
+from ulna.tasks import blocks
 
 
 @pytest.fixture
@@ -53,3 +61,171 @@ def test_a_large_tiff_gives_tiles(run: Path, image: Image, tmp_path: Path, monke
     with tifffile.TiffFile(tmp_path / "tiles" / "a.tif") as tiff:
         assert tiff.pages[0].is_tiled
         assert len(tiff.series[0].levels) > 1
+
+
+@pytest.fixture
+def many(image: Image) -> Image:
+    """A larger image: the cells eight times."""
+    array = np.concatenate([np.concatenate([image.array] * 2, -1)] * 4, -2)
+    return Image(array, Grid(array.shape[1:], (0.5, 0.5), "µm"))
+
+
+@pytest.fixture
+def finder(cells: Path) -> Model:
+    """A model that has learned a little of objects."""
+    small = {"training.steps": 60, "network.widths": [4, 8], "training.patch": [32, 32], "training.batch_size": 2}
+    place = cells.parent / "objects_run"
+    if not place.exists():
+        ulna.train(cells, place, epochs=2, changes=small | {"task.name": "instances", "data.objects": True})
+    return ulna.load(place, device="cpu").changed({"inference.engine": "torch"})
+
+
+def pairs(one: Array, other: Array) -> Array:
+    return np.unique(np.stack([one.ravel(), other.ravel()]).astype(np.int64), axis=1)
+
+
+@pytest.mark.parametrize("tile", [48, 80])
+def test_objects_of_a_large_image_are_those_of_the_whole(
+    finder: Model, many: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tile: int
+) -> None:
+    formats.write(tmp_path / "a.tif", many)
+    whole = ulna.predict(finder, tmp_path / "a.tif", out=tmp_path / "whole")
+    monkeypatch.setattr(large, "LARGE", 0)
+    monkeypatch.setitem(blocks.BLOCK, 2, (40, 56))
+    monkeypatch.setattr(blocks, "HALO", 8)
+    parts = ulna.predict(finder.changed({"inference.tile": tile}), tmp_path / "a.tif", out=tmp_path / "parts")
+    one, other = (formats.read(Source(done.masks[0])) for done in (whole, parts))
+    assert one.array.max() > 20
+    assert one.grid == other.grid
+    assert pairs(one.array, other.array).shape[1] == one.array.max() + 1  # one to one, the background among them
+    assert other.array.max() == one.array.max()
+    lists = [read_list(Source(done.folder / "objects.csv")) for done in (whole, parts)]
+    scores = [sorted((object_.name, round(object_.score, 3)) for object_ in found) for found in lists]
+    assert scores[0] == scores[1]
+    assert sorted(path.name for path in parts.folder.iterdir()) == ["a.tif", "objects.csv", "ulna.json"]
+
+
+@pytest.mark.parametrize("kind", ["classes", "objects"])
+def test_a_large_image_goes_on_where_it_was_stopped(
+    run: Path, finder: Model, many: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    model = finder if kind == "objects" else ulna.load(run, device="cpu").changed({"inference.engine": "torch"})
+    model = model.changed({"inference.tile": 48})
+    monkeypatch.setattr(large, "LARGE", 0)
+    formats.write(tmp_path / "a.tif", many)
+    expected = formats.read(Source(ulna.predict(model, tmp_path / "a.tif", out=tmp_path / "whole").masks[0]))
+    put, regions = kept.Kept.put, list[Region]()
+
+    def stop(self: kept.Kept, region: Region, array: Array) -> None:
+        if len(regions) == 5:
+            raise KeyboardInterrupt
+        put(self, region, array)
+        regions.append(region)
+
+    monkeypatch.setattr(kept.Kept, "put", stop)
+    with pytest.raises(KeyboardInterrupt):
+        ulna.predict(model, tmp_path / "a.tif", out=tmp_path / "parts")
+    assert not (tmp_path / "parts" / "a.tif").exists()
+    after = list[Region]()
+    monkeypatch.setattr(kept.Kept, "put", lambda self, region, array: (put(self, region, array), after.append(region)))
+    done = ulna.predict(model, tmp_path / "a.tif", out=tmp_path / "parts")
+    assert after
+    assert not [region for region in after if region in regions]
+    found = formats.read(Source(done.masks[0]))
+    np.testing.assert_array_equal(found.array, expected.array)
+    assert not (tmp_path / "parts" / ".a.tif.part").exists()
+
+
+def test_a_region_and_a_level_are_parts_of_the_whole(
+    run: Path, many: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: CommandLine
+) -> None:
+    monkeypatch.setattr(tiff_tiles, "SIDE", 64)
+    monkeypatch.setattr(tiff_tiles, "SMALL", 0)
+    place = tmp_path / "a.ome.tif"
+    with formats.create(place, many.grid, dtype=many.array.dtype, channels=many.channels) as writer:
+        writer.write(None, many.array)
+    words = ["--region", "16:80,32:160", "--out"]
+    assert cli("predict", run, tmp_path / "a.ome.tif", *words, tmp_path / "part").code == 0
+    part = formats.read(Source(tmp_path / "part" / "a.tif"))
+    assert part.shape == (64, 128)
+    assert part.grid == many.grid.crop((slice(16, 80), slice(32, 160)))
+    cut = ulna.load(run).predict(Image(many.array[:, 16:80, 32:160]))
+    np.testing.assert_array_equal(part.array, cut.to_image().array)
+    assert cli("predict", run, tmp_path / "a.ome.tif", "--level", 1, "--out", tmp_path / "half").code == 0
+    with formats.open_reader(Source(tmp_path / "a.ome.tif")) as reader:
+        half, grid = Image(reader.read(level=1)), reader.levels[1]
+    found = formats.read(Source(tmp_path / "half" / "a.tif"))
+    assert found.grid == grid
+    np.testing.assert_array_equal(found.array, ulna.load(run).predict(half).to_image().array)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--region", "0:9"], "has no region 0:9"),
+        (["--region", "0:9,0:9999"], "has no region 0:9,0:9999"),
+        (["--region", "9:0,0:9"], "has no region 9:0,0:9"),
+        (["--region", "middle"], "'middle' is no region"),
+        (["--level", "3"], "has no level 3"),
+    ],
+)
+def test_parts_that_are_not_there(
+    run: Path, image: Image, tmp_path: Path, cli: CommandLine, words: list[str], expected: str
+) -> None:
+    formats.write(tmp_path / "a.tif", image)
+    said = cli("predict", run, tmp_path / "a.tif", *words, "--out", tmp_path / "out")
+    assert said.code == 2
+    assert expected in said.out + said.err
+
+
+def test_a_prediction_of_many_images_is_gone_on_with(
+    finder: Model, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = sorted((cells / "images").iterdir())
+    whole = ulna.predict(finder, images, out=tmp_path / "whole")
+    model = finder.changed({})
+
+    def stop(self: Model, image: Image, **words: Any) -> Prediction:
+        if image.source.stem == images[5].stem:
+            raise KeyboardInterrupt
+        return predict(self, image, **words)
+
+    predict = Model.predict
+    monkeypatch.setattr(Model, "predict", stop)
+    with pytest.raises(KeyboardInterrupt):
+        ulna.predict(model, images, out=tmp_path / "masks")
+    monkeypatch.undo()
+    with pytest.raises(UlnaError, match="5 of the masks are there already"):
+        ulna.predict(model, images, out=tmp_path / "masks")
+    again = ulna.predict(model, images, out=tmp_path / "masks", resume=True)
+    assert len(again.masks) == len(images) - 5
+    assert "5 masks of the prediction that is gone on with stayed as they are" in again.notes
+    assert folder_of(tmp_path / "masks") == folder_of(whole.folder)
+    other = model.changed({"task.decoding.smallest": 400})
+    with pytest.raises(UlnaError, match="another way to predict"):
+        ulna.predict(other, images, out=tmp_path / "masks", resume=True)
+
+
+def test_parts_of_the_images_together_are_all(finder: Model, cells: Path, tmp_path: Path, cli: CommandLine) -> None:
+    images = sorted((cells / "images").iterdir())
+    whole = ulna.predict(finder, images, out=tmp_path / "whole")
+    run = finder.saved.folder
+    for number in (2, 3, 1):
+        words = ["--part", f"{number}/3", "--out", tmp_path / "masks", "--set", "inference.engine=torch"]
+        assert cli("predict", run, *images, *words).code == 0
+    found = folder_of(tmp_path / "masks")
+    found.pop(".ulna.lock", None)
+    assert found == folder_of(whole.folder)
+
+
+@pytest.mark.parametrize("part", ["3", "0/2", "3/2", "a/b", "1/2/3"])
+def test_parts_that_are_none(run: Path, cells: Path, tmp_path: Path, cli: CommandLine, part: str) -> None:
+    said = cli("predict", run, cells / "images", "--part", part, "--out", tmp_path / "masks")
+    assert said.code == 2
+    assert f"'{part}' is no part" in said.err
+
+
+def folder_of(place: Path) -> dict[str, object]:
+    """What a folder of masks holds: bytes of masks, and lines of lists in any order."""
+    files = {path.name: path.read_bytes() for path in place.iterdir()}
+    return files | {"objects.csv": sorted(files["objects.csv"].splitlines())}

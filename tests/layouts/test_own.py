@@ -20,6 +20,7 @@ def test_lists_grow_and_hold_paths_within_the_folder(tmp_path: Path) -> None:
         "masks": ["b.png", "p1/a.png"],
         "pictures": ["overlays/p1/a.png"],
         "classes": {},
+        "by": {},
         "images": {"p1/a.png": "/images/p1/a.tif"},
     }
     assert own_files(tmp_path, [MARK]) == {tmp_path / name for name in ("b.png", "p1/a.png", "overlays/p1/a.png")}

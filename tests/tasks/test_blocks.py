@@ -45,7 +45,8 @@ def together(maps: Array, block: tuple[int, ...], halo: int, **more: int) -> Lab
 
 def assert_same(found: Labels, whole: Labels) -> None:
     """Equal up to the order of numbers, and each object with its own score."""
-    assert found.objects is not None and whole.objects is not None
+    assert found.objects is not None
+    assert whole.objects is not None
     pairs = np.unique(np.stack([found.objects.ravel(), whole.objects.ravel()]), axis=1)
     count = int(whole.objects.max())
     assert pairs.shape[1] == count + 1  # one to one, the background among them
@@ -62,7 +63,8 @@ def test_as_of_the_whole_image_whatever_the_blocks(seed: int, block: tuple[int, 
     maps = said(truth, seed)
     whole = TASK.decode(maps, Grid(truth.shape))
     found = together(maps, block, halo)
-    assert found.objects is not None and whole.objects is not None
+    assert found.objects is not None
+    assert whole.objects is not None
     assert ((found.objects > 0) == (whole.objects > 0)).all()
     assert_same(found, whole)
 

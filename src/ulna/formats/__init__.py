@@ -19,7 +19,8 @@ from ulna.formats.base import Format, Reader
 from ulna.formats.microscopes import czi, lif, nd2
 from ulna.formats.writer import New, Writer
 from ulna.image import Array, Channel, Grid, Image, Region, Source
-from ulna.text import plural
+from ulna.source import as_text
+from ulna.text import plural, size
 
 __all__ = [
     "FORMATS",
@@ -113,6 +114,7 @@ def open_reader(source: Source) -> Iterator[Reader]:
         family = _of_folders(source) if folder else _family(stream, source)
         with _explained(family, source):
             reader = _selected(_placed(family.open(stream, replace(source, slab=None)), source), source)
+            reader = _cut(reader, source)
 
         def decode(region: Region, level: int) -> Array:
             with _explained(family, source):
@@ -156,6 +158,34 @@ def _selected(reader: Reader, source: Source) -> Reader:
             (slice(region[0].start + first, region[0].stop + first), *region[1:]), level
         ),
     )  # fmt: skip
+
+
+def _cut(reader: Reader, source: Source) -> Reader:
+    """The level of a pyramid that the source selects, and of that the region."""
+    if not source.level and not source.region:
+        return reader
+    if not 0 <= source.level < len(reader.levels):
+        sizes = ", ".join(f"{number}: {size(level.shape)}" for number, level in enumerate(reader.levels))
+        raise ReadError(f"has no level {source.level}", where=source, hint=f"It has {sizes}.")
+    whole = reader.levels[source.level]
+    region = tuple(slice(*part) for part in source.region) or tuple(slice(0, side) for side in whole.shape)
+    fits = len(region) == whole.ndim and all(
+        0 <= part.start < part.stop <= side for part, side in zip(region, whole.shape, strict=False)
+    )
+    if not fits:
+        hint = f"A region has a first and a last pixel plus one for each axis; the image is {size(whole.shape)}."
+        raise ReadError(f"has no region {as_text(source.region)}", where=source, hint=hint)
+
+    def decode(part: Region, level: int) -> Array:
+        if not source.region:
+            return reader.decode(part, source.level + level)
+        there = tuple(slice(a.start + b.start, a.stop + b.start) for a, b in zip(part, region, strict=True))
+        return reader.decode(there, source.level)
+
+    grid = whole.crop(region)
+    levels = (grid,) if source.region else reader.levels[source.level :]
+    planes = grid.shape[0] if grid.ndim == 3 else reader.planes
+    return replace(reader, source=source, grid=grid, levels=levels, planes=planes, decode=decode)
 
 
 def read(source: Source) -> Image:

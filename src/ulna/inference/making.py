@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from ulna.dataset import Progress
 from ulna.image import Array, Grid
@@ -67,6 +68,12 @@ def by_answer(
     return [resize(one, grid.shape, smooth=one.dtype.kind == "f") for one in whole]
 
 
+def rounded(logits: Floats) -> npt.NDArray[np.float16]:
+    """Logits in 16 bits, three decimals, as they are kept where objects are found in blocks."""
+    most = float(np.finfo(np.float16).max)
+    return logits.clip(-most, most).astype(np.float16)
+
+
 class Decoder:
     """Gives labels (L, *spatial) of logits: class indices and, where the task finds objects, their numbers.
 
@@ -81,6 +88,8 @@ class Decoder:
 
     def __call__(self, logits: Floats, grid: Grid) -> Array:
         """Labels (L, *region) of logits (K, *region)."""
+        if self._task.finds_objects:
+            logits = rounded(logits).astype(np.float32)  # as those of large images are kept, for the same objects
         labels = self._task.decode(self._task.activate(logits), grid).numbered_after(self._count)
         if labels.objects is not None:
             self._count = max(self._count, int(labels.objects.max(initial=0)))

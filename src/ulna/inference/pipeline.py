@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ulna.config import Config
 from ulna.dataset import Progress, quiet
-from ulna.image import Grid
+from ulna.image import Grid, Region
 from ulna.inference.assembly import Answer, as_slabs, blended, in_volume
 from ulna.inference.devices import check_process, device_of, dtype_of, free_on, own_memory
 from ulna.inference.engines import Average, Engine, TorchEngine, averaged, mean_logits, torch_precision
@@ -36,6 +36,11 @@ from ulna.resampling import across, planned_shape, resampled_slabs
 
 SAMPLED = 16
 """From so many windows the statistics of an image are taken that is too large to be normalized whole."""
+
+
+def none(_region: Region) -> bool:
+    """No region is skipped."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,9 @@ class Pipeline:
             for place in progress(range(own.shape[axis]), "predicting"):
                 yield planes[place], self._whole(seen.plane(axis, place), quiet)
 
-    def regions(self, image: View, grid: Grid, *, progress: Progress = quiet) -> Iterator[Answer]:
+    def regions(
+        self, image: View, grid: Grid, *, skip: Callable[[Region], bool] = none, progress: Progress = quiet
+    ) -> Iterator[Answer]:
         """Logits of an image on its own grid, region by region; neither it nor its logits are held as a whole.
 
         Only images that are resampled are held, as the network sees them, and tiles that overlap as far as they do.
@@ -141,13 +148,17 @@ class Pipeline:
             As it was read, with the channels of the network.
         grid
             Where its pixels lie; a volume's axes in the order of the world.
+        skip
+            Says of a region that its logits are known already. It is asked where tiles are given as they are computed:
+            where they do not overlap, and nothing is resampled.
         progress
             Goes through the tiles or planes and shows how far it is.
 
         Yields
         ------
         tuple of Region and Floats
-            A region, and logits (K, *region); all regions together are the image, each pixel once.
+            A region, and logits (K, *region); all regions together are the image, each pixel once, but for those that
+            were skipped.
 
         Raises
         ------
@@ -159,7 +170,7 @@ class Pipeline:
             raise too_large(needed, free)
         axis = self.config.data.slices
         if grid.ndim == self.config.network.ndim:
-            yield from self._back(image, grid, progress)
+            yield from self._back(image, grid, progress, skip)
         elif axis is None:  # pages, each an image of its own
             for place in progress(range(grid.shape[0]), "predicting"):
                 yield from in_volume(self._back(image.plane(0, place), grid.slices()[place], quiet), 0, place)
@@ -215,11 +226,15 @@ class Pipeline:
         check_room((image.shape[0], *shape))
         return normalized.resampled(shape, across(grid)), grid.resampled(shape=shape)
 
-    def _back(self, image: View, grid: Grid, progress: Progress) -> Iterator[Answer]:
+    def _back(
+        self, image: View, grid: Grid, progress: Progress, skip: Callable[[Region], bool] = none
+    ) -> Iterator[Answer]:
         """`regions` of an image with as many axes as the network has."""
         seen, own = self._seen(image, grid)
-        found = self._regions(seen, progress)
-        yield from found if own.shape == grid.shape else resampled_slabs(as_slabs(found), own.shape, grid.shape)
+        if own.shape == grid.shape:
+            yield from self._regions(seen, progress, skip)
+        else:
+            yield from resampled_slabs(as_slabs(self._regions(seen, progress)), own.shape, grid.shape)
 
     def _whole(self, seen: View, progress: Progress) -> Floats:
         """Logits (K, *spatial) of an image as the network sees it."""
@@ -234,13 +249,17 @@ class Pipeline:
         assert out is not None  # an image has at least one tile
         return out
 
-    def _regions(self, seen: View, progress: Progress) -> Iterator[Answer]:
+    def _regions(self, seen: View, progress: Progress, skip: Callable[[Region], bool] = none) -> Iterator[Answer]:
         """The logits of an image as the network sees it region by region, each pixel once, in the order of rows."""
         check_process(device_of(self.network))
         channels, *sides = seen.shape
         shape = tuple(sides)
         affordable = self._affordable()
         tiling = self._tiling(shape, self.config.inference.tile, affordable)
+        overlap = any(tile.weights for tile in tiling.tiles)
+        todo = [tile for tile in tiling.tiles if overlap or not skip(tile.target)]
+        if not todo:
+            return
         runners = []
         for network, axes in itertools.product((self.network, *self.others), flips(self.config)):
             statistics = self._statistics(network, seen, affordable, axes) if len(tiling.tiles) > 1 else {}
@@ -248,9 +267,9 @@ class Pipeline:
             runner = self.engine.compile(network, statistics, (1, channels, *tiling.size), precision)
             runners.append(mirrored(runner, axes))
         run = averaged(runners, self.average)
-        tiles = progress(tiling.tiles, "predicting") if len(tiling.tiles) > 1 else tiling.tiles
+        tiles = progress(todo, "predicting") if len(tiling.tiles) > 1 else todo
         outputs = ((tile, run(seen.window(tile.start, tiling.size)[None])[0]) for tile in tiles)
-        if any(tile.weights for tile in tiling.tiles):
+        if overlap:
             yield from blended(outputs, tiling.tiles, (self.outputs, *shape))
         else:
             yield from ((tile.target, logits[(slice(None), *tile.source)]) for tile, logits in outputs)

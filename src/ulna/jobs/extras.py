@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 from skimage.measure import label
 
 from ulna.channels import choose
@@ -20,13 +22,17 @@ from ulna.grid import Grid
 from ulna.image import Image, Source
 from ulna.model import Model
 from ulna.objectlist import NAME as OBJECT_LIST
-from ulna.objectlist import Listed, read_list, write_list
+from ulna.objectlist import Journal, Listed, read_list
 from ulna.orientation import orientation
 from ulna.prediction import Prediction
 
 OVERLAYS, PROBABILITIES, OUTLINES = "overlays", "probabilities", "outlines"
 """The folders beside the masks for pictures of them on the images, for the probabilities of the classes, and for the
 outlines of objects."""
+
+
+LOCK = ".ulna.lock"
+"""The file by which processes that write into one folder wait for each other."""
 
 
 class Extras:
@@ -46,6 +52,8 @@ class Extras:
         The programs that outlines are written for.
     overwrite : bool
         Whether outlines of other images may be replaced.
+    part : str
+        Of several processes that write into one folder, which this is: "" for one alone.
 
     Raises
     ------
@@ -63,18 +71,27 @@ class Extras:
         overlay: bool,
         outlines: Sequence[str],
         overwrite: bool,
+        part: str = "",
     ) -> None:
         self._folder = folder
         self._slices = slices
         self._probabilities = probabilities
         self._overlay = overlay
         self._outlines = OutlineWriter(folder / OUTLINES, tuple(outlines))
-        self._before = read_list(Source(folder / OBJECT_LIST)) if (folder / OBJECT_LIST).exists() else ()
-        self._objects: list[Listed] = []
-        self._predicted: set[str] = set()
-        self._numbered = False
+        self.alone = FileLock(folder / LOCK) if part else nullcontext()
+        self._journal = Journal(folder / OBJECT_LIST, part)
+        self._count: int | None = None
+        self._predicted = False
+        if folder.is_dir():
+            with self.alone:
+                self._journal.close(create=False)  # that of a process that was killed
+        if (folder / OBJECT_LIST).exists():
+            read_list(Source(folder / OBJECT_LIST))  # what is none is said before anything is predicted
         if outlines and ndim > 2:
             raise UlnaError("outlines are of planes, and this model finds volumes", hint="Leave --outlines away.")
+        if "coco" in outlines and part:
+            what = "outlines for COCO are one file for all images, and this is a part of them"
+            raise UlnaError(what, where="--part", hint="Write GeoJSON or ImageJ's, or leave --part away.")
         coco = folder / OUTLINES / COCO_FILE
         if "coco" in outlines and coco.exists() and not overwrite:
             what = "earlier outlines are here already, and one file holds those of all images"
@@ -150,10 +167,14 @@ class Extras:
             yield name, replace(found, labels=found.labels.plane(place, axis))
 
     def predicted(self, name: str, objects: Sequence[Listed] | None) -> None:
-        """Take down the objects of a mask that was written; None where the model finds none."""
-        self._predicted.add(name)
-        self._objects += objects or ()
-        self._numbered = self._numbered or objects is not None
+        """Take down the objects of a mask, before it appears: none has objects that are lost with this process.
+
+        Of a model that finds no objects they are None.
+        """
+        self._predicted = True
+        self._journal.add(name, objects or ())
+        if objects is not None:
+            self._count = (self._count or 0) + len(objects)
 
     def close(self) -> int | None:
         """Write what is one file for all images: of the list of objects what it said of other masks stays.
@@ -165,10 +186,9 @@ class Extras:
         """
         if self._predicted:
             self._outlines.close()
-        kept = [one for one in self._before if one.image not in self._predicted]
-        if self._numbered or len(kept) < len(self._before):
-            write_list(self._folder / OBJECT_LIST, [*kept, *self._objects])
-        return len(self._objects) if self._numbered else None
+        with self.alone:
+            self._journal.close(create=self._count is not None)
+        return self._count
 
 
 def listed_objects(name: str, found: Prediction) -> list[Listed] | None:

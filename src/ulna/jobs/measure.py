@@ -26,10 +26,11 @@ from ulna.formats import mask_suffix, open_reader, write
 from ulna.formats.outlines.annotation import NAMELESS
 from ulna.grid import MAX_APART, Grid, apart
 from ulna.image import Array, Image, Labels, Source
+from ulna.jobs.large_masks import is_large, opened_mask
 from ulna.jobs.numbered import are_of_one_value, planes_apart, read_objects
 from ulna.layouts import Place, find
 from ulna.layouts.own import classes_of
-from ulna.measurement import ROUNDING, Table, measure_objects, together
+from ulna.measurement import ROUNDING, Table, as_gray, measure_objects, together
 from ulna.metrics.files import atomic_directory, check_free
 from ulna.metrics.matching import match
 from ulna.objectlist import NAME as OBJECT_LIST
@@ -183,11 +184,18 @@ def measure(
     tables: dict[str, Table] = {}
     doubts = Counter[str]()
     example: _Example | None = None
-    for case in progress(cases, "measuring"):
+    several = len(cases) > 1
+    parts = quiet if several else progress  # one bar: over the masks, or over the parts of a single large one
+    for case in progress(cases, "measuring") if several else cases:
+        if not binary and case.name not in meant and is_large(case, pictured.get(case.name)):
+            tables[case.name], shown = _by_region(case, pictured.get(case.name), lists, doubts, parts)
+            example = shown if example is None or shown.count > example.count else example
+            continue
         image = load_image(pictured[case.name]) if case.name in pictured else None
         try:
             labels = read_objects(case, lists, doubts, connected=binary, meant=meant.get(case.name))
             if image is not None:
+                doubts["gray"] += as_gray(image) is not image
                 labels = _on(labels, image, doubts, where=case.images[0])
             doubts["planes"] += _is_thickness_open(labels.grid, case.images[0])
             tables[case.name] = measure_objects(labels, image)
@@ -205,12 +213,30 @@ def measure(
 
 @dataclass(frozen=True)
 class _Example:
-    """The mask with most objects, which is drawn."""
+    """The mask with most objects, which is drawn; of a large one a part."""
 
     name: str
     count: int
     image: Image | None
     labels: Labels
+
+
+def _by_region(
+    case: Case, pictured: Case | None, lists: ObjectLists, doubts: Counter[str], progress: Progress
+) -> tuple[Table, _Example]:
+    """The table of a large mask, and the part of it that is drawn."""
+    with open_reader(case.images[0]) as reader:
+        grid = reader.grid
+    if pictured is not None:
+        with open_reader(pictured.images[0]) as reader:
+            grid = _shared_grid(grid, reader.grid, doubts)
+    doubts["planes"] += _is_thickness_open(grid, case.images[0])
+    with opened_mask(case, pictured, lists, doubts, grid) as mask:
+        table = mask.table(progress=progress)
+        region, labels, image = mask.fullest(table)
+    where = ", ".join(f"{part.start} to {part.stop - 1}" for part in region)
+    shown = f"{case.name}, {'planes, ' * (len(region) > 2)}rows and columns {where}"
+    return table, _Example(shown, len(table["object"]), image, labels)
 
 
 def _images_of(cases: Sequence[Case], images: Place | None, notes: list[str]) -> dict[str, Case]:
@@ -253,14 +279,21 @@ def _on(labels: Labels, image: Image, doubts: Counter[str], *, where: Source) ->
         mask, _ = aligned(Image(labels.to_array(), own), its, where=where)
         doubts["aligned"] += 1
         return Labels.from_array(mask.array, its, labels.names)
-    if its.unit == "pixel" or image.shape != own.shape:
+    if image.shape != own.shape:
         return labels
+    return replace(labels, grid=_shared_grid(own, its, doubts))
+
+
+def _shared_grid(own: Grid, its: Grid, doubts: Counter[str]) -> Grid:
+    """The grid of a mask, or that of its image of the same size if only this says how large pixels are."""
+    if its.unit == "pixel":
+        return own
     if own.unit == "pixel":
-        return replace(labels, grid=its)
+        return its
     other = own.unit != its.unit or not np.allclose(own.spacing, its.spacing, rtol=ROUNDING)
     doubts["spacing"] += other
     doubts["place"] += not other and apart(its, own) > MAX_APART
-    return labels
+    return own
 
 
 def _is_thickness_open(grid: Grid, source: Source) -> bool:
@@ -278,6 +311,9 @@ def _in_words(doubts: Counter[str], table: Table) -> list[str]:
     if doubts["unlisted"]:
         many = plural(doubts["unlisted"], "object")
         made.append(f"{many} without a line in {OBJECT_LIST}: the class is '{NAMELESS}'")
+    if doubts["gray"]:
+        many = plural(doubts["gray"], "image")
+        made.append(f"{many} in color whose red, green and blue are equal: measured once, as gray")
     if doubts["spacing"]:
         many = plural(doubts["spacing"], "mask")
         made.append(f"{many} of another pixel size than the image: sizes are by that of the mask")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 from skimage.measure import label
 
@@ -14,11 +15,15 @@ from ulna.dataset import Case
 from ulna.errors import ReadError
 from ulna.formats import open_reader, read
 from ulna.image import Array, Labels, Source
+from ulna.inference.windows import bands
 from ulna.labels.packed import counted
 from ulna.labels.pieces import pieces_of
 from ulna.numbering import go_on
 from ulna.objectlist import ObjectLists, class_maps
 from ulna.text import listed
+
+ROWS = 1 << 22
+"""So many pixels of a mask are looked at together."""
 
 
 def planes_apart(cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
@@ -62,12 +67,24 @@ def are_of_one_value(cases: Sequence[Case]) -> bool:
     """Whether no mask holds more than one value beside 0, and one of them shows several pieces: masks of a class."""
     pieces = False
     for case in cases:
+        if _has_several_values(case.images[0]):
+            return False
         mask = read(case.images[0]).array
         values = np.unique(mask)
         if len(mask) > 1 or len(values[values != 0]) > 1:
             return False
         pieces = pieces or ndimage.label(mask[0])[1] > 1
     return pieces
+
+
+def _has_several_values(source: Source) -> bool:
+    """Whether the first rows of a large mask hold several values beside 0, so that the rest need not be read."""
+    with open_reader(source) as reader:
+        for band in bands(reader.grid.shape, ROWS):
+            values = np.unique(reader.read(band))
+            if len(values[values != 0]) > 1:
+                return True
+    return False
 
 
 def read_objects(
@@ -78,23 +95,27 @@ def read_objects(
     if len(mask.array) > 1:
         what = f"a mask of objects has one channel, this one has {len(mask.array)}"
         raise ReadError(what, where=case.images[0], hint="Give label images: one number per object.")
-    numbers = mask.array[0]
-    if numbers.dtype.kind == "f" and not np.array_equal(numbers, np.rint(numbers)):
-        raise ReadError("holds numbers that are not whole: it is no mask", where=case.images[0])
-    if numbers.size and (numbers.min() < 0 or numbers.max() > np.iinfo(np.int32).max):
-        what = "holds numbers that are negative or too large for those of objects"
-        raise ReadError(what, where=case.images[0], hint="Number objects from 1 to 2,147,483,647, the background 0.")
+    numbers = as_numbers(mask.array[0], case.images[0])
     regions = connected or meant is not None
-    objects = label(numbers, connectivity=1) if regions else numbers  # type: ignore[no-untyped-call]
-    objects = np.asarray(objects, np.int32)
+    objects = np.asarray(label(numbers, connectivity=1), np.int32) if regions else numbers  # type: ignore[no-untyped-call]
     classes = lists.classes(case.images[0]) if meant is None else _by_values(objects, numbers, meant)
     indices, names = class_maps(objects, classes or {})
     present = np.unique(objects[objects > 0])
     doubts["objects"] += len(present)
-    doubts["pieces"] += _in_pieces(objects)
+    doubts["pieces"] += in_pieces(objects)
     if classes is not None:
         doubts["unlisted"] += sum(int(number) not in classes for number in present)
     return Labels(indices, objects, mask.grid, names)
+
+
+def as_numbers(values: Array, where: Source) -> npt.NDArray[np.int32]:
+    """The numbers of objects that the pixels of a mask hold; raises ReadError where they are none."""
+    if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
+        raise ReadError("holds numbers that are not whole: it is no mask", where=where)
+    if values.size and (values.min() < 0 or values.max() > np.iinfo(np.int32).max):
+        what = "holds numbers that are negative or too large for those of objects"
+        raise ReadError(what, where=where, hint="Number objects from 1 to 2,147,483,647, the background 0.")
+    return np.asarray(values, np.int32)
 
 
 def _by_values(objects: Array, values: Array, meant: Mapping[int, str]) -> dict[int, str]:
@@ -104,6 +125,6 @@ def _by_values(objects: Array, values: Array, meant: Mapping[int, str]) -> dict[
     return {int(n): meant.get(int(value), str(value)) for n, value in zip(numbers, own, strict=True) if n}
 
 
-def _in_pieces(objects: Array) -> int:
+def in_pieces(objects: Array) -> int:
     """How many objects have several pieces that do not even touch by a corner."""
     return int(np.count_nonzero(pieces_of(objects, counted(objects)[0]).counts > 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,22 @@ from ulna.caselist import Names, choose
 from ulna.console import Printed, track
 from ulna.dataset import Case, Dataset, Progress, quiet
 from ulna.errors import UlnaError, WriteError
-from ulna.formats import create, mask_suffix, open_reader, write
+from ulna.formats import create, mask_suffix, write
 from ulna.formats.atomic import cannot_write
 from ulna.groups import decide
-from ulna.image import Array, Grid, Image, Region, Source
+from ulna.image import Source
+from ulna.inference.engines.compiled import weights_hash
 from ulna.jobs.assumptions import assumed, left_out, masks_of_data
+from ulna.jobs.by_region import film_grid, is_large, stream, streams, write_large
 from ulna.jobs.extras import Extras, listed_objects
 from ulna.jobs.segmentation import is_dicom, segmentation_beside
 from ulna.layouts import Patterns, Place, find
-from ulna.layouts.own import MARK, file_of, mark
+from ulna.layouts.own import MARK, file_of, makers_of, mark
 from ulna.model import Model, load
 from ulna.objectlist import NAME as OBJECT_LIST
 from ulna.objectlist import Listed
 from ulna.paths import expand_home
+from ulna.source import as_region
 from ulna.text import listed, plural
 
 
@@ -106,7 +110,11 @@ def predict(
     probabilities: bool = False,
     overlay: bool = False,
     outlines: str | Sequence[str] = (),
+    region: str | Sequence[tuple[int, int]] = (),
+    level: int = 0,
     overwrite: bool = False,
+    resume: bool = False,
+    part: str = "",
     changes: dict[str, Any] | None = None,
     device: str | None = None,
 ) -> Predicted:
@@ -137,8 +145,19 @@ def predict(
         The programs that outlines of the objects are written for: "imagej" (a zip of regions for the ROI Manager of
         ImageJ and Fiji), "geojson" (QuPath) or "coco" (one file for all images). Of a model of classes those of their
         connected regions.
+    region
+        The part of each image that is predicted, "0:512,1024:2048": rows before columns (of volumes planes first), the
+        first pixel and the last one plus one. The mask says where it lies.
+    level
+        Of images with a pyramid, at which resolution: 0 is the full one, and pixels of regions are those of the level.
     overwrite
         Whether masks that are there may be replaced.
+    resume
+        Whether an earlier prediction that was stopped is gone on with: masks that are there stay, if the same model has
+        made them in the same way, and what is kept of a large image counts.
+    part
+        "3/8": only every eighth image, from the third one on. So several processes, or the jobs of an array, predict
+        into one folder.
     changes
         Settings of `inference`, `{"inference.mirror": True}`, in place of those of the training.
     device
@@ -177,26 +196,32 @@ def predict(
         overlay=overlay,
         outlines=(outlines,) if isinstance(outlines, str) else tuple(outlines),
         overwrite=overwrite,
+        part=part.replace("/", "-of-"),
     )
     data = model.config.data
     found = find(images, channels=model.channels, choosing=bool(data.use_channels), patterns=Patterns.of(data))
-    jobs = _jobs(found.cases, model, cases, except_)
+    jobs = _jobs(found.cases, model, cases, except_)[_every(part)]
+    box = as_region(region) if isinstance(region, str) else tuple(region)
+    if box or level:
+        jobs = [replace(job, frames=tuple(_cut(frame, box, level) for frame in job.frames)) for job in jobs]
+    by = _made_by(model, box, level)
+    before = _made_before(folder, jobs, by) if resume else []
+    jobs = [job for job in jobs if _target(folder, job) not in before]
     _check_free(folder, jobs, overwrite=overwrite)
     marked = (folder / MARK).exists()
-    _make(folder, jobs, extras, {} if model.task.finds_objects else model.classes.written_values())
+    _make(folder, jobs, extras, {} if model.task.finds_objects else model.classes.written_values(), by)
     masks: list[Path] = []
     failed: list[tuple[str, str]] = []
-    notes = [*masks_of_data(found.cases), *left_out(found.left_out)]
+    notes = [*masks_of_data(found.cases), *left_out(found.left_out), *filter(None, [model.saved.short])]
     several = len(jobs) > 1
     tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
     try:
         for job in track(jobs, "predicting") if several else jobs:
             try:
-                path, objects = _predict(model, job, folder, extras=extras, progress=tiles)
+                path = _predict(model, job, folder, extras=extras, progress=tiles)
                 masks.append(path)
-                extras.predicted(job.name, objects)
                 for beside in _segmentations(folder, [job]):
-                    source, numbered = job.frames[0].images[0], objects is not None
+                    source, numbered = job.frames[0].images[0], model.task.finds_objects
                     notes += segmentation_beside(path, beside, source, model.classes, objects=numbered)
                 notes += assumed(job.frames[0], job.name, model.config.data)
             except WriteError:
@@ -207,8 +232,10 @@ def predict(
                 failed.append((job.name, "the memory of this machine does not hold it"))
     finally:  # also where it is stopped: the masks that are there are listed
         count = extras.close()
-    if not masks and not marked:
+    if not masks and not marked and not part:
         (folder / MARK).unlink()
+    if before:
+        notes.append(f"{plural(len(before), 'mask')} of the prediction that is gone on with stayed as they are")
     if count is not None:
         notes.append(f"{plural(count, 'object')}: their classes and scores are in {OBJECT_LIST}")
     return Predicted(folder, tuple(masks), tuple(failed), found.passed_over, found.own, tuple(notes), str(engine))
@@ -230,6 +257,10 @@ def _jobs(found: Sequence[Case], model: Model, cases: Names | None, except_: Nam
     for case in found:
         films.setdefault(replace(case.images[0], page=None), []).append(case)
     return [job(_name(frames), frames) for frames in films.values()]
+
+
+def _cut(case: Case, region: tuple[tuple[int, int], ...], level: int) -> Case:
+    return replace(case, images=tuple(replace(source, region=region, level=level) for source in case.images))
 
 
 def _chosen(found: Sequence[Case], stated: str, cases: Names | None, except_: Names | None) -> tuple[Case, ...]:
@@ -286,7 +317,7 @@ def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
         raise UlnaError(
             f"{len(there)} of the masks are there already, {there[0].name} for one",
             where=folder,
-            hint="Name another --out, or add --overwrite.",
+            hint="Name another --out, or add --resume to go on with them, or --overwrite.",
         )
 
 
@@ -295,11 +326,40 @@ def _target(folder: Path, job: _Job) -> Path:
 
 
 def _segmentations(folder: Path, jobs: Sequence[_Job]) -> list[Path]:
-    """The DICOM segmentations beside the masks of DICOM images; a film has none."""
-    return [folder / f"{job.name}.dcm" for job in jobs if len(job.frames) == 1 and is_dicom(job.frames[0].images[0])]
+    """The DICOM segmentations beside the masks of whole DICOM images; a film has none."""
+    sources = {job.name: job.frames[0].images[0] for job in jobs if len(job.frames) == 1}
+    return [folder / f"{name}.dcm" for name, source in sources.items() if is_dicom(source) and not source.region]
 
 
-def _make(folder: Path, jobs: Sequence[_Job], extras: Extras, classes: dict[int, str]) -> None:
+def _every(part: str) -> slice:
+    """Which jobs are those of a part, "3/8"; "" is all."""
+    if not part:
+        return slice(None)
+    number, _, count = part.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        what = f"'{part}' is no part"
+        raise UlnaError(what, where="--part", hint="3/8 is the third of eight parts, and 8/8 the last one.")
+    return slice(int(number) - 1, None, int(count))
+
+
+def _made_by(model: Model, region: tuple[tuple[int, int], ...], level: int) -> str:
+    """A word for the model and the way in which it predicts: masks of one word are alike."""
+    weights = [weights_hash(network) for network in model.saved.networks]
+    return sha256(repr((weights, model.config.task.decoding, region, level)).encode()).hexdigest()[:16]
+
+
+def _made_before(folder: Path, jobs: Sequence[_Job], by: str) -> list[Path]:
+    """The masks of these jobs that are there already."""
+    there = [path for job in jobs if (path := _target(folder, job)).exists()]
+    known = makers_of(folder)
+    other = [path.name for path in there if known.get(path.relative_to(folder).as_posix(), by) != by]
+    if other:
+        what = f"of the masks that are there another model, or another way to predict, has made {listed(other)}"
+        raise UlnaError(what, where=folder, hint="Name another --out, or add --overwrite in place of --resume.")
+    return there
+
+
+def _make(folder: Path, jobs: Sequence[_Job], extras: Extras, classes: dict[int, str], by: str) -> None:
     """Make the folder, with the mark by which its files are later known to be no images."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -308,70 +368,43 @@ def _make(folder: Path, jobs: Sequence[_Job], extras: Extras, classes: dict[int,
     masks = {_target(folder, job).relative_to(folder).as_posix(): file_of(job.frames[0].images) for job in jobs}
     segmentations = [path.relative_to(folder).as_posix() for path in _segmentations(folder, jobs)]
     pictures = [*extras.files(frame for job in jobs for frame in job.frames), *segmentations]
-    mark(folder, masks, pictures, classes=classes)
+    with extras.alone:
+        mark(folder, masks, pictures, classes=classes, by=by)
 
 
-def _predict(
-    model: Model, job: _Job, folder: Path, *, extras: Extras, progress: Progress
-) -> tuple[Path, list[Listed] | None]:
-    """Predict a file, by region where that gives the same, else by frame; the mask, and its objects if it has any."""
+def _predict(model: Model, job: _Job, folder: Path, *, extras: Extras, progress: Progress) -> Path:
+    """Predict a file, by region where that gives the same, else by frame. Its objects are listed before it appears."""
     target = _target(folder, job)
-    if extras.pixelwise and all(_runs(model, frame) for frame in job.frames):
-        _by_region(model, job, target, progress)
-        return target, None
     first, *others = job.frames
+
+    def listing(objects: list[Listed] | None) -> None:
+        extras.predicted(job.name, objects)
+
+    if extras.pixelwise and is_large(model, job.frames, target):
+        write_large(model, first, target, found=listing, progress=progress)
+        return target
+    if extras.pixelwise and streams(model, job.frames):
+        listing(None)
+        stream(model, job.frames, target, progress=progress)
+        return target
     found = extras.predict(model, first, target, after=0, progress=progress)
     if not others:
+        listing(listed_objects(job.name, found))
         write(target, found.to_image(), labels=True)
-        return target, listed_objects(job.name, found)
+        return target
     mask = found.to_image(wide=True)  # how many objects the film has is known at its end
-    grid = _film_grid(first, len(job.frames), mask.shape)
-    objects, listing = 0, listed_objects(job.name, found)
+    grid = film_grid(first, len(job.frames), mask.shape)
+    objects, several = 0, listed_objects(job.name, found)
     with create(target, grid, dtype=mask.array.dtype, channels=mask.channels, labels=True) as writer:
         for number, frame in enumerate(job.frames):
             if number:
                 found = extras.predict(model, frame, target, after=objects, progress=progress)
-                if listing is not None:
-                    listing += listed_objects(job.name, found) or ()
+                if several is not None:
+                    several += listed_objects(job.name, found) or ()
             if found.shape != grid.shape[1:]:
                 raise UlnaError("its frames differ in size, and one file holds frames of one size", where=frame.name)
             objects = max(objects, int(found.objects.max(initial=0)) if found.objects is not None else 0)
             part = (slice(number, number + 1), *(slice(0, n) for n in found.shape))
             writer.write(part, found.to_image(wide=True).array[:, None])
-    return target, listing
-
-
-def _runs(model: Model, case: Case) -> bool:
-    if len(case.images) > 1:
-        return False
-    with open_reader(case.images[0]) as reader:
-        return model.runs(reader)
-
-
-def _by_region(model: Model, job: _Job, target: Path, progress: Progress) -> None:
-    with open_reader(job.frames[0].images[0]) as reader:
-        frame = reader.grid
-    film = len(job.frames) > 1
-    grid = _film_grid(job.frames[0], len(job.frames), frame.shape) if film else frame
-    values = Image(model.classes.to_values(np.zeros((1, 1, 1), np.uint8)))
-    with create(target, grid, dtype=values.array.dtype, channels=values.channels, labels=True) as writer:
-        for number, case in enumerate(job.frames):
-            plane = (slice(number, number + 1),) if film else ()
-
-            def write_region(region: Region, mask: Array, plane: Region = plane) -> None:
-                writer.write((*plane, *region), mask.reshape(len(mask), *(1,) * len(plane), *mask.shape[1:]))
-
-            with open_reader(case.images[0]) as reader:
-                if reader.grid.shape != frame.shape:
-                    raise UlnaError("its frames differ in size, and one file holds frames of one size", where=case.name)
-                try:
-                    model.run(reader, write_region, progress=progress)
-                except UlnaError as error:
-                    raise UlnaError(error.what, where=error.where or case.images[0], hint=error.hint) from None
-
-
-def _film_grid(case: Case, count: int, shape: tuple[int, ...]) -> Grid:
-    """The place of a whole film: that of its file, if it has as many planes as were predicted."""
-    with open_reader(replace(case.images[0], page=None)) as reader:
-        grid = reader.grid
-    return grid if grid.shape == (count, *shape) else Grid((count, *shape))
+        listing(several)
+    return target

@@ -28,12 +28,17 @@ RECORDS: tuple[tuple[set[str], set[str]], ...] = (
 
 
 def mark(
-    folder: Path, masks: Mapping[str, str], pictures: Iterable[str], *, classes: Mapping[int, str] | None = None
+    folder: Path,
+    masks: Mapping[str, str],
+    pictures: Iterable[str],
+    *,
+    classes: Mapping[int, str] | None = None,
+    by: str = "",
 ) -> None:
     """List in a folder the masks and the pictures, as paths within it, that `predict` writes there.
 
-    Of each mask the file of its image is kept, or "" where it is none that can be opened by itself; and what its values
-    mean, where they are those of classes. What was listed before stays listed.
+    Of each mask the file of its image is kept, or "" where it is none that can be opened by itself; what its values
+    mean, where they are those of classes; and a word for what has made it. What was listed before stays listed.
     """
     before = _marked(folder)
     meant = {mask: known for mask, known in _meant(folder).items() if mask not in masks}
@@ -42,6 +47,7 @@ def mark(
         "masks": sorted({*before[0], *masks}),
         "pictures": sorted({*before[1], *pictures}),
         "classes": dict(sorted(meant.items())),
+        "by": {mask: word for mask, word in sorted((makers_of(folder) | dict.fromkeys(masks, by)).items()) if word},
         "images": dict(sorted((images_of(folder) | {mask: image for mask, image in masks.items() if image}).items())),
     }
     words = {"written by": "ulna predict", **lists}
@@ -89,6 +95,14 @@ def images_of(folder: Path) -> dict[str, str]:
     try:
         images = json.loads((folder / MARK).read_text("utf-8"))["images"]
         return {str(mask): str(image) for mask, image in images.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def makers_of(folder: Path) -> dict[str, str]:
+    """A word for what has made each mask that a folder lists, as far as it says so."""
+    try:
+        return {str(mask): str(by) for mask, by in json.loads((folder / MARK).read_text("utf-8"))["by"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ulna.image import Array, Grid, Labels, Region
+from ulna.numbering import first_places
 
 BLOCK = {1: (1 << 20,), 2: (1024, 2048), 3: (64, 256, 256)}
 """Sides of blocks by the number of axes; the first is short, for a band of them is held across the whole image."""
@@ -86,6 +87,11 @@ def decoded_bands(
         yield region, Labels(classes, objects, grid.crop(region), names, tuple(scores))
 
 
+def count_bands(grid: Grid) -> int:
+    """How many bands `decoded_bands` gives of an image."""
+    return len(_spans(grid.shape[0], BLOCK[grid.ndim][0]))
+
+
 def _spans(side: int, cut: int) -> list[slice]:
     return [slice(start, min(start + cut, side)) for start in range(0, side, cut)]
 
@@ -98,12 +104,14 @@ def _whole_objects(
         window = _around(core, halo, grid.shape)
         labels = decode(read(window), grid.crop(window))
         assert labels.objects is not None  # of a task that finds objects
-        numbers = _beginning(labels.objects, window, core)
         halo *= 2
         larger = _around(core, halo, grid.shape)
-        whole = not np.isin(numbers, _at_edges(labels.objects, window, grid.shape)).any()
+        # also one that begins elsewhere: of two that are cut off and taken for one, the other may begin here
+        inner = tuple(slice(c.start - w.start, c.stop - w.start) for c, w in zip(core, window, strict=True))
+        here = np.unique(labels.objects[inner])
+        whole = not np.isin(here[here > 0], _at_edges(labels.objects, window, grid.shape)).any()
         if whole or larger == window or prod(part.stop - part.start for part in larger) > most:
-            return window, labels, numbers
+            return window, labels, _beginning(labels.objects, window, core)
 
 
 def _around(core: Region, halo: int, shape: Sequence[int]) -> Region:
@@ -114,10 +122,7 @@ def _around(core: Region, halo: int, shape: Sequence[int]) -> Region:
 
 def _beginning(objects: npt.NDArray[np.int32], window: Region, core: Region) -> npt.NDArray[np.intp]:
     """Numbers of the objects whose first pixel lies in the block."""
-    flat = objects.ravel()
-    places = np.flatnonzero(flat)
-    first = np.zeros(int(flat.max(initial=0)) + 1, np.intp)
-    first[flat[places][::-1]] = places[::-1]  # of places with one number the last one stays
+    first = first_places(objects)
     inside = np.ones(first.shape, np.bool_)
     for place, seen, own in zip(np.unravel_index(first, objects.shape), window, core, strict=True):
         inside &= (place >= own.start - seen.start) & (place < own.stop - seen.start)

@@ -1,0 +1,158 @@
+"""`Large`: a model's way through images that need not be in memory as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ulna.config import Config
+from ulna.dataset import Progress, quiet
+from ulna.formats import Reader
+from ulna.image import Array, Grid, Labels, Region
+from ulna.inference.making import Decoder, rounded
+from ulna.inference.network_input import as_it_lies, view_of
+from ulna.inference.pipeline import Pipeline, none
+from ulna.labels.classes import Classes
+from ulna.orientation import orientation
+from ulna.resampling import planned_shape
+from ulna.tasks import Task
+from ulna.tasks.blocks import count_bands, decoded_bands
+
+LARGE = 1 << 24
+"""Images of more pixels are large: what is computed of them is kept on the disk until their mask is whole. So a process
+that is killed loses little, and objects are found in blocks."""
+
+
+@dataclass(frozen=True)
+class Large:
+    """A model's way through images that need not be in memory as a whole.
+
+    Parameters
+    ----------
+    pipeline
+        The network.
+    task
+        What its outputs mean.
+    classes
+        How masks are written.
+    """
+
+    pipeline: Pipeline
+    task: Task
+    classes: Classes
+
+    def takes(self, reader: Reader) -> bool:
+        """Whether an image can be predicted region by region.
+
+        Parameters
+        ----------
+        reader
+            The image, opened.
+
+        Returns
+        -------
+        bool
+            False where its channels have to be made, where it has to be resized, and for objects also where they are
+            found on another grid than that of the image.
+        """
+        if not as_it_lies(reader, self._config):
+            return False
+        grid, data = orientation(reader.grid).grid(reader.grid), self._config.data
+        whole = grid.ndim == self._config.network.ndim and planned_shape(grid, data) == grid.shape
+        return self.task.pixelwise or whole
+
+    def masks(
+        self, reader: Reader, *, skip: Callable[[Region], bool] = none, progress: Progress = quiet
+    ) -> Iterator[tuple[Region, Array]]:
+        """The mask of an image region by region, of a task in which no pixel's label needs others.
+
+        Parameters
+        ----------
+        reader
+            An image that `takes` takes.
+        skip
+            Says of a region that its mask is known already.
+        progress
+            Shows how far it is.
+
+        Yields
+        ------
+        tuple of Region and Array
+            A region of the file, and its mask with the values of the training masks, as `ulna.formats.Writer.write`
+            takes them.
+
+        Raises
+        ------
+        UlnaError
+            As `Pipeline.regions` does.
+        """
+        decoder = Decoder(self.task)
+        turn = orientation(reader.grid)
+        grid, view = turn.grid(reader.grid), view_of(reader, self._config.data, turn)
+
+        def known(region: Region) -> bool:
+            return skip(turn.before(region, grid.shape))
+
+        for region, logits in self.pipeline.regions(view, grid, skip=known, progress=progress):
+            mask = self.classes.to_values(decoder(logits, grid.crop(region)))
+            yield turn.before(region, grid.shape), turn.undo(mask)
+
+    def outputs(
+        self, reader: Reader, *, skip: Callable[[Region], bool] = none, progress: Progress = quiet
+    ) -> Iterator[tuple[Region, Array]]:
+        """What the network says of an image region by region, for `objects`.
+
+        Parameters
+        ----------
+        reader
+            An image that `takes` takes.
+        skip
+            Says of a region that its outputs are known already.
+        progress
+            Shows how far it is.
+
+        Yields
+        ------
+        tuple of Region and Array
+            A region of the image with its axes in the order of the world, and logits (K, *region) of 16 bits.
+
+        Raises
+        ------
+        UlnaError
+            As `Pipeline.regions` does.
+        """
+        turn = orientation(reader.grid)
+        view, grid = view_of(reader, self._config.data, turn), turn.grid(reader.grid)
+        for region, logits in self.pipeline.regions(view, grid, skip=skip, progress=progress):
+            yield region, rounded(logits)
+
+    def objects(
+        self, read: Callable[[Region], Array], grid: Grid, *, progress: Progress = quiet
+    ) -> Iterator[tuple[Region, Labels]]:
+        """The objects of an image band by band, each whole and once, numbered on and on.
+
+        Parameters
+        ----------
+        read
+            Gives what `outputs` gave of any region.
+        grid
+            Of the image, its axes in the order of the world.
+        progress
+            Shows how far it is.
+
+        Yields
+        ------
+        tuple of Region and Labels
+            As of `ulna.tasks.blocks.decoded_bands`.
+        """
+
+        def decode(logits: Array, own: Grid) -> Labels:
+            return self.task.decode(self.task.activate(logits.astype("f4")), own)
+
+        bands = decoded_bands(read, grid, decode)
+        for _, band in zip(progress(range(count_bands(grid)), "finding objects"), bands, strict=True):
+            yield band
+
+    @property
+    def _config(self) -> Config:
+        return self.pipeline.config
