@@ -13,7 +13,7 @@ import pytest
 
 from command_line import CommandLine, command
 from small_data import healthy
-from ulna.cli import _began, _changes
+from ulna.cli import _began
 
 COMMANDS = ("check", "split", "train", "predict", "evaluate", "summary", "settings", "demo")
 
@@ -119,16 +119,6 @@ def test_cases_can_be_left_out_of_a_split(cli: CommandLine, tmp_path: Path) -> N
     names = [(tmp_path / "lists" / name).read_text().split() for name in ("train.txt", "test.txt")]
     assert [len(side) for side in names] == [2, 2]
     assert sorted(names[0] + names[1]) == ["cell00", "cell01", "cell02", "cell05"]
-
-
-def test_a_pattern_is_no_mapping() -> None:
-    said = ["data.images={case}/ct.png", "data.masks={class}/{case}.png", "data.values=[[0], [7]]", "data.classes={}"]
-    assert _changes(said) == {
-        "data.images": "{case}/ct.png",
-        "data.masks": "{class}/{case}.png",
-        "data.values": [[0], [7]],
-        "data.classes": {},
-    }
 
 
 @pytest.mark.parametrize(("age", "known"), [(2.0, 2.0), (-3600.0, 0.0), (1e6, 0.0)])

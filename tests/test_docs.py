@@ -18,8 +18,9 @@ import yaml
 from typer.main import get_command
 
 import ulna
-from ulna.cli import _changes, app
+from ulna.cli import app
 from ulna.config import RENAMED, Config
+from ulna.options import changes
 from ulna.preset import preset_names
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,7 +73,7 @@ def test_commands_on_the_page_can_be_typed(page: Path):
         except REFUSED as error:
             pytest.fail(f"{command}: {error}")
         said = [value for option, value in pairwise(words) if option == "--set" and "=" in value]
-        Config().changed({key: value for key, value in _changes(said).items() if key not in RENAMED})
+        Config().changed({key: value for key, value in changes(said).items() if key not in RENAMED})
 
 
 def test_commands_were_found():

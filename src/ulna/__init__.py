@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ulna.config import Config as Config
     from ulna.errors import UlnaError as UlnaError
     from ulna.image import Image as Image
+    from ulna.jobs.benchmark import benchmark as benchmark
     from ulna.jobs.check import check as check
     from ulna.jobs.demo import demo as demo
     from ulna.jobs.evaluate import evaluate as evaluate
@@ -42,6 +43,7 @@ _MODULES = {
     "Prediction": "prediction",
     "UNet": "networks",
     "UlnaError": "errors",
+    "benchmark": "jobs.benchmark",
     "check": "jobs.check",
     "demo": "jobs.demo",
     "evaluate": "jobs.evaluate",
@@ -65,6 +67,7 @@ __all__ = [
     "UNet",
     "UlnaError",
     "__version__",
+    "benchmark",
     "check",
     "demo",
     "evaluate",

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import io
-import re
 import signal
 import sys
 from pathlib import Path
 from threading import current_thread, main_thread
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ulna.errors import UlnaError
+from ulna.options import (
+    Cases,
+    Config,
+    Data,
+    Device,
+    Drawn,
+    Epochs,
+    Except,
+    Means,
+    Meant,
+    Minutes,
+    Preset,
+    Run,
+    Seed,
+    Set,
+    each_with_option,
+)
+from ulna.options import changes as as_changes
 
 STOPPED = 130
 """The exit code that typer gives a command that was stopped with Ctrl-C."""
@@ -30,32 +47,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder, archive or file with images and masks.")]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a model file.")]
-Cases = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="Text file with the cases to use, one per line: names, groups, or volume[0:18] of a stack."
-    ),
-]
-Except = Annotated[
-    Path | None, typer.Option("--except", metavar="FILE", help="Text file with cases to leave out, written alike.")
-]
-Config = Annotated[Path | None, typer.Option(metavar="FILE", help="YAML file with settings that replace the preset's.")]
-Preset = Annotated[str, typer.Option(help="default, tutorial, paper, fcn8, intel-2d, intel-3d.")]
-Minutes = Annotated[float | None, typer.Option(help="Time for everything, from now to the finished run.")]
-Epochs = Annotated[int | None, typer.Option(help="Number of epochs, instead of a time; 60 where neither is given.")]
-Drawn = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything that is drawn.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting: training.batch_size=8")]
-Meant = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YAML file that says what masks mean.")]
-Means = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting: data.values=[[0],[7]]")
-]
-Device = Annotated[
-    str | None, typer.Option(metavar="cpu|cuda|mps", help="Where the network runs; default: a CUDA GPU, else the CPU.")
-]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
-
 
 @app.command()
 def check(
@@ -70,7 +61,7 @@ def check(
     from ulna.console import track
     from ulna.jobs.check import check as job
 
-    result = job(data, cases=cases, except_=except_, out=out, config=config, changes=_changes(set_), progress=track)
+    result = job(data, cases=cases, except_=except_, out=out, config=config, changes=as_changes(set_), progress=track)
     _print(result)
     if result.fatal:
         raise typer.Exit(2)
@@ -93,7 +84,7 @@ def split(
     from ulna.console import track
     from ulna.jobs.split import split as job
 
-    changes = _changes(set_)
+    changes = as_changes(set_)
     _print(
         job(
             data,
@@ -128,7 +119,7 @@ def plan(
     """Say what a training would be, and why, without training."""
     from ulna.jobs.plan import plan as job
 
-    changes = _changes(set_)
+    changes = as_changes(set_)
     _print(
         job(
             data,
@@ -184,7 +175,7 @@ def train(
         minutes=minutes,
         epochs=epochs,
         config=config,
-        changes=_changes(set_),
+        changes=as_changes(set_),
         seed=seed,
         start_from=start_from,
         folds=folds,
@@ -247,7 +238,7 @@ def predict(
         overwrite=overwrite,
         resume=resume,
         part=part,
-        changes=_changes(set_),
+        changes=as_changes(set_),
         device=device,
     )
     _print(result)
@@ -271,7 +262,7 @@ def evaluate(
     from ulna.console import track
     from ulna.jobs.evaluate import evaluate as job
 
-    changes = _changes(set_)
+    changes = as_changes(set_)
     result = job(
         masks_or_run,
         data,
@@ -321,6 +312,27 @@ def export(
 
 
 @app.command()
+def benchmark(
+    run: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RUN]", help="A run or a model file; by default a network of the default preset."),
+    ] = None,
+    size: Annotated[
+        str, typer.Option(metavar="Y,X", help="Of the image; by default 512,512, of volumes 96,96,96.")
+    ] = "",
+    device: Device = None,
+) -> None:
+    """Measure how fast a network runs on this machine, with each engine, and recommend one."""
+    from ulna.console import track
+    from ulna.jobs.benchmark import benchmark as job
+
+    sides = [part.strip() for part in size.split(",") if part.strip()]
+    if not all(side.isdecimal() and int(side) for side in sides):
+        raise UlnaError(f"'{size}' is no size", where="--size", hint="Write --size 512,512")
+    _print(job(run, size=[int(side) for side in sides], device=device, progress=track))
+
+
+@app.command()
 def summary(
     what: Annotated[str, typer.Argument(metavar="RUN|PRESET", help="A run, a model file, or a preset's name.")],
 ) -> None:
@@ -365,23 +377,6 @@ def _began() -> float:
     return began if 0 <= now - began <= LONGEST_START else now
 
 
-def _changes(settings: list[str] | None) -> dict[str, Any]:
-    """`--set key=value` as a dictionary; values are YAML."""
-    import yaml
-
-    changes = {}
-    for setting in settings or ():
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise UlnaError(f"'{setting}' is no setting", where="--set", hint="Write --set training.batch_size=8")
-        try:
-            # `{case}` begins a pattern, which YAML would take for a mapping
-            changes[key.strip()] = value if value.startswith(("{case}", "{class}")) else yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UlnaError(f"the value of '{setting}' cannot be read", where="--set") from None
-    return changes
-
-
 def _print(result: object) -> None:
     from rich.console import Console
 
@@ -405,22 +400,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-def each_with_option(words: list[str]) -> list[str]:
-    """The words of a command in which settings that follow one after --set have the option, too.
-
-    Examples
-    --------
-    >>> each_with_option(["check", "DATA", "--set", "data.labels=a", "data.ignore=4"])
-    ['check', 'DATA', '--set', 'data.labels=a', '--set', 'data.ignore=4']
-    """
-    found: list[str] = []
-    for word in words:
-        if found[-2:-1] == ["--set"] and re.match(r"[a-z_0-9]+(\.[a-z_0-9]+)+=", word):
-            found.append("--set")
-        found.append(word)
-    return found
 
 
 def main() -> None:

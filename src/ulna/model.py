@@ -22,6 +22,7 @@ from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
 from ulna.formats import open_reader
 from ulna.image import Array, Channel, Grid, Image, Labels, Source
+from ulna.inference.background import nothing
 from ulna.inference.devices import choose_device, device_of
 from ulna.inference.engines import Choice, choose_engine, quantized_in
 from ulna.inference.inputs import as_image, is_several, source_of
@@ -142,6 +143,7 @@ class Model:
             precision=choice.precision,
             others=saved.others,
             average=self.task.average,
+            blank=nothing(self.task) if self.config.inference.skip_background else (),
         )
 
     @cached_property

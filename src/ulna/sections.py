@@ -241,6 +241,11 @@ class InferenceConfig(Section):
         "times the work for two axes, 8 times for three",
     )
     overlap: float = Field(0.5, ge=0, le=0.75, description="share of their side by which blended tiles overlap")
+    skip_background: bool = Field(
+        False,
+        description="pass over tiles in which hardly anything varies: glass beside tissue. What is faint beside "
+        "the rest of the image can be lost with them",
+    )
     engine: Literal["auto", "torch", "openvino", "onnxruntime"] = Field(
         "auto",
         description="what runs the network: `torch`, or on a CPU `openvino` or `onnxruntime`, which are extras; "

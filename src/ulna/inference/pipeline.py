@@ -15,8 +15,9 @@ from ulna.config import Config
 from ulna.dataset import Progress, quiet
 from ulna.image import Grid, Region
 from ulna.inference.assembly import Answer, as_slabs, blended, in_volume
+from ulna.inference.background import is_blank, spreads
 from ulna.inference.devices import check_process, device_of, dtype_of, free_on, own_memory
-from ulna.inference.engines import Average, Engine, TorchEngine, averaged, mean_logits, torch_precision
+from ulna.inference.engines import Average, Engine, Runner, TorchEngine, averaged, mean_logits, torch_precision
 from ulna.inference.mirroring import flips, mirror, mirrored
 from ulna.inference.room import (
     affordable_pixels,
@@ -64,6 +65,8 @@ class Pipeline:
         `config.inference.mirror` says so.
     average
         How; by default the logits, and as `Task.average` does it the probabilities.
+    blank
+        The logits of background, where tiles that hold nothing else are to be passed over.
     free
         Says how many bytes are free on a device.
     """
@@ -75,6 +78,7 @@ class Pipeline:
     precision: str = ""
     others: tuple[nn.Module, ...] = ()
     average: Average = mean_logits
+    blank: tuple[float, ...] = ()
     free: Callable[[torch.device], int] = free_on
 
     def normalized(self, image: Floats, *, progress: Progress = quiet) -> Floats:
@@ -268,11 +272,26 @@ class Pipeline:
             runners.append(mirrored(runner, axes))
         run = averaged(runners, self.average)
         tiles = progress(todo, "predicting") if len(tiling.tiles) > 1 else todo
+        if self.blank and len(tiling.tiles) > 1:
+            run = self._passing_over(run, seen, tiling)
         outputs = ((tile, run(seen.window(tile.start, tiling.size)[None])[0]) for tile in tiles)
         if overlap:
             yield from blended(outputs, tiling.tiles, (self.outputs, *shape))
         else:
             yield from ((tile.target, logits[(slice(None), *tile.source)]) for tile, logits in outputs)
+
+    def _passing_over(self, run: Runner, seen: View, tiling: Tiling) -> Runner:
+        """A runner that says of tiles without anything in them what background is."""
+        spread = spreads(seen.window(tiling.tiles[place].start, tiling.size) for place in _drawn(tiling))
+        shape = (1, self.outputs, *(1,) * len(tiling.size))
+        logits = np.array(self.blank, np.float32).reshape(shape)
+
+        def passing(windows: Floats) -> Floats:
+            if is_blank(windows[0], spread):
+                return np.broadcast_to(logits, (1, self.outputs, *windows.shape[2:]))
+            return run(windows)
+
+        return passing
 
     def _tiling(self, shape: tuple[int, ...], tile: int, affordable: int) -> Tiling:
         """Tiles of the side that is set, or as memory allows, but not smaller than the receptive field needs."""
@@ -297,11 +316,15 @@ class Pipeline:
         tiling = self._tiling(shape, largest_side(shape), affordable)
         if prod(tiling.size) > affordable:
             tiling = self._tiling(shape, 0, affordable)
-        drawn = np.random.default_rng(0).permutation(len(tiling.tiles))[:SAMPLED]
-        cut = (seen.window(tiling.tiles[k].start, tiling.size) for k in sorted(drawn))
+        cut = (seen.window(tiling.tiles[place].start, tiling.size) for place in _drawn(tiling))
         windows = (_tensor(mirror(window, axes), network) for window in cut)
         with torch.autocast(device_of(network).type, enabled=False):  # the caller may be within one
             return measure_statistics(network, windows)
+
+
+def _drawn(tiling: Tiling) -> list[int]:
+    """Tiles from all over an image, always the same ones."""
+    return sorted(np.random.default_rng(0).permutation(len(tiling.tiles))[:SAMPLED].tolist())
 
 
 def _tensor(image: Floats, network: nn.Module) -> Tensor:
