@@ -138,7 +138,7 @@ def _again(run: Path, task: str, megapixels: int, data: Path, place: Path) -> di
     shutil.rmtree(out, ignore_errors=True)
     command = [*START, "predict", str(run), str(image), "--out", str(out)]
     process = subprocess.Popen(command)
-    regions = out / f".{image.name}.part" / "regions.txt"
+    regions = out / f".{image.name}.part-kept" / "regions.txt"
     while not regions.exists() or len(regions.read_text().splitlines()) < 5:
         time.sleep(0.2)
     for one in [*psutil.Process(process.pid).children(recursive=True), process]:

@@ -108,15 +108,23 @@ def test_an_image_that_is_predicted_again_has_its_new_objects_alone(tmp_path: Pa
     assert read_list(Source(tmp_path / NAME)) == (Listed("a", 2, "cell", 0.75),)
 
 
-def test_processes_have_journals_of_their_own(tmp_path: Path) -> None:
-    path = tmp_path / NAME
-    one, other = Journal(path, "1-of-2"), Journal(path, "2-of-2")
+def test_processes_share_a_journal(tmp_path: Path) -> None:
+    one, other = Journal(tmp_path / NAME), Journal(tmp_path / NAME)
     one.add("a", [Listed("a", 1, "cell", 0.5)])
     other.add("b", [Listed("b", 1, "cell", 0.5)])
     one.close()
-    assert [listed.image for listed in read_list(Source(path))] == ["a"]
-    Journal(path).close()  # somebody who gathers what is left
-    assert [listed.image for listed in read_list(Source(path))] == ["a", "b"]
+    other.add("c", [Listed("c", 1, "cell", 0.5)])
+    other.close()
+    assert [listed.image for listed in read_list(Source(tmp_path / NAME))] == ["a", "b", "c"]
+
+
+def test_a_journal_that_was_cut_off_within_a_letter_is_read(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / NAME)
+    journal.add("a", [Listed("a", 1, "kör", 0.5)])
+    with journal.place.open("ab") as file:
+        file.write("a,2,kö".encode()[:-1])
+    journal.close()
+    assert read_list(Source(tmp_path / NAME)) == (Listed("a", 1, "kör", 0.5),)
 
 
 @pytest.mark.parametrize("create", [True, False])

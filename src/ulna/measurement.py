@@ -300,6 +300,7 @@ class _Boxes:
     """First and last pixels of objects along each axis, gathered band by band."""
 
     def __init__(self, ndim: int) -> None:
+        self.numbers = np.zeros(0, np.int64)
         self.low = np.zeros((0, ndim), np.int64)
         self.high = np.zeros((0, ndim), np.int64)
 
@@ -307,28 +308,30 @@ class _Boxes:
         """Take the objects of a band."""
         if labels.objects is None:
             return
-        numbers, objects = consecutive(labels.objects)
-        most = int(numbers.max(initial=0)) + 1
-        grown = max(0, most - len(self.low))
-        far = np.full((grown, self.low.shape[1]), np.iinfo(np.int64).max)
-        self.low, self.high = np.concatenate([self.low, far]), np.concatenate([self.high, np.zeros_like(far)])
-        for number, box in zip(numbers.tolist(), ndimage.find_objects(objects), strict=True):
+        found, objects = consecutive(labels.objects)
+        numbers = np.union1d(self.numbers, found)
+        low, high = (np.zeros((len(numbers), self.low.shape[1]), np.int64) for _ in range(2))
+        low[:] = np.iinfo(np.int64).max
+        before = np.searchsorted(numbers, self.numbers)
+        low[before], high[before] = self.low, self.high
+        for place, box in zip(np.searchsorted(numbers, found).tolist(), ndimage.find_objects(objects), strict=True):
             for axis, (part, whole) in enumerate(zip(box, band, strict=True)):
-                self.low[number, axis] = min(self.low[number, axis], part.start + whole.start)
-                self.high[number, axis] = max(self.high[number, axis], part.stop + whole.start)
+                low[place, axis] = min(low[place, axis], part.start + whole.start)
+                high[place, axis] = max(high[place, axis], part.stop + whole.start)
+        self.numbers, self.low, self.high = numbers, low, high
 
     def groups(self, side: int) -> list[Column]:
         """The numbers of the objects that begin in each block of this side."""
-        numbers = np.flatnonzero(self.high.any(axis=1))
-        if not numbers.size:
+        if not self.numbers.size:
             return []
-        _, block = np.unique(self.low[numbers] // side, axis=0, return_inverse=True)
+        _, block = np.unique(self.low // side, axis=0, return_inverse=True)
         order = np.argsort(block.ravel(), kind="stable")
-        return np.split(numbers[order], np.flatnonzero(np.diff(block.ravel()[order])) + 1)
+        return np.split(self.numbers[order], np.flatnonzero(np.diff(block.ravel()[order])) + 1)
 
     def window(self, members: Column, shape: Sequence[int]) -> Region:
         """What holds some objects and the pixels that they touch."""
-        low, high = self.low[members].min(axis=0) - 1, self.high[members].max(axis=0) + 1
+        own = np.searchsorted(self.numbers, members)
+        low, high = self.low[own].min(axis=0) - 1, self.high[own].max(axis=0) + 1
         return tuple(
             slice(max(0, first), min(side, last))
             for first, last, side in zip(low.tolist(), high.tolist(), shape, strict=True)

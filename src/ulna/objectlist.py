@@ -66,6 +66,18 @@ def read_list(source: Source) -> tuple[Listed, ...]:
     return tuple(found.values())
 
 
+def check_list(path: Path) -> None:
+    """Raise ReadError for a file that is no list, by its first line."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            names = next(csv.reader(file), [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ReadError(f"cannot be read as a list of objects ({error})", where=path) from error
+    if missing := [name for name in COLUMNS[:3] if name not in names]:
+        what = f"is no list of objects: the columns {listed(missing)} are missing"
+        raise ReadError(what, where=path, hint="Rename it if it is something else.")
+
+
 @dataclass(frozen=True)
 class ObjectLists:
     """The lists of masks: each is looked for beside its mask, and in the folders above.
@@ -247,24 +259,21 @@ def write_list(path: Path, objects: Iterable[Listed]) -> None:
 class Journal:
     """What is added to a list while its masks are made: safe at once, and part of the list at the end.
 
-    A process that was killed leaves it, and the next one takes its lines into the list before it begins: of the same
-    name, or if it has none, those of all.
+    A process that was killed leaves it, and whoever closes the journal next takes its lines into the list. Processes
+    that write into one list at a time share it, and must wait for each other.
 
     Parameters
     ----------
     path
         The list.
-    writer
-        Tells processes apart that write into one list at a time.
     """
 
     path: Path
-    writer: str = ""
 
     @property
     def place(self) -> Path:
         """The file of the journal."""
-        return self.path.with_name(f".{self.path.name}.part{self.writer}")
+        return self.path.with_name(f".{self.path.name}.part-new")
 
     def add(self, image: str, objects: Sequence[Listed]) -> None:
         """Take down the objects of a mask, in place of those that the list may name for it.
@@ -292,7 +301,7 @@ class Journal:
             file.write(text.getvalue())
 
     def close(self, *, create: bool = True) -> None:
-        """Take all lines into the list, and remove the journal.
+        """Take all lines into the list, and remove the journal. Lines are copied one by one, for there may be millions.
 
         Parameters
         ----------
@@ -304,34 +313,38 @@ class Journal:
         WriteError
             Where the list cannot be written.
         """
-        places = [self.place] if self.writer else sorted(self.path.parent.glob(f"{self.place.name}*"))
-        found: dict[str, dict[int, Listed]] = {}
-        for place in places:
-            if place.exists():
-                _read_journal(place, found)
-        if not found:
+        if not self.place.exists():
             return
-        before = read_list(Source(self.path)) if self.path.exists() else ()
-        kept = [one for one in before if one.image not in found]
-        added = [one for objects in found.values() for one in objects.values()]
-        if added or self.path.exists() or create:
-            write_list(self.path, [*kept, *added])
-        for place in places:
-            place.unlink(missing_ok=True)
+        first: dict[str, int] = {}  # where the last lines of each image begin: these count
+        for number, row in enumerate(self._rows()):
+            if row[1] == "0":
+                first[row[0]] = number
+        some = any(number > first.get(row[0], number) for number, row in enumerate(self._rows()))
+        if some or self.path.exists() or create:
+            with (
+                atomic_write(self.path) as beside,
+                beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+            ):
+                writer = csv.writer(file)
+                writer.writerow(COLUMNS)
+                writer.writerows(row for row in _rows_of(self.path) if row[0] not in first)
+                writer.writerows(row for number, row in enumerate(self._rows()) if number > first.get(row[0], number))
+        self.place.unlink()
+
+    def _rows(self) -> Iterator[list[str]]:
+        """The whole lines: the last one may have been cut off, even within a letter."""
+        with self.place.open("rb") as file:
+            lines = (line.decode("utf-8") for line in file if line.endswith(b"\n"))
+            yield from (row for row in csv.reader(lines) if len(row) == len(COLUMNS))
 
 
-def _read_journal(place: Path, found: dict[str, dict[int, Listed]]) -> None:
-    """Add the lines of a journal: of an image that is there twice the later ones count."""
-    text = place.read_text("utf-8")
-    whole = text[: text.rfind("\n") + 1]  # the last line may have been cut off
-    for row in csv.reader(io.StringIO(whole, newline="")):
-        if len(row) < len(COLUMNS):
-            continue
-        image, number, name, score = row
-        if number == "0":
-            found[image] = {}
-        else:
-            found[image][int(number)] = Listed(image, int(number), name, float(score or "nan"))
+def _rows_of(path: Path) -> Iterator[list[str]]:
+    """The lines of a list, in the order of `COLUMNS`."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        for row in csv.DictReader(file):
+            yield [row.get(name) or "" for name in COLUMNS]
 
 
 def _line(one: Listed) -> tuple[str, int, str, str]:

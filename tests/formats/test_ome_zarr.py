@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -195,48 +193,6 @@ def test_nothing_is_left_of_what_was_not_finished(tmp_path: Path) -> None:
     ):
         pass
     assert not list(tmp_path.iterdir())
-
-
-KILLED = """
-import os, sys
-import numpy as np
-from ulna import formats
-from ulna.formats.ome_zarr import writing
-from ulna.formats.ome_zarr.store import Files
-from ulna.image import Channel, Grid
-from pathlib import Path
-writing.CHUNKS = {2: (32, 32), 3: (2, 32, 32)}
-array = np.arange(7000, dtype=np.uint16).reshape(1, 70, 100)
-writer = formats.create(
-    Path(sys.argv[1]), Grid((70, 100)), dtype=array.dtype, channels=(Channel("a"),), origin=sys.argv[2]
-)
-for top in range(0, 50, 10):
-    region = (slice(top, top + 10), slice(0, 100))
-    if not writer.done(region):
-        writer.write(region, array[(slice(None), *region)])
-os.kill(os.getpid(), 9)
-"""
-
-
-def test_a_killed_process_is_gone_on_with_where_the_origin_is_the_same(tmp_path: Path) -> None:
-    path, array = tmp_path / "a.zarr", np.arange(7000, dtype=np.uint16).reshape(1, 70, 100)
-    run = subprocess.run([sys.executable, "-c", KILLED, str(path), "model 1"], capture_output=True, check=False)
-    assert run.returncode == -9, run.stderr.decode()
-    assert not path.exists()
-    options: dict[str, Any] = {"dtype": array.dtype, "channels": (Channel("a"),)}
-    rows = [(slice(top, top + 10), slice(0, 100)) for top in range(0, 70, 10)]
-    other = formats.create(path, Grid((70, 100)), **options, origin="model 2")
-    assert not any(other.done(region) for region in rows)
-    other.__exit__(ValueError)
-    with formats.create(path, Grid((70, 100)), **options, origin="model 1") as writer:
-        done = [writer.done(region) for region in rows]
-        assert done == [True, True, True, False, False, False, False]  # of whole chunks, which are 32 high
-        for region, there in zip(rows, done, strict=True):
-            if not there:
-                writer.write(region, array[(slice(None), *region)])
-    np.testing.assert_array_equal(formats.read(Source(path)).array, array)
-    with formats.open_reader(Source(path)) as reader:
-        np.testing.assert_array_equal(reader.read(level=1), halved(array, labels=False))
 
 
 def test_the_memory_is_that_of_a_band_and_not_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 from ulna import networks
 from ulna.config import Config
 from ulna.image import Grid
-from ulna.inference.background import SURE, is_blank, nothing, spreads
+from ulna.inference.background import SURE, Ground, nothing
 from ulna.inference.engines import Runner, TorchEngine, Windows
 from ulna.inference.pipeline import Pipeline
 from ulna.inference.views import View
@@ -23,21 +23,24 @@ from ulna.tasks import build
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 99), st.lists(st.integers(1, 30), min_size=2, max_size=3), st.floats(0.01, 1000))
+@given(st.integers(0, 99), st.lists(st.integers(8, 40), min_size=2, max_size=3), st.floats(0.01, 1000))
 def test_noise_is_background_where_cells_are_brighter(seed: int, sides: list[int], scale: float) -> None:
-    rng = np.random.default_rng(seed)
-    noise = rng.normal(size=(2, *sides)).astype(np.float32) * scale / 100
-    spread = np.array([scale, scale], np.float32)
-    assert is_blank(noise, spread)
-    assert not is_blank(np.zeros_like(noise), spread * 0)  # an image without any variation: who knows
+    noise = np.random.default_rng(seed).normal(size=(2, *sides)).astype(np.float32) * scale / 200
+    cells = noise.copy()
+    cells[..., : sides[-1] // 2] += scale
+    ground = Ground.of([cells, noise, noise])
+    assert ground.holds(noise)
+    assert not ground.holds(cells)
+    assert not ground.holds(noise + scale)  # flat, and as bright as cells
+    assert not Ground.of([0 * noise]).holds(0 * noise)  # an image without any variation: who knows
 
 
-def test_a_cell_in_one_channel_is_enough() -> None:
-    window = np.zeros((3, 64, 64), np.float32)
-    window[1, 20:40, 20:40] = 1
-    spread = spreads([window, np.random.default_rng(0).random((3, 64, 64)).astype(np.float32)])
-    assert not is_blank(window, spread)
-    assert is_blank(window * 0, spread)
+def test_a_small_cell_in_one_channel_is_enough() -> None:
+    window = np.zeros((3, 1024, 1024), np.float32)
+    window[1, 200:206, 200:206] = 1
+    ground = Ground.of([window * 0, np.random.default_rng(0).random(window.shape).astype(np.float32) * 4])
+    assert ground.holds(window * 0)
+    assert not ground.holds(window)
 
 
 @dataclass

@@ -21,11 +21,12 @@ from ulna import measurement
 from ulna.errors import UlnaError
 from ulna.formats import read, write
 from ulna.image import Channel, Grid, Image, Source
-from ulna.inference import large
+from ulna.inference import room
 from ulna.jobs import large_masks
 from ulna.jobs.measure import measure
 from ulna.layouts.own import mark
 from ulna.objectlist import NAME, Listed, write_list
+from ulna.orientation import Orientation
 
 RNG = np.random.default_rng(0)
 
@@ -329,9 +330,9 @@ def test_a_large_mask_is_measured_by_region(
         write_list(tmp_path / "masks" / NAME, [Listed("a", n, "cell", 0.5) for n in range(1, 6)])
     places = tmp_path / "masks", tmp_path / "images"
     whole = measure(*places, out=tmp_path / "whole")
-    monkeypatch.setattr(large, "LARGE", 100)
+    monkeypatch.setitem(room.LARGE, 2, 100)
     monkeypatch.setattr(measurement, "BLOCK", 32)
-    monkeypatch.setattr(large_masks, "SHOWN", 64)
+    monkeypatch.setitem(large_masks.SHOWN, 2, 64)
     parts = measure(*places, out=tmp_path / "parts")
     tables = [(place / "table.csv").read_text().splitlines() for place in (whole.folder, parts.folder)]
     assert len(tables[0]) == len(tables[1]) > 10
@@ -345,3 +346,44 @@ def test_a_large_mask_is_measured_by_region(
     assert any("in several pieces" in note for note in notes[0])
     assert any(re.fullmatch(r"objects.png shows a, rows and columns \d+ to \d+, \d+ to \d+", n) for n in parts.notes)
     assert (whole.folder / "counts.csv").read_text() == (parts.folder / "counts.csv").read_text()
+
+
+def test_a_large_mask_with_other_axes_than_its_image_is_brought_onto_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one in memory is: not measured by region, pixel for pixel."""
+    grid = Grid((6, 10, 12), (2.0, 1.0, 1.0), "mm", (5.0, 7.0, 9.0))
+    objects = np.zeros((1, *grid.shape), np.int32)
+    objects[0, 3:6, 2:5, 2:5] = 1
+    image = np.where(objects > 0, 200, 0).astype(np.uint8)
+    turn = Orientation((0, 1, 2), (True, False, False))
+    write(tmp_path / "images" / "a.nii.gz", Image(image, grid))
+    write(tmp_path / "masks" / "a.nii.gz", Image(np.ascontiguousarray(objects[:, ::-1]), turn.grid(grid)), labels=True)
+    tables = []
+    for name, size in (("whole", 1 << 25), ("large", 10)):
+        monkeypatch.setitem(room.LARGE, 3, size)
+        tables.append(measure(tmp_path / "masks", tmp_path / "images", out=tmp_path / name).table)
+    assert tables[0]["intensity_mean"].tolist() == tables[1]["intensity_mean"].tolist() == [200.0]
+
+
+def test_numbers_may_be_as_large_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = np.zeros((1, 40, 50), np.int32)
+    objects[0, 5:9, 5:9], objects[0, 20:30, 30:33] = 2_000_000_000, 7
+    (tmp_path / "masks").mkdir()
+    write(tmp_path / "masks" / "a.tif", Image(objects), labels=True)
+    monkeypatch.setitem(room.LARGE, 2, 10)
+    found = measure(tmp_path / "masks", out=tmp_path / "out").table
+    assert found["object"].tolist() == [7, 2_000_000_000]
+    assert found["area"].tolist() == [30, 16]
+
+
+def test_nan_in_a_large_image_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = np.zeros((1, 40, 50), np.int32)
+    objects[0, 5:9, 5:9], objects[0, 20:30, 30:33] = 1, 2
+    image = np.ones((1, 40, 50), np.float32)
+    image[0, 6, 6] = np.nan
+    write(tmp_path / "masks" / "a.tif", Image(objects), labels=True)
+    write(tmp_path / "images" / "a.tif", Image(image))
+    monkeypatch.setitem(room.LARGE, 2, 10)
+    with pytest.raises(UlnaError, match="NaN"):
+        measure(tmp_path / "masks", tmp_path / "images", out=tmp_path / "out")

@@ -16,7 +16,7 @@ from ulna.errors import UlnaError
 from ulna.formats import tiff_tiles
 from ulna.formats.ome_zarr import writing
 from ulna.image import Array, Grid, Image, Region, Source
-from ulna.inference import kept, large
+from ulna.inference import kept, room
 from ulna.layouts import find
 from ulna.model import Model
 from ulna.objectlist import read_list
@@ -90,9 +90,9 @@ def test_objects_of_a_large_image_are_those_of_the_whole(
 ) -> None:
     formats.write(tmp_path / "a.tif", many)
     whole = ulna.predict(finder, tmp_path / "a.tif", out=tmp_path / "whole")
-    monkeypatch.setattr(large, "LARGE", 0)
+    monkeypatch.setitem(room.LARGE, 2, 0)
     monkeypatch.setitem(blocks.BLOCK, 2, (40, 56))
-    monkeypatch.setattr(blocks, "HALO", 8)
+    monkeypatch.setitem(blocks.HALO, 2, 8)
     parts = ulna.predict(finder.changed({"inference.tile": tile}), tmp_path / "a.tif", out=tmp_path / "parts")
     one, other = (formats.read(Source(done.masks[0])) for done in (whole, parts))
     assert one.array.max() > 20
@@ -111,7 +111,7 @@ def test_a_large_image_goes_on_where_it_was_stopped(
 ) -> None:
     model = finder if kind == "objects" else ulna.load(run, device="cpu").changed({"inference.engine": "torch"})
     model = model.changed({"inference.tile": 48})
-    monkeypatch.setattr(large, "LARGE", 0)
+    monkeypatch.setitem(room.LARGE, 2, 0)
     formats.write(tmp_path / "a.tif", many)
     expected = formats.read(Source(ulna.predict(model, tmp_path / "a.tif", out=tmp_path / "whole").masks[0]))
     put, regions = kept.Kept.put, list[Region]()
@@ -133,7 +133,7 @@ def test_a_large_image_goes_on_where_it_was_stopped(
     assert not [region for region in after if region in regions]
     found = formats.read(Source(done.masks[0]))
     np.testing.assert_array_equal(found.array, expected.array)
-    assert not (tmp_path / "parts" / ".a.tif.part").exists()
+    assert not (tmp_path / "parts" / ".a.tif.part-kept").exists()
 
 
 def test_a_region_and_a_level_are_parts_of_the_whole(
@@ -201,9 +201,60 @@ def test_a_prediction_of_many_images_is_gone_on_with(
     assert len(again.masks) == len(images) - 5
     assert "5 masks of the prediction that is gone on with stayed as they are" in again.notes
     assert folder_of(tmp_path / "masks") == folder_of(whole.folder)
-    other = model.changed({"task.decoding.smallest": 400})
-    with pytest.raises(UlnaError, match="another way to predict"):
-        ulna.predict(other, images, out=tmp_path / "masks", resume=True)
+    for other in ({"task.decoding.smallest": 400}, {"inference.mirror": True}):
+        with pytest.raises(UlnaError, match="were not made by this model in this way"):
+            ulna.predict(model.changed(other), images, out=tmp_path / "masks", resume=True)
+    (tmp_path / "masks" / "ulna.json").unlink()
+    with pytest.raises(UlnaError, match="as far as is known"):
+        ulna.predict(model, images, out=tmp_path / "masks", resume=True)
+
+
+def test_masks_that_were_to_be_replaced_are_not_taken_for_those_of_the_new_model(
+    finder: Model, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = sorted((cells / "images").iterdir())[:3]
+    old, new = finder, finder.changed({"task.decoding.smallest": 9})
+    ulna.predict(old, images, out=tmp_path / "masks")
+    predict = Model.predict
+
+    def stop(self: Model, image: Image, **words: Any) -> Prediction:
+        if image.source.stem == images[1].stem:
+            raise KeyboardInterrupt
+        return predict(self, image, **words)
+
+    monkeypatch.setattr(Model, "predict", stop)
+    with pytest.raises(KeyboardInterrupt):
+        ulna.predict(new, images, out=tmp_path / "masks", overwrite=True)
+    monkeypatch.undo()
+    with pytest.raises(UlnaError, match="not made by this model in this way, as far as is known: cells_001, cells_002"):
+        ulna.predict(new, images, out=tmp_path / "masks", resume=True)
+    ulna.predict(new, images, out=tmp_path / "masks", overwrite=True)
+    done = ulna.predict(new, images, out=tmp_path / "masks", resume=True)
+    assert done.masks == ()
+
+
+def test_what_is_asked_for_beside_masks_is_made_where_it_is_missing(finder: Model, cells: Path, tmp_path: Path) -> None:
+    images = sorted((cells / "images").iterdir())[:3]
+    ulna.predict(finder, images, out=tmp_path / "masks")
+    done = ulna.predict(finder, images, out=tmp_path / "masks", overlay=True, resume=True)
+    assert len(done.masks) == 3
+    assert len(list((tmp_path / "masks" / "overlays").iterdir())) == 3
+    with pytest.raises(UlnaError, match="one file for all images"):
+        ulna.predict(finder, images, out=tmp_path / "masks", outlines="coco", resume=True)
+
+
+def test_outlines_are_not_of_parts(finder: Model, cells: Path, tmp_path: Path) -> None:
+    with pytest.raises(UlnaError, match="outlines are of whole images"):
+        ulna.predict(finder, cells / "images", out=tmp_path / "masks", outlines="geojson", region="0:9,0:9")
+
+
+def test_a_part_of_a_stack_lies_where_it_lay(run: Path, tmp_path: Path) -> None:
+    grid = Grid((3, 40, 48), (1.0, 0.5, 0.5), "µm", (0.0, 3.0, 4.0))
+    film = np.random.default_rng(0).integers(0, 255, (1, *grid.shape)).astype(np.uint8)
+    formats.write(tmp_path / "a.tif", Image(film, grid))
+    done = ulna.predict(run, tmp_path / "a.tif", out=tmp_path / "masks", region=[[1, 3], [8, 40], [16, 48]])
+    found = formats.read(Source(done.masks[0]))
+    assert found.grid == grid.crop((slice(1, 3), slice(8, 40), slice(16, 48)))
 
 
 def test_parts_of_the_images_together_are_all(finder: Model, cells: Path, tmp_path: Path, cli: CommandLine) -> None:

@@ -21,7 +21,7 @@ def test_lists_grow_and_hold_paths_within_the_folder(tmp_path: Path) -> None:
         "pictures": ["overlays/p1/a.png"],
         "classes": {},
         "by": {},
-        "images": {"p1/a.png": "/images/p1/a.tif"},
+        "images": {},  # the one of the first time is not that of the second
     }
     assert own_files(tmp_path, [MARK]) == {tmp_path / name for name in ("b.png", "p1/a.png", "overlays/p1/a.png")}
     assert own_files(tmp_path, [MARK], masks=True) == {tmp_path / "overlays/p1/a.png"}

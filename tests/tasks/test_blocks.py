@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -12,7 +14,7 @@ from scipy import ndimage
 from ulna.config import Config
 from ulna.image import Array, Grid, Labels, Region
 from ulna.synthetic import cells
-from ulna.tasks import build
+from ulna.tasks import Task, build
 from ulna.tasks.blocks import decoded_bands
 from ulna.tasks.targets import distances
 
@@ -27,17 +29,18 @@ def said(truth: npt.NDArray[np.integer], seed: int = 0) -> Array:
     return np.stack([1 - cell, cell, distance]).astype(np.float32)
 
 
-def together(maps: Array, block: tuple[int, ...], halo: int, **more: int) -> Labels:
+def together(maps: Array, block: tuple[int, ...], halo: int, task: Task = TASK, **more: Any) -> Labels:
     """All bands of an image as one; each pixel comes once, in the order of rows."""
     grid = Grid(maps.shape[1:])
 
     def read(region: Region) -> Array:
         return maps[(slice(None), *region)]
 
-    bands = list(decoded_bands(read, grid, TASK.decode, block=block, halo=halo, **more))
-    assert [region[0].start for region, _ in bands] == [0, *(region[0].stop for region, _ in bands[:-1])]
-    assert bands[-1][0][0].stop == grid.shape[0]
-    parts = [labels for _, labels in bands]
+    bands = list(decoded_bands(read, grid, task.decode, block=block, halo=halo, **more))
+    assert [band.region[0].start for band in bands] == [0, *(band.region[0].stop for band in bands[:-1])]
+    assert bands[-1].region[0].stop == grid.shape[0]
+    parts = [band.labels for band in bands]
+    assert [len(band.classes) for band in bands] == [len(band.labels.scores) for band in bands]
     objects = np.concatenate([part.objects for part in parts if part.objects is not None])
     scores = tuple(score for part in parts for score in part.scores)
     return Labels(np.concatenate([part.classes for part in parts]), objects, grid, parts[0].names, scores)
@@ -104,3 +107,36 @@ def test_an_image_without_objects() -> None:
     found = together(maps, (8, 8), 2)
     assert found.objects is not None
     assert (found.objects.max(), found.scores, found.names) == (0, (), ("background", "cell"))
+
+
+def test_a_tail_that_leads_out_of_a_window_is_no_small_object() -> None:
+    """It is small where it is seen alone, and its object is large."""
+    truth = np.zeros((200, 200), np.int32)
+    truth[10:90, 100:102] = 1
+    truth[90:160, 60:140] = 1
+    maps = np.stack([truth == 0, truth > 0, np.where(truth > 0, 0.9, 0)]).astype(np.float32)
+    sized = build(
+        Config().changed({"task.name": "instances", "task.decoding": {"smallest": 200}}).task, ("background", "cell")
+    )
+    whole = sized.decode(maps, Grid(truth.shape))
+    found = together(maps, (64, 64), 16, smallest=200)
+    assert whole.objects is not None
+    assert found.objects is not None
+    assert whole.objects.max() == 1
+    assert (found.objects == whole.objects).all()
+    maps[:, 100:] = maps[:, :1, :1]  # the tail alone, and a bit
+    assert (together(maps, (64, 64), 16, smallest=100_000).objects == 0).all()
+
+
+def test_of_an_object_that_no_window_holds_a_part_is_numbered_and_that_is_said() -> None:
+    truth = np.zeros((200, 200), np.int32)
+    truth[20:180, 20:180] = 1
+    maps = np.stack([truth == 0, truth > 0, np.where(truth > 0, 0.9, 0)]).astype(np.float32)
+    parts: list[int] = []
+    found = together(maps, (32, 32), 8, cut=parts.append, most=5000)
+    assert found.objects is not None
+    assert sum(parts) == 1
+    assert 0 < (found.objects == 1).sum() < (truth > 0).sum()
+    parts.clear()
+    assert (together(maps, (32, 32), 8, cut=parts.append).objects == truth).all()
+    assert not parts

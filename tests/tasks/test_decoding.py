@@ -202,3 +202,19 @@ def test_volumes() -> None:
     found = decode((truth > 0).astype(np.float32), distances(truth), Decoding(seed=0.6))
     assert found.max() == 2
     assert compare(found, truth).counts(80) == (2, 0, 0)
+
+
+@pytest.mark.parametrize("numbers", [(1, 2, 3), (1, 3, 2), (3, 2, 1)])
+def test_a_hole_belongs_to_what_borders_on_it_and_encloses_it(numbers: tuple[int, int, int]) -> None:
+    """One ring within another, around a disk: the gap between ring and disk is the ring's beside it."""
+    rows, columns = np.mgrid[-20:21, -20:21]
+    radius = np.hypot(rows, columns)
+    outer, inner, disk = numbers
+    objects = np.zeros(radius.shape, np.int32)
+    objects[(radius < 19) & (radius >= 17)] = outer
+    objects[(radius < 13) & (radius >= 10)] = inner
+    objects[radius < 5] = disk
+    expected = objects.copy()
+    expected[(radius < 17) & (radius >= 13)] = outer
+    expected[(radius < 10) & (radius >= 5)] = inner
+    np.testing.assert_array_equal(filled(objects), expected)

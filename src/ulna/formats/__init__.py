@@ -230,7 +230,6 @@ def create(
     dtype: np.dtype,
     channels: tuple[Channel, ...],
     labels: bool = False,
-    origin: str = "",
     version: str = "",
 ) -> Writer:
     """A writer of a new image, which appears whole or not at all when the writer is closed.
@@ -249,9 +248,6 @@ def create(
         The channels of the image.
     labels
         Whether the values are numbers of classes or objects, of which a pyramid holds no means.
-    origin
-        What the image is made from, in any words. An OME-Zarr that a killed process left unfinished is gone on with
-        where it was begun with the same words: `Writer.done(region)` says what is there. With "" it begins anew.
     version
         Of OME-Zarr: "0.4", the usual one, or "0.5".
 
@@ -265,7 +261,7 @@ def create(
     UlnaError
         For another suffix.
     """
-    new = New(path, grid, np.dtype(dtype), channels, labels=labels, origin=origin, version=version)
+    new = New(path, grid, np.dtype(dtype), channels, labels=labels, version=version)
     return _family_to_write(path).create(new)
 
 

@@ -169,8 +169,6 @@ class Assembler:
         Of the samples.
     emit
         Takes a tile when it is whole: its index, and (C, *tile), smaller at the far borders of the image.
-    exists
-        Whether a tile is there from before; what is written to it is not looked at.
     """
 
     def __init__(
@@ -181,10 +179,9 @@ class Assembler:
         dtype: np.dtype,
         *,
         emit: Callable[[Index, Array], None],
-        exists: Callable[[Index], bool] = lambda _index: False,
     ) -> None:
         self._path, self._channels, self._shape = path, shape[0], shape[1:]
-        self._tile, self._dtype, self._emit, self._exists = tile, dtype, emit, exists
+        self._tile, self._dtype, self._emit = tile, dtype, emit
         self._open: dict[Index, tuple[Array, list[Region]]] = {}
         self._emitted: set[Index] = set()
 
@@ -206,8 +203,6 @@ class Assembler:
         for index in touched(region, self._tile):
             if index in self._emitted:
                 raise UlnaError("pixels are written twice, which a file in tiles does not allow", where=self._path)
-            if index not in self._open and self._exists(index):
-                continue
             whole = tile_region(index, self._tile, self._shape)
             both = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(whole, region, strict=True)]
             part = tuple(slice(a.start - r.start, a.stop - r.start) for a, r in zip(both, region, strict=True))

@@ -79,10 +79,6 @@ class TiledSink:
         with writing(self._new.path):
             self._tiles.put(region, array)
 
-    def done(self, region: Region) -> bool:
-        """No: a nameless file ends with its process."""
-        return False
-
     def finish(self) -> None:
         """Make the pyramid and write the file."""
         shapes = level_shapes(self._new.grid.shape, SIDE)

@@ -35,9 +35,8 @@ class New:
     labels
         Whether its values are numbers of classes or objects, between which nothing lies: a pyramid of them holds no
         means.
-    origin
-        What it is made from, in any words. Where a format can go on with what a killed process left, it does so if
-        that was begun with the same words; with "" it begins anew.
+    version
+        Of a format that has several, "" for the usual one.
     """
 
     path: Path
@@ -45,7 +44,6 @@ class New:
     dtype: np.dtype
     channels: tuple[Channel, ...]
     labels: bool = False
-    origin: str = ""
     version: str = ""
 
     @property
@@ -64,9 +62,6 @@ class Sink(Protocol):
 
     def put(self, region: Region, array: Array) -> None:
         """Take the pixels (C, *region) of a region."""
-
-    def done(self, region: Region) -> bool:
-        """Whether the pixels of a region are safe already, from an earlier process that was killed."""
 
     def finish(self) -> None:
         """Let the file appear; all pixels are there."""
@@ -100,10 +95,6 @@ class ArraySink:
     def put(self, region: Region, array: Array) -> None:
         """Set the pixels of a region."""
         self._image.array[(slice(None), *region)] = array
-
-    def done(self, region: Region) -> bool:
-        """No: what is in an array ends with its process."""
-        return False
 
     def finish(self) -> None:
         """Write the file."""
@@ -159,25 +150,6 @@ class Writer:
         region = _exact(region, whole)
         self._sink.put(region, array.astype(dtype, copy=False))
         self._written.append(region)
-
-    def done(self, region: Region) -> bool:
-        """Whether a region need not be written, because a process that was killed has written it.
-
-        Parameters
-        ----------
-        region
-            One slice per spatial axis.
-
-        Returns
-        -------
-        bool
-            True only for an OME-Zarr that was begun with the same `origin`, and where all chunks that the region
-            touches are whole. The region then counts as written.
-        """
-        if not self._sink.done(_exact(region, self._new.grid.shape)):
-            return False
-        self._written.append(_exact(region, self._new.grid.shape))
-        return True
 
     def close(self) -> None:
         """Write the file.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from hashlib import sha256
@@ -13,7 +15,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ulna.errors import UlnaError, WriteError
+from ulna.console import say
+from ulna.errors import ReadError, WriteError
 from ulna.formats.atomic import writing
 from ulna.formats.writer import uncovered
 from ulna.image import Array, Region
@@ -50,6 +53,8 @@ class Kept:
         words = {"shape": list(shape), "dtype": dtype.str, "origin": sha256(origin.encode()).hexdigest()}
         with writing(folder):
             if _words(folder / WORDS) != words:
+                if folder.exists():
+                    say(f"{folder}: what is kept there is of another image, model or setting, and is made anew")
                 shutil.rmtree(folder, ignore_errors=True)
                 self._begin(words)
             self._done = _regions(folder / REGIONS)
@@ -62,7 +67,9 @@ class Kept:
             rows = np.ascontiguousarray(np.moveaxis(array, 0, -2), self.dtype).reshape(-1, array.shape[-1])
             for place, row in zip(self._places(region), rows, strict=True):
                 self._pixels.seek(place)
-                self._pixels.write(row.data)
+                if self._pixels.write(row.data) < row.nbytes:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._pixels.fileno())  # before the line that says that they are there
             self._list.write(" ".join(f"{part.start}:{part.stop}" for part in region) + "\n")
             self._list.flush()
         self._done.append(region)
@@ -86,17 +93,18 @@ class Kept:
         array = np.empty((*sides[:-1], self.shape[0], sides[-1]), self.dtype)
         for place, row in zip(self._places(region), array.reshape(-1, sides[-1]), strict=True):
             self._pixels.seek(place)
-            self._pixels.readinto(row.data)
+            if self._pixels.readinto(row.data) < row.nbytes:
+                raise ReadError("is cut off: what was kept of this image is not all there", where=self.folder)
         return np.moveaxis(array, -2, 0)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Close the files. They stay where a later process may go on: this one was stopped, or lacked room."""
+        """Close the files. They stay where a later process may go on: after an error too, if anything was computed."""
         self._pixels.close()
         self._list.close()
-        if kind is None or (issubclass(kind, UlnaError) and not issubclass(kind, WriteError)):
+        if kind is None or not self._done:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _begin(self, words: dict[str, Any]) -> None:

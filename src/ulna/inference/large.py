@@ -15,12 +15,8 @@ from ulna.inference.pipeline import Pipeline, none
 from ulna.labels.classes import Classes
 from ulna.orientation import orientation
 from ulna.resampling import planned_shape
-from ulna.tasks import Task
-from ulna.tasks.blocks import count_bands, decoded_bands
-
-LARGE = 1 << 24
-"""Images of more pixels are large: what is computed of them is kept on the disk until their mask is whole. So a process
-that is killed loses little, and objects are found in blocks."""
+from ulna.tasks import Task, build
+from ulna.tasks.blocks import Band, count_bands, decoded_bands
 
 
 @dataclass(frozen=True)
@@ -127,8 +123,13 @@ class Large:
             yield region, rounded(logits)
 
     def objects(
-        self, read: Callable[[Region], Array], grid: Grid, *, progress: Progress = quiet
-    ) -> Iterator[tuple[Region, Labels]]:
+        self,
+        read: Callable[[Region], Array],
+        grid: Grid,
+        *,
+        cut: Callable[[int], None] = lambda _count: None,
+        progress: Progress = quiet,
+    ) -> Iterator[Band]:
         """The objects of an image band by band, each whole and once, numbered on and on.
 
         Parameters
@@ -137,19 +138,26 @@ class Large:
             Gives what `outputs` gave of any region.
         grid
             Of the image, its axes in the order of the world.
+        cut
+            Is told how many objects are too large to be numbered as a whole.
         progress
             Shows how far it is.
 
         Yields
         ------
-        tuple of Region and Labels
+        Band
             As of `ulna.tasks.blocks.decoded_bands`.
         """
+        found = self._config.task.decoding
+        any_size = None if found is None else found.model_copy(update={"smallest": 0})
+        task = build(
+            self._config.task.model_copy(update={"decoding": any_size}), self.classes.names, self.classes.regions
+        )
 
         def decode(logits: Array, own: Grid) -> Labels:
-            return self.task.decode(self.task.activate(logits.astype("f4")), own)
+            return task.decode(task.activate(logits.astype("f4")), own)
 
-        bands = decoded_bands(read, grid, decode)
+        bands = decoded_bands(read, grid, decode, smallest=found.smallest if found else 0, cut=cut)
         for _, band in zip(progress(range(count_bands(grid)), "finding objects"), bands, strict=True):
             yield band
 

@@ -15,7 +15,7 @@ from ulna.config import Config
 from ulna.dataset import Progress, quiet
 from ulna.image import Grid, Region
 from ulna.inference.assembly import Answer, as_slabs, blended, in_volume
-from ulna.inference.background import is_blank, spreads
+from ulna.inference.background import Ground
 from ulna.inference.devices import check_process, device_of, dtype_of, free_on, own_memory
 from ulna.inference.engines import Average, Engine, Runner, TorchEngine, averaged, mean_logits, torch_precision
 from ulna.inference.mirroring import flips, mirror, mirrored
@@ -24,6 +24,7 @@ from ulna.inference.room import (
     bytes_of_maps,
     check_room,
     empty_output,
+    is_large,
     largest_side,
     largest_tile,
     too_large,
@@ -42,6 +43,10 @@ SAMPLED = 16
 def none(_region: Region) -> bool:
     """No region is skipped."""
     return False
+
+
+SAMPLE = {2: 512, 3: 96}
+"""About the sides of these windows, where the image is large."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +158,8 @@ class Pipeline:
         grid
             Where its pixels lie; a volume's axes in the order of the world.
         skip
-            Says of a region that its logits are known already. It is asked where tiles are given as they are computed:
-            where they do not overlap, and nothing is resampled.
+            Says of a region that its logits are known already. It is asked of tiles that do not overlap, and of the
+            pages and slices of a volume that are seen one by one, where nothing is resampled.
         progress
             Goes through the tiles or planes and shows how far it is.
 
@@ -177,13 +182,15 @@ class Pipeline:
             yield from self._back(image, grid, progress, skip)
         elif axis is None:  # pages, each an image of its own
             for place in progress(range(grid.shape[0]), "predicting"):
-                yield from in_volume(self._back(image.plane(0, place), grid.slices()[place], quiet), 0, place)
+                if not skip(_page(grid.shape, 0, place)):
+                    yield from in_volume(self._back(image.plane(0, place), grid.slices()[place], quiet), 0, place)
         else:
             seen, own = self._seen(image, grid)
             places = progress(range(own.shape[axis]), "predicting")
             if own.shape == grid.shape:
                 for place in places:
-                    yield from in_volume(self._regions(seen.plane(axis, place), quiet), axis, place)
+                    if not skip(_page(grid.shape, axis, place)):
+                        yield from in_volume(self._regions(seen.plane(axis, place), quiet), axis, place)
             else:
                 slabs = (np.expand_dims(self._whole(seen.plane(axis, place), quiet), 1 + axis) for place in places)
                 yield from resampled_slabs(slabs, own.shape, grid.shape, axis)
@@ -282,12 +289,12 @@ class Pipeline:
 
     def _passing_over(self, run: Runner, seen: View, tiling: Tiling) -> Runner:
         """A runner that says of tiles without anything in them what background is."""
-        spread = spreads(seen.window(tiling.tiles[place].start, tiling.size) for place in _drawn(tiling))
+        ground = Ground.of([seen.window(tiling.tiles[place].start, tiling.size) for place in _drawn(tiling)])
         shape = (1, self.outputs, *(1,) * len(tiling.size))
         logits = np.array(self.blank, np.float32).reshape(shape)
 
         def passing(windows: Floats) -> Floats:
-            if is_blank(windows[0], spread):
+            if ground.holds(windows[0]):
                 return np.broadcast_to(logits, (1, self.outputs, *windows.shape[2:]))
             return run(windows)
 
@@ -309,17 +316,25 @@ class Pipeline:
     def _statistics(self, network: nn.Module, seen: View, affordable: int, axes: tuple[int, ...] = ()) -> Statistics:
         """Instance norms must take their statistics from the image, not from a tile, or tiles would show.
 
-        From the whole image where memory allows, else from windows drawn from all over it, always the same ones. They
-        are mirrored along `axes`, as the tiles will be.
+        From the whole image where memory allows, else from windows drawn from all over it, always the same ones: of a
+        large image whatever memory there is, so that a process that goes on with it takes the same. They are mirrored
+        along `axes`, as the tiles will be.
         """
         shape = seen.shape[1:]
         tiling = self._tiling(shape, largest_side(shape), affordable)
-        if prod(tiling.size) > affordable:
+        if is_large(shape):
+            tiling = self._tiling(shape, 0, SAMPLE[len(shape)] ** len(shape))
+        elif prod(tiling.size) > affordable:
             tiling = self._tiling(shape, 0, affordable)
         cut = (seen.window(tiling.tiles[place].start, tiling.size) for place in _drawn(tiling))
         windows = (_tensor(mirror(window, axes), network) for window in cut)
         with torch.autocast(device_of(network).type, enabled=False):  # the caller may be within one
             return measure_statistics(network, windows)
+
+
+def _page(shape: tuple[int, ...], axis: int, place: int) -> Region:
+    """The region of a page or slice of a volume."""
+    return tuple(slice(place, place + 1) if one == axis else slice(0, side) for one, side in enumerate(shape))
 
 
 def _drawn(tiling: Tiling) -> list[int]:

@@ -18,6 +18,16 @@ WINDOW = 5 << 28
 windows are hardly faster."""
 
 
+LARGE = {2: 1 << 24, 3: 1 << 25}
+"""Images of more pixels are large, by the number of axes: what is computed of them is kept on the disk until their mask
+is whole. So a process that is killed loses little, and objects are found in blocks."""
+
+
+def is_large(shape: tuple[int, ...]) -> bool:
+    """Whether an image of this shape (*spatial) is large."""
+    return prod(shape) > LARGE[len(shape)]
+
+
 def largest_side(shape: tuple[int, ...]) -> int:
     """A side that no window of an image exceeds, whatever the margins.
 

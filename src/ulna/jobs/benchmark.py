@@ -227,7 +227,7 @@ def benchmark(
 def _untrained(device: str | None) -> Model:
     """A network of the default preset, of one channel and one class."""
     config = load_preset("default").changed({"data.channels": 1, "task.name": "semantic"})
-    classes = Classes(("background", "foreground"), ((0,), (1,)), "number", "")
+    classes = Classes(("background", "foreground"), ((0,), (1,)), "classes", "")
     network = networks.build(config.network, 1, 1).eval().to(choose_device(device))
     return Model(Saved(network, config, classes, 1))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -19,10 +19,10 @@ from ulna.errors import UlnaError
 from ulna.formats import mask_suffix, open_reader, write
 from ulna.formats.outlines import COCO_FILE, OutlineWriter
 from ulna.grid import Grid
-from ulna.image import Image, Source
+from ulna.image import Image
 from ulna.model import Model
 from ulna.objectlist import NAME as OBJECT_LIST
-from ulna.objectlist import Journal, Listed, read_list
+from ulna.objectlist import Journal, Listed, check_list
 from ulna.orientation import orientation
 from ulna.prediction import Prediction
 
@@ -33,6 +33,22 @@ outlines of objects."""
 
 LOCK = ".ulna.lock"
 """The file by which processes that write into one folder wait for each other."""
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Wait for the other processes of a folder."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        what = f"this drive has no locks, by which processes wait for each other ({error})"
+        raise UlnaError(what, where=path.parent, hint="Give each process an --out of its own.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Extras:
@@ -52,8 +68,10 @@ class Extras:
         The programs that outlines are written for.
     overwrite : bool
         Whether outlines of other images may be replaced.
-    part : str
-        Of several processes that write into one folder, which this is: "" for one alone.
+    shared : bool
+        Whether other processes write into this folder at the same time.
+    resume : bool
+        Whether an earlier prediction is gone on with.
 
     Raises
     ------
@@ -71,31 +89,38 @@ class Extras:
         overlay: bool,
         outlines: Sequence[str],
         overwrite: bool,
-        part: str = "",
+        shared: bool = False,
+        resume: bool = False,
     ) -> None:
         self._folder = folder
         self._slices = slices
         self._probabilities = probabilities
         self._overlay = overlay
         self._outlines = OutlineWriter(folder / OUTLINES, tuple(outlines))
-        self.alone = FileLock(folder / LOCK) if part else nullcontext()
-        self._journal = Journal(folder / OBJECT_LIST, part)
+        self._shared = shared or (folder / LOCK).exists()
+        self._journal = Journal(folder / OBJECT_LIST)
         self._count: int | None = None
         self._predicted = False
         if folder.is_dir():
             with self.alone:
                 self._journal.close(create=False)  # that of a process that was killed
         if (folder / OBJECT_LIST).exists():
-            read_list(Source(folder / OBJECT_LIST))  # what is none is said before anything is predicted
+            check_list(folder / OBJECT_LIST)  # what is none is said before anything is predicted
         if outlines and ndim > 2:
             raise UlnaError("outlines are of planes, and this model finds volumes", hint="Leave --outlines away.")
-        if "coco" in outlines and part:
+        if "coco" in outlines and (shared or resume):
             what = "outlines for COCO are one file for all images, and this is a part of them"
-            raise UlnaError(what, where="--part", hint="Write GeoJSON or ImageJ's, or leave --part away.")
+            hint = "Write GeoJSON or ImageJ's, or predict all images at once."
+            raise UlnaError(what, where="--part" if shared else "--resume", hint=hint)
         coco = folder / OUTLINES / COCO_FILE
         if "coco" in outlines and coco.exists() and not overwrite:
             what = "earlier outlines are here already, and one file holds those of all images"
             raise UlnaError(what, where=coco, hint="Name another --out, or add --overwrite.")
+
+    @property
+    def alone(self) -> AbstractContextManager[None]:
+        """Within it no other process writes what all have in common."""
+        return _locked(self._folder / LOCK) if self._shared else nullcontext()
 
     @property
     def pixelwise(self) -> bool:
@@ -111,6 +136,12 @@ class Extras:
             for name in _plane_names(case, _planes_along(case, self._slices)):
                 made += [f"{OUTLINES}/{file}" for file in self._outlines.files(name)]
         return made
+
+    def complete(self, frames: Sequence[Case]) -> bool:
+        """Whether what was asked for is there of an image, or of all frames of a film."""
+        wanted = {PROBABILITIES: self._probabilities, OVERLAYS: self._overlay, OUTLINES: bool(self._outlines.programs)}
+        files = [name for name in self.files(frames) if wanted[name.partition("/")[0]]]
+        return all((self._folder / name).exists() for name in files)
 
     def predict(self, model: Model, case: Case, target: Path, *, after: int, progress: Progress) -> Prediction:
         """The mask of an image, a volume or a frame; what else was asked for is written at once.
@@ -172,7 +203,8 @@ class Extras:
         Of a model that finds no objects they are None.
         """
         self._predicted = True
-        self._journal.add(name, objects or ())
+        with self.alone:
+            self._journal.add(name, objects or ())
         if objects is not None:
             self._count = (self._count or 0) + len(objects)
 

@@ -6,36 +6,38 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from math import prod
+from functools import cached_property
 
 import numpy as np
 
+from ulna.alignment import same_planes
 from ulna.dataset import Case, Progress
-from ulna.formats import Reader, open_reader
+from ulna.formats import Reader, check_finite, open_reader
+from ulna.formats.base import RGB
 from ulna.formats.outlines.annotation import NAMELESS
 from ulna.grid import Grid
 from ulna.image import Image, Labels, Region
-from ulna.inference import large
+from ulna.inference import room
 from ulna.jobs.numbered import as_numbers, in_pieces
 from ulna.measurement import Column, Table, measure_by_region
 from ulna.objectlist import ObjectLists
 
-SHOWN = 1024
-"""The side of the part of a large mask that is drawn."""
+SHOWN = {2: 1024, 3: 128}
+"""The sides of the part of a large mask that is drawn, by the number of axes."""
 
 
 def is_large(case: Case, pictured: Case | None) -> bool:
     """Whether a mask is measured region by region: where it is large, and its image in one file on the same pixels."""
     with open_reader(case.images[0]) as reader:
-        if prod(reader.grid.shape) <= large.LARGE or len(reader.channels) > 1:
+        if not room.is_large(reader.grid.shape) or len(reader.channels) > 1:
             return False
-        shape = reader.grid.shape
+        grid = reader.grid
     if pictured is None:
         return True
     if len(pictured.images) > 1:
         return False
     with open_reader(pictured.images[0]) as reader:
-        return reader.grid.shape == shape
+        return reader.grid.shape == grid.shape and (grid.ndim == 2 or same_planes(grid, reader.grid))
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class LargeMask:
     classes: Mapping[int, str] | None
     doubts: Counter[str]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The classes of the objects, the background first."""
         return ("background", *dict.fromkeys([*(self.classes or {}).values(), NAMELESS]))
@@ -78,23 +80,28 @@ class LargeMask:
         """The image of a region."""
         assert self.image is not None  # it is asked where there is one
         part = Image(self.image.read(region), self.grid.crop(region), self.image.channels)
+        check_finite(part.array, self.image.source)
         signals = [k for k, channel in enumerate(part.channels) if channel.role == "signal"]
         return replace(part, array=part.array[signals], channels=tuple(part.channels[k] for k in signals))
 
     def table(self, *, progress: Progress) -> Table:
         """The measurements of all objects."""
         pixels = None if self.image is None else self.pixels
-        return measure_by_region(self.labels, self.grid, pixels, look=self._look, progress=progress)
+        table = measure_by_region(self.labels, self.grid, pixels, look=self._look, progress=progress)
+        in_color = self.image is not None and self.image.channels[:3] == RGB
+        self.doubts["gray"] += in_color and "intensity_mean" in table
+        return table
 
     def fullest(self, table: Table) -> tuple[Region, Labels, Image | None]:
         """The part that holds the most objects, for a picture."""
         axes = "zyx"[-self.grid.ndim :]
         starts = np.stack([table[f"bbox_{axis}_start"] for axis in axes], axis=1)
-        blocks, counts = np.unique(starts // SHOWN, axis=0, return_counts=True)
+        side = SHOWN[self.grid.ndim]
+        blocks, counts = np.unique(starts // side, axis=0, return_counts=True)
         block = blocks[counts.argmax()] if len(blocks) else np.zeros(len(axes), np.int64)
         region = tuple(
-            slice(int(k) * SHOWN, min((int(k) + 1) * SHOWN, side))
-            for k, side in zip(block, self.grid.shape, strict=True)
+            slice(int(k) * side, min((int(k) + 1) * side, whole))
+            for k, whole in zip(block, self.grid.shape, strict=True)
         )
         return region, self.labels(region), None if self.image is None else self.pixels(region)
 

@@ -67,24 +67,26 @@ def are_of_one_value(cases: Sequence[Case]) -> bool:
     """Whether no mask holds more than one value beside 0, and one of them shows several pieces: masks of a class."""
     pieces = False
     for case in cases:
-        if _has_several_values(case.images[0]):
+        count = _count_values(case.images[0])
+        if count > 1:
             return False
-        mask = read(case.images[0]).array
-        values = np.unique(mask)
-        if len(mask) > 1 or len(values[values != 0]) > 1:
-            return False
-        pieces = pieces or ndimage.label(mask[0])[1] > 1
+        if count and not pieces:
+            mask = read(case.images[0]).array
+            if len(mask) > 1:
+                return False
+            pieces = ndimage.label(mask[0])[1] > 1
     return pieces
 
 
-def _has_several_values(source: Source) -> bool:
-    """Whether the first rows of a large mask hold several values beside 0, so that the rest need not be read."""
+def _count_values(source: Source) -> int:
+    """How many values a mask holds beside 0: none, one, or two where there are more; it is not read as a whole."""
+    values = np.zeros(0)
     with open_reader(source) as reader:
         for band in bands(reader.grid.shape, ROWS):
-            values = np.unique(reader.read(band))
+            values = np.union1d(values, np.unique(reader.read(band)))
             if len(values[values != 0]) > 1:
-                return True
-    return False
+                return 2
+    return len(values[values != 0])
 
 
 def read_objects(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,8 @@ from ulna.formats import create, mask_suffix, write
 from ulna.formats.atomic import cannot_write
 from ulna.groups import decide
 from ulna.image import Source
-from ulna.inference.engines.compiled import weights_hash
 from ulna.jobs.assumptions import assumed, left_out, masks_of_data
-from ulna.jobs.by_region import film_grid, is_large, stream, streams, write_large
+from ulna.jobs.by_region import film_grid, is_large, kept_beside, made_by, stream, streams, write_large
 from ulna.jobs.extras import Extras, listed_objects
 from ulna.jobs.segmentation import is_dicom, segmentation_beside
 from ulna.layouts import Patterns, Place, find
@@ -196,20 +196,27 @@ def predict(
         overlay=overlay,
         outlines=(outlines,) if isinstance(outlines, str) else tuple(outlines),
         overwrite=overwrite,
-        part=part.replace("/", "-of-"),
+        shared=bool(part),
+        resume=resume,
     )
     data = model.config.data
     found = find(images, channels=model.channels, choosing=bool(data.use_channels), patterns=Patterns.of(data))
-    jobs = _jobs(found.cases, model, cases, except_)[_every(part)]
-    box = as_region(region) if isinstance(region, str) else tuple(region)
+    box = as_region(region) if isinstance(region, str) else tuple((int(first), int(last)) for first, last in region)
+    jobs = _jobs(found.cases, model, cases, except_)
     if box or level:
+        if outlines:
+            what = "outlines are of whole images at their full resolution"
+            raise UlnaError(what, where="--outlines", hint="Leave it, or --region and --level, away.")
         jobs = [replace(job, frames=tuple(_cut(frame, box, level) for frame in job.frames)) for job in jobs]
-    by = _made_by(model, box, level)
-    before = _made_before(folder, jobs, by) if resume else []
+    _check_apart(folder, jobs)
+    jobs = jobs[_every(part)]
+    by = made_by(model, box, level)
+    before = _made_before(folder, jobs, by, extras) if resume else []
     jobs = [job for job in jobs if _target(folder, job) not in before]
-    _check_free(folder, jobs, overwrite=overwrite)
+    _check_free(folder, jobs, overwrite=overwrite or resume)
     marked = (folder / MARK).exists()
-    _make(folder, jobs, extras, {} if model.task.finds_objects else model.classes.written_values(), by)
+    values = {} if model.task.finds_objects else model.classes.written_values()
+    _make(folder, jobs, extras, values, by)
     masks: list[Path] = []
     failed: list[tuple[str, str]] = []
     notes = [*masks_of_data(found.cases), *left_out(found.left_out), *filter(None, [model.saved.short])]
@@ -218,8 +225,9 @@ def predict(
     try:
         for job in track(jobs, "predicting") if several else jobs:
             try:
-                path = _predict(model, job, folder, extras=extras, progress=tiles)
+                path, words = _predict(model, job, folder, extras=extras, progress=tiles)
                 masks.append(path)
+                notes += words
                 for beside in _segmentations(folder, [job]):
                     source, numbered = job.frames[0].images[0], model.task.finds_objects
                     notes += segmentation_beside(path, beside, source, model.classes, objects=numbered)
@@ -232,6 +240,7 @@ def predict(
                 failed.append((job.name, "the memory of this machine does not hold it"))
     finally:  # also where it is stopped: the masks that are there are listed
         count = extras.close()
+        _made(folder, [job for job in jobs if _target(folder, job) in masks], extras, values, by)
     if not masks and not marked and not part:
         (folder / MARK).unlink()
     if before:
@@ -286,7 +295,7 @@ def _name(frames: Sequence[Case]) -> str:
     return first if frame is None else first.removesuffix(f"_{frame:04d}")
 
 
-def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
+def _check_apart(folder: Path, jobs: Sequence[_Job]) -> None:
     targets = [_target(folder, job) for job in jobs]
     same: dict[str, list[str]] = {}
     for target, job in zip(targets, jobs, strict=True):
@@ -299,6 +308,10 @@ def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
             where=folder,
             hint="Rename one of the images, or predict them in two calls with an --out for each.",
         )
+
+
+def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
+    targets = [_target(folder, job) for job in jobs]
     inputs = {
         os.path.realpath(part.path)  # unlike Path.resolve it says nothing of links in a circle: reading them does
         for job in jobs
@@ -328,7 +341,11 @@ def _target(folder: Path, job: _Job) -> Path:
 def _segmentations(folder: Path, jobs: Sequence[_Job]) -> list[Path]:
     """The DICOM segmentations beside the masks of whole DICOM images; a film has none."""
     sources = {job.name: job.frames[0].images[0] for job in jobs if len(job.frames) == 1}
-    return [folder / f"{name}.dcm" for name, source in sources.items() if is_dicom(source) and not source.region]
+    return [
+        folder / f"{name}.dcm"
+        for name, source in sources.items()
+        if is_dicom(source) and not (source.region or source.level)
+    ]
 
 
 def _every(part: str) -> slice:
@@ -342,21 +359,22 @@ def _every(part: str) -> slice:
     return slice(int(number) - 1, None, int(count))
 
 
-def _made_by(model: Model, region: tuple[tuple[int, int], ...], level: int) -> str:
-    """A word for the model and the way in which it predicts: masks of one word are alike."""
-    weights = [weights_hash(network) for network in model.saved.networks]
-    return sha256(repr((weights, model.config.task.decoding, region, level)).encode()).hexdigest()[:16]
-
-
-def _made_before(folder: Path, jobs: Sequence[_Job], by: str) -> list[Path]:
-    """The masks of these jobs that are there already."""
-    there = [path for job in jobs if (path := _target(folder, job)).exists()]
+def _made_before(folder: Path, jobs: Sequence[_Job], by: str, extras: Extras) -> list[Path]:
+    """The masks of these jobs that are there already, with all that was asked for beside them."""
+    there = [job for job in jobs if _target(folder, job).exists()]
     known = makers_of(folder)
-    other = [path.name for path in there if known.get(path.relative_to(folder).as_posix(), by) != by]
+    other = [job.name for job in there if known.get(_target(folder, job).relative_to(folder).as_posix()) != by]
     if other:
-        what = f"of the masks that are there another model, or another way to predict, has made {listed(other)}"
+        what = f"masks that are there were not made by this model in this way, as far as is known: {listed(other)}"
         raise UlnaError(what, where=folder, hint="Name another --out, or add --overwrite in place of --resume.")
-    return there
+    done = [job for job in there if extras.complete(job.frames) and _has_segmentations(folder, job)]
+    for job in done:
+        shutil.rmtree(kept_beside(_target(folder, job)), ignore_errors=True)  # it was killed when the mask was there
+    return [_target(folder, job) for job in done]
+
+
+def _has_segmentations(folder: Path, job: _Job) -> bool:
+    return find_spec("highdicom") is None or all(path.exists() for path in _segmentations(folder, [job]))
 
 
 def _make(folder: Path, jobs: Sequence[_Job], extras: Extras, classes: dict[int, str], by: str) -> None:
@@ -368,12 +386,26 @@ def _make(folder: Path, jobs: Sequence[_Job], extras: Extras, classes: dict[int,
     masks = {_target(folder, job).relative_to(folder).as_posix(): file_of(job.frames[0].images) for job in jobs}
     segmentations = [path.relative_to(folder).as_posix() for path in _segmentations(folder, jobs)]
     pictures = [*extras.files(frame for job in jobs for frame in job.frames), *segmentations]
+    there = {mask for mask in masks if (folder / mask).exists()}
     with extras.alone:
         mark(folder, masks, pictures, classes=classes, by=by)
+        if there:  # until they are replaced, see `_made`
+            mark(folder, {mask: masks[mask] for mask in there}, (), classes=classes, by="")
 
 
-def _predict(model: Model, job: _Job, folder: Path, *, extras: Extras, progress: Progress) -> Path:
-    """Predict a file, by region where that gives the same, else by frame. Its objects are listed before it appears."""
+def _made(folder: Path, jobs: Sequence[_Job], extras: Extras, classes: dict[int, str], by: str) -> None:
+    """Note what has made these masks, which may have replaced others."""
+    masks = {_target(folder, job).relative_to(folder).as_posix(): file_of(job.frames[0].images) for job in jobs}
+    if masks and not masks.keys() <= {mask for mask, word in makers_of(folder).items() if word == by}:
+        with extras.alone:
+            mark(folder, masks, (), classes=classes, by=by)
+
+
+def _predict(model: Model, job: _Job, folder: Path, *, extras: Extras, progress: Progress) -> tuple[Path, list[str]]:
+    """Predict a file, by region where that gives the same, else by frame: its mask, and what is to be said of it.
+
+    Its objects are listed before it appears.
+    """
     target = _target(folder, job)
     first, *others = job.frames
 
@@ -381,17 +413,16 @@ def _predict(model: Model, job: _Job, folder: Path, *, extras: Extras, progress:
         extras.predicted(job.name, objects)
 
     if extras.pixelwise and is_large(model, job.frames, target):
-        write_large(model, first, target, found=listing, progress=progress)
-        return target
+        return target, write_large(model, first, target, found=listing, progress=progress)
     if extras.pixelwise and streams(model, job.frames):
         listing(None)
         stream(model, job.frames, target, progress=progress)
-        return target
+        return target, []
     found = extras.predict(model, first, target, after=0, progress=progress)
     if not others:
         listing(listed_objects(job.name, found))
         write(target, found.to_image(), labels=True)
-        return target
+        return target, []
     mask = found.to_image(wide=True)  # how many objects the film has is known at its end
     grid = film_grid(first, len(job.frames), mask.shape)
     objects, several = 0, listed_objects(job.name, found)
@@ -407,4 +438,4 @@ def _predict(model: Model, job: _Job, folder: Path, *, extras: Extras, progress:
             part = (slice(number, number + 1), *(slice(0, n) for n in found.shape))
             writer.write(part, found.to_image(wide=True).array[:, None])
         listing(several)
-    return target
+    return target, []

@@ -48,7 +48,7 @@ def mark(
         "pictures": sorted({*before[1], *pictures}),
         "classes": dict(sorted(meant.items())),
         "by": {mask: word for mask, word in sorted((makers_of(folder) | dict.fromkeys(masks, by)).items()) if word},
-        "images": dict(sorted((images_of(folder) | {mask: image for mask, image in masks.items() if image}).items())),
+        "images": {mask: image for mask, image in sorted((images_of(folder) | dict(masks)).items()) if image},
     }
     words = {"written by": "ulna predict", **lists}
     with atomic_write(folder / MARK) as beside:

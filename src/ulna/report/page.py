@@ -178,7 +178,7 @@ def _figures(metrics: dict[str, Any], record: dict[str, Any], lists: Sequence[tu
         count, _, noun = counted(metrics.get("cases"), "image").partition(" ")
         words = f"{noun} scored, in {counted(metrics.get('groups'), 'group')}"
         held_out = len(dict(lists)["validation.txt"])
-        if count.isdecimal() and held_out > int(count):  # the time got short
+        if isinstance(scored := metrics.get("cases"), int) and held_out > scored:  # the time got short
             count, words = f"{count} of {held_out}", f"images held out were scored, in {words.partition(', in ')[2]}"
         shown.append({"value": count, "label": words})
     training = dict(lists)["train.txt"]

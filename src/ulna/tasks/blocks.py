@@ -16,11 +16,12 @@ from ulna.numbering import first_places
 BLOCK = {1: (1 << 20,), 2: (1024, 2048), 3: (64, 256, 256)}
 """Sides of blocks by the number of axes; the first is short, for a band of them is held across the whole image."""
 
-HALO = 128
-"""So far a block is seen beyond its edges at first: more than most cells are wide, pixels."""
+HALO = {1: 128, 2: 128, 3: 32}
+"""So far a block is seen beyond its edges at first, by the number of axes: more than most cells are wide, pixels."""
 
-MOST = 1 << 26
-"""A window that is enlarged for the sake of an object has no more pixels than these."""
+MOST = 1 << 24
+"""A window that is enlarged for the sake of an object has no more pixels than these: to find objects takes some 50
+bytes for each."""
 
 SAME = 0.5
 """An object of which a larger share is taken already is one that another block has found."""
@@ -32,15 +33,36 @@ Decode = Callable[[Array, Grid], Labels]
 """From what the network says of a region, on its grid, to labels with objects."""
 
 
+@dataclass(frozen=True)
+class Band:
+    """A part of an image across all of its axes but the first, and what was found in it.
+
+    Parameters
+    ----------
+    region
+        Where it lies.
+    labels
+        Its labels; the scores are those of the objects that begin in it.
+    classes
+        The class indices of these objects, whose numbers follow those of the bands before.
+    """
+
+    region: Region
+    labels: Labels
+    classes: tuple[int, ...]
+
+
 def decoded_bands(
     read: Read,
     grid: Grid,
     decode: Decode,
     *,
+    smallest: int = 0,
+    cut: Callable[[int], None] = lambda _count: None,
     block: Sequence[int] = (),
-    halo: int = HALO,
+    halo: int = 0,
     most: int = MOST,
-) -> Iterator[tuple[Region, Labels]]:
+) -> Iterator[Band]:
     """Labels of an image band by band, in the order of its first axis; each pixel once.
 
     An object belongs to the block in which its first pixel lies, in the order of rows. The block is seen with so much
@@ -56,19 +78,26 @@ def decoded_bands(
     grid
         Of the image.
     decode
-        Finds the objects of a region, numbered from 1 without gaps.
+        Finds the objects of a region, numbered from 1 without gaps, also small ones: of an object that is cut off in a
+        window the part that is seen may be small.
+    smallest
+        Objects of fewer pixels are left out.
+    cut
+        Is told how many objects of a block are numbered in part, since what holds them is too large.
     block
         Sides of the blocks; by default those of `BLOCK`.
     halo
-        How far beyond a block is seen, pixels; as often doubled as one of its objects needs.
+        How far beyond a block is seen, pixels, by default as in `HALO`; as often doubled as one of its objects needs.
     most
-        No window is enlarged beyond so many pixels. An object for which that is too small is cut there.
+        No window is enlarged beyond so many pixels. Of an object for which that is too small only what lies within the
+        window is numbered.
 
     Yields
     ------
-    tuple of Region and Labels
-        A band, and its labels; its scores are those of the objects that begin in it. Numbers go on from band to band.
+    Band
+        Numbers go on from band to band.
     """
+    halo = halo or HALO[grid.ndim]
     shape = grid.shape
     rows, *others = (_spans(side, cut) for side, cut in zip(shape, block or BLOCK[grid.ndim], strict=True))
     pending = _Pending(shape[1:])
@@ -76,15 +105,19 @@ def decoded_bands(
     names: tuple[str, ...] = ()
     for band in rows:
         scores: list[float] = []
+        begun: list[int] = []
         for core in itertools.product([band], *others):
-            window, labels, numbers = _whole_objects(read, grid, decode, core, halo=halo, most=most)
-            kept = pending.add(window, labels, numbers, after=count)
+            window, labels, numbers, parts = _whole_objects(read, grid, decode, core, halo=halo, most=most)
+            if parts:
+                cut(parts)
+            kept = pending.add(window, labels, numbers, after=count, smallest=smallest)
             count += len(kept)
             scores += [labels.scores[number - 1] for number in kept if labels.scores]
+            begun += labels.classes.ravel()[first_places(np.asarray(labels.objects))[kept]].tolist()
             names = labels.names
         region = (band, *(slice(0, side) for side in shape[1:]))
         objects, classes = pending.taken(band.stop - band.start)
-        yield region, Labels(classes, objects, grid.crop(region), names, tuple(scores))
+        yield Band(region, Labels(classes, objects, grid.crop(region), names, tuple(scores)), tuple(begun))
 
 
 def count_bands(grid: Grid) -> int:
@@ -98,8 +131,8 @@ def _spans(side: int, cut: int) -> list[slice]:
 
 def _whole_objects(
     read: Read, grid: Grid, decode: Decode, core: Region, *, halo: int, most: int
-) -> tuple[Region, Labels, npt.NDArray[np.intp]]:
-    """A window around a block, its labels, and the numbers of the objects that begin in the block."""
+) -> tuple[Region, Labels, npt.NDArray[np.intp], int]:
+    """A window around a block, its labels, the numbers of the objects that begin in the block, and how many are cut."""
     while True:
         window = _around(core, halo, grid.shape)
         labels = decode(read(window), grid.crop(window))
@@ -109,9 +142,11 @@ def _whole_objects(
         # also one that begins elsewhere: of two that are cut off and taken for one, the other may begin here
         inner = tuple(slice(c.start - w.start, c.stop - w.start) for c, w in zip(core, window, strict=True))
         here = np.unique(labels.objects[inner])
-        whole = not np.isin(here[here > 0], _at_edges(labels.objects, window, grid.shape)).any()
+        at_edges = _at_edges(labels.objects, window, grid.shape)
+        whole = not np.isin(here[here > 0], at_edges).any()
         if whole or larger == window or prod(part.stop - part.start for part in larger) > most:
-            return window, labels, _beginning(labels.objects, window, core)
+            begin = _beginning(labels.objects, window, core)
+            return window, labels, begin, int(np.isin(begin, at_edges).sum())
 
 
 def _around(core: Region, halo: int, shape: Sequence[int]) -> Region:
@@ -158,8 +193,13 @@ class _Pending:
         self.objects = np.zeros((0, *self.sides), np.int32)
         self.classes = np.zeros((0, *self.sides), np.uint8)
 
-    def add(self, window: Region, labels: Labels, numbers: npt.NDArray[np.intp], *, after: int) -> list[int]:
-        """Put objects of a window in, numbered from `after` + 1 on; the numbers that they had in the window."""
+    def add(
+        self, window: Region, labels: Labels, numbers: npt.NDArray[np.intp], *, after: int, smallest: int
+    ) -> list[int]:
+        """Put objects of a window in, numbered from `after` + 1 on; the numbers that they had in the window.
+
+        Those that are too small are left out, and those that another block has found already.
+        """
         assert labels.objects is not None
         known = np.zeros(int(labels.objects.max(initial=0)) + 1, np.int32)
         known[numbers] = 1
@@ -172,7 +212,11 @@ class _Pending:
         self._reach(there[0].stop)
         found, taken = labels.objects[cut], self.objects[there] > 0
         areas, lost = (np.bincount(part, minlength=len(known)) for part in (found.ravel(), found[taken]))
-        kept = [number for number in numbers.tolist() if lost[number] <= SAME * areas[number]]
+        kept = [
+            number
+            for number in numbers.tolist()
+            if lost[number] <= SAME * areas[number] and areas[number] >= max(smallest, 1)
+        ]
         known[:] = 0
         known[kept] = np.arange(after + 1, after + 1 + len(kept))
         new = np.where(taken, 0, known[found])

@@ -164,7 +164,8 @@ def filled(objects: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
     boxes = ndimage.find_objects(objects) if between else []
     for one in between:
         box = boxes[one - 1]
-        enclosed = ndimage.binary_fill_holes(objects[box] == one) & shared[gaps[box]]
+        own = np.isin(gaps[box], beside[0][beside[1] == one])
+        enclosed = ndimage.binary_fill_holes(objects[box] == one) & shared[gaps[box]] & own
         made[box][enclosed] = one
     return made
 

@@ -1,8 +1,7 @@
-"""Writing OME-Zarr 0.4 and 0.5 chunk by chunk, with a pyramid; a killed process can be gone on with."""
+"""Writing OME-Zarr 0.4 and 0.5 chunk by chunk, with a pyramid."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ import numpy as np
 
 from ulna.errors import UlnaError
 from ulna.formats.atomic import writing
-from ulna.formats.pyramid import Assembler, Index, doubled, halved, level_shapes, tile_region, touched
+from ulna.formats.pyramid import Assembler, Index, doubled, halved, level_shapes, tile_region
 from ulna.formats.writer import New
 from ulna.image import Array, Region
 from ulna.units import PIXEL
@@ -51,12 +50,11 @@ class FolderSink:
         self._new, self._version = new, new.version or USUAL
         self._shapes = level_shapes(new.grid.shape, CHUNKS[new.grid.ndim][-1])
         _check(new)
-        self._folder = self._place()
+        self._folder = new.path.with_name(f".{new.path.stem}.part-{os.getpid()}{new.path.suffix}")
         self._axis = not new.labels or len(new.channels) > 1  # labels have no axis of channels
         with writing(new.path):
-            if not (self._folder / ".begun").exists():
-                shutil.rmtree(self._folder, ignore_errors=True)
-                self._begin()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._begin()
         self._arrays = [self._open(level) for level in range(len(self._shapes))]
         self._tiles = Assembler(
             new.path,
@@ -64,7 +62,6 @@ class FolderSink:
             self._chunk,
             new.dtype,
             emit=lambda index, pixels: self._store(0, index, pixels),
-            exists=lambda index: self._there(0, index),
         )
 
     @property
@@ -76,33 +73,19 @@ class FolderSink:
         with writing(self._new.path):
             self._tiles.put(region, array)
 
-    def done(self, region: Region) -> bool:
-        """Whether all chunks that a region touches are there."""
-        return all(self._there(0, index) for index in touched(region, self._chunk))
-
     def finish(self) -> None:
         """Make the levels that are missing, and let the folder take its name."""
         with writing(self._new.path):
             for level in range(1, len(self._shapes)):
                 for index in self._indices(level):
-                    if not self._there(level, index):
-                        region = tile_region(index, self._chunk, self._shapes[level])
-                        above = self._load(level - 1, doubled(region, self._shapes[level - 1]))
-                        self._store(level, index, halved(above, labels=self._new.labels))
-            (self._folder / ".begun").unlink()
+                    region = tile_region(index, self._chunk, self._shapes[level])
+                    above = self._load(level - 1, doubled(region, self._shapes[level - 1]))
+                    self._store(level, index, halved(above, labels=self._new.labels))
             _swap(self._folder, self._new.path)
 
     def discard(self) -> None:
-        """Remove the hidden folder, unless another process may go on with it."""
-        if not self._new.origin:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _place(self) -> Path:
-        """The hidden folder: one of its own for everything that is written, so that nothing is mixed."""
-        new = self._new
-        what = repr((new.grid, str(new.dtype), new.channels, new.labels, self._version, new.origin))
-        mark = hashlib.sha256(what.encode()).hexdigest()[:16] if new.origin else str(os.getpid())
-        return new.path.with_name(f".{new.path.stem}.part-{mark}{new.path.suffix}")
+        """Remove the hidden folder."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _begin(self) -> None:
         self._folder.mkdir(parents=True)
@@ -115,7 +98,6 @@ class FolderSink:
             _write_json(self._folder / "zarr.json", group)
         for level in range(len(self._shapes)):
             self._create(level)
-        (self._folder / ".begun").touch()  # all metadata are there
 
     def _create(self, level: int) -> None:
         import zarr.codecs
@@ -146,16 +128,6 @@ class FolderSink:
 
     def _indices(self, level: int) -> Iterator[Index]:
         return product(*(range(-(-side // n)) for side, n in zip(self._shapes[level], self._chunk, strict=True)))
-
-    def _there(self, level: int, index: Index) -> bool:
-        """Whether the chunks of all channels are there."""
-        parts = (str(level), "c") if self._version != "0.4" else (str(level),)
-        place = [str(k) for k in index]
-        if not self._axis:
-            return self._folder.joinpath(*parts, *place).is_file()
-        return all(
-            self._folder.joinpath(*parts, str(channel), *place).is_file() for channel in range(len(self._new.channels))
-        )
 
     def _store(self, level: int, index: Index, pixels: Array) -> None:
         region = tile_region(index, self._chunk, self._shapes[level])
