@@ -8,18 +8,24 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import torch
+from scipy import ndimage
 
 import ulna
 from command_line import CommandLine
-from ulna import formats
+from ulna import formats, networks, tasks
+from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.formats import tiff_tiles
 from ulna.formats.ome_zarr import writing
 from ulna.image import Array, Grid, Image, Region, Source
 from ulna.inference import kept, room
+from ulna.labels.classes import Classes
 from ulna.layouts import find
 from ulna.model import Model
+from ulna.modelfile import Saved
 from ulna.objectlist import read_list
+from ulna.orientation import Orientation
 from ulna.prediction import Prediction
 from ulna.tasks import blocks
 
@@ -280,3 +286,36 @@ def folder_of(place: Path) -> dict[str, object]:
     """What a folder of masks holds: bytes of masks, and lines of lists in any order."""
     files = {path.name: path.read_bytes() for path in place.iterdir()}
     return files | {"objects.csv": sorted(files["objects.csv"].splitlines())}
+
+
+@pytest.mark.parametrize("tiling", ["exact", "blended"])
+def test_objects_of_a_large_volume_that_lies_otherwise_are_those_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiling: str
+) -> None:
+    words = {"data": {"channels": 1}, "network": {"widths": [4, 8], "ndim": 3}, "task": {"name": "instances"}}
+    config = Config.parse(words).changed(
+        {"inference.tile": 24, "inference.tiling": tiling, "inference.engine": "torch"}
+    )
+    classes = Classes(("background", "a"), ((0,), (1,)), "classes", "")
+    outputs = tasks.build(config.task, classes.names).outputs
+    torch.manual_seed(1)
+    model = Model(Saved(networks.build(config.network, 1, outputs).eval(), config, classes, outputs))
+    grid = Grid((30, 26, 34), (1.5, 1.0, 1.0), "mm", (3.0, 4.0, 5.0))
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(1, *grid.shape)), (0, 2, 2, 2))
+    turn = Orientation((2, 0, 1), (False, True, False))
+    image = Image(np.ascontiguousarray(turn.apply(noise.astype(np.float32))), turn.grid(grid))
+    formats.write(tmp_path / "a.nii.gz", image)
+    masks = []
+    for name in ("whole", "parts"):
+        done = ulna.predict(model, tmp_path / "a.nii.gz", out=tmp_path / name)
+        assert done.complete
+        masks.append(formats.read(Source(done.masks[0])))
+        monkeypatch.setitem(room.LARGE, 3, 0)
+        monkeypatch.setitem(blocks.BLOCK, 3, (8, 12, 12))
+        monkeypatch.setitem(blocks.HALO, 3, 40)  # objects in noise all touch each other
+    one, other = masks
+    assert one.array.max() > 3
+    assert one.shape == image.shape
+    np.testing.assert_allclose(other.grid.matrix, one.grid.matrix)
+    assert pairs(one.array, other.array).shape[1] == one.array.max() + 1
+    assert other.array.max() == one.array.max()

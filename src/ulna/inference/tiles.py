@@ -319,6 +319,8 @@ def _exact_axis(length: int, axis: AxisGeometry, *, tile: int, margin: int) -> _
     done = lead  # kept so far, in positions of the mirrored image: the image itself is lead … lead + length
     for start, at_end in _starts(whole, size, step, axis):
         end = lead + length if at_end else min(start + size - shrink - halo, lead + length)
+        if end <= done:  # a window that keeps nothing but what the image is mirrored into
+            continue
         source, target = slice(done - start - shrink, end - start - shrink), slice(done - lead, end - lead)
         parts.append(_Part(start - lead, source, target))
         done = end
