@@ -11,6 +11,7 @@ import pytest
 import ulna
 
 PUBLIC = {
+    "benchmark",
     "check",
     "demo",
     "evaluate",

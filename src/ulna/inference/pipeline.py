@@ -40,8 +40,20 @@ SAMPLED = 16
 """From so many windows the statistics of an image are taken that is too large to be normalized whole."""
 
 
-def none(_region: Region) -> bool:
-    """No region is skipped."""
+def none(region: Region) -> bool:
+    """No region is skipped.
+
+    Parameters
+    ----------
+    region
+        Any.
+
+    Returns
+    -------
+    bool
+        False.
+    """
+    del region
     return False
 
 
