@@ -94,7 +94,8 @@ class Kept:
         for place, row in zip(self._places(region), array.reshape(-1, sides[-1]), strict=True):
             self._pixels.seek(place)
             if self._pixels.readinto(row.data) < row.nbytes:
-                raise ReadError("is cut off: what was kept of this image is not all there", where=self.folder)
+                what = "is cut off: what was kept of this image is not all there"
+                raise ReadError(what, where=self.folder, hint="Remove this folder, and predict the image anew.")
         return np.moveaxis(array, -2, 0)
 
     def __enter__(self) -> Self:

@@ -12,8 +12,9 @@ from ulna.image import Array, Grid, Labels, Region
 from ulna.inference.making import Decoder, rounded
 from ulna.inference.network_input import as_it_lies, view_of
 from ulna.inference.pipeline import Pipeline, none
+from ulna.inference.views import View
 from ulna.labels.classes import Classes
-from ulna.orientation import orientation
+from ulna.orientation import Orientation, orientation
 from ulna.resampling import planned_shape
 from ulna.tasks import Task, build
 from ulna.tasks.blocks import Band, count_bands, decoded_bands
@@ -83,8 +84,7 @@ class Large:
             As `Pipeline.regions` does.
         """
         decoder = Decoder(self.task)
-        turn = orientation(reader.grid)
-        grid, view = turn.grid(reader.grid), view_of(reader, self._config.data, turn)
+        turn, grid, view = self._turned(reader)
 
         def known(region: Region) -> bool:
             return skip(turn.before(region, grid.shape))
@@ -117,8 +117,7 @@ class Large:
         UlnaError
             As `Pipeline.regions` does.
         """
-        turn = orientation(reader.grid)
-        view, grid = view_of(reader, self._config.data, turn), turn.grid(reader.grid)
+        _, grid, view = self._turned(reader)
         for region, logits in self.pipeline.regions(view, grid, skip=skip, progress=progress):
             yield region, rounded(logits)
 
@@ -160,6 +159,11 @@ class Large:
         bands = decoded_bands(read, grid, decode, smallest=found.smallest if found else 0, cut=cut)
         for _, band in zip(progress(range(count_bands(grid)), "finding objects"), bands, strict=True):
             yield band
+
+    def _turned(self, reader: Reader) -> tuple[Orientation, Grid, View]:
+        """How an image is turned, and where its pixels lie, and what they are, when it is."""
+        turn = orientation(reader.grid)
+        return turn, turn.grid(reader.grid), view_of(reader, self._config.data, turn)
 
     @property
     def _config(self) -> Config:
