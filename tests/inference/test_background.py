@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -44,14 +44,13 @@ def test_a_small_cell_in_one_channel_is_enough() -> None:
 
 
 @dataclass
-class Counting:
+class Counting(TorchEngine):
     """Runs networks, and counts how often."""
 
-    engine: TorchEngine = field(default_factory=TorchEngine)
     count: int = 0
 
     def compile(self, network: nn.Module, statistics: Statistics, shape: tuple[int, ...], precision: str) -> Runner:
-        run = self.engine.compile(network, statistics, shape, precision)
+        run = super().compile(network, statistics, shape, precision)
 
         def counted(windows: Windows) -> Windows:
             self.count += 1

@@ -23,7 +23,7 @@ from ulna.networks import InstanceNorm, Statistics, UNet, with_statistics
 Prepare = Callable[[nn.Module, torch.Tensor], nn.Module]
 
 
-class Converting:
+class Converting(TorchEngine):
     """An engine that runs what another library would make of the network: a copy, an export, a trace."""
 
     def __init__(self, prepare: Prepare) -> None:

@@ -20,7 +20,7 @@ from ulna.image import Grid, Image, Source
 from ulna.inference import pipeline as pipeline_module
 from ulna.inference import room, views
 from ulna.inference.devices import free_on
-from ulna.inference.engines import Runner
+from ulna.inference.engines import Runner, TorchEngine
 from ulna.inference.pipeline import SAMPLED, Pipeline
 from ulna.inference.room import affordable_pixels, check_room, empty_output, largest_side, largest_tile
 from ulna.inference.views import View
@@ -91,7 +91,7 @@ def test_without_the_statistics_of_the_image_tiles_would_show(monkeypatch: pytes
     network, image = make((301, 277), norm="instance", padding="same", upsampling="transposed")
     image[:, :150] *= 3
     whole = predicted(network, image, 4000)
-    monkeypatch.setattr(pipeline_module, "measure_statistics", lambda *_: {})
+    monkeypatch.setattr(TorchEngine, "measure", lambda *_: {})
     assert np.abs(predicted(network, image, 80) - whole).max() > 0.1
 
 
@@ -100,11 +100,11 @@ def test_the_statistics_of_a_large_image_are_drawn_from_all_over_it(monkeypatch:
     image = np.broadcast_to(np.arange(832, dtype=np.float32), (2, 832, 832))
     columns: list[float] = []
 
-    def watched(_: UNet, windows: Iterable[torch.Tensor]) -> dict[str, Any]:
+    def watched(_: TorchEngine, __: UNet, windows: Iterable[np.ndarray]) -> dict[str, Any]:
         columns.extend(float(window.mean()) for window in windows)
         return {}
 
-    monkeypatch.setattr(pipeline_module, "measure_statistics", watched)
+    monkeypatch.setattr(TorchEngine, "measure", watched)
     monkeypatch.setattr(pipeline_module, "affordable_pixels", lambda *_: 100**2)
     predicted(network, image, 80)
     assert len(columns) == SAMPLED
@@ -141,6 +141,9 @@ def test_sizes_follow_the_memory() -> None:
     assert largest_tile((3000, 3000), 10**9) == 1024
     assert largest_tile((3000, 3000), 500**2) == 500
     assert largest_tile((1040, 1388), 10**9) >= 1388 + 32
+    assert largest_tile((2500, 2600), 10**9, measured=True) == largest_side((2500, 2600))
+    assert largest_tile((2500, 2600), 7 * 10**6, measured=True) == 1024
+    assert largest_tile((3000, 3000), 10**9, measured=True) == 1024
     assert largest_tile((400, 512, 512), 10**9) == 192
 
 
@@ -277,7 +280,7 @@ def test_by_region_neither_image_nor_outputs_are_in_memory_as_a_whole(
     assert most < volume.size / 2
 
 
-class Nothing:
+class Nothing(TorchEngine):
     """An engine that computes nothing."""
 
     def compile(self, *_: object) -> Runner:
@@ -324,7 +327,7 @@ def test_of_tiles_that_overlap_only_as_much_as_overlaps_is_held(monkeypatch: pyt
     changes = {"network.widths": (2, 2), "network.ndim": 3, "inference.tile": 24, "inference.tiling": "blended"}
     config = Config().changed({**changes, "inference.margin": 0, "data.normalization": "none"})
 
-    class Constant:
+    class Constant(TorchEngine):
         def compile(self, *_: object) -> Runner:
             return lambda windows: np.repeat(windows[:, :1], 6, 1)
 

@@ -156,7 +156,8 @@ class Large:
         def decode(logits: Array, own: Grid) -> Labels:
             return task.decode(task.activate(logits.astype("f4")), own)
 
-        bands = decoded_bands(read, grid, decode, smallest=found.smallest if found else 0, cut=cut)
+        smallest = (found.smallest or 0) if found else 0
+        bands = decoded_bands(read, grid, decode, smallest=smallest, cut=cut)
         for _, band in zip(progress(range(count_bands(grid)), "finding objects"), bands, strict=True):
             yield band
 

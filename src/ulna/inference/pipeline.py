@@ -9,14 +9,14 @@ from math import prod
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ulna.config import Config
 from ulna.dataset import Progress, quiet
 from ulna.image import Grid, Region
 from ulna.inference.assembly import Answer, as_slabs, blended, in_volume
 from ulna.inference.background import Ground
-from ulna.inference.devices import check_process, device_of, dtype_of, free_on, own_memory
+from ulna.inference.devices import check_process, device_of, free_on, own_memory
 from ulna.inference.engines import Average, Engine, Runner, TorchEngine, averaged, mean_logits, torch_precision
 from ulna.inference.mirroring import flips, mirror, mirrored
 from ulna.inference.room import (
@@ -31,7 +31,7 @@ from ulna.inference.room import (
 )
 from ulna.inference.tiles import Tiling, plan_tiles
 from ulna.inference.views import View
-from ulna.networks import Statistics, measure_statistics
+from ulna.networks import Statistics
 from ulna.networks.geometry import geometry
 from ulna.normalization import Floats
 from ulna.resampling import across, planned_shape, resampled_slabs
@@ -318,7 +318,7 @@ class Pipeline:
         return plan_tiles(
             shape,
             geometry(self.network),
-            tile=tile or largest_tile(shape, affordable),
+            tile=tile or largest_tile(shape, affordable, measured=self.config.network.norm == "instance"),
             margin=settings.margin,
             strategy=settings.tiling,
             overlap=settings.overlap,
@@ -339,9 +339,7 @@ class Pipeline:
         elif prod(tiling.size) > affordable:
             tiling = self._tiling(shape, 0, affordable)
         cut = (seen.window(tiling.tiles[place].start, tiling.size) for place in _drawn(tiling))
-        windows = (_tensor(mirror(window, axes), network) for window in cut)
-        with torch.autocast(device_of(network).type, enabled=False):  # the caller may be within one
-            return measure_statistics(network, windows)
+        return self.engine.measure(network, (np.ascontiguousarray(mirror(window, axes))[None] for window in cut))
 
 
 def _page(shape: tuple[int, ...], axis: int, place: int) -> Region:
@@ -352,7 +350,3 @@ def _page(shape: tuple[int, ...], axis: int, place: int) -> Region:
 def _drawn(tiling: Tiling) -> list[int]:
     """Tiles from all over an image, always the same ones."""
     return sorted(np.random.default_rng(0).permutation(len(tiling.tiles))[:SAMPLED].tolist())
-
-
-def _tensor(image: Floats, network: nn.Module) -> Tensor:
-    return torch.from_numpy(image)[None].to(device_of(network), dtype_of(network))

@@ -76,7 +76,7 @@ def bytes_of_maps(config: Config) -> int:
     return 4 * 16 * config.network.widths[0]
 
 
-def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
+def largest_tile(shape: tuple[int, ...], pixels: int, *, measured: bool = False) -> int:
     """The side of the largest window that memory allows, square or cubic, at most 1,024 (2D) or 192 (3D).
 
     Along an axis that is shorter the window ends with the image. An image somewhat larger than that, but within
@@ -88,6 +88,9 @@ def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
         The spatial shape of the image.
     pixels
         So many the window may have.
+    measured
+        Whether an image in tiles is run twice, first for the statistics of its norms: then images four times as large
+        are done in one piece.
 
     Returns
     -------
@@ -100,7 +103,7 @@ def largest_tile(shape: tuple[int, ...], pixels: int) -> int:
     (100, 192)
     """
     limit = 1024 if len(shape) == 2 else 192
-    if prod(shape) <= min(pixels, 2 * limit ** len(shape)) * 0.8:
+    if prod(shape) <= min(pixels, (8 if measured else 2) * limit ** len(shape)) * 0.8:
         return largest_side(shape)
     side = limit
     while side > 1 and prod(min(side, 1.25 * length) for length in shape) > pixels:

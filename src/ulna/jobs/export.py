@@ -134,7 +134,7 @@ def export(
     readme = page(model, list(FILES[to]), notes)
     with atomic_directory(folder, names, overwrite=overwrite) as fresh:
         if found:
-            write_openvino(read_openvino(found.folder / GRAPHS[False]), model, fresh, figures=found.as_json())
+            write_openvino(read_openvino(found.folder / GRAPHS["own"]), model, fresh, figures=found.as_json())
         else:
             WRITERS[to](model, fresh, readme)
         (fresh / PAGE).write_text(readme, "utf-8")

@@ -43,7 +43,7 @@ def exportable(model: Model) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
         Normalized images to probabilities.
     """
     network = Probabilities(model.saved.networks, model.task.exclusive)
-    return network, example_inputs(model.network, model.config.data.inputs, given=False)
+    return network, example_inputs(model.network, model.config.data.inputs)
 
 
 def onnx_bytes(model: Model) -> bytes:

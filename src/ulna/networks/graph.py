@@ -2,14 +2,15 @@
 
 A compiled graph cannot be compiled anew for every image. So what differs from image to image, the mean and the variance
 by which instance norms normalize, goes into it beside the image: as one array with a factor and an offset per channel,
-into which mean, variance and the learned numbers of each norm are put together.
+into which mean, variance and the learned numbers of each norm are put together. A graph of its own gives the means and
+variances of an image.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ulna.networks.geometry import geometry
-from ulna.networks.norm import InstanceNorm, Statistics, instance_norms, weight_sharing_copy
+from ulna.networks.norm import InstanceNorm, Moments, Statistics, instance_norms, weight_sharing_copy
 
 PackedStatistics = npt.NDArray[np.float32]
 """(2, channels of all instance norms): factors and offsets, in the order of the network's modules."""
+
+Norms = Literal["own", "fused", "given", "noted"]
+"""By what the instance norms of a graph normalize: the statistics of their own input, in plain operations; the same as
+the one operation that other libraries know, faster, and less exact; statistics that are an input beside the image; as
+by their own, and what the graph gives are these."""
 
 
 def packed(network: nn.Module, statistics: Statistics) -> PackedStatistics:
@@ -48,23 +54,46 @@ def packed(network: nn.Module, statistics: Statistics) -> PackedStatistics:
     return torch.stack([torch.cat(factors), torch.cat(offsets)]).float().cpu().numpy()
 
 
-def graph(network: nn.Module, *, given: bool, fused: bool = False) -> nn.Module:
+def unpacked(network: nn.Module, notes: npt.NDArray[np.float32]) -> Statistics:
+    """The statistics of several windows of one shape together, of what a graph with noted norms gives of them.
+
+    Parameters
+    ----------
+    network
+        Whose graph it was.
+    notes
+        (windows, 2, channels of all instance norms): means and variances.
+
+    Returns
+    -------
+    Statistics
+        The variance of all is the mean of the windows' variances plus the variance of their means.
+    """
+    mean, var = (torch.from_numpy(part) for part in (notes[:, 0].mean(0), notes[:, 1].mean(0) + notes[:, 0].var(0)))
+    found: dict[str, Moments] = {}
+    start = 0
+    for name, norm in instance_norms(network):
+        channels = slice(start, start + norm.channels)
+        found[name] = (mean[channels], var[channels])
+        start = channels.stop
+    return found
+
+
+def graph(network: nn.Module, norms: Norms = "own") -> nn.Module:
     """A network of plain operations, ready to be exported: in evaluation mode, float32, on the CPU.
 
     Parameters
     ----------
     network
         It is left as it is, and shares its weights where these are float32 on the CPU.
-    given
-        Whether the statistics of its instance norms are an input; else every image is normalized by its own.
-    fused
-        Whether norms by own statistics are the one operation that other libraries know: faster, and less exact.
+    norms
+        By what its instance norms normalize.
 
     Returns
     -------
     Module
         Of an image (N, C, *spatial), and where they are given of statistics as `packed` makes them, to logits
-        (N, K, *spatial).
+        (N, K, *spatial); with norms that are noted to means and variances, (N, 2, channels of all instance norms).
     """
     plain = network
     if any(weight.dtype != torch.float32 or weight.device.type != "cpu" for weight in network.parameters()):
@@ -72,10 +101,18 @@ def graph(network: nn.Module, *, given: bool, fused: bool = False) -> nn.Module:
     replaced: dict[nn.Module, nn.Module] = {}
     place, start = _Place(), 0
     for _, norm in instance_norms(plain):
-        replaced[norm] = _Given(norm, place, start) if given else _Fused(norm) if fused else _Own(norm)
+        match norms:
+            case "own":
+                replaced[norm] = _Own(norm)
+            case "fused":
+                replaced[norm] = _Fused(norm)
+            case "given":
+                replaced[norm] = _Given(norm, place, start)
+            case "noted":
+                replaced[norm] = _Noted(norm, place, start)
         start += norm.channels
     ready = weight_sharing_copy(plain, replaced).eval()
-    return _WithInput(ready, place).eval() if given else ready
+    return {"given": _WithInput, "noted": _Notes}[norms](ready, place).eval() if norms in ("given", "noted") else ready
 
 
 class Probabilities(nn.Module):
@@ -91,7 +128,7 @@ class Probabilities(nn.Module):
 
     def __init__(self, networks: Sequence[nn.Module], exclusive: int) -> None:
         super().__init__()
-        self.networks = nn.ModuleList(graph(network, given=False) for network in networks)
+        self.networks = nn.ModuleList(graph(network) for network in networks)
         self.exclusive = exclusive
         self.eval()
 
@@ -118,7 +155,7 @@ class Probabilities(nn.Module):
         return torch.cat([logits[:, :count].softmax(1), logits[:, count:].sigmoid()], dim=1)
 
 
-def example_inputs(network: nn.Module, channels: int, *, given: bool) -> tuple[Tensor, ...]:
+def example_inputs(network: nn.Module, channels: int, norms: Norms = "own") -> tuple[Tensor, ...]:
     """Inputs with which a graph can be traced: an image so large that every level has several pixels.
 
     Parameters
@@ -127,8 +164,8 @@ def example_inputs(network: nn.Module, channels: int, *, given: bool) -> tuple[T
         The network that `graph` was made of.
     channels
         Of its images.
-    given
-        Whether the statistics of its instance norms are an input.
+    norms
+        By what its instance norms normalize.
 
     Returns
     -------
@@ -138,7 +175,7 @@ def example_inputs(network: nn.Module, channels: int, *, given: bool) -> tuple[T
     fit = geometry(network)
     sides = fit.next_size([2 * stride for stride in fit.strides])
     image = torch.zeros(1, channels, *sides)
-    return (image, torch.zeros(2, norm_channels(network))) if given else (image,)
+    return (image, torch.zeros(2, norm_channels(network))) if norms == "given" else (image,)
 
 
 def norm_channels(network: nn.Module) -> int:
@@ -183,9 +220,27 @@ class _Own(_Fused):
         shape = (1, -1) + (1,) * (x.ndim - 2)
         mean = _mean(x)
         apart = x - mean
-        factor = self.weight.view(shape) * (_mean(apart * apart) + self.eps).rsqrt()
+        var = _mean(apart * apart)
+        self.note(mean, var)
+        factor = self.weight.view(shape) * (var + self.eps).rsqrt()
         y = x * factor + (self.bias.view(shape) - mean * factor)
         return y.relu() if self.relu else y
+
+    def note(self, mean: Tensor, var: Tensor) -> None:
+        """Nothing is done with the statistics of an input, (N, C, 1, …)."""
+
+
+class _Noted(_Own):
+    """An instance norm that puts its statistics aside."""
+
+    def __init__(self, norm: InstanceNorm, place: _Place, start: int) -> None:
+        super().__init__(norm)
+        self.place = place
+        self.start = start
+
+    def note(self, mean: Tensor, var: Tensor) -> None:
+        """Put them where `_Notes` finds them."""
+        self.place.notes[self.start] = torch.stack([mean.flatten(1), var.flatten(1)], dim=1)
 
 
 LARGEST = 3e38
@@ -202,9 +257,12 @@ def _mean(x: Tensor) -> Tensor:
 
 
 class _Place:
-    """Where the statistics of an image lie while the network is traced with them."""
+    """Where the statistics of an image lie while the network is traced with them, or with norms that note theirs."""
 
     statistics: Tensor
+
+    def __init__(self) -> None:
+        self.notes: dict[int, Tensor] = {}
 
 
 class _Given(nn.Module):
@@ -237,3 +295,18 @@ class _WithInput(nn.Module):
         """(N, C, *spatial) and (2, channels of all norms) → (N, K, *spatial)."""
         self.place.statistics = statistics
         return cast(Tensor, self.network(x))
+
+
+class _Notes(nn.Module):
+    """What the `_Noted` norms of a network put aside, in the order of its modules."""
+
+    def __init__(self, network: nn.Module, place: _Place) -> None:
+        super().__init__()
+        self.network = network
+        self.place = place
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, *spatial) → (N, 2, channels of all norms)."""
+        self.network(x)
+        notes = self.place.notes
+        return torch.cat([notes[start] for start in sorted(notes)], dim=2)

@@ -95,7 +95,18 @@ def test_tiles_with_statistics_equal_those_of_pytorch(
         image = scale * batch_of(1, *((170, 130), (20, 70, 66))[ndim - 2], seed=seed)
         expected = Pipeline(network, config, 3).normalized(image)
         np.testing.assert_allclose(pipeline.normalized(image), expected, atol=1e-4 * max(1, np.abs(expected).max()))
-    assert len(made) == 1
+    assert len(made) == 2  # one that gives statistics, one that takes them
+
+
+@BOTH
+@pytest.mark.parametrize("settings", [{}, {"ndim": 3}, {"norm": "none"}])
+def test_statistics_are_those_of_pytorch(make_engine: type, settings: dict[str, Any], tmp_path: Path) -> None:
+    network, engine = network_of(**settings), make_engine(folder=tmp_path)
+    windows = [scale + scale * batch_of(1, 2, *(16, 24, 32)[: network.ndim], seed=scale) for scale in (1, 3)]
+    found, expected = engine.measure(network, windows), TorchEngine().measure(network, windows)
+    assert list(found) == list(expected)
+    for name, moments in expected.items():
+        torch.testing.assert_close(found[name], moments, atol=1e-4, rtol=1e-4)
 
 
 def count_conversions(make_engine: type, monkeypatch: pytest.MonkeyPatch) -> list[bool]:

@@ -1,4 +1,4 @@
-"""The contract: an engine is a class with `compile`, which makes runners of networks: functions of windows."""
+"""The contract: an engine makes runners of networks, which are functions of windows, and measures their statistics."""
 
 from __future__ import annotations
 
@@ -44,6 +44,23 @@ class Engine(Protocol):
         -------
         Runner
             A function of images (N, C, *spatial), which may be called by several threads at once.
+        """
+        ...
+
+    def measure(self, network: nn.Module, windows: Iterable[Windows]) -> Statistics:
+        """The statistics that the instance norms of a network find in an image, in float32.
+
+        Parameters
+        ----------
+        network
+            A network, which the engine must leave as it is.
+        windows
+            (1, C, *spatial) each, all of one shape: the image itself, or parts of it, whose pixels count together.
+
+        Returns
+        -------
+        Statistics
+            One entry per instance norm; empty for a network without any, whose windows are not asked for.
         """
         ...
 

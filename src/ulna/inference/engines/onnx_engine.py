@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,11 +20,21 @@ from ulna.inference.engines.compiled import Hashes, Recent, cache_folder, from_d
 from ulna.inference.engines.torch_engine import TorchEngine
 from ulna.inference.engines.unreported import library
 from ulna.networks import Statistics
-from ulna.networks.graph import PackedStatistics, example_inputs, graph, packed
+from ulna.networks.graph import (
+    Norms,
+    PackedStatistics,
+    example_inputs,
+    graph,
+    norm_channels,
+    packed,
+    unpacked,
+)
 
 OPSET = 18
 """The version of ONNX's operations: of 2022, which all readers of today know."""
 
+NOTES = "notes"
+"""The output of a graph whose norms are noted."""
 
 AXES = {2: ("y", "x"), 3: ("z", "y", "x")}
 """The names of spatial axes, by their number."""
@@ -46,7 +57,8 @@ def to_onnx(network: nn.Module, inputs: tuple[torch.Tensor, ...], *, output: str
     bytes
         The file, with the inputs "image", and "statistics" where there are two.
     """
-    free = {0: "batch"} | dict(enumerate(AXES[inputs[0].ndim - 2], start=2))
+    batch = {0: "batch"}
+    free = batch | dict(enumerate(AXES[inputs[0].ndim - 2], start=2))
     file = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -61,7 +73,7 @@ def to_onnx(network: nn.Module, inputs: tuple[torch.Tensor, ...], *, output: str
             opset_version=OPSET,
             input_names=["image", "statistics"][: len(inputs)],
             output_names=[output],
-            dynamic_axes={"image": free, output: free},
+            dynamic_axes={"image": free, output: batch if output == NOTES else free},
         )
     return file.getvalue()
 
@@ -84,19 +96,29 @@ class OnnxEngine:
         """Make a network ready for inputs of one shape, or take what was made of it before."""
         if is_forked():  # the threads of ONNX Runtime do not survive a fork
             return TorchEngine().compile(network, statistics, shape, precision)
-        given = bool(statistics)
-        what = (self._hashes.of(network), shape[1], given, torch.get_num_threads())
-        session = self._sessions.get(what, lambda: self._made(network, what))
-        return _Runner(session, packed(network, statistics) if given else None)
+        session = self._ready(network, shape[1], "given" if statistics else "own")
+        return _Runner(session, packed(network, statistics) if statistics else None)
 
-    def _made(self, network: nn.Module, what: tuple[str, int, bool, int]) -> Any:
+    def measure(self, network: nn.Module, windows: Iterable[Windows]) -> Statistics:
+        """The statistics that the instance norms of a network find in an image."""
+        if is_forked() or not norm_channels(network):
+            return TorchEngine().measure(network, windows)
+        notes = [_Runner(self._ready(network, one.shape[1], "noted"), None)(one) for one in windows]
+        return unpacked(network, np.concatenate(notes))
+
+    def _ready(self, network: nn.Module, channels: int, norms: Norms) -> Any:
+        what = (self._hashes.of(network), channels, norms, torch.get_num_threads())
+        return self._sessions.get(what, lambda: self._made(network, what))
+
+    def _made(self, network: nn.Module, what: tuple[str, int, Norms, int]) -> Any:
         onnxruntime = library("onnxruntime")
         from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
-        weights, channels, given, threads = what
+        weights, channels, norms, threads = what
 
         def make() -> bytes:
-            return to_onnx(graph(network, given=given), example_inputs(network, channels, given=given))
+            inputs = example_inputs(network, channels, norms)
+            return to_onnx(graph(network, norms), inputs, output=NOTES if norms == "noted" else "logits")
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -108,7 +130,7 @@ class OnnxEngine:
             except (faults.Fail, faults.InvalidProtobuf, faults.InvalidGraph, faults.InvalidArgument) as error:
                 raise RuntimeError("this is no ONNX file") from error
 
-        return from_disk(self._folder, (weights, channels, given), ".onnx", make=make, use=session)
+        return from_disk(self._folder, (weights, channels, norms), ".onnx", make=make, use=session)
 
 
 @dataclass(frozen=True)

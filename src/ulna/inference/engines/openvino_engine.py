@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -22,7 +23,15 @@ from ulna.inference.engines.compiled import Hashes, Recent, cache_folder, from_d
 from ulna.inference.engines.torch_engine import TorchEngine
 from ulna.inference.engines.unreported import library
 from ulna.networks import Statistics
-from ulna.networks.graph import PackedStatistics, example_inputs, graph, packed
+from ulna.networks.graph import (
+    Norms,
+    PackedStatistics,
+    example_inputs,
+    graph,
+    norm_channels,
+    packed,
+    unpacked,
+)
 
 HINTS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}
 """What OpenVINO computes in where nothing is quantized. It is always said, for by itself OpenVINO takes bf16."""
@@ -33,8 +42,8 @@ QUANTIZED = "quantized"
 FIGURES = "quantized.json"
 """The file beside a quantized network that says whose weights it has, and what quantizing changed."""
 
-GRAPHS = {False: "own.xml", True: "given.xml"}
-"""The files of a quantized network: one with statistics of its own, one with those that are given."""
+GRAPHS: dict[Norms, str] = {"own": "own.xml", "given": "given.xml"}
+"""The files of a quantized network by what its norms normalize by."""
 
 
 def has_bf16() -> bool:
@@ -48,7 +57,7 @@ def has_bf16() -> bool:
     return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def convert(network: nn.Module, channels: int, *, given: bool, fused: bool = False) -> Any:
+def convert(network: nn.Module, channels: int, norms: Norms) -> Any:
     """A network as OpenVINO's model, for images of any number and any size that suits its strides.
 
     Parameters
@@ -57,21 +66,23 @@ def convert(network: nn.Module, channels: int, *, given: bool, fused: bool = Fal
         It is left as it is.
     channels
         Of its images.
-    given
-        Whether the statistics of its instance norms are a second input.
-    fused
+    norms
         As of `ulna.networks.graph.graph`.
 
     Returns
     -------
     openvino.Model
-        With the inputs "image", and "statistics" where they are given, and the output "logits".
+        With the inputs "image", and "statistics" where they are given, and one output: "logits", or where they are
+        noted "statistics".
     """
-    inputs = example_inputs(network, channels, given=given)
+    inputs = example_inputs(network, channels, norms)
+    names = {"given": ("image", "statistics", "logits"), "noted": ("image", "statistics")}.get(
+        norms, ("image", "logits")
+    )
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing says that sizes become constants, and that it is deprecated
-        traced = torch.jit.trace(graph(network, given=given, fused=fused), inputs, check_trace=False)  # type: ignore[no-untyped-call]
-    return from_traced(traced, inputs, ("image", "statistics", "logits") if given else ("image", "logits"))
+        traced = torch.jit.trace(graph(network, norms), inputs, check_trace=False)  # type: ignore[no-untyped-call]
+    return from_traced(traced, inputs, names)
 
 
 def from_traced(traced: torch.jit.ScriptModule, inputs: tuple[torch.Tensor, ...], names: tuple[str, ...]) -> Any:
@@ -174,10 +185,19 @@ class OpenVinoEngine:
         """
         if is_forked():  # OpenVINO's threads do not survive a fork
             return TorchEngine().compile(network, statistics, shape, "float32" if precision == "int8" else precision)
-        given = bool(statistics)
-        what = _What(self._hashes.of(network), shape[1], given, precision, torch.get_num_threads())
-        requests = self._requests.get(what, lambda: _Requests(self._made(network, what)))
-        return _Runner(requests, packed(network, statistics) if given else None)
+        requests = self._ready(network, shape[1], "given" if statistics else "own", precision)
+        return _Runner(requests, packed(network, statistics) if statistics else None)
+
+    def measure(self, network: nn.Module, windows: Iterable[Windows]) -> Statistics:
+        """The statistics that the instance norms of a network find in an image."""
+        if is_forked() or not norm_channels(network):
+            return TorchEngine().measure(network, windows)
+        notes = [_Runner(self._ready(network, one.shape[1], "noted", "float32"), None)(one) for one in windows]
+        return unpacked(network, np.concatenate(notes))
+
+    def _ready(self, network: nn.Module, channels: int, norms: Norms, precision: str) -> _Requests:
+        what = _What(self._hashes.of(network), channels, norms, precision, torch.get_num_threads())
+        return self._requests.get(what, lambda: _Requests(self._made(network, what)))
 
     def _made(self, network: nn.Module, what: _What) -> Any:
         """A compiled network: from the disk, or else converted and compiled."""
@@ -209,11 +229,11 @@ class OpenVinoEngine:
 
     def _model(self, network: nn.Module, what: _What) -> Any:
         if what.precision != "int8":
-            return convert(network, what.channels, given=what.given)
+            return convert(network, what.channels, what.norms)
         if self._quantized is None:
             raise UlnaError("there is no quantized model", where="inference.precision=int8")
         check_quantized(self._quantized, what.weights)
-        return _core().read_model(self._quantized / GRAPHS[what.given])
+        return _core().read_model(self._quantized / GRAPHS[what.norms])
 
 
 @dataclass(frozen=True)
@@ -222,7 +242,7 @@ class _What:
 
     weights: str
     channels: int
-    given: bool
+    norms: Norms
     precision: str
     threads: int
 

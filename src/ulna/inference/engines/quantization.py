@@ -55,7 +55,7 @@ def quantize(network: nn.Module, windows: Windows, folder: Path) -> None:
 
     for given in (False, True) if norm_channels(network) else (False,):
         # Norms in plain operations give nonsense in INT8 where sizes are open (OpenVINO 2026.4); as one they do not.
-        model = convert(network, windows.shape[1], given=given, fused=True)
+        model = convert(network, windows.shape[1], "given" if given else "fused")
         examples = [_inputs(network, window[None], given=given) for window in windows]
         with _quiet():
             quantized = nncf.quantize(
@@ -66,7 +66,7 @@ def quantize(network: nn.Module, windows: Windows, folder: Path) -> None:
                 ignored_scope=nncf.IgnoredScope(types=list(IN_FLOAT32), patterns=[r".*\.head/.*"], validate=False),
                 advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
             )
-        openvino.save_model(quantized, folder / GRAPHS[given], compress_to_fp16=False)
+        openvino.save_model(quantized, folder / GRAPHS["given" if given else "own"], compress_to_fp16=False)
 
 
 def _inputs(network: nn.Module, window: Windows, *, given: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from ulna.errors import in_memory
 from ulna.inference.devices import check_process, device_of, dtype_of
 from ulna.inference.engines.base import Runner, Windows
-from ulna.networks import Statistics, with_statistics
+from ulna.networks import Statistics, measure_statistics, with_statistics
 
 
 class TorchEngine:
@@ -43,6 +44,26 @@ class TorchEngine:
         # An evaluating network that has nothing fixed is used as it is: a copy of its modules takes milliseconds.
         ready = with_statistics(network, statistics) if statistics or network.training else network
         return _TorchRunner(ready, device_of(network), autocast=precision == "bf16")
+
+    def measure(self, network: nn.Module, windows: Iterable[Windows]) -> Statistics:
+        """The statistics that the instance norms of a network find in an image.
+
+        Parameters
+        ----------
+        network
+            It is left as it is.
+        windows
+            (1, C, *spatial) each: the image itself, or parts of it.
+
+        Returns
+        -------
+        Statistics
+            On the device that holds the weights.
+        """
+        device = device_of(network)
+        tensors = (torch.from_numpy(window).to(device, dtype_of(network)) for window in windows)
+        with torch.autocast(device.type, enabled=False):  # the caller may be within one
+            return measure_statistics(network, tensors)
 
 
 @dataclass(frozen=True)
