@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from roifile import ImagejRoi
 
 from ulna.errors import UlnaError
 from ulna.formats import write
@@ -15,7 +17,7 @@ from ulna.formats.outlines.polygons import outlines
 from ulna.image import Image
 from ulna.jobs.check import check
 from ulna.jobs.label_mapping import infer_truth
-from ulna.layouts import read_dataset
+from ulna.layouts import find, read_dataset
 from ulna.preset import settings
 from ulna.truth import load_truth
 
@@ -110,6 +112,86 @@ def test_images_without_outlines_and_what_is_no_area(tmp_path: Path) -> None:
     said = " ".join(problem.what for problem in dataset.problems)
     assert "1 image has no mask" in said
     assert "no area" in said
+
+
+def _said(root: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """What is said of a data set: severity and places by the first words."""
+    problems = read_dataset(root).problems
+    return {" ".join(one.what.split()[:4]): (one.severity, one.where) for one in problems}
+
+
+def test_masks_beside_the_images_count_and_outlines_are_named(tmp_path: Path) -> None:
+    _images(tmp_path, "images")
+    for name, one in TRUTH.items():
+        write(tmp_path / "masks" / f"{name}.png", Image(one[None].astype(np.uint8)))
+    (tmp_path / "images" / "cell_1.geojson").write_bytes(geojson.to_bytes(outlines(TRUTH["cell_1"]), {}))
+    dataset = read_dataset(tmp_path)
+    assert [len(case.truth) for case in dataset.cases] == [1] * 4
+    assert all(case.truth[0].suffix == ".png" for case in dataset.cases)
+    assert _said(tmp_path) == {"1 file of outlines": ("warning", ("images/cell_1.geojson",))}
+    assert [case.name for case in find(tmp_path).cases] == list(TRUTH)
+
+
+def test_outlines_without_an_image_or_with_several_are_named(tmp_path: Path) -> None:
+    root = _put(tmp_path, "geojson", {})
+    (root / "orphan.geojson").write_bytes((root / "cell_0.geojson").read_bytes())
+    write(root / "other" / "cell_3.png", Image(np.zeros((1, *SHAPE), np.uint8)))
+    (root / "cell_3.geojson").rename(root / "annotations.geojson")
+    (root / "third").mkdir()
+    (root / "annotations.geojson").rename(root / "third" / "cell_3.geojson")
+    assert [case.name for case in read_dataset(root).cases] == ["cell_0", "cell_1", "cell_2"]
+    said = _said(root)
+    assert said["1 set of outlines"][1] == ("third/cell_3.geojson",)
+    (root / "third" / "cell_3.geojson").unlink()
+    assert _said(root)["1 set of outlines"] == ("warning", ("orphan.geojson",))
+
+
+def test_coco_entries_without_an_image_are_named(tmp_path: Path) -> None:
+    root = _put(tmp_path, "coco", {})
+    (root / "images" / "cell_2.png").unlink()
+    assert _said(root)["1 set of outlines"] == ("warning", ("annotations.json: cell_2.png",))
+
+
+def test_a_file_without_objects_is_an_image_without_objects(tmp_path: Path) -> None:
+    root = _put(tmp_path, "geojson", {})
+    (root / "cell_2.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    dataset = read_dataset(root)
+    assert [case.name for case in dataset.cases] == list(TRUTH)
+    assert not load_truth(dataset.cases[2]).array.any()
+    assert _said(root) == {"1 image is taken": ("note", ("cell_2.png",))}
+
+
+def test_a_file_that_is_cut_off_and_two_of_one_image_are_fatal(tmp_path: Path) -> None:
+    root = _put(tmp_path, "geojson", {})
+    (root / "cell_2.geojson").write_bytes((root / "cell_2.geojson").read_bytes()[:50])
+    (root / "cell_1.json").write_text(json.dumps({"shapes": [], "imagePath": "cell_1.png"}))
+    said = _said(root)
+    assert said["1 file of outlines"] == ("fatal", ("cell_2.geojson",))
+    assert said["1 image has outlines"] == ("fatal", ("cell_1.png: cell_1.geojson, cell_1.json",))
+
+
+def test_files_of_coco_named_after_the_parts_of_a_split_make_it(tmp_path: Path) -> None:
+    _images(tmp_path, "images")
+    made = [coco.CocoImage(f"{name}.png", SHAPE, list(outlines(one)), {}) for name, one in TRUTH.items()]
+    (tmp_path / "instances_train.json").write_bytes(coco.to_bytes(made[:3]))
+    (tmp_path / "instances_val.json").write_bytes(coco.to_bytes(made[3:]))
+    dataset = read_dataset(tmp_path)
+    assert [case.part for case in dataset.cases] == ["train", "train", "train", "validation"]
+    assert "a ready-made split" in dataset.sentence
+
+
+def test_names_that_may_be_classes_are_named(tmp_path: Path) -> None:
+    _images(tmp_path)
+    for name, one in TRUTH.items():
+        found = list(outlines(one))
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            for number, called in enumerate(("tumor-1", "normal-2", "tumor-3")):
+                region = ImagejRoi.frompoints(found[number].rings[0].astype(int), name=called)
+                archive.writestr(f"{called}.roi", region.tobytes())
+    dataset = read_dataset(tmp_path)
+    assert not dataset.cases[0].classes
+    (problem,) = dataset.problems
+    assert "'tumor-3', 'normal-2'" in problem.what
 
 
 def test_damaged_outlines_and_those_of_another_image_are_errors(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ulna.errors import ReadError, UlnaError
 from ulna.image import Source
 from ulna.layouts.listing import Entry
 from ulna.layouts.matching import PART, Pairing, by_modality, folder_role, words
-from ulna.layouts.parts import parts_of
+from ulna.layouts.parts import part_of, parts_of
 from ulna.text import plural, size
 
 MIN_FOLDERS = 4
@@ -38,6 +38,8 @@ class CaseDraft:
         Of the case; by default that of its first image.
     truth_classes, classes, numbered, markers, channels
         As those of `Case`.
+    split
+        A name that tells the part of a ready-made split where no image's does.
     """
 
     images: tuple[Entry, ...]
@@ -49,6 +51,7 @@ class CaseDraft:
     numbered: bool = False
     markers: tuple[Entry, ...] = ()
     channels: tuple[str, ...] = ()
+    split: str = ""
 
 
 def drafts(pairing: Pairing) -> list[CaseDraft]:
@@ -90,6 +93,7 @@ def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Prob
     names = _names(found)
     groups = _groups(found, names)
     parts = parts_of([(draft.images[0].folders, draft.images[0].stem) for draft in found])
+    parts = parts if any(parts) else [part_of(draft.split) for draft in found]
     cases: list[Case] = []
     uneven: dict[str, list[Source]] = {}
     for draft, name, group, part in zip(found, names, groups, parts, strict=True):

@@ -11,6 +11,7 @@ from ulna.dataset import Case, Dataset, Problem
 from ulna.errors import UlnaError
 from ulna.formats import is_folder
 from ulna.formats.archive import is_archive
+from ulna.formats.outlines.reading import is_outline
 from ulna.image import Source
 from ulna.layouts import (
     arrays,
@@ -64,11 +65,11 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(tracking.EXAMPLE, tracking.read),
     Layout(segmented.EXAMPLE, segmented.read),
     Layout(arrays.EXAMPLE, arrays.read),
-    Layout(outlined.EXAMPLE, outlined.read),
     Layout(modalities.EXAMPLE, modalities.read),
     Layout(several.EXAMPLE, several.read),
     Layout(pairs.EXAMPLE, pairs.read),
     Layout(suffix_pairs.EXAMPLE, suffix_pairs.read),
+    Layout(outlined.EXAMPLE, outlined.read),
     Layout(by_content.EXAMPLE, by_content.read),
     Layout(sibling_folders.EXAMPLE, sibling_folders.read),
     Layout(several.AFFIXED, several.read_affixed),
@@ -212,8 +213,10 @@ def _with_others(found: Dataset, listing: Listing) -> Dataset:
 
 def _with_notes(found: Dataset, listing: Listing) -> Dataset:
     """The data set, and which files and archives beside it are no part of it."""
-    found = replace(found, problems=(*found.problems, *passed_over(listing), *left_out(listing), *no_images(listing)))
     truth = {source for case in found.cases for source in case.truth}  # a zip of regions is one
+    beside = () if any(map(is_outline, truth)) else outlined.unused(listing)
+    others = (*passed_over(listing), *left_out(listing), *no_images(listing))
+    found = replace(found, problems=(*found.problems, *beside, *others))
     names = tuple(source.name for source in listing.archives if source not in truth)
     if not names:
         return found

@@ -75,12 +75,15 @@ class Annotations:
         The height and width of the image, where the file says them.
     skipped : sequence of str
         What the file holds beside areas, and why it is no object: "3 points", "1 line".
+    unread : sequence of str
+        Names of objects from which no class was read.
     """
 
     objects: tuple[Annotation, ...]
     image: str = ""
     shape: tuple[int, int] | None = None
     skipped: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

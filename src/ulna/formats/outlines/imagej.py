@@ -51,6 +51,7 @@ def from_bytes(data: bytes, where: object) -> Annotations:
     members = [("", data)] if data[:4] == b"Iout" else _members(data, where)
     objects: list[Annotation] = []
     skipped: Counter[str] = Counter()
+    unread = []
     for name, content in members:
         try:
             region = ImagejRoi.frombytes(content)
@@ -59,10 +60,13 @@ def from_bytes(data: bytes, where: object) -> Annotations:
             what = f"the region {name}" if name else "this region"
             raise ReadError(f"{what} is damaged ({error})", where=where) from error
         if rings:
-            objects.append(Annotation((rings,), _class(region.name or Path(name).stem)))
+            called = region.name or Path(name).stem
+            objects.append(Annotation((rings,), _class(called)))
+            unread += [called] * (not objects[-1].name and any(map(str.isalpha, called)))
         else:
             skipped[_OTHERS.get(region.roitype, "other region")] += 1
-    return Annotations(tuple(objects), skipped=tuple(plural(count, kind) for kind, count in skipped.items()))
+    others = tuple(plural(count, kind) for kind, count in skipped.items())
+    return Annotations(tuple(objects), skipped=others, unread=tuple(unread))
 
 
 def _members(data: bytes, where: object) -> list[tuple[str, bytes]]:
