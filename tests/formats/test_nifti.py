@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -220,6 +221,12 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
         for _ in range(64):
             stream.write(bytes(1 << 20))
     assert formats.read(Source(tmp_path / "b.nii.gz")).array.sum() == 27
+    header = bytearray(data[:352])
+    header[108:112] = struct.pack("<f", 3e8)  # where the voxels are said to begin
+    with gzip.open(tmp_path / "c.nii.gz", "wb", 1) as stream:
+        stream.write(bytes(header) + data[352:])
+    with pytest.raises(ReadError, match="no header is so long"):
+        formats.read(Source(tmp_path / "c.nii.gz"))
 
 
 def test_real_files(data: Path) -> None:

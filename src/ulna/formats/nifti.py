@@ -17,7 +17,7 @@ from ulna.formats.base import GRAY, RGB, Format, Reader, guard_memory
 from ulna.formats.flat import read_flat
 from ulna.formats.world import as_volume, grid_of, matrix_of
 from ulna.image import Array, Channel, Grid, Image, Region, Source
-from ulna.text import plural
+from ulna.text import amount, plural
 
 GZIP = b"\x1f\x8b"
 MAGICS = (b"n+1\0", b"n+2\0")
@@ -25,6 +25,8 @@ PLACES = (344, 4)
 """Where the magic of NIfTI 1 and of NIfTI 2 stands."""
 UNITS = {1: "m", 2: "mm", 3: "µm"}
 COLORS = {"R": 0, "G": 1, "B": 2}
+HEADER = 1 << 26
+"""Bytes before the voxels of a packed file at most: headers with all that programs put there are much shorter."""
 DIFFERENT = 0.01
 """By so large a share two sizes of voxels may differ: up to there it is rounding."""
 SHEARED = 0.01
@@ -138,6 +140,11 @@ class _Content:
         """All that the header announces, and no more: a file that unpacks to more is none that it says it is."""
         sizes = [int(side) for side in self.header["dim"][1 : 1 + int(self.header["dim"][0])]]
         length = prod(sizes) * self.header.get_data_dtype().itemsize
+        if self.start > HEADER:
+            what = (
+                f"says that its voxels begin after {amount(self.start)}: no header is so long, and it is not unpacked"
+            )
+            raise ReadError(what, where=self._source, hint="Write the file anew with the program that made it.")
         guard_memory(length, self._source, shape=tuple(reversed(sizes)))
         self._stream.seek(0)
         try:
