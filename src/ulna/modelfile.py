@@ -194,11 +194,11 @@ def _middle(configs: Sequence[Config]) -> dict[str, Any]:
     `seed` and `depth` are two ways to part objects, of which a fold chose one: they go together.
     """
     fitted = [config.task.decoding for config in configs]
-    known = [one for one in fitted if one is not None]
+    known = [one.known() for one in fitted if one is not None]
     if len(known) < len(fitted):
         return {}
-    depth, seed = median_low((one.depth, one.seed) for one in known)
-    alone = {key: median_low(getattr(one, key) for one in known) for key in ("foreground", "smallest", "holes")}
+    depth, seed = median_low((one["depth"], one["seed"]) for one in known)
+    alone = {key: median_low(one[key] for one in known) for key in ("foreground", "smallest", "holes")}
     return {f"task.decoding.{key}": value for key, value in {**alone, "depth": depth, "seed": seed}.items()}
 
 

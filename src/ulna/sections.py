@@ -5,7 +5,7 @@ Those of the data and the network are in files of their own.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -27,17 +27,29 @@ Span = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
 class DecodingConfig(Section):
-    """What `ulna.tasks.decoding.Decoding` holds."""
+    """What `ulna.tasks.decoding.Decoding` holds; what is null is fitted by the training."""
 
-    foreground: float = Field(0.5, gt=0, lt=1, description="probability above which a pixel may belong to an object")
-    seed: float = Field(
-        0.5, ge=0, lt=1, description="distance that every object reaches and that falls to this between two"
+    foreground: float | None = Field(
+        None, gt=0, lt=1, description="probability above which a pixel may belong to an object; null: fitted"
     )
-    depth: float = Field(
-        0.0, ge=0, lt=1, description="by how much the distance falls between two objects at least; 0: as `seed` says"
+    seed: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="distance that every object reaches and that falls to this between two; null: fitted",
     )
-    smallest: int = Field(0, ge=0, description="pixels of the smallest object")
-    holes: bool = Field(False, description="whether holes in objects are filled")
+    depth: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="by how much the distance falls between two objects at least; 0: as `seed` says; null: fitted",
+    )
+    smallest: int | None = Field(None, ge=0, description="pixels of the smallest object; null: by the true sizes")
+    holes: bool | None = Field(None, description="whether holes in objects are filled; null: as true objects have them")
+
+    def known(self) -> dict[str, Any]:
+        """The constants that are set, by name."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
 class TaskConfig(Section):

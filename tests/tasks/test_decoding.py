@@ -106,6 +106,15 @@ def test_holes_are_filled_and_what_another_object_occupies_stays() -> None:
     assert decode(ring, ring, Decoding(holes=True))[4, 4] == 1
 
 
+def test_held_out_images_say_whether_holes_are_filled() -> None:
+    ring = np.zeros((12, 12), np.int32)
+    ring[2:10, 2:10] = 1
+    ring[4:8, 4:8] = 0
+    said = (ring > 0).astype(np.float32)
+    assert not fit([Example(said, said, ring)], [48], holed=0.02).holes
+    assert fit([Example(said, said, filled(ring))], [48], holed=0.9).holes
+
+
 def test_the_tile_does_not_matter() -> None:
     """Objects are made of the whole map; so one that crosses a tile is one, and equal maps give equal objects."""
     one = _example(5)
@@ -116,14 +125,16 @@ def test_the_tile_does_not_matter() -> None:
 def test_constants_are_fitted() -> None:
     examples = [_example(seed, noise=0.5) for seed in range(4)]
     sizes = np.concatenate([np.bincount(one.truth.ravel())[1:] for one in examples])
-    found = fit(examples, sizes, holes=False)
+    found = fit(examples, sizes, holed=0)
     assert _scored(examples, found) >= _scored(examples, Decoding())
     assert found.smallest == int(0.5 * np.percentile(sizes, 1))
     assert found.holes
-    assert not fit(examples[:1], sizes, holes=True).holes
+    assert not fit(examples[:1], sizes, holed=1).holes
+    assert fit(examples[:1], sizes, holed=0.02).holes  # a slip of the pen
+    assert not fit(examples[:1], sizes, holed=0.02, given={"holes": False}).holes
     # where objects are smaller than the map says, the foreground begins higher
     thin = [Example(one.probability * 0.5 + 0.3 * (one.truth > 0), one.distance, one.truth) for one in examples]
-    assert fit(thin, sizes, holes=False).foreground != 0.3
+    assert fit(thin, sizes, holed=0).foreground != 0.3
 
 
 def two_halves(peaks: tuple[float, float], saddle: float, *, one: bool) -> Example:
@@ -141,14 +152,14 @@ def test_the_seed_that_parts_objects_and_keeps_others_whole_is_found(seed: float
     """Two whose saddle is just below it and whose peaks are just above."""
     apart = two_halves((seed + 0.05, seed + 0.05), seed - 0.05, one=False)
     whole = two_halves((seed + 0.2, seed + 0.2), seed + 0.01, one=True)
-    found = fit([apart, whole], [189], holes=False)
+    found = fit([apart, whole], [189], holed=0)
     assert (found.seed, found.depth, found.foreground) == (seed, 0.0, 0.5)
 
 
 @pytest.mark.parametrize(("fall", "whole", "depth"), [(0.12, 0.05, 0.1), (0.22, 0.15, 0.2)])
 def test_the_depth_that_parts_objects_and_keeps_others_whole_is_found(fall: float, whole: float, depth: float) -> None:
     parts = two_halves((0.95, 0.95), 0.95 - fall, one=False)
-    found = fit([parts, two_halves((0.95, 0.95), 0.95 - whole, one=True)], [189], holes=False)
+    found = fit([parts, two_halves((0.95, 0.95), 0.95 - whole, one=True)], [189], holed=0)
     assert (found.seed, found.depth) == (0.3, depth)
 
 
@@ -174,7 +185,7 @@ def test_the_foreground_that_cuts_objects_as_they_are_is_found(foreground: float
     truth[10:20, 10:20] = 1
     probability = np.where(truth, foreground + 0.05, 0.0).astype(np.float32)
     probability[6:24, 6:24] = np.maximum(probability[6:24, 6:24], foreground - 0.05)
-    assert fit([Example(probability, distances(truth), truth)], [100], holes=False).foreground == foreground
+    assert fit([Example(probability, distances(truth), truth)], [100], holed=0).foreground == foreground
 
 
 def test_what_nobody_annotated_has_no_say() -> None:
@@ -192,8 +203,8 @@ def test_nothing_to_find() -> None:
     empty = Example(*(np.zeros((8, 8), np.float32) for _ in range(2)), np.zeros((8, 8), np.int32))
     assert decode(empty.probability, empty.distance, Decoding(holes=True)).max() == 0
     assert _scored([empty], Decoding()) == 1
-    assert fit([empty], [], holes=False) == Decoding(holes=True)
-    assert fit([], [5, 6], holes=False).smallest == 2
+    assert fit([empty], [], holed=0) == Decoding(holes=True)
+    assert fit([], [5, 6], holed=0).smallest == 2
 
 
 def test_volumes() -> None:

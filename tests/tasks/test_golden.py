@@ -53,5 +53,5 @@ def test_what_is_decoded(golden: Golden) -> None:
     golden.check(
         "decoding",
         {name: [int(numbers.max()), np.bincount(numbers.ravel()), numbers[10, ::3]] for name, numbers in found.items()}
-        | {"fitted": fit([example], known, holes=False), "fitted with holes": fit([example], known, holes=True)},
+        | {"fitted": fit([example], known, holed=0), "fitted with holes": fit([example], known, holed=1)},
     )

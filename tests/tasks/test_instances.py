@@ -180,8 +180,13 @@ def test_constants_that_are_set_are_used_and_the_others_are_fitted() -> None:
     sizes = np.bincount(touching()[1].ravel())[[3, 8, 9]]
     assert found["task.decoding.smallest"] == int(0.5 * np.percentile(sizes, 1))
     config = Config().changed({"task.name": "instances", "task.decoding.smallest": 60}).task
+    partly = Instances(config, TWO)
+    assert partly.fits > 0
+    assert partly.decode(said, GRID).objects.max() == 2
+    assert partly.fit([(said, labels)], [labels]) == found | {"task.decoding.smallest": 60}
+    config = Config().changed({"task.name": "instances", **found, "task.decoding.seed": 0.4}).task
     assert Instances(config, TWO).fits == 0
-    assert Instances(config, TWO).decode(said, GRID).objects.max() == 2
+    assert Instances(config, TWO).fit([(said, labels)], [labels]) == found | {"task.decoding.seed": 0.4}
 
 
 def test_the_size_of_debris_goes_by_all_true_objects_of_the_training() -> None:

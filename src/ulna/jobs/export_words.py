@@ -80,7 +80,7 @@ def described(model: Model) -> dict[str, Any]:
         "task": config.task.name,
         "classes": list(model.classes.names),
         "masks_in_words": masks_in_words(model),
-        "decoding": config.task.decoding.model_dump() if task.finds_objects and config.task.decoding else {},
+        "decoding": config.task.decoding.known() if task.finds_objects and config.task.decoding else {},
         "threshold": config.task.threshold,
     }
 
@@ -164,7 +164,7 @@ def masks_in_words(model: Model) -> str:
 
 def _decoding(model: Model, name: str) -> float:
     found = model.config.task.decoding
-    return float(getattr(found, name)) if found else 0.0
+    return float(found.known().get(name, 0)) if found else 0.0
 
 
 def page(model: Model, files: list[str], notes: list[str]) -> str:

@@ -206,7 +206,7 @@ def _objects(config: Config, facts: Facts) -> str:
     decoding = config.task.decoding
     fitted = inner(dict(facts.record), "fitted")
     known = {key.rpartition(".")[2]: value for key, value in fitted.items()}
-    known = known or (decoding.model_dump() if decoding else {})
+    known = known or (decoding.known() if decoding else {})
     where = "the images held out" if facts.record.get("fitted_on") == "held out" else "the training images"
     told = (
         "Objects are the basins of a watershed of the predicted distance, within the pixels whose probability of the "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,10 @@ SEEDS = ((0.3, 0.0), (0.4, 0.0), (0.5, 0.0), (0.6, 0.0), (0.7, 0.0), (0.3, 0.1),
 
 FOREGROUND = (0.3, 0.4, 0.5, 0.6, 0.7)
 """Probabilities from which on a pixel may belong to an object, as they are tried."""
+
+HOLED = 0.05
+"""Where a smaller share of true objects has holes these may be slips of the pen, and those of predicted ones are filled
+unless images that are held out say otherwise."""
 
 SMALL = 0.5
 """An object of less than this share of the small true ones (the first percentile of their sizes) is debris."""
@@ -170,7 +175,9 @@ def filled(objects: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
     return made
 
 
-def fit(examples: Sequence[Example], sizes: npt.ArrayLike, *, holes: bool) -> Decoding:
+def fit(
+    examples: Sequence[Example], sizes: npt.ArrayLike, *, holed: float, given: dict[str, Any] | None = None
+) -> Decoding:
     """The constants with the highest mean of average precision at IoU .50 to .90 on examples.
 
     Parameters
@@ -179,22 +186,31 @@ def fit(examples: Sequence[Example], sizes: npt.ArrayLike, *, holes: bool) -> De
         Images that were held out of training.
     sizes
         The pixels of true objects of the training images.
-    holes
-        Whether true objects have holes; where they have none those of predicted ones are filled.
+    holed
+        The share of true objects that have holes; where none has those of predicted ones are filled.
+    given
+        Constants that stay as they are, by name.
 
     Returns
     -------
     Decoding
         Of constants that do equally well, those next to the defaults.
     """
-    known = np.asarray(sizes)
+    known, given = np.asarray(sizes), given or {}
     smallest = int(SMALL * np.percentile(known, 1)) if known.size else 0
-    start = Decoding(smallest=smallest, holes=not holes)
+    start = replace(Decoding(smallest=smallest, holes=bool(holed < HOLED)), **given)
     cut = [Basins.of(one.probability, one.distance, start.foreground) for one in examples]
-    tried = [replace(start, seed=seed, depth=depth) for seed, depth in SEEDS]
-    scores = {one: score([basins.objects(one) for basins in cut], examples) for one in tried}
-    best = max(tried, key=lambda one: (scores[one], -one.depth, -abs(one.seed - start.seed)))
-    tried = [replace(best, foreground=value) for value in FOREGROUND]
+
+    def scored(tried: Iterable[dict[str, Any]], base: Decoding) -> dict[Decoding, float]:
+        several = dict.fromkeys(replace(base, **(one | given)) for one in tried)
+        return {one: score([basins.objects(one) for basins in cut], examples) for one in several}
+
+    scores = scored(({"seed": seed, "depth": depth} for seed, depth in SEEDS), start)
+    best = max(scores, key=lambda one: (scores[one], -one.depth, -abs(one.seed - start.seed)))
+    if holed > 0:
+        scores = scored(({"holes": value} for value in (best.holes, not best.holes)), best)
+        best = max(scores, key=lambda one: scores[one])  # of two that do equally well the first
+    tried = dict.fromkeys(replace(best, **({"foreground": value} | given)) for value in FOREGROUND)
     scores = {
         one: score([decode(each.probability, each.distance, one) for each in examples], examples) for one in tried
     }

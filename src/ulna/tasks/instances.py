@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,8 +55,8 @@ class Instances:
 
     @property
     def fits(self) -> float:
-        """As measured on images of 256×256; nothing where the constants are set."""
-        return 0.0 if self._given else 3.0
+        """As measured on images of 256×256; nothing where all constants are set."""
+        return 0.0 if len(self._given) == len(fields(Decoding)) else 3.0
 
     def __init__(self, config: TaskConfig, classes: Sequence[str], loss: Loss | None = None) -> None:
         self.classes = self.probable = tuple(classes)
@@ -65,8 +66,8 @@ class Instances:
         ]
         self.outputs = self._semantic.outputs + len(self._targets)
         self.exclusive = self._semantic.exclusive
-        self._given = config.decoding is not None
-        self._decoding = Decoding(**config.decoding.model_dump()) if config.decoding else Decoding()
+        self._given = config.decoding.known() if config.decoding else {}
+        self._decoding = Decoding(**self._given)
 
     def maps(self, labels: Tensor, grid: Grid) -> Tensor:
         """Labels (N, L, *spatial) → the maps of the classes, then one per target, (N, M, *spatial) float32.
@@ -114,17 +115,17 @@ class Instances:
         return Labels(classes, objects, grid, self.classes, _scores(objects, classes, activated))
 
     def fit(self, answers: Iterable[tuple[Maps, Labels]], truth: Iterable[Labels]) -> dict[str, Any]:
-        """The constants of decoding, from what the network says of images that were held out and their truth.
+        """The constants of decoding that are not set, from what the network says of images held out and their truth.
 
-        The sizes of objects, and whether they have holes, come from `truth`, the labels of training images.
+        The sizes of objects, and how many have holes, come from `truth`, the labels of training images.
         """
         known = [_numbers(labels.to_array()) for labels in truth]
         sizes = np.concatenate([np.zeros(0, int), *(np.bincount(one.ravel())[1:] for one in known)])
-        holes = any(bool((filled(one) != one).any()) for one in known)
+        holed = sum(_holed(one) for one in known) / max(1, int(np.count_nonzero(sizes)))
         examples = [
             Example(*self._foreground(said), _numbers(labels.to_array()), labels.annotated) for said, labels in answers
         ]
-        found = fit(examples, sizes[sizes > 0], holes=holes)
+        found = fit(examples, sizes[sizes > 0], holed=holed, given=self._given)
         return {f"task.decoding.{key}": value for key, value in vars(found).items()}
 
     def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False) -> list[Row]:
@@ -162,6 +163,12 @@ def _numbers(labels: Array) -> npt.NDArray[np.int64]:
     if len(labels) > 1:
         return np.where(annotated, labels[1], 0).astype(np.int64)
     return _connected(np.where(annotated, labels[0], 0))
+
+
+def _holed(objects: npt.NDArray[np.int64]) -> int:
+    """How many objects have holes."""
+    whole = filled(objects)
+    return len(np.unique(whole[whole != objects]))
 
 
 def _connected(values: Array) -> npt.NDArray[np.int64]:
