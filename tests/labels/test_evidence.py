@@ -201,6 +201,27 @@ def test_one_or_two_in_an_image_are_told_from_classes() -> None:
         assert max(found) < SURE, found  # which is a warning
 
 
+def test_that_objects_are_asked_for_counts_where_masks_leave_it_open() -> None:
+    """Three discs of one size in every mask: classes by the numbers alone, and objects where these are wanted."""
+    generator = np.random.default_rng(0)
+    rows, columns = np.mgrid[:64, :64]
+    masks = []
+    for _ in range(8):
+        mask = np.zeros((1, 64, 64), np.uint8)
+        while mask.max() < 3:
+            y, x = generator.integers(8, 56, 2)
+            disc = (rows - y) ** 2 + (columns - x) ** 2 < 36
+            if not mask[0][disc].any():
+                mask[0][disc] = mask.max() + 1
+        masks.append(mask)
+    found, wanted = interpret(masks, NOTHING), interpret(masks, NOTHING, wanted=True)
+    assert not found.classes.numbers_objects
+    assert wanted.classes.numbers_objects
+    assert wanted.runner_up == found.classes
+    (doubt,) = wanted.doubts
+    assert "objects are asked for" in doubt.what
+
+
 def test_the_only_value_of_a_mask_counts() -> None:
     """Histology of one type per image, in many pieces: masks hold two values each, and are classes surely."""
     pieces = [(mask > 0) * (1 + k % 2) for k, mask in enumerate(discs(0, (3, 6), side=96, apart=True))]

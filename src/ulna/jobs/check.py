@@ -38,6 +38,7 @@ from ulna.leaks import DUPLICATE, Fingerprint, Leaks, group
 from ulna.paths import expand_home
 from ulna.preset import settings
 from ulna.runfolder import WORDS
+from ulna.tasks import wants_objects
 from ulna.text import listed, plural, size
 from ulna.truth import load_truth
 
@@ -269,7 +270,8 @@ def check(
     inferred = None
     try:
         objects = bool(found.cases) and all(case.objects for case in found.cases)
-        inferred = interpret(masks, stated_classes(wanted.data, found.cases), objects=objects)
+        stated, asked = stated_classes(wanted.data, found.cases), wants_objects(wanted.task)
+        inferred = interpret(masks, stated, objects=objects, wanted=asked)
     except UlnaError as error:
         problems.append(Problem(error.what, (error.hint,) if error.hint else (), "fatal"))
     for _ in masks:  # what inference did not need to see is checked too

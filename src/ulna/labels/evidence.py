@@ -19,6 +19,7 @@ FEW = 4  # numbers in all masks from which 1 is not left out where they count ob
 LONG = 0.4  # share of an axis from which regions side by side are layers
 ALIGNED = 0.85  # share of their extent that two regions side by side have in common
 DRIFT = 0.5  # von Neumann ratio (1 for a random order) under which regions move slowly from mask to mask
+WANTED = (("objects are asked for", 1.5),)
 Floats = npt.NDArray[np.float64]
 
 
@@ -47,13 +48,14 @@ class Evidence:
         return " and ".join(words for words, _ in ranked[:2])
 
 
-def evidence(seen: MaskStatistics) -> Evidence:
+def evidence(seen: MaskStatistics, *, wanted: bool = False) -> Evidence:
     """Weigh whether values number objects.
 
     Numbers of objects are exchangeable: which object has which number says nothing about it. Classes are not: their
     size, place and surroundings recur. A permutation test measures this; its p-value enters as the bound of
     Sellke, Bayarri and Berger on the Bayes factor, -e·p·ln p. The other clues are likelihood ratios of what both kinds
-    look like, bounded, and calibrated on simulated masks (tests/labels/test_evidence.py).
+    look like, bounded, and calibrated on simulated masks (tests/labels/test_evidence.py). That objects are `wanted` is
+    a clue as well.
 
     References
     ----------
@@ -63,10 +65,11 @@ def evidence(seen: MaskStatistics) -> Evidence:
     sets = [found - {0} for found in seen.sets if found - {0}]
     regions = seen.regions
     if not sets or not (regions or (seen.pairs and len(seen.values) > 2)):
-        return Evidence((("nothing was measured", -1.0),))
+        return Evidence((("nothing was measured", -1.0), *WANTED * wanted))
     each = float(np.mean([len(found) for found in sets if len(found) > 1] or [1]))
     sequence = _drifts(regions)
     clues = [_values(seen, each), _connected(seen), _numbering(seen, sets, sequence=sequence), _dtype(seen)]
+    clues += WANTED * wanted
     if regions:
         clues += _in_space(seen, each, sequence=sequence)
     return Evidence(tuple((words, odds) for words, odds in clues if odds))

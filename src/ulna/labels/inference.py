@@ -50,7 +50,12 @@ def infer(masks: Iterable[Array], config: DataConfig, *, objects: bool = False, 
 
 
 def interpret(
-    masks: Iterable[Array], config: DataConfig, *, objects: bool = False, names: Iterable[str] = ()
+    masks: Iterable[Array],
+    config: DataConfig,
+    *,
+    objects: bool = False,
+    wanted: bool = False,
+    names: Iterable[str] = (),
 ) -> Inference:
     """Find out what the values of masks mean, and how certain that is.
 
@@ -65,6 +70,8 @@ def interpret(
         What is known of them; where two readings come into question, the number of `classes` decides.
     objects
         The masks are known to number their objects.
+    wanted
+        Objects are to be learned, which speaks for masks that number them.
     names
         A name for each mask, for messages.
 
@@ -73,13 +80,15 @@ def interpret(
     UlnaError
         If the masks are all empty or their values look like no mask, and for one that cannot be a mask.
     """
-    found = _interpreted(masks, with_stated_values(config), objects=objects, names=names)
+    found = _interpreted(masks, with_stated_values(config), objects=objects, wanted=wanted, names=names)
     if not config.regions:
         return found
     return replace(found, classes=with_regions(found.classes, config.regions, named=bool(config.classes)))
 
 
-def _interpreted(masks: Iterable[Array], config: DataConfig, *, objects: bool, names: Iterable[str]) -> Inference:
+def _interpreted(
+    masks: Iterable[Array], config: DataConfig, *, objects: bool, wanted: bool, names: Iterable[str]
+) -> Inference:
     """The reading of the masks, whatever regions are made of its classes."""
     if config.values:
         return Inference(readings.configured(config))
@@ -88,7 +97,7 @@ def _interpreted(masks: Iterable[Array], config: DataConfig, *, objects: bool, n
     codes = _set_to_ignore(seen, config) if config.ignore else {ignored.code} if ignored else set()
     kind: Kind = "colors" if seen.colored else "classes"
     labeled = seen.without(codes)
-    found = _named(_read(labeled, objects=objects), config)
+    found = _named(_read(labeled, objects=objects, wanted=wanted), config)
     unsure = [*background_doubts(labeled, found.classes, kind), *_coded_doubts(labeled, found.classes)]
     certainty = min((found.certainty, *(doubt.sure for doubt in unsure)))
     found = replace(found, certainty=certainty, doubts=(*found.doubts, *unsure))
@@ -110,7 +119,7 @@ def _statistics(masks: Iterable[Array], names: Iterable[str]) -> MaskStatistics:
     return seen
 
 
-def _read(seen: MaskStatistics, *, objects: bool) -> list[Inference]:
+def _read(seen: MaskStatistics, *, objects: bool, wanted: bool) -> list[Inference]:
     """The readings that come into question, the most probable first."""
     background = find_background(seen)
     foreground = sorted(code for code in seen.values if code != background)
@@ -127,10 +136,11 @@ def _read(seen: MaskStatistics, *, objects: bool) -> list[Inference]:
         return [Inference(classes, doubts=(Doubt(what, "", 0.9),) if shared else ())]
     if objects:
         return [Inference(readings.instances(seen))]
-    return _colors(seen, background, foreground) if seen.colored else _numbers(seen, background, foreground)
+    read = _colors if seen.colored else _numbers
+    return read(seen, background, foreground, wanted=wanted)
 
 
-def _numbers(seen: MaskStatistics, background: int, foreground: list[int]) -> list[Inference]:
+def _numbers(seen: MaskStatistics, background: int, foreground: list[int], *, wanted: bool) -> list[Inference]:
     mixed = foreground == [1, 255] and not any({1, 255} <= found for found in seen.sets)
     if len(foreground) == 1 or mixed:
         return [Inference(readings.binary(background, foreground))]
@@ -138,7 +148,7 @@ def _numbers(seen: MaskStatistics, background: int, foreground: list[int]) -> li
     if folded and (folded.smooth or len(folded.true) == 2):
         return _folded(seen, folded, background, foreground)
     own = background if surrounds(seen, background) else 0
-    found = evidence(seen.with_background(own))
+    found = evidence(seen.with_background(own), wanted=wanted)
     objects = readings.instances(seen, own)
     if found.probability <= 0.5:
         _refuse_unclear(seen, foreground)
@@ -150,10 +160,10 @@ def _numbers(seen: MaskStatistics, background: int, foreground: list[int]) -> li
     return _ranked(found, objects, classes)
 
 
-def _colors(seen: MaskStatistics, background: int, foreground: list[int]) -> list[Inference]:
+def _colors(seen: MaskStatistics, background: int, foreground: list[int], *, wanted: bool) -> list[Inference]:
     if len(foreground) == 1:
         return [Inference(readings.several((background, *foreground), "colors"))]
-    found = evidence(seen.with_background(background))
+    found = evidence(seen.with_background(background), wanted=wanted)
     probability = found.probability if surrounds(seen, background) or not background else 0.0
     objects = readings.colored_instances(background)
     if probability > 0.5 and len(foreground) > MAX_COLORS:

@@ -54,11 +54,9 @@ def modality_decisions(config: Config, facts: Fingerprint) -> list[Decision]:
     found, reason = modality(facts)
     chosen = decide(config, "data.modality", found, reason)
     decisions = [chosen]
+    decisions.append(decide(config, "data.normalization", *_normalization(config, facts, chosen.value)))
     if chosen.value == "stained":
         return decisions
-    how, why = _normalization(config, facts, chosen.value)
-    if how:
-        decisions.append(decide(config, "data.normalization", how, why))
     title = TITLES[chosen.value]
     if config.augmentation and facts.channels >= COLORS:
         why = f"{title}: channels are not mixed as stains are; for tissue in transmitted light they would be"
@@ -67,7 +65,7 @@ def modality_decisions(config: Config, facts: Fingerprint) -> list[Decision]:
 
 
 def _normalization(config: Config, facts: Fingerprint, found: Modality) -> tuple[str, str]:
-    """How images of this kind are normalized, and why; empty where nothing speaks for another way than usual.
+    """How images of this kind are normalized, and why.
 
     As in nnU-Net, but for images without an outside: for these, percentiles do what its z-score does, are not moved by
     a few bright pixels, and leave what is dark near 0, with which a network pads.
@@ -79,11 +77,14 @@ def _normalization(config: Config, facts: Fingerprint, found: Modality) -> tuple
     volumes = config.network.ndim == 3 or config.data.slices is not None
     if found == "mr" and volumes and outside >= MIN_OUTSIDE:
         return "zscore_inside", f"{outside:.0%} of an image (median) lie outside, with one value, and count for nothing"
-    if facts.channels > 1 and not _gray(facts):
+    if found != "stained" and facts.channels > 1 and not _gray(facts):
         title = TITLES[found]
         why = f"each channel of {title} has a gray scale of its own; as colors they would share one ('percentile')"
         return "percentile_by_channel", why
-    return "", ""
+    return (
+        "percentile",
+        "what is dark becomes 0 and what is bright 1 in each image; a few bright pixels do not move that",
+    )
 
 
 def intensity_decisions(config: Config, facts: Fingerprint) -> list[Decision]:

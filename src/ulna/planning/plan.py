@@ -119,6 +119,7 @@ def plan(config: Config, facts: Fingerprint, *, device: torch.device, decided: t
         Decision("data.channels", len(facts.names) if config.data.use_channels else facts.channels, AS_IT_IS),
         *_used(config, facts),
         *_task(config, facts),
+        *_learned(config),
         *(found := modality_decisions(config, facts)),
         *_counts(inferred := config.changed({one.key: one.value for one in found}), facts),
         *intensity_decisions(inferred, facts),
@@ -163,6 +164,18 @@ def _task(config: Config, facts: Fingerprint) -> list[Decision]:
         weights = tuple(round(1 / (len(shares) * share), 3) for share in shares)
         decisions.append(Decision("task.class_weights", weights, "so that all classes weigh the same together"))
     return decisions
+
+
+def _learned(config: Config) -> list[Decision]:
+    """The loss, and how many patches are centered on foreground: as in nnU-Net."""
+    usual = Config()
+    why = "Dice does not mind how rare a class is, cross-entropy has a gradient everywhere"
+    share = usual.training.foreground
+    often = f"at least {share:.0%} of the patches show foreground, however rare it is; those at random show the rest"
+    return [
+        decide(config, "task.loss", usual.task.loss, why),
+        decide(config, "training.foreground", share, often),
+    ]
 
 
 def _can_weigh(config: Config) -> bool:

@@ -16,7 +16,7 @@ from ulna.tasks.semantic import Semantic
 if TYPE_CHECKING:
     from ulna.networks.losses import Loss
 
-__all__ = ["TASKS", "Instances", "Maps", "NestedRegions", "Primary", "Semantic", "Task", "build"]
+__all__ = ["TASKS", "Instances", "Maps", "NestedRegions", "Primary", "Semantic", "Task", "build", "wants_objects"]
 
 TASKS: dict[str, Callable[[TaskConfig, Sequence[str], Regions, Loss | None], Task]] = {
     "semantic": lambda config, classes, _, loss: Semantic(config, classes, loss),
@@ -56,3 +56,19 @@ def build(
     """
     fitting = "instances" if objects else "regions" if regions else "semantic"
     return TASKS[fitting if config.name == "auto" else config.name](config, classes, regions, loss)
+
+
+def wants_objects(config: TaskConfig) -> bool:
+    """Whether the task that is named, if one is, learns objects: then that is what masks are likely to number.
+
+    Parameters
+    ----------
+    config
+        The section `task`.
+
+    Returns
+    -------
+    bool
+        False for a task that is left open.
+    """
+    return config.name == "instances"
