@@ -107,8 +107,23 @@ def test_as_brute_force(seed: int, shape: tuple[int, ...]) -> None:
     held = np.array([[2 * ((truth == i) & (found == j)).sum() > (truth == i).sum() for j in seen] for i in there])
     seg = [float((row * most).sum()) for row, most in zip(iou, held, strict=True)]
     assert values["seg"] == pytest.approx(np.mean(seg))
+    # what became of each object, from the words of the definitions
+    inside = np.array([[2 * ((truth == i) & (found == j)).sum() > (found == j).sum() for j in seen] for i in there])
     true, predicted = overlap.fates()
-    assert np.count_nonzero(true == "found") == np.count_nonzero(predicted == "found") == overlap.counts()[0]
+    for one, fate in enumerate(true):
+        merged = any(held[one, j] and held[:, j].sum() > 1 for j in range(len(seen)))
+        split = "split" if inside[one].sum() > 1 else "missed"
+        assert fate == ("found" if (iou[one] > 0.5 + 1e-12).any() else "merged" if merged else split)
+    for one, fate in enumerate(predicted):
+        piece = any(inside[i, one] and true[i] == "split" for i in range(len(there)))
+        lone = "split" if piece else "false positive"
+        whole = bool((iou[:, one] > 0.5 + 1e-12).any())
+        assert fate == ("found" if whole else "merged" if held[:, one].sum() > 1 else lone)
+    kaggle = []
+    for threshold in range(50, 100, 5):
+        tp = int((iou > threshold / 100 + 1e-12).sum())
+        kaggle.append(tp / (len(seen) + len(there) - tp))
+    assert values["kaggle"] == pytest.approx(np.mean(kaggle))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -17,7 +17,7 @@ from ulna.console import Printed
 from ulna.errors import UlnaError
 from ulna.metrics import Interval, Row, Scored, Summary, label
 from ulna.metrics.confused import NOT_CONFUSED
-from ulna.metrics.objects import counted, sentence
+from ulna.metrics.objects import TRUE_FATES, counted, sentence
 from ulna.metrics.rows import DETAILS, MEANS
 from ulna.metrics.summary import ClassSummary
 from ulna.metrics.table import Cell, columns
@@ -96,7 +96,11 @@ class Evaluation(Printed):
         """
         first = {"classes": list(self.classes), "notes": list(self.notes), "left_out": self.summary.left_out()}
         confusion = sum((case.confusion for case in self.cases), NOT_CONFUSED).as_json(self.classes)
-        objects = {"counts": counted(self.rows), "sentences": self._objects()}
+        groups: dict[str, list[Row]] = {}
+        for case in self.cases:
+            groups.setdefault(case.group, []).extend(case.rows)
+        by_group = {group: counted(rows) for group, rows in groups.items()}
+        objects = {"counts": counted(self.rows), "sentences": self._objects(), "by_group": by_group}
         last = {"confusion": confusion} if confusion else {}
         return first | self.summary.as_json() | ({"objects": objects} if objects["counts"] else {}) | last
 
@@ -107,7 +111,12 @@ class Evaluation(Printed):
         if not pooled:
             return []
         values = " ".join("–" if math.isnan(value) else f"{value:.3f}" for value in pooled)
-        return [sentence(self.rows), f"AP with all objects together, at IoU .50 .55 … .90: {values}"]
+        lines = [sentence(self.rows), f"AP with all objects together, at IoU .50 .55 … .90: {values}"]
+        fates = {fate: scores[fate].pooled for fate in (*TRUE_FATES, "false positive") if fate in scores}
+        if fates and not any(one.reason for one in fates.values()):
+            shares = ", ".join(f"{fate} {share}" for fate, share in fates.items())
+            lines.append(f"Shares with 95 % intervals over groups: {shares} (of the predicted ones)")
+        return lines
 
     def __repr__(self) -> str:
         summary = self.summary
