@@ -107,6 +107,15 @@ def processor() -> str:
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
+def monai_beside() -> dict[str, str]:
+    """The environment of a process that imports MONAI, installed once, beside the PyTorch of this one."""
+    folder = HERE / ".venv-monai"
+    if not folder.exists():
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
+        subprocess.run([*command, "-r", str(HERE / "monai_baseline/requirements.txt")], check=True)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+
+
 def recorded(name: str, row: dict[str, Any], table: Callable[[Sequence[dict[str, Any]]], str]) -> None:
     """Put a row into `results/NAME.json`, in the place of an older one of the same trial, and write all as a table."""
     path = RESULTS / f"{name}.json"

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -27,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from trials import HERE, RESULTS, commit, folder_of, processor, watched
+from trials import RESULTS, commit, folder_of, monai_beside, processor, watched
 from ulna import modelfile
 from ulna.config import Config
 from ulna.formats import create
@@ -38,7 +37,6 @@ from ulna.model import Model
 from ulna.modelfile import Saved
 from ulna.networks import build
 
-MONAI = HERE / ".venv-monai"
 SHAPE, CLASSES, TILE = (192, 160, 160), 14, 64
 WIDTHS = (16, 32, 64, 128)
 SIDES = ("ulna", "monai")
@@ -63,16 +61,13 @@ def main() -> None:
 
 def compared(rounds: int) -> str:
     """Each side in a process of its own, by turns; the table."""
-    if not MONAI.exists():
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(MONAI)]
-        subprocess.run([*command, "-r", str(HERE / "monai_baseline/requirements.txt")], check=True)
+    env = monai_beside()
     found: dict[tuple[str, str], list[dict[str, float]]] = {(t, s): [] for t in TILINGS for s in SIDES}
     for turn in range(rounds):
         for tiling, side in found if turn % 2 == 0 else reversed(found):
             done = subprocess.run(
-                [sys.executable, __file__, f"{side}-{tiling}"], capture_output=True, text=True, check=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(MONAI), os.environ.get("PYTHONPATH", "")])},
-            )  # fmt: skip
+                [sys.executable, __file__, f"{side}-{tiling}"], capture_output=True, text=True, check=True, env=env
+            )
             found[tiling, side].append(json.loads(done.stdout.splitlines()[-1]))
             print(f"round {turn + 1}, {tiling}, {side}: {found[tiling, side][-1]}", flush=True)
     lines = [

@@ -1,4 +1,4 @@
-"""How a benchmark talks to the processes that it compares: a number of steps in, seconds out, a line each.
+"""How a benchmark talks to the processes that it compares: a number of steps in, what was measured out, a line each.
 
 Nothing but the standard library: both environments import it.
 """
@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,9 @@ def beside() -> dict[str, str]:
 class Child:
     """In the parent: one process that measures when asked, and sleeps in between."""
 
-    def __init__(self, name: str, python: Path, script: Path, *words: str) -> None:
+    def __init__(
+        self, name: str, python: Path, script: Path, *words: str, env: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         handle, name = tempfile.mkstemp(suffix=".log")  # a pipe that nobody reads would fill up and block
         self._said = Path(name)
@@ -47,7 +49,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=handle,
             text=True,
-            env=beside(),
+            env={**beside(), **(env or {})},
         )
         os.close(handle)
         self.facts: dict[str, Any] = self._answer()
