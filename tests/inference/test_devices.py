@@ -65,9 +65,7 @@ def test_a_device_is_described_for_the_record(machine: pytest.MonkeyPatch) -> No
         ("mps", 2, "there is one GPU of Apple's in a machine"),
     ],
 )
-def test_more_devices_than_there_are_are_refused(
-    name: str, count: int, what: str, machine: pytest.MonkeyPatch
-) -> None:
+def test_more_devices_than_there_are_are_refused(name: str, count: int, what: str, machine: pytest.MonkeyPatch) -> None:
     with pytest.raises(UlnaError) as caught:
         check_count(torch.device(name), count)
     assert (caught.value.what, caught.value.where) == (what, "training.devices")

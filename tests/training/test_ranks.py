@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -17,6 +17,7 @@ from ulna.training.learner import Learner
 from ulna.training.ranks import ALONE, JointDropout, Rank
 
 
+@settings(deadline=None)
 @given(batch=st.integers(1, 40), count=st.integers(1, 9))
 def test_ranks_share_a_batch_in_its_order(batch: int, count: int) -> None:
     rows = [Rank(number, count).rows(batch) for number in range(count)]
