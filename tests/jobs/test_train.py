@@ -44,7 +44,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(run: Path, cell
 def test_all_that_the_processes_of_a_training_get_can_be_sent(
     run: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def here(work: Callable[[Rank], None], count: int, kind: str) -> None:
+    def here(work: Callable[[Rank], object], count: int, kind: str) -> None:
         """In this process, as one that computes everything."""
         assert (count, kind) == (2, "cpu")
         pickle.loads(pickle.dumps(work))(ALONE)

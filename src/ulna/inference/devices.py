@@ -81,7 +81,7 @@ def check_count(device: torch.device, count: int) -> None:
         return
     if device.type == "mps":
         raise UlnaError("there is one GPU of Apple's in a machine", where=where, hint="Set it to 1.")
-    if device.index is not None:
+    if str(device) != "cuda":
         hint = f"Write --device cuda: the first {count} GPUs are taken. CUDA_VISIBLE_DEVICES says which these are."
         raise UlnaError(f"{count} GPUs are wanted, and {device} is one", where=where, hint=hint)
     if count > found:

@@ -47,7 +47,7 @@ WORK, MEETING, ERROR = "work", "meeting", ".error"
 """Files of the folder that the processes share: what they do, where they find each other, what went wrong in each."""
 
 
-def in_processes(work: Callable[[Rank], None], count: int, kind: str) -> None:
+def in_processes(work: Callable[[Rank], object], count: int, kind: str) -> None:
     """Do `work` in several new processes at once, which can reach each other, and wait until all have ended.
 
     None of them outlives this process.
