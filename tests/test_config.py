@@ -49,6 +49,7 @@ def test_augmentation_can_be_switched_off_and_on() -> None:
         ("training.minutes", math.nan, "training.minutes must be a finite number"),
         ("training.seed", -1, "training.seed must be greater than or equal to 0"),
         ("augmentation.scale", [2, 1], "augmentation.scale must be a range (low, high) above 0, not [2, 1]"),
+        ("training.devices", 0, "training.devices must be greater than or equal to 1"),
         ("data.resize", [0, 0], "data.resize must be greater than 0"),
     ],
 )
@@ -57,6 +58,11 @@ def test_what_makes_no_sense_is_said(key: str, value: object, said: str) -> None
         Config().changed({key: value}, where="my.yaml")
     assert said.replace("valid section", "section") in str(caught.value).replace("valid section", "section")
     assert caught.value.where == "my.yaml"
+
+
+def test_batch_norm_is_for_one_device() -> None:
+    with pytest.raises(UlnaError, match=r"training\.devices must be 1 with network\.norm: batch"):
+        Config().changed({"training.devices": 2, "network.norm": "batch"})
 
 
 def test_all_faults_are_said_at_once() -> None:

@@ -134,6 +134,11 @@ def test_a_run_goes_on_with_its_own_settings(tmp_path: Path) -> None:
     (run / "run.json").write_text(json.dumps(runs.words(run) | {"asked": other.model_dump(mode="json")}))
     assert runs.going_on_with(run, other, plain) == Config()
     assert runs.going_on_with(run, plain, plain) == Config()  # a command without settings
+    several = {"training.devices": 4}
+    assert runs.going_on_with(run, other.changed(several), plain) == Config().changed(several)
+    assert runs.going_on_with(run, plain.changed(several), plain) == Config().changed(several)
+    with pytest.raises(UlnaError, match=r"training\.epochs 7, not 8"):
+        runs.going_on_with(run, other.changed(several | {"training.epochs": 8}), plain)
     off = Config().changed({"augmentation": None})
     with pytest.raises(UlnaError, match=r"augmentation\.flip True, not None"):
         runs.going_on_with(run, off, plain)

@@ -113,6 +113,14 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _devices_suit_the_norm(self) -> Self:
+        if self.training.devices > 1 and self.network.norm == "batch":
+            raise ValueError(
+                "training.devices must be 1 with network.norm: batch, whose statistics are those of the whole batch"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _mirrored_as_trained(self) -> Self:
         if self.inference.mirror and not (self.augmentation and self.augmentation.flip):
             raise ValueError("inference.mirror needs augmentation.flip: the network must have seen mirrored images")

@@ -196,7 +196,7 @@ class Run:
             cases=sides,
             command=command,
             seed=config.training.seed,
-            device=described(self.device),
+            device=described(self.device, config.training.devices),
             split="of the data set" if any(case.part == "validation" for case in sides[1]) else "drawn",
             **hashes(fold),
             weights="of the best epoch" if chooses and fold.validation else "last",
@@ -210,7 +210,7 @@ class Run:
     def prepare_again(self, data: Data, config: Config) -> Prepared:
         """The same for a run that was stopped: `config` is what it planned. Raises UlnaError for other images."""
         fold = self.decode_again(data, config).planned(config)
-        runs.resumed(self.folder, device=described(self.device))
+        runs.resumed(self.folder, device=described(self.device, config.training.devices))
         return Prepared(config, data.classes, (fold,))
 
     def decode_again(self, data: Data, config: Config, *, shared: bool = False) -> Fold:
@@ -259,6 +259,8 @@ class Run:
         if runs.words(self.folder)["state"] == runs.TRAINED:  # and was killed before it had its scores
             return load(self.folder, device=str(self.device))
         config, data, task = prepared.config, prepared.folds[fold], self.task(prepared)
+        if config.training.devices > 1:
+            own_loss.check_elsewhere(self.loss)
         picture = self.folder / "augmented.png"
         if config.augmentation and not picture.exists():
             began = self.timer.seconds

@@ -37,6 +37,9 @@ WITHOUT_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP}
 START = "start.safetensors"
 """The model that the folds of a run start from, until all have finished."""
 
+DEVICES = "training.devices"
+"""The setting that may be another one when a run goes on."""
+
 TRAINING, TRAINED, FINISHED = "training", "trained", "finished"
 """How far a run has come: it has a plan, a model, all there is."""
 
@@ -228,18 +231,21 @@ def config(run: Path) -> Config:
 def going_on_with(run: Path, wanted: Config, plain: Config | None) -> Config:
     """The configuration that the run began with, unless other settings are `wanted` now: then UlnaError.
 
-    `plain` are the settings of a command that names none; None: it has to name those of the run.
+    `plain` are the settings of a command that names none; None: it has to name those of the run. The number of devices
+    may be another one: it changes nothing of what is learned.
     """
     began = Config.parse(words(run).get("asked", {}), where=run / WORDS)
-    asked, now = (dotted(one.model_dump(mode="json")) for one in (began, wanted))
+    alike = {DEVICES: began.training.devices}
+    asked, now = (dotted(one.model_dump(mode="json")) for one in (began, wanted.changed(alike)))
     other = [key for key in asked | now if asked.get(key) != now.get(key)]
-    if other and wanted != plain:
+    if other and (plain is None or wanted.changed(alike) != plain.changed(alike)):
         raise UlnaError(
             f"this run began with {other[0]} {asked.get(other[0])}, not {now.get(other[0])}",
             where=run,
             hint="Type the command that began it with --resume added, or with --resume and no settings.",
         )
-    return config(run)
+    devices = wanted.given().get(DEVICES)
+    return config(run) if devices is None else config(run).changed({DEVICES: devices})
 
 
 def words(run: Path) -> dict[str, Any]:

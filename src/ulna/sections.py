@@ -226,6 +226,12 @@ class TrainingConfig(Section):
         description="by what the best epoch is told, where the schedule is `constant` or `patience` is set: the "
         "`score` or the `loss` of the validation cases",
     )
+    devices: int = Field(
+        1,
+        ge=1,
+        description="number of GPUs of this machine that compute each batch together; on a CPU, of processes. "
+        "`batch_size` is that of the whole batch; where it is 0, each device has one of its own",
+    )
     seed: int = Field(0, ge=0, description="seed of everything that is drawn; set by `--seed`")
 
     @property

@@ -10,6 +10,7 @@ import torch
 from ulna.errors import UlnaError
 from ulna.inference import devices
 from ulna.inference.devices import (
+    check_count,
     check_process,
     choose_device,
     described,
@@ -52,6 +53,25 @@ def test_a_device_is_described_for_the_record(machine: pytest.MonkeyPatch) -> No
     machine.setattr(torch.version, "hip", "6.4")
     assert described(torch.device("cuda")) == "Some GPU, 80.0 GiB, ROCm 6.4"
     assert [described(torch.device(name)) for name in ("cpu", "mps")] == ["cpu", "mps"]
+    assert described(torch.device("cuda"), 2) == "2 × Some GPU, 80.0 GiB, ROCm 6.4"
+    assert described(torch.device("cpu"), 2) == "2 × cpu"
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "what"),
+    [
+        ("cuda", 3, "3 GPUs are wanted, and PyTorch finds 2"),
+        ("cuda:1", 2, "2 GPUs are wanted, and cuda:1 is one"),
+        ("mps", 2, "there is one GPU of Apple's in a machine"),
+    ],
+)
+def test_more_devices_than_there_are_are_refused(name: str, count: int, what: str, machine: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UlnaError) as caught:
+        check_count(torch.device(name), count)
+    assert (caught.value.what, caught.value.where) == (what, "training.devices")
+    check_count(torch.device(name), 1)
+    check_count(torch.device("cuda"), 2)
+    check_count(torch.device("cpu"), 9)
 
 
 @pytest.mark.parametrize("name", ["cuda:2", "mps", "cpu:1"])

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pickle
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,13 @@ from command_line import CommandLine
 from small_data import put
 from ulna import runfolder as runs
 from ulna import synthetic
+from ulna.errors import UlnaError
 from ulna.image import Array
 from ulna.jobs.train import train
 from ulna.jobs.trained import Trained
 from ulna.report import write_report
+from ulna.training import fit
+from ulna.training.ranks import ALONE, Rank
 
 SMALL = {"training.steps": 3, "network.widths": [4, 8], "training.patch": [32, 32], "training.batch_size": 2}
 
@@ -34,6 +39,26 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(run: Path, cell
     first, again, other = (load_file(place / "model.safetensors") for place in (run, *(tmp_path / n for n in names)))
     assert all(equal(first[name], again[name]) for name in first)
     assert any(not equal(first[name], other[name]) for name in first)
+
+
+def test_all_that_the_processes_of_a_training_get_can_be_sent(
+    run: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(work: Callable[[Rank], object], count: int, kind: str) -> None:
+        """In this process, as one that computes everything."""
+        assert (count, kind) == (2, "cpu")
+        pickle.loads(pickle.dumps(work))(ALONE)
+
+    monkeypatch.setattr(fit, "in_processes", here)
+    several = train(cells, tmp_path / "run", epochs=2, changes=SMALL | {"training.devices": 2})
+    first, second = (load_file(one / "model.safetensors") for one in (run, several.run))
+    assert all(equal(first[name], second[name]) for name in first)
+    record = runs.words(several.run)
+    assert record["device"] == "2 × cpu"
+    assert "Each batch is computed by 2 devices together, 1 patch on each." in record["plan"]
+    with pytest.raises(UlnaError, match="do not find it"):
+        train(cells, tmp_path / "own", changes={"training.devices": 2}, loss=lambda outputs, truth: outputs.mean())
+    assert not (tmp_path / "own").exists()
 
 
 def test_color_classes_and_no_validation(cells: Path, tmp_path: Path) -> None:

@@ -121,6 +121,28 @@ def test_batches_are_smaller_where_the_memory_does_not_hold_what_is_wanted() -> 
     assert caught.value.where == "training.patch"
 
 
+def test_each_of_several_devices_has_a_batch_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = Config().changed({"network.ndim": 3, "training.patch": [32, 32, 32], "training.precision": "float32"})
+    one = plan(wanted, replace(FACTS, memory=64 * GIB), device=CPU)
+    three = plan(wanted.changed({"training.devices": 3}), replace(FACTS, memory=64 * GIB), device=CPU)
+    assert three.config.training.batch_size == 3 * one.config.training.batch_size
+    each = one.config.training.batch_size
+    assert f"Each batch is computed by 3 devices together, {each} patches on each." in three.sentences
+    assert not any("devices" in sentence for sentence in one.sentences)
+    step = step_memory(one.config, 1, (32, 32, 32), CPU)
+    little = replace(FACTS, memory=3 * int(step.total(2) / 0.8))  # of the machine, which the processes share
+    assert plan(wanted.changed({"training.devices": 3}), little, device=CPU).config.training.batch_size == 6
+    with pytest.raises(UlnaError, match="a batch of 2 patches leaves some of 3 devices idle"):
+        plan(wanted.changed({"training.devices": 3, "training.batch_size": 2}), FACTS, device=CPU)
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (64 * GIB, 80 * GIB))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
+    on_gpu = plan(wanted, FACTS, device=torch.device("cuda"))
+    assert on_gpu.config.training.devices == 1
+    assert "It uses one GPU of 4 GPUs; training.devices=4 takes all of them." in on_gpu.sentences
+
+
 def test_what_is_planned_fits_too() -> None:
     facts = replace(FACTS, memory=GIB // 2)
     wanted = Config().changed({"network.ndim": 3, "training.patch": [32, 64, 64], "training.batch_size": 4})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from ulna.config import Config, TaskConfig
 from ulna.errors import UlnaError
 from ulna.networks.losses import dice
 from ulna.training import own_loss
-from ulna.training.own_loss import check_same, given_loss, name_of, record, with_loss
+from ulna.training.own_loss import check_elsewhere, check_same, given_loss, name_of, record, with_loss
 
 OWN = TaskConfig(loss="own")
 
@@ -96,3 +97,18 @@ def test_a_run_goes_on_with_the_function_that_it_began_with() -> None:
         check_same(began, torch.nn.functional.mse_loss)
     with pytest.raises(UlnaError, match=r"began with the loss that task\.loss names"):
         check_same({}, dice)
+
+
+def test_other_processes_must_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_elsewhere(None)
+    check_elsewhere(dice)
+    check_elsewhere(functools.partial(dice, smooth=2.0))
+    for loss in (lambda outputs, truth: outputs.mean(), functools.partial(lambda outputs, truth: outputs.mean())):
+        with pytest.raises(UlnaError, match=r"do not find it\nPut it into a file of its own"):
+            check_elsewhere(loss)
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "typed", lambda outputs, truth: outputs.mean(), raising=False)
+    typed = vars(main)["typed"]
+    typed.__module__, typed.__qualname__ = "__main__", "typed"  # as of a script or a notebook
+    with pytest.raises(UlnaError, match="do not find it"):
+        check_elsewhere(typed)

@@ -61,24 +61,54 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
-def described(device: torch.device) -> str:
+def check_count(device: torch.device, count: int) -> None:
+    """Refuse more devices than there are to train on.
+
+    Parameters
+    ----------
+    device
+        The kind that was chosen: of CUDA GPUs the first ones are taken, on the CPU so many processes share it.
+    count
+        How many.
+
+    Raises
+    ------
+    UlnaError
+        Also where one of several GPUs was named, and on Apple's GPU.
+    """
+    where, found = "training.devices", torch.cuda.device_count()
+    if count == 1 or device.type == "cpu":
+        return
+    if device.type == "mps":
+        raise UlnaError("there is one GPU of Apple's in a machine", where=where, hint="Set it to 1.")
+    if str(device) != "cuda":
+        hint = f"Write --device cuda: the first {count} GPUs are taken. CUDA_VISIBLE_DEVICES says which these are."
+        raise UlnaError(f"{count} GPUs are wanted, and {device} is one", where=where, hint=hint)
+    if count > found:
+        raise UlnaError(f"{count} GPUs are wanted, and PyTorch finds {found}", where=where, hint=f"Set it to {found}.")
+
+
+def described(device: torch.device, count: int = 1) -> str:
     """A device for the record of a run.
 
     Parameters
     ----------
     device
         Where networks run.
+    count
+        How many of its kind are used.
 
     Returns
     -------
     str
-        "cpu", or of a GPU its name, its memory, and the version of what drives it.
+        "cpu", or of a GPU its name, its memory, and the version of what drives it; before them the number, of several.
     """
+    several = f"{count} × " if count > 1 else ""
     if device.type != "cuda":
-        return device.type
+        return f"{several}{device.type}"
     found = torch.cuda.get_device_properties(device)
     driver = f"ROCm {torch.version.hip}" if torch.version.hip else f"CUDA {torch.version.cuda}"
-    return f"{found.name}, {amount(found.total_memory)}, {driver}"
+    return f"{several}{found.name}, {amount(found.total_memory)}, {driver}"
 
 
 def device_of(network: nn.Module) -> torch.device:

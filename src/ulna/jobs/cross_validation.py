@@ -11,6 +11,7 @@ import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.markup import escape
@@ -208,7 +209,7 @@ def _prepare(work: Run, asked: Request, *, typed: Request, command: str | None) 
         planned.config,
         command=(command if typed.fold is None else "") or repetition(_of_all(typed), run, len(cases)),
         seed=planned.config.training.seed,
-        device=described(work.device),
+        device=described(work.device, planned.config.training.devices),
         data=runs.placed(asked.data, run),
         folds=folds.count,
         **hashes(whole),
@@ -267,7 +268,7 @@ def _timer(whole: Timer, run: Path, number: int, *, sharing: int) -> Timer:
         limit = used + max(whole.left - ending, 0.0) / sharing
     else:
         limit, used = whole.limit - ending, used + whole.seconds
-    return Timer(whole.clock, used=used, limit=limit, record=lambda seconds: runs.record_used(place, seconds))
+    return Timer(whole.clock, used=used, limit=limit, record=partial(runs.record_used, place))
 
 
 def _train(
@@ -284,7 +285,7 @@ def _train(
         write_seen(place, shared.checked, data.sides)
         if going_on:
             one.check_same(prepared.folds[0], place=data.place)
-            runs.resumed(place, device=described(work.device))
+            runs.resumed(place, device=described(work.device, shared.config.training.devices))
         else:
             whole = runs.words(run)
             facts = {"asked": whole["asked"], "data": whole["data"], "fold": number}

@@ -17,7 +17,7 @@ from ulna.console import Printed, track
 from ulna.dataset import Dataset
 from ulna.errors import UlnaError
 from ulna.formats import atomic_write
-from ulna.inference.devices import choose_device
+from ulna.inference.devices import check_count, choose_device
 from ulna.jobs.check import check
 from ulna.paths import expand_home
 from ulna.planning import Plan
@@ -99,13 +99,15 @@ def plan(
     if file is not None and file.exists():
         raise UlnaError("this file is there already", where=file, hint="Name another --out, or remove it.")
     wanted = settings(preset, config, changes, minutes=minutes, epochs=epochs, seed=seed)
+    place = choose_device(device)
+    check_count(place, wanted.training.devices)
     checked = check(data, cases=cases, except_=except_, config=wanted, progress=track)
     if checked.fatal:
         raise UlnaError("the data cannot be trained on", where=data, hint="'ulna check' says why.")
     sides = split(checked.dataset, wanted.data.validation, wanted.training.seed)
     with tempfile.TemporaryDirectory(prefix="ulna-", ignore_cleanup_errors=True) as folder:
         timer = Timer(SystemClock(), limit=60 * (wanted.training.minutes or math.inf))
-        work = Run(Path(folder), timer, device=choose_device(device), progress=track)
+        work = Run(Path(folder), timer, device=place, progress=track)
         fold, made = work.plan(Data(checked.dataset, checked.classes, sides, data), wanted)
         prepared = Prepared(made.config, checked.classes, (fold.planned(made.config),))
         length = work.expected(prepared)

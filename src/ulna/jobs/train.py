@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ulna.console import say, track
 from ulna.dataset import Dataset
 from ulna.errors import UlnaError
 from ulna.folds import holds_folds
-from ulna.inference.devices import choose_device
+from ulna.inference.devices import check_count, choose_device
 from ulna.jobs.cross_validation import cross_validate, spent
 from ulna.jobs.fitting import checked_data, fit_and_report, on_disk
 from ulna.jobs.in_memory import Pair
@@ -30,7 +31,7 @@ from ulna.networks.losses import Loss
 from ulna.paths import expand_home
 from ulna.preset import DEFAULT, load_preset, settings
 from ulna.run import Data, Run, in_sides, split
-from ulna.training.own_loss import given_loss, name_of, with_loss
+from ulna.training.own_loss import check_elsewhere, given_loss, name_of, with_loss
 from ulna.training.timer import Clock, SystemClock, Timer
 
 
@@ -128,16 +129,16 @@ def train(
     wanted = with_loss(settings(preset, config, changes, minutes=minutes, epochs=epochs, seed=seed), loss)
     loss_name = "" if loss is None else name_of(loss)
     place = choose_device(device)
+    check_count(place, wanted.training.devices)
+    if wanted.training.devices > 1:
+        check_elsewhere(loss)
     planned = (run / runs.WORDS).is_file()
     start = _start(start_from, resume=resume and planned)
     before = 0.0 if started is None else max(time.time() - started, 0.0)  # a clock may be set back
     crossed = folds is not None or fold is not None or (planned and holds_folds(run))
 
-    def record(seconds: float) -> None:
-        if fold is None:  # which has its own record
-            runs.record_used(run, seconds - spent(run))
-
-    timer = Timer(clock or SystemClock(), used=before, record=record)
+    # a fold has its own record
+    timer = Timer(clock or SystemClock(), used=before, record=partial(_record, run) if fold is None else None)
     work = Run(run, timer, device=place, progress=timer.watching(track), start=start, loss=loss)
     if crossed:
         asked = Request(data, wanted, cases, except_, start_from, folds, fold, loss_name)
@@ -153,6 +154,11 @@ def train(
         timer.limit = math.inf if wanted.training.minutes is None else 60 * wanted.training.minutes
         asked = Request(data, wanted, cases, except_, start_from, loss=loss_name)
         return _run(work, asked, resume=going_on, command=command)
+
+
+def _record(run: Path, seconds: float) -> None:
+    """Write down what the run has used beside its folds."""
+    runs.record_used(run, seconds - spent(run))
 
 
 def _start(start_from: str | Path | None, *, resume: bool) -> Saved | None:

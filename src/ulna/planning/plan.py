@@ -125,6 +125,7 @@ def plan(config: Config, facts: Fingerprint, *, device: torch.device, decided: t
         *intensity_decisions(inferred, facts),
         *volume_variation(inferred, facts),
         *_length(config),
+        *_devices(config, device),
     ]
     known = config.changed({one.key: one.value for one in decisions})
     decisions += sizes(config, known, facts, device)
@@ -205,6 +206,14 @@ def _length(config: Config) -> list[Decision]:
         why = f"a deeper network learns nothing in less than {SHORT:g} minutes"
         decisions.append(Decision("network.widths", SHORT_WIDTHS, why))
     return decisions
+
+
+def _devices(config: Config, device: torch.device) -> list[Decision]:
+    """One GPU, unless several are asked for: others may be at work on the rest, and batches would be larger."""
+    found = torch.cuda.device_count() if device.type == "cuda" else 1
+    if found == 1:
+        return []
+    return [decide(config, "training.devices", 1, f"of {found} GPUs; training.devices={found} takes all of them")]
 
 
 def _check_classes(facts: Fingerprint) -> None:

@@ -22,7 +22,7 @@ from ulna.planning.memory import step_memory
 from ulna.planning.summary import SMALLER
 from ulna.planning.topology import SMALLEST, topology
 from ulna.tasks import build as build_task
-from ulna.text import amount, size
+from ulna.text import amount, plural, size
 
 BATCH_PIXELS = {2: 8 * 128 * 128, 3: 2 * 45 * 45 * 45}
 """How many pixels a batch has: enough that its Dice is steady, little enough for an ordinary computer. In 3D many steps
@@ -85,8 +85,8 @@ def sizes(config: Config, known: Config, facts: Fingerprint, device: torch.devic
     UlnaError
         Where the memory does not hold a single patch.
     """
-    decisions = _sizes(config, facts)
-    free = free_on(device) if device.type == "cuda" else facts.memory
+    decisions, devices = _sizes(config, facts), config.training.devices
+    free = free_on(device) if device.type == "cuda" else facts.memory // devices  # several processes share the CPU's
     if not free:
         return decisions
     precision = torch_precision(config.training.precision, device)
@@ -103,13 +103,15 @@ def sizes(config: Config, known: Config, facts: Fingerprint, device: torch.devic
             hint="Set smaller patches (training.patch, training.final_patch) or fewer channels (network.widths), or "
             "close other programs.",
         )
-    wanted, most = training.batch_size, taken[0].most(free)
+    wanted, most = training.batch_size, devices * taken[0].most(free)
     if wanted <= most:
         return decisions
     fewer = _sizes(config.changed({"training.batch_size": most}), facts)
+    step = taken[0].total(-(-wanted // devices))
+    each = f" for each of {devices} devices" if devices > 1 else ""
     why = (
-        f"{SMALLER} than the {wanted} wanted: a step on these takes about {amount(taken[0].total(wanted))} of memory, "
-        f"{amount(free)} are free"
+        f"{SMALLER} than the {wanted} wanted: a step on these takes about {amount(step)} of memory, "
+        f"{amount(free)} are free{each}"
     )
     return [Decision(one.key, most, why) if one.key == "training.batch_size" else one for one in fewer]
 
@@ -125,9 +127,7 @@ def _sizes(config: Config, facts: Fingerprint) -> list[Decision]:
     seen = "where an object lies shows what it is" if few else "objects are recognized by their texture"
     why = f"{facts.objects:g} objects per image: {seen}; at most {most} pixels per side"
     patch = decide(config, "training.patch", patch_size(config, network, facts, most=most), why)
-    batch = max(2, round(BATCH_PIXELS[ndim] / prod(patch.value)))
-    why = f"about {BATCH_PIXELS[ndim]:,} pixels per batch"
-    decisions = [patch, decide(config, "training.batch_size", batch, why)]
+    decisions = [patch, _batch(config, BATCH_PIXELS[ndim] / prod(patch.value), f"{BATCH_PIXELS[ndim]:,} pixels")]
     if training.final_phase:
         whole = patch_size(config, network, facts, most=WHOLE[ndim])
         final = tuple(max(sides) for sides in zip(patch.value, whole, strict=True))
@@ -167,12 +167,18 @@ def _volume_sizes(config: Config, facts: Fingerprint) -> list[Decision]:
     patch = tuple(_geometry(planned.network, facts.channels).next_size(own.patch))
     decisions.append(decide(config, "training.patch", patch, f"{why}; {room}"))
     chosen = decisions[-1].value
-    batch = max(2, round(BATCH_PIXELS[3] / prod(chosen)))
-    decisions.append(decide(config, "training.batch_size", batch, f"about {BATCH_PIXELS[3]:,} voxels per batch"))
+    decisions.append(_batch(config, BATCH_PIXELS[3] / prod(chosen), f"{BATCH_PIXELS[3]:,} voxels"))
     if config.training.final_phase:
         decisions.append(decide(config, "training.final_patch", chosen, "as the patch"))
     steps = epoch_steps(config, facts.shapes, patch=chosen, batch=decisions[4].value)
     return [*decisions, decide(config, "training.steps", steps, f"about one pass over all voxels, at most {MAX_STEPS}")]
+
+
+def _batch(config: Config, patches: float, size: str) -> Decision:
+    """How many patches a batch has, so many on each device."""
+    devices = config.training.devices
+    why = f"about {size} per batch" + (f" and device, of which there are {devices}" if devices > 1 else "")
+    return decide(config, "training.batch_size", devices * max(2, round(patches)), why)
 
 
 def _most_voxels(config: Config, facts: Fingerprint) -> tuple[int, str]:
@@ -207,8 +213,13 @@ def _geometry(network: NetworkConfig, channels: int) -> Geometry:
 
 
 def check_sizes(config: Config, facts: Fingerprint) -> None:
-    """Raise UlnaError where the network does not take patches or tiles of a size that was chosen, before it trains."""
+    """Raise UlnaError where patches, tiles or batches of a size that was chosen cannot be, before it trains."""
     takes, training = _geometry(config.network, config.data.inputs), config.training
+    if training.batch_size < training.devices:
+        patches = plural(training.batch_size, "patch", "patches")
+        what = f"a batch of {patches} leaves some of {training.devices} devices idle"
+        hint = f"Set training.batch_size to a multiple of {training.devices}, or to 0, or take fewer devices."
+        raise UlnaError(what, where="training.devices", hint=hint)
     for name, sides in (("training.patch", training.patch), ("training.final_patch", training.final_patch)):
         if sides and not takes.fits(sides):
             raise UlnaError(

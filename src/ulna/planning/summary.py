@@ -55,6 +55,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         + (", varied by augmentation." if config.augmentation else ", not augmented.")
         + (f" {_final_phase(training)}" if training.final_phase and training.final_patch != training.patch else ""),
         *(f"Batches are {one.reason}." for one in decisions if one.reason.startswith(SMALLER)),
+        *_devices(training, decisions),
         f"{training.optimizer} with a {training.schedule.replace('_', '-')} schedule up to a learning rate of "
         f"{training.learning_rate:g}; the loss is {LOSSES[config.task.loss]}; "
         f"{training.precision}; {length}.",
@@ -112,6 +113,18 @@ def _volumes(config: Config, decisions: Sequence[Decision]) -> list[str]:
         along = "" if len(sides) == len(target) else f" along {' and '.join(sides)}"
         said.append(f"Images are seen at a spacing of {apart}{along}: {why}.")
     return said
+
+
+def _devices(training: TrainingConfig, decisions: Sequence[Decision]) -> list[str]:
+    """How many devices share a batch, and of how many."""
+    count = training.devices
+    if count > 1:
+        return [
+            f"Each batch is computed by {count} devices together, {-(-training.batch_size // count)} patches on each."
+        ]
+    return [
+        f"It uses one GPU {one.reason}." for one in decisions if one.key == "training.devices" and not one.overridden
+    ]
 
 
 def _final_phase(training: TrainingConfig) -> str:

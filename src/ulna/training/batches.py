@@ -17,13 +17,15 @@ import torch
 from torch import Tensor
 
 from ulna.config import TrainingConfig
+from ulna.image import Array
 from ulna.inference.windows import window
 from ulna.store import Store
 from ulna.training.phases import Phase
+from ulna.training.ranks import ALONE, Rank
 
 
 class Batch(NamedTuple):
-    """Windows cut for one step.
+    """Windows cut for one step: all of its batch or, of several processes, those that one computes.
 
     Parameters
     ----------
@@ -32,11 +34,13 @@ class Batch(NamedTuple):
     truth
         (N, L, *window) integer: class indices and, with L = 2, numbers of objects.
     spacings
-        For each window the distance of neighboring pixels per axis.
+        For each window of the whole batch the distance of neighboring pixels per axis.
     step
         Its number.
     final
         In which of the two phases of the training it lies.
+    rows
+        Which windows of the whole batch these are; empty: all.
     """
 
     images: Tensor
@@ -44,6 +48,17 @@ class Batch(NamedTuple):
     spacings: tuple[tuple[float, ...], ...]
     step: int
     final: bool = False
+    rows: tuple[int, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many windows the whole batch has."""
+        return len(self.spacings)
+
+    @property
+    def own_spacings(self) -> tuple[tuple[float, ...], ...]:
+        """The spacings of these windows."""
+        return tuple(self.spacings[row] for row in self.rows) if self.rows else self.spacings
 
 
 def sampling_probabilities(groups: tuple[str, ...], sampling: str) -> npt.NDArray[np.float64]:
@@ -105,7 +120,8 @@ def volumes(store: Store) -> list[Volume]:
 class Batches:
     """The batches of a training, from a store.
 
-    `final` says of a step in which of the two `phases` it lies. A share `training.foreground` of the patches is
+    `final` says of a step in which of the two `phases` it lies; `rank` says which part of each batch is cut: all of it
+    is drawn in every process. A share `training.foreground` of the patches is
     centered on foreground: first a class is drawn, evenly over those that the case has, then one of its pixels. The
     others lie anywhere, but their centers are annotated (not `IGNORE`). What is cut is the window around each patch.
     The planes of a volume are drawn as its voxels would be: the volume, the class, and then a pixel in any plane.
@@ -118,8 +134,10 @@ class Batches:
         *,
         phases: tuple[Phase, Phase],
         final: Callable[[int], bool] = lambda step: False,
+        rank: Rank = ALONE,
     ) -> None:
         self._store = store
+        self._rank = rank
         self._training = training
         self._phases = phases
         self._final_phase = final
@@ -132,17 +150,22 @@ class Batches:
         generator = np.random.default_rng((self._training.seed, step))
         final = self._final_phase(step)
         phase = self._phases[final]
-        images, truths, spacings = [], [], []
+        places, spacings = [], []
         for drawn in generator.choice(len(self._volumes), phase.batch_size, p=self._probabilities).tolist():
             wanted = bool(generator.random() < self._training.foreground)
             case, center = self._place(self._volumes[drawn], generator, foreground=wanted)
-            image, truth = self._store.raw(case), self._store.truth(case)
-            start = _start(center, truth.shape[1:], phase, generator)
-            images.append(self._store.scale(case, window(image, start, phase.window)))
-            truths.append(window(truth, start, phase.window))
-            spacings.append(self._store.cases[case].grid.spacing)
-        stacked = [torch.from_numpy(np.stack(arrays)) for arrays in (images, truths)]
-        return Batch(stacked[0], stacked[1], tuple(spacings), step, final)
+            grid = self._store.cases[case].grid
+            places.append((case, _start(center, grid.shape, phase, generator)))
+            spacings.append(grid.spacing)
+        rows = self._rank.rows(len(places))
+        cut = [self._cut(*places[row], phase.window) for row in rows]
+        images, truth = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*cut, strict=True))
+        return Batch(images, truth, tuple(spacings), step, final, () if self._rank == ALONE else tuple(rows))
+
+    def _cut(self, case: int, start: tuple[int, ...], size: tuple[int, ...]) -> tuple[npt.NDArray[np.float32], Array]:
+        """A window of a normalized image and of its truth."""
+        image, truth = self._store.raw(case), self._store.truth(case)
+        return self._store.scale(case, window(image, start, size)), window(truth, start, size)
 
     def _place(
         self, volume: Volume, generator: np.random.Generator, *, foreground: bool

@@ -6,18 +6,21 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from torch import nn
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from torch import Tensor, nn
 
 from ulna.config import Config, TrainingConfig
 from ulna.errors import UlnaError, in_memory
 from ulna.formats.atomic import cannot_write
 from ulna.image import is_foreground
+from ulna.inference.devices import check_count, device_of
 from ulna.inference.mirroring import flips
 from ulna.metrics import Primary, label
 from ulna.store import Store
@@ -30,6 +33,8 @@ from ulna.training.learner import Learner
 from ulna.training.log import validation_column, write_row
 from ulna.training.monitors import ProgressBar, check_loss, count_empty, warn_at_end
 from ulna.training.optimizers import OPTIMIZERS
+from ulna.training.processes import in_processes
+from ulna.training.ranks import ALONE, Rank
 from ulna.training.schedule import SCHEDULES
 from ulna.training.timer import Timer
 
@@ -83,14 +88,33 @@ def fit(
     UlnaError
         Where the loss is no number, the memory is too small, or the disk is full.
     """
-    with _seeded(config.training.seed), _quiet(), _writing(run), in_memory(SMALLER):
-        loop = Loop(Learner(network, task, config), stores, run, timer=timer, afterwards=afterwards, resume=resume)
-        with loop.bar:
-            loop.run()
-    warn_at_end(loop.state.empty)
+    words: dict[str, Any] = {"stores": stores, "run": run, "timer": timer, "afterwards": afterwards, "resume": resume}
+    count = config.training.devices
+    if count == 1:
+        state = _trained(ALONE, network=network, task=task, config=config, **words)
+    else:
+        place = device_of(network)
+        check_count(place, count)
+        work = partial(_trained, network=network.cpu(), task=task, config=config, **words)
+        torch.cuda.empty_cache()  # what was measured on the first GPU has left memory there
+        in_processes(work, count, place.type)
+        last = load_last(run)
+        assert last is not None  # the first process has written it
+        state, weights, _ = last
+        network.load_state_dict(weights)
+        network.to(place)
+    warn_at_end(state.empty)
     best = load_best(run)
     if config.training.chooses and best is not None:
         network.load_state_dict(best[1])
+    return state
+
+
+def _trained(rank: Rank, *, network: nn.Module, task: Task, config: Config, run: Path, **words: Any) -> State:
+    """Train in this process, which may be one of several."""
+    with _seeded(config.training.seed), _quiet(), _writing(run), in_memory(SMALLER):
+        loop = Loop(Learner(network, task, config, rank), folder=run, **words)
+        loop.run()
     return loop.state
 
 
@@ -99,6 +123,8 @@ class Loop:
 
     Whatever it is interrupted by, and wherever: the checkpoint on the disk is the end of a whole epoch, and what
     comes after it is repeated in the same way when the run is resumed.
+
+    Of several processes the first one does this, and the others take the steps that it announces.
     """
 
     def __init__(
@@ -113,6 +139,7 @@ class Loop:
     ) -> None:
         training = learner.config.training
         self.learner = learner
+        self._rank = learner.rank
         self.folder = folder
         self.timer = timer
         self.validation = stores[1]
@@ -120,12 +147,13 @@ class Loop:
         self._primary = learner.task.primary
         self.bar = ProgressBar(label(self._primary.measure), training.epochs)
         self._training = training
+        self._progress = 0.0
         self._fabric = _fabric(learner, training)
         self._optimizer = OPTIMIZERS[training.optimizer](learner.parameters(), training)
         self._best = self._resume() if resume else None
         self._model, _ = self._fabric.setup(learner, self._optimizer)
         self.budget = _budget(learner, stores, self.state, timer=timer, afterwards=afterwards)
-        self._batches = Batches(stores[0], training, phases=learner.phases, final=self._final)
+        self._batches = Batches(stores[0], training, phases=learner.phases, final=self._final, rank=self._rank)
         self._monitor = _monitor(self.validation, self._primary, training.best)
 
     def _resume(self) -> Best | None:
@@ -149,8 +177,14 @@ class Loop:
 
     def run(self) -> None:
         """Train until the budget is used up, or nothing was gained for `training.patience` epochs."""
-        while not self._finished():
-            self._epoch()
+        if self._rank.number:
+            while (announced := self._rank.announced()) is not None:
+                self._learn(*announced)
+            return
+        with self.bar:
+            while not self._finished():
+                self._epoch()
+        self._rank.announce(None)
 
     def _finished(self) -> bool:
         patience, best = self._training.patience, self._best
@@ -169,7 +203,7 @@ class Loop:
         state.progress = self.budget.progress(state.step)
         state.empty = count_empty(state.empty, measured.get("val_foreground"))
         row = {"epoch": self._number, "step": state.step, "seconds": self.timer.seconds}
-        row |= {"learning_rate": self._set_rate(state.step)}
+        row |= {"learning_rate": self._set_rate(state.progress)}
         write_row(self.folder, row | measured, self._primary)
         score, left = measured.get(validation_column(self._primary)), self.budget.left(state.step)
         self.bar.epoch(score, epoch=self._number, left=left)
@@ -180,15 +214,9 @@ class Loop:
     def _step(self, step: int) -> tuple[float, int]:
         """One step; its loss, and how many patches its batch had."""
         began = self.timer.seconds
-        self._set_rate(step)
-        batch = self.learner.augmented(self._fabric.to_device(self._batches.batch(step)))
-        loss = self._model(batch)
-        self._optimizer.zero_grad()
-        self._fabric.backward(loss)
-        if self._training.clip is not None:  # a rare steep batch must not throw the weights away
-            weights = [one for group in self._optimizer.param_groups for one in group["params"]]
-            nn.utils.clip_grad_norm_(weights, self._training.clip)
-        self._optimizer.step()
+        progress = self.budget.progress(step)
+        self._rank.announce(step, progress)
+        loss, size = self._learn(step, progress)
         value = float(loss.detach())
         check_loss(value, step=step, learning_rate=self._training.learning_rate)
         self.state.step = step + 1
@@ -197,17 +225,32 @@ class Loop:
         self.timer.beat()
         progress, left = self.budget.progress(step + 1), self.budget.left(step + 1)
         self.bar.step(value, epoch=self._number, progress=progress, left=left)
-        return value, len(batch.images)
+        return value, size
 
-    def _set_rate(self, step: int) -> float:
-        rate = self._training.learning_rate * SCHEDULES[self._training.schedule](self.budget.progress(step))
+    def _learn(self, step: int, progress: float) -> tuple[Tensor, int]:
+        """What all processes do in a step: the loss of the batch, its gradient, new weights."""
+        self._progress = progress
+        self._set_rate(progress)
+        batch = self.learner.augmented(self._fabric.to_device(self._batches.batch(step)))
+        loss = self._model(batch)
+        self._optimizer.zero_grad()
+        # DDP takes the mean over the processes, and the gradient of the batch is the sum
+        self._fabric.backward(loss if self._rank == ALONE else loss * self._rank.count)
+        if self._training.clip is not None:  # a rare steep batch must not throw the weights away
+            weights = [one for group in self._optimizer.param_groups for one in group["params"]]
+            nn.utils.clip_grad_norm_(weights, self._training.clip)
+        self._optimizer.step()
+        return loss, batch.size
+
+    def _set_rate(self, progress: float) -> float:
+        rate = self._training.learning_rate * SCHEDULES[self._training.schedule](progress)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         return rate
 
     def _final(self, step: int) -> bool:
-        """Whether the training is in its final phase (see `training.phases`)."""
-        return self.budget.progress(step) > 1 - self._training.final_phase
+        """Whether the step at work is in the final phase of the training (see `training.phases`)."""
+        return self._progress > 1 - self._training.final_phase
 
     def _validate(self) -> dict[str, float]:
         """The mean over the images of what is measured; in 32-bit numbers, as it always was."""
@@ -239,9 +282,17 @@ class Loop:
 
 
 def _fabric(learner: Learner, training: TrainingConfig) -> Any:
-    place = next(learner.parameters()).device
-    devices: Any = 1 if place.type == "cpu" else [place.index or 0]
+    """Where it is computed; of several processes each has a device of its own, to which the learner is brought."""
     precision: Any = "bf16-mixed" if training.precision == "bf16" else "32-true"
+    rank = learner.rank
+    if rank != ALONE:
+        here = LightningEnvironment()  # else it would look for processes that a cluster has started
+        fabric = Fabric(accelerator=rank.kind, strategy="ddp", devices=rank.count, precision=precision, plugins=[here])
+        fabric.launch()
+        learner.to(fabric.device)
+        return fabric
+    place = device_of(learner)
+    devices: Any = 1 if place.type == "cpu" else [place.index or 0]
     return Fabric(accelerator=place.type, devices=devices, precision=precision)
 
 
@@ -259,7 +310,7 @@ def ending(config: Config, validation: Store | None, afterwards: float, *, fits:
     """What a training by time leaves room for: the constants of a task, scores of the cases held out, then `afterwards`
     seconds."""
     training = config.training
-    batch = training.batch_size * math.prod(training.patch)
+    batch = training.batch_size * math.prod(training.patch) / training.devices  # on that which validates, as each has
     if validation is None:
         return Ending(seconds=afterwards, batch_pixels=batch)
     return Ending(

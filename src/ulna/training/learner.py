@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import numpy as np
@@ -20,13 +21,19 @@ from ulna.training.augmentation import apply, draw
 from ulna.training.batches import Batch
 from ulna.training.log import validation_column
 from ulna.training.phases import phases
+from ulna.training.ranks import ALONE, JointDropout, Rank
 
 
 class Learner(nn.Module):
-    """A network with the task that it learns. Called with an augmented batch, it returns the loss."""
+    """A network with the task that it learns. Called with an augmented batch, it returns the loss.
 
-    def __init__(self, network: nn.Module, task: Task, config: Config) -> None:
+    The loss is that of the whole batch, in every process that computes a part of it: no loss need be a mean over
+    patches. What each process has of the gradient sums up to that of the whole batch.
+    """
+
+    def __init__(self, network: nn.Module, task: Task, config: Config, rank: Rank = ALONE) -> None:
         super().__init__()
+        self.rank = rank
         self.network = network
         self.task = task
         self.config = config
@@ -43,7 +50,8 @@ class Learner(nn.Module):
         Where it has outputs at several levels, each weighs half as much as the one above.
         """
         torch.manual_seed(self.seed(batch.step, 1))  # of dropout, so that a resumed run draws the same
-        outputs = self.network(batch.images.contiguous(memory_format=self._channels_last))
+        with self._dropout(batch):
+            outputs = self.network(batch.images.contiguous(memory_format=self._channels_last))
         if isinstance(outputs, Tensor):
             return self._loss(outputs, batch)
         strides = cast("tuple[tuple[int, ...], ...]", self.network.supervised)
@@ -52,12 +60,18 @@ class Learner(nn.Module):
         return (torch.stack(losses) * weights).sum() / weights.sum()
 
     def _loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        return total(self.task.losses(outputs, crop(self._maps(batch), outputs.shape[2:])))
+        maps = crop(self._maps(batch), outputs.shape[2:])
+        return total(self.task.losses(*(self.rank.joined(part, batch.size) for part in (outputs, maps))))
+
+    def _dropout(self, batch: Batch) -> AbstractContextManager[object]:
+        """Within, dropout is drawn as for the whole batch."""
+        dropped = batch.rows and self.config.network.dropout
+        return JointDropout(batch.rows, batch.size) if dropped else nullcontext()
 
     def _maps(self, batch: Batch) -> Tensor:
         """What is to be learned from each patch, on its own grid."""
         shape = tuple(batch.truth.shape[2:])
-        pairs = zip(batch.truth, batch.spacings, strict=True)
+        pairs = zip(batch.truth, batch.own_spacings, strict=True)
         return torch.cat([self.task.maps(truth[None], Grid(shape, spacing)) for truth, spacing in pairs])
 
     def augmented(self, batch: Batch) -> Batch:
@@ -70,13 +84,15 @@ class Learner(nn.Module):
         generator = torch.Generator().manual_seed(self.seed(batch.step, 0))
         drawn = draw(
             phase.augmentation,
-            batch=len(batch.images),
+            batch=batch.size,
             ndim=self.config.network.ndim,
             size=phase.patch,
             channels=batch.images.shape[1],
             generator=generator,
             spacings=batch.spacings,
         )
+        if batch.rows:
+            drawn = drawn.rows(torch.tensor(batch.rows))
         drawn = drawn.to(batch.images.device)
         images, truth = apply(drawn, batch.images, batch.truth, size=phase.patch)
         return batch._replace(images=images, truth=truth)

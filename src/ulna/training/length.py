@@ -19,6 +19,7 @@ from ulna.text import plural
 from ulna.training.batches import Batches
 from ulna.training.learner import Learner
 from ulna.training.phases import phases
+from ulna.training.ranks import ALONE, Rank
 from ulna.training.timer import Timer
 
 TRIAL = 0.02
@@ -82,12 +83,14 @@ def expected(config: Config, store: Store, steps: int) -> str:
 def time_step(network: nn.Module, task: Task, config: Config, *, store: Store, timer: Timer) -> float:
     """Seconds of one step, measured on a copy of the network; the first of three, which is slower, does not count.
 
-    Where one step takes a larger share of the time than `TRIAL`, it is the only one.
+    On several GPUs it is that of the patches of one. Where one step takes a larger share of the time than `TRIAL`, it
+    is the only one.
     """
     with torch.random.fork_rng():
         learner = Learner(copy.deepcopy(network), task, config)
-        batches = Batches(store, config.training, phases=learner.phases)
         place = next(network.parameters()).device
+        rank = ALONE if place.type == "cpu" else Rank(0, config.training.devices)
+        batches = Batches(store, config.training, phases=learner.phases, rank=rank)
         seconds: list[float] = []
         for step in range(3):
             began = timer.seconds

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -83,18 +85,42 @@ def given_loss(config: TaskConfig, loss: Loss | None) -> Loss | None:
             raise UlnaError("the loss is a function, which is not given", where=f"task.loss={OWN}", hint=hint)
         return None
 
-    def checked(outputs: Tensor, truth: Tensor) -> Tensor:
-        value = loss(outputs.float(), truth)
-        if not isinstance(value, Tensor) or value.ndim:
-            kind = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            hint = "Take the mean or the sum: a loss is a tensor without axes."
-            raise UlnaError(f"this loss returned {kind}, not a scalar tensor", where=name_of(loss), hint=hint)
-        if outputs.requires_grad and not value.requires_grad:
-            hint = "Compute it from the outputs with PyTorch: a threshold, NumPy and .item() have no gradient."
-            raise UlnaError("this loss does not depend on the outputs of the network", where=name_of(loss), hint=hint)
-        return value
+    return partial(_checked, loss)
 
-    return checked
+
+def _checked(loss: Loss, outputs: Tensor, truth: Tensor) -> Tensor:
+    """What a loss answers, if it is one."""
+    value: object = loss(outputs.float(), truth)
+    if not isinstance(value, Tensor) or value.ndim:
+        kind = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        hint = "Take the mean or the sum: a loss is a tensor without axes."
+        raise UlnaError(f"this loss returned {kind}, not a scalar tensor", where=name_of(loss), hint=hint)
+    if outputs.requires_grad and not value.requires_grad:
+        hint = "Compute it from the outputs with PyTorch: a threshold, NumPy and .item() have no gradient."
+        raise UlnaError("this loss does not depend on the outputs of the network", where=name_of(loss), hint=hint)
+    return value
+
+
+def check_elsewhere(loss: Loss | None) -> None:
+    """Refuse a function that another process does not find.
+
+    Parameters
+    ----------
+    loss
+        The function, if there is one.
+
+    Raises
+    ------
+    UlnaError
+        For one of a script that is run, of a notebook, or within another function.
+    """
+    try:
+        sent = pickle.dumps(loss)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        sent = b"__main__"
+    if b"__main__" in sent:
+        hint = "Put it into a file of its own and import it from there, or set training.devices to 1."
+        raise UlnaError("the processes of a training on several devices do not find it", where="loss", hint=hint)
 
 
 def name_of(loss: Loss) -> str:
