@@ -167,8 +167,8 @@ def test_a_source_says_where_it_lies() -> None:
     source = Source(Path("data.zip"), ("inner.zip", "a/IMG.TIF"), page=3)
     assert (source.name, source.stem, source.suffix) == ("IMG.TIF", "IMG_0003", ".tif")
     assert str(source) == "data.zip!inner.zip!a/IMG.TIF, page 3"
-    chosen = Source(Path("a.tif"), series=1, time=2, channel=0)
-    assert str(chosen) == "a.tif, series 1, time 2, channel 0"
+    chosen = Source(Path("a.tif"), scene=1, time=2, channel=0)
+    assert str(chosen) == "a.tif, scene 1, time 2, channel 0"
     assert sorted([Source(Path("b")), Source(Path("a"))])[0].path == Path("a")
 
 

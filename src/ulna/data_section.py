@@ -62,6 +62,9 @@ def _channels(value: object) -> object:
     return several
 
 
+SELECTION = ("data.time", "data.scene")
+"""Settings of what is read of a file; a trained model can read another part of files than it was trained on."""
+
 Spacing = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 FilePatterns = Annotated[tuple[str, ...], BeforeValidator(_several)]
@@ -121,6 +124,16 @@ class DataConfig(Section):
         "",
         description="what the axes of TIFF files mean that do not state them, a letter each: `CYX` (channels, rows, "
         "columns), `YXC`, `ZYX`, …; empty: as the file says, or by a rule that `check` names",
+    )
+    time: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="which time point is read of files that hold several, by number from 0; null: all, each an image "
+        "of its own (of NIfTI and DICOM: a channel)",
+    )
+    scene: Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="which image is read of files that hold several (scenes, positions, series, wells), by number from "
+        "0 or by name; null: the first",
     )
     modality: Modality | Literal["auto"] = Field(
         "auto",

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ulna import modelfile
 from ulna.config import Config, InferenceConfig
 from ulna.console import say
+from ulna.data_section import SELECTION
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
 from ulna.formats import open_reader
@@ -154,6 +155,8 @@ class Model:
     def changed(self, changes: dict[str, Any]) -> Model:
         """The same model with other settings of `inference`: how it predicts, not what it has learned.
 
+        `data.time` and `data.scene`, which say what is read of files that hold several images, can be changed, too.
+
         Of a model that finds objects the constants by which these are made of the network's outputs can be changed,
         too: `{"task.decoding.smallest": 40}` leaves out what has fewer pixels.
 
@@ -177,11 +180,12 @@ class Model:
         >>> ulna.load("run").changed({"inference.tile": 512}).config.inference.tile
         512
         """
-        own = ("inference.", "task.decoding.") if self.task.finds_objects else ("inference.",)
+        own = ("inference.", *SELECTION, *["task.decoding."] * self.task.finds_objects)
         fixed = [key for key in changes if not key.startswith(own)]
         if fixed:
             known = [f"inference.{key}" for key in InferenceConfig.model_fields]
-            known += [f"task.decoding.{key}" for key in DecodingConfig.model_fields] if len(own) > 1 else []
+            known += [f"task.decoding.{key}" for key in DecodingConfig.model_fields] if self.task.finds_objects else []
+            known += SELECTION
             raise UlnaError(
                 f"{fixed[0]} is fixed by training: of a trained model only how it predicts can be changed",
                 where="changes",
@@ -431,8 +435,8 @@ class Model:
             given = source_of(Patterns.of(self.config.data).place(Path(given).expanduser()))
         if isinstance(given, Source):
             with open_reader(given) as reader:
-                if reader.assumed:
-                    say(f"{given}: {reader.assumed}")
+                for said in filter(None, (reader.assumed, reader.chosen)):
+                    say(f"{given}: {said}")
         return as_image(given, ndim=self.config.network.ndim, channels=self.channels, missing=self.config.data.missing)
 
     def _made(self, image: Image, makers: Sequence[Maker], progress: Progress) -> list[Image]:

@@ -28,8 +28,13 @@ class Source:
     page
         One plane (Y, X) of a stack, counted from 0 over all axes that are neither channels nor Y and X (of one time
         point, where `time` is given); None for the whole file.
-    series, time, channel
-        Which of the images that the file holds (None: the first), one time point, one channel (None: all).
+    scene
+        Which of the images that the file holds: its number from 0, or its name; None: the first.
+    time, channel
+        One time point, one channel; None: all.
+    at
+        The time point that was stated of all files, those that have no time points among them; `time`, where it is
+        given, counts in its place.
     axes
         What the axes of the file mean, where the file does not say it: "CYX", "YXC", "ZYX", …
     slab
@@ -55,9 +60,10 @@ class Source:
     path: Path
     inside: tuple[str, ...] = ()
     page: int | None = None
-    series: int | None = None
+    scene: int | str | None = None
     time: int | None = None
     channel: int | None = None
+    at: int | None = None
     axes: str = ""
     slab: tuple[int, int] | None = None
     array: str = ""
@@ -90,9 +96,23 @@ class Source:
         Returns
         -------
         Source
-            With its axes, spacing, unit, and what NaN is read as.
+            With its axes, spacing, unit, what NaN is read as, and which scene and time point are asked for.
         """
-        return replace(self, axes=place.axes, spacing=place.spacing, unit=place.unit, missing=place.missing)
+        return replace(
+            self,
+            axes=place.axes,
+            spacing=place.spacing,
+            unit=place.unit,
+            missing=place.missing,
+            scene=place.scene,
+            at=place.at,
+        )
+
+    @property
+    def file(self) -> Source:
+        """The file, or the first of several, without what is stated of it or selected within it."""
+        first = self.parts[0]
+        return Source(first.path, first.inside)
 
     def placed(self, grid: Grid) -> tuple[Grid, str]:
         """A grid as the file says it, or as was stated where the file is silent: where its spacings are 1.
@@ -164,7 +184,7 @@ class Source:
             text += f", array {self.array}"
         selected = [
             f"{name} {number}"
-            for name in ("series", "time", "channel", "page")
+            for name in ("scene", "time", "channel", "page")
             if (number := getattr(self, name)) is not None
         ]
         if self.slab is not None:

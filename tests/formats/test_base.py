@@ -80,7 +80,7 @@ DESCRIBED: dict[str, tuple[Any, dict[str, Any]]] = {
             "channels": RED_GREEN_BLUE,
             "palette": True,
             "nbytes": 60,
-            "assumed": "holds 2 pictures; the first one is read",
+            "assumed": "holds 2 images (picture 0, picture 1); the first one is read (data.scene chooses another)",
         },
     ),
     "palette.bmp": (_palette, {"channels": RED_GREEN_BLUE, "palette": True, "nbytes": 60}),
@@ -94,7 +94,7 @@ DESCRIBED: dict[str, tuple[Any, dict[str, Any]]] = {
             "times": 2,
             "nbytes": 2 * 6 * 4 * 5 * 2,
             "assumed": "its 2 time points of 3 planes each are read as pages one after the other (axes TZCYX; to keep "
-            "it so without this note, set data.axes: TZCYX)",
+            "it so without this note, set data.axes: TZCYX; data.time chooses one)",
         },
     ),
     "named.ome.tif": (

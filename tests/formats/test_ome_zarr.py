@@ -73,7 +73,10 @@ def test_time_channels_and_levels_of_another_writer(tmp_path: Path, version: str
     scales = [[9.0, 1.0, 2.0, 0.5, 0.25], [9.0, 1.0, 2.0, 1.0, 0.5]]
     path = stored(tmp_path / "a.zarr", "tczyx", [array, smaller], scales, version, omero=channels)
     with formats.open_reader(Source(path)) as reader:
-        assert reader.assumed == "its 3 time points of 4 planes each are read as pages one after the other"
+        assert (
+            reader.assumed
+            == "its 3 time points of 4 planes each are read as pages one after the other (data.time chooses one)"
+        )
         assert (reader.times, reader.planes) == (3, 12)
         assert [channel.name for channel in reader.channels] == ["DAPI", "GFP"]
         np.testing.assert_array_equal(reader.read(), array.swapaxes(1, 2).reshape(12, 2, 40, 60).swapaxes(0, 1))
@@ -257,12 +260,12 @@ def test_one_of_several_images_is_picked_and_said(tmp_path: Path) -> None:
     for k in range(2):
         stored(root / str(k), "yx", [np.full((20, 30), k + 1, np.uint8)], [[1.0, 1.0]])
     with formats.open_reader(Source(root)) as reader:
-        assert reader.assumed == "holds 2 images (0, 1); the first one is read"
+        assert reader.assumed == "holds 2 images (0, 1); the first one is read (data.scene chooses another)"
         assert (reader.read() == 1).all()
-    assert (formats.read(Source(root, series=1)).array == 2).all()
+    assert (formats.read(Source(root, scene=1)).array == 2).all()
     assert (formats.read(Source(root, array="1")).array == 2).all()
-    with pytest.raises(ReadError, match="holds 2 images, series 2 is asked for"):
-        formats.read(Source(root, series=2))
+    with pytest.raises(ReadError, match="holds 2 images, scene 2 is asked for"):
+        formats.read(Source(root, scene=2))
     plate = tmp_path / "plate.zarr"
     words = {"plate": {"wells": [{"path": "A/1"}, {"path": "B/2"}]}}
     zarr.open_group(str(plate), mode="w", zarr_format=2).attrs.update(words)
@@ -270,8 +273,8 @@ def test_one_of_several_images_is_picked_and_said(tmp_path: Path) -> None:
         zarr.open_group(str(plate / well), mode="w", zarr_format=2).attrs["well"] = {"images": [{"path": "0"}]}
         stored(plate / well / "0", "yx", [np.full((20, 30), k + 1, np.uint8)], [[1.0, 1.0]])
     with formats.open_reader(Source(plate)) as reader:
-        assert reader.assumed == "holds 2 images (A/1/0, B/2/0); the first one is read"
-    assert (formats.read(Source(plate, series=1)).array == 2).all()
+        assert reader.assumed == "holds 2 images (A/1/0, B/2/0); the first one is read (data.scene chooses another)"
+    assert (formats.read(Source(plate, scene=1)).array == 2).all()
 
 
 def test_arrays_without_metadata(tmp_path: Path) -> None:

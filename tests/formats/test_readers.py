@@ -110,10 +110,10 @@ def test_time_points_channels_and_series_are_selected(tmp_path: Path) -> None:
     }.items():
         np.testing.assert_array_equal(formats.read(source).array, expected)
     for source, message in {
-        Source(path, time=3): "has 3 time points, 3 is asked for",
+        Source(path, time=3): "has 3 time points, time 3 is asked for",
         Source(path, channel=4): "has 4 channels, channel 4 is asked for",
         Source(path, page=2, time=0): "has 2 pages, page 2 is asked for",
-        Source(path, series=1): "holds 1 image, series 1 is asked for",
+        Source(path, scene=1): "holds 1 image, scene 1 is asked for",
     }.items():
         with pytest.raises(ReadError, match=message):
             formats.read(source)
@@ -126,9 +126,9 @@ def test_a_second_image_in_a_file_is_named_and_can_be_selected(tmp_path: Path) -
         tiff.write(first, metadata=None)
         tiff.write(second, metadata=None)
     with formats.open_reader(Source(path)) as reader:
-        assert reader.assumed == "holds 2 images; the first one is read, others are 5 × 6"
-    np.testing.assert_array_equal(formats.read(Source(path, series=1)).array[0], second)
-    with formats.open_reader(Source(path, series=1)) as reader:
+        assert reader.assumed == "holds 2 images (8 × 9, 5 × 6); the first one is read (data.scene chooses another)"
+    np.testing.assert_array_equal(formats.read(Source(path, scene=1)).array[0], second)
+    with formats.open_reader(Source(path, scene=1)) as reader:
         assert reader.assumed == ""
 
 
@@ -136,7 +136,9 @@ def test_an_animation_says_that_one_picture_is_read(tmp_path: Path) -> None:
     pictures = [Pillow.new("L", (5, 4), value) for value in (0, 255, 9)]
     pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:])
     with formats.open_reader(Source(tmp_path / "a.gif")) as reader:
-        assert reader.assumed == "holds 3 pictures; the first one is read"
+        assert reader.assumed == (
+            "holds 3 images (picture 0, picture 1, picture 2); the first one is read (data.scene chooses another)"
+        )
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])

@@ -67,7 +67,7 @@ def test_a_slide_is_read_alike_with_openslide_and_without(
 
 
 def test_other_images_of_a_slide_are_read_as_those_of_a_tiff(slide: Path) -> None:
-    assert formats.read(Source(slide, series=1)).shape == (75, 125)
+    assert formats.read(Source(slide, scene=1)).shape == (75, 125)
 
 
 def test_what_was_not_scanned_has_the_color_of_the_background(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

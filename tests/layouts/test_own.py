@@ -79,7 +79,7 @@ def test_the_images_of_masks_are_known_where_they_are_files_of_their_own(tmp_pat
     odd = [
         Source(here.path, inside=("a.tif",)),
         Source(here.path, files=("a.dcm", "b.dcm")),
-        Source(here.path, series=1),
+        Source(here.path, scene=1),
     ]
     assert {file_of([one]) for one in odd} | {file_of([here, here]), file_of([])} == {""}
     (tmp_path / "a.png").touch()

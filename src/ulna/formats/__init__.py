@@ -17,6 +17,7 @@ from ulna.formats.archive import opened
 from ulna.formats.atomic import atomic_write
 from ulna.formats.base import Format, Reader
 from ulna.formats.microscopes import czi, lif, nd2
+from ulna.formats.selection import scene_of, times_of
 from ulna.formats.writer import New, Writer
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 from ulna.source import as_text
@@ -113,14 +114,24 @@ def open_reader(source: Source) -> Iterator[Reader]:
     with nullcontext(BytesIO()) if folder else opened(source.parts[0]) as stream:
         family = _of_folders(source) if folder else _family(stream, source)
         with _explained(family, source):
-            reader = _selected(_placed(family.open(stream, replace(source, slab=None)), source), source)
-            reader = _cut(reader, source)
+            asked = replace(source, slab=None, time=source.at if source.time is None else source.time)
+            reader = _chosen(family.open(stream, asked), asked)
+            reader = _cut(_selected(_placed(reader, source), source), source)
 
         def decode(region: Region, level: int) -> Array:
             with _explained(family, source):
                 return without_nan(reader.decode(region, level), source.missing)
 
         yield replace(reader, decode=decode)
+
+
+def _chosen(reader: Reader, asked: Source) -> Reader:
+    """The reader, if the file has the scene and the time point that are asked for; many formats do not look at them."""
+    scene_of(reader.scenes or ("",), asked)
+    times_of(reader.time_points, asked)
+    if reader.time_points > 1:
+        return reader
+    return replace(reader, source=replace(reader.source, time=None))  # of no film
 
 
 def _placed(reader: Reader, source: Source) -> Reader:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ulna.errors import ReadError, UlnaError
+from ulna.formats.selection import chosen
 from ulna.formats.writer import Allocate, ArraySink, New, Sink, Writer, in_memory
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 from ulna.memory import free_memory
@@ -47,6 +48,10 @@ class Reader:
         How many planes (Y, X) the file holds, whatever their channels.
     times
         How many time points these are of, as far as the file says so.
+    time_points
+        How many time points the file holds, one of which `source.time` may have picked.
+    scenes
+        The names of the images that the file holds, one of which is read; empty for one without a name.
     assumed
         What the file does not say and was assumed, with the other reading and how to say it; or how its values were
         converted. Empty where there was nothing to decide.
@@ -62,11 +67,18 @@ class Reader:
     levels: tuple[Grid, ...] = ()
     planes: int = 1
     times: int = 1
+    time_points: int = 1
+    scenes: tuple[str, ...] = ()
     assumed: str = ""
     palette: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", self.levels or (self.grid,))
+
+    @property
+    def chosen(self) -> str:
+        """What is said of the scene and the time point that were asked for; "" where there are no others."""
+        return chosen(self.source, self.scenes, self.time_points)
 
     @property
     def nbytes(self) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import opened
 from ulna.formats.base import GRAY, Format, Reader, begins, guard_memory
+from ulna.formats.selection import times_of
 from ulna.formats.tiff_axes import axes_of
 from ulna.image import Array, Channel, Grid, Region, Source
 from ulna.text import listed, plural, size
@@ -98,9 +99,8 @@ def open_hdf5(stream: BinaryIO, source: Source) -> Reader:
     lengths = dict(zip(axes, data.shape, strict=True))
     if lengths.get("T", 1) > 1 and source.time is None:
         what = f"has {plural(lengths['T'], 'time point')} of {size([lengths[one] for one in 'ZYX' if one in lengths])}"
-        raise ReadError(what, where=source, hint="Save one time point per file.")
-    if not 0 <= (source.time or 0) < lengths.get("T", 1):
-        raise ReadError(f"has {plural(lengths.get('T', 1), 'time point')}, {source.time} is asked for", where=source)
+        raise ReadError(what, where=source, hint="Choose one, --set data.time=0, or save one time point per file.")
+    (time,) = times_of(lengths.get("T", 1), source)
     spatial = [letter for letter in "ZYX" if letter in axes]
     shape = tuple(lengths[letter] for letter in spatial)
     grid, silent = _grid(data, file, axes, shape, source)
@@ -114,7 +114,7 @@ def open_hdf5(stream: BinaryIO, source: Source) -> Reader:
             count * int(np.prod([one.stop - one.start for one in region])) * dtype.itemsize, source, shape=shape
         )
         cut: tuple[Any, ...] = tuple(
-            part[letter] if letter in part else slice(None) if letter == "C" else source.time or 0 for letter in axes
+            part[letter] if letter in part else slice(None) if letter == "C" else time for letter in axes
         )
         array = np.asarray(data[cut])
         left = [letter for letter in axes if letter in ("C", *spatial)]
@@ -122,7 +122,10 @@ def open_hdf5(stream: BinaryIO, source: Source) -> Reader:
         return (array if "C" in left else array[None]).astype(dtype, copy=False)
 
     said = "; ".join(filter(None, (*doubts, assumed, silent)))
-    return Reader(source, grid, dtype, channels, decode, planes=shape[0] if len(shape) == 3 else 1, assumed=said)
+    return Reader(
+        source, grid, dtype, channels, decode,
+        planes=shape[0] if len(shape) == 3 else 1, time_points=lengths.get("T", 1), assumed=said,
+    )  # fmt: skip
 
 
 def _arrays(file: Any) -> Arrays:

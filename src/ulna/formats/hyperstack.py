@@ -10,6 +10,7 @@ import numpy as np
 
 from ulna.errors import ReadError
 from ulna.formats.base import GRAY, RGB, Reader, guard_memory
+from ulna.formats.selection import times_of
 from ulna.image import Array, Channel, Grid, Region, Source
 from ulna.text import plural
 
@@ -35,6 +36,8 @@ class Hyperstack:
         Of the channels; empty where the file has none.
     notes
         What is said of how the file was read.
+    scenes
+        The names of the images of the file, of which this is one; empty for one without a name.
     """
 
     axes: str
@@ -43,6 +46,7 @@ class Hyperstack:
     cut: Callable[[tuple[slice, ...], int], Array]
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    scenes: tuple[str, ...] = ()
 
     def length(self, letter: str, level: int = 0) -> int:
         """The length of an axis; 1 where there is none."""
@@ -115,7 +119,7 @@ def reader_of(stack: Hyperstack, grids: Sequence[Grid], source: Source) -> Reade
         For a time point, plane or channel that is not there.
     """
     depth, count = stack.length("Z"), stack.length("T")
-    times = range(count) if source.time is None else [_picked(source.time, count, "time point", source)]
+    times = times_of(count, source)
     places = [[(time, plane) for time in times for plane in range(stack.length("Z", k))] for k in range(len(grids))]
     if source.page is not None:  # of a level with fewer planes none is that page
         number = _picked(source.page, len(places[0]), "page", source)
@@ -143,7 +147,8 @@ def reader_of(stack: Hyperstack, grids: Sequence[Grid], source: Source) -> Reade
     notes = [*stack.notes]
     if len(times) > 1:
         each = f" of {plural(depth, 'plane')} each" if depth > 1 else ""
-        notes.append(f"its {plural(count, 'time point')}{each} are read as pages one after the other")
+        said = f"its {plural(count, 'time point')}{each} are read as pages one after the other"
+        notes.append(f"{said} (data.time chooses one)")
     return Reader(
         source,
         levels[0],
@@ -153,13 +158,15 @@ def reader_of(stack: Hyperstack, grids: Sequence[Grid], source: Source) -> Reade
         levels=levels,
         planes=depth * len(times),
         times=len(times),
+        time_points=count,
+        scenes=stack.scenes,
         assumed="; ".join(notes),
     )
 
 
 def _picked(number: int, count: int, noun: str, source: Source) -> int:
     if not 0 <= number < count:
-        raise ReadError(f"has {plural(count, noun)}, {noun.split()[0]} {number} is asked for", where=source)
+        raise ReadError(f"has {plural(count, noun)}, {noun} {number} is asked for", where=source)
     return number
 
 

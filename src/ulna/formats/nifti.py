@@ -15,6 +15,7 @@ import numpy as np
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.base import GRAY, RGB, Format, Reader, guard_memory
 from ulna.formats.flat import read_flat
+from ulna.formats.selection import times_of
 from ulna.formats.world import as_volume, grid_of, matrix_of
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 from ulna.text import amount, plural
@@ -63,9 +64,7 @@ def open_nifti(stream: BinaryIO, source: Source) -> Reader:
     count, stored = (more or [1])[0], header.get_data_dtype()
     if stored.kind == "c" or (stored.fields and set(stored.fields) != set(COLORS)):
         raise ReadError(f"holds values of the type {stored}, which are no gray values", where=source)
-    if source.time is not None and not 0 <= source.time < count:
-        raise ReadError(f"has {plural(count, 'time point')}, {source.time} is asked for", where=source)
-    chosen = range(count) if source.time is None else range(source.time, source.time + 1)
+    chosen = times_of(count, source)
     slope, intercept = _scale(header)
     samples = len(stored.fields or (0,))
     channels = RGB if samples == 3 and len(chosen) == 1 else tuple(Channel(f"channel {k}") for k in range(len(chosen)))
@@ -77,7 +76,7 @@ def open_nifti(stream: BinaryIO, source: Source) -> Reader:
     grid, doubts = _grid(header, shape, source)
     if len(chosen) > 1:
         doubts.append(
-            f"its fourth axis, {len(chosen)} volumes, is taken for channels; if it is time, save one per file"
+            f"its fourth axis, {len(chosen)} volumes, is taken for channels; if it is time, data.time picks one"
         )
     dtype = stored if not stored.fields else np.dtype(np.uint8)
     scaled = (slope, intercept) != (1.0, 0.0)
@@ -93,7 +92,7 @@ def open_nifti(stream: BinaryIO, source: Source) -> Reader:
 
     return Reader(
         source, grid, result, channels, decode,
-        planes=shape[0] if len(shape) == 3 else 1, assumed="; ".join(doubts),
+        planes=shape[0] if len(shape) == 3 else 1, time_points=count, assumed="; ".join(doubts),
     )  # fmt: skip
 
 

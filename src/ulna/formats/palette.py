@@ -10,7 +10,10 @@ import PIL.Image
 import tifffile
 
 from ulna.errors import ReadError
+from ulna.formats import is_folder
 from ulna.formats.archive import opened
+from ulna.formats.selection import scene_of
+from ulna.formats.spacing import scene_names
 from ulna.formats.tiff_color import PALETTE, palette_of
 from ulna.image import Source
 
@@ -29,11 +32,15 @@ def check_palette(source: Source) -> None:
     source
         A file of any format; only PNG, GIF, BMP and TIFF with a palette are looked into.
     """
+    if is_folder(source):
+        return
     with opened(source) as stream:
         head = stream.read(26)
         stream.seek(0)
         if head[:4] in TIFF:
             palettes = _of_tiff(stream, source)
+        elif source.scene:  # only the first picture of an animation is shown by its palette
+            return
         elif head.startswith((b"GIF8", b"BM")) or (head.startswith(b"\x89PNG") and head[25:] == PNG_PALETTE):
             palettes = _of_picture(stream)
         else:
@@ -58,7 +65,8 @@ def _of_tiff(stream: IO[bytes], source: Source) -> list[Palette]:
     """Those of the selected page, or of all pages; each has a palette of its own."""
     try:
         with tifffile.TiffFile(stream, _multifile=False, is_mmstack=False) as tiff:
-            pages = [page.aspage() for page in tiff.series[source.series or 0].pages if page is not None]
+            number, _ = scene_of(scene_names(tiff), source)
+            pages = [page.aspage() for page in tiff.series[number].pages if page is not None]
             if source.page is not None and source.page < len(pages):
                 pages = pages[source.page : source.page + 1]
             found = []
@@ -69,7 +77,7 @@ def _of_tiff(stream: IO[bytes], source: Source) -> list[Palette]:
                 present = [int(value) for value in np.unique(page.asarray())]
                 found.append((present, {v: tuple(colors[v].tolist()) if v < len(colors) else () for v in present}))
             return found
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError, tifffile.TiffFileError):
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError, tifffile.TiffFileError, ReadError):
         return []  # reading it says what is wrong
 
 

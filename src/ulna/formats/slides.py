@@ -31,13 +31,13 @@ def recognizes(_head: bytes, name: str) -> bool:
 def open_slide(stream: BinaryIO, source: Source) -> Reader:
     """The reader of a slide, (C, Y, X) in red, green and blue of 8 bits, with a level per resolution.
 
-    Where nothing was scanned it has the background's color. Without OpenSlide, in an archive, and where `source.series`
+    Where nothing was scanned it has the background's color. Without OpenSlide, in an archive, and where `source.scene`
     asks for another of its images, a slide that is a TIFF is read by `ulna.formats.tiff`.
     """
     head = stream.read(4)
     stream.seek(0)
     is_tiff = tiff.FORMAT.recognizes(head, source.name)
-    by_name = not source.inside and not source.series and not source.axes
+    by_name = not source.inside and not source.scene and not source.axes
     if is_tiff and not (by_name and find_spec(LIBRARY)):
         return tiff.open_tiff(stream, source)
     if not by_name:

@@ -16,6 +16,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from ulna.errors import ReadError
 from ulna.formats.base import BY_SAMPLES, Format, Reader, begins, guard_memory, upright
+from ulna.formats.selection import scene_of
 from ulna.image import Array, Grid, Region, Source
 
 ORIENTATION = 274
@@ -34,7 +35,7 @@ def open_picture(stream: BinaryIO, source: Source) -> Reader:
     """The reader of a picture: (C, Y, X) uint8.
 
     One bit becomes 0 and 255, palettes are expanded to RGB, CMYK becomes RGB, EXIF rotation is applied. Of several
-    pictures in one file (an animation) it is the first; the reader says so.
+    pictures in one file (an animation) it is the first, or that of `source.scene`.
     """
     start = stream.read(4)
     stream.seek(0)
@@ -42,10 +43,13 @@ def open_picture(stream: BinaryIO, source: Source) -> Reader:
     if kind is None:
         raise ReadError("this is no JPEG, BMP, GIF or WebP file inside", where=source)
     picture = kind(stream)
+    scenes = tuple(f"picture {k}" for k in range(int(getattr(picture, "n_frames", 1))))
+    number, notes = scene_of(scenes, source)
+    if number:
+        picture.seek(number)
     mode = picture.mode if picture.mode in PLAIN else _plain(picture)
     turned = int(picture.getexif().get(ORIENTATION, 1))
     width, height = picture.size
-    frames = int(getattr(picture, "n_frames", 1))
 
     @cache
     def decoded() -> Array:
@@ -62,7 +66,8 @@ def open_picture(stream: BinaryIO, source: Source) -> Reader:
         np.dtype(np.uint8),
         BY_SAMPLES[PLAIN[mode]],
         decode,
-        assumed=f"holds {frames} pictures; the first one is read" if frames > 1 else "",
+        scenes=scenes,
+        assumed="; ".join(notes),
         palette=picture.mode in ("P", "PA"),
     )
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from xml.etree import ElementTree
 
 from ulna.errors import UlnaError
 from ulna.grid import Grid
+from ulna.text import size
 from ulna.units import CENTIMETERS, comparable, factor, spelled
 
 # Resolutions a printer or a screen has; programs write them into files that nobody ever measured.
@@ -27,7 +29,7 @@ class Found:
     origin: tuple[float | None, float, float] = (None, 0.0, 0.0)
 
 
-def read_grid(tiff: Any, shape: tuple[int, ...], *, turned: bool = False) -> Grid:
+def read_grid(tiff: Any, shape: tuple[int, ...], *, series: int = 0, turned: bool = False) -> Grid:
     """The grid of a plane (Y, X) or a stack (Z, Y, X); unit pixels where the file says nothing.
 
     Resolutions in centimeters and inches are given in µm. A plane whose z is known has an origin in space.
@@ -38,10 +40,15 @@ def read_grid(tiff: Any, shape: tuple[int, ...], *, turned: bool = False) -> Gri
         An opened tifffile.TiffFile.
     shape
         Of the image as it is read.
+    series
+        Which of the images of the file it is: a later one has words of its own, or none.
     turned
         Whether the rows of the image are the columns of the file.
     """
-    found = next(filter(None, (_made_sense(look, tiff) for look in (_ome, _imagej, _svs, _tags))), None)
+    page = tiff.series[series].keyframe if series else tiff.pages[0]
+    of_first = [] if series else [partial(_imagej, tiff), partial(_svs, tiff)]
+    looks = (partial(_ome, tiff, series), *of_first, partial(_tags, page))
+    found = next(filter(None, map(_made_sense, looks)), None)
     if found is None:
         return Grid(shape)
     (dz, *plane), (z, *corner) = found.spacing, found.origin
@@ -54,20 +61,25 @@ def read_grid(tiff: Any, shape: tuple[int, ...], *, turned: bool = False) -> Gri
     return Grid(shape, tuple(plane), found.unit, (z, *corner), ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)))
 
 
-def channel_names(tiff: Any) -> tuple[str, ...]:
-    """The names that OME gives to the channels; empty where it gives none."""
+def scene_names(tiff: Any) -> tuple[str, ...]:
+    """What the images of a file are called, or how large they are."""
+    return tuple(str(series.name or size(series.shape)) for series in tiff.series)
+
+
+def channel_names(tiff: Any, series: int = 0) -> tuple[str, ...]:
+    """The names that OME gives to the channels of an image; empty where it gives none."""
     try:
-        pixels = _pixels_element(tiff)
+        pixels = _pixels_element(tiff, series)
     except ElementTree.ParseError:
         return ()
     names = [element.attrib.get("Name", "") for element in pixels if element.tag.endswith("Channel")] if pixels else []
     return tuple(names) if all(names) else ()
 
 
-def _made_sense(look: Callable[[Any], Found | None], tiff: Any) -> Found | None:
+def _made_sense(look: Callable[[], Found | None]) -> Found | None:
     """What was found; nothing where the words make no sense: the image can be read without them."""
     try:
-        found = look(tiff)
+        found = look()
         if found is not None:
             Grid((1, 1, 1), tuple(side or 1.0 for side in found.spacing), origin=tuple(o or 0.0 for o in found.origin))
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, ElementTree.ParseError, UlnaError):
@@ -75,15 +87,18 @@ def _made_sense(look: Callable[[Any], Found | None], tiff: Any) -> Found | None:
     return found
 
 
-def _pixels_element(tiff: Any) -> Any:
+def _pixels_element(tiff: Any, series: int) -> Any:
     if not tiff.is_ome or not tiff.ome_metadata:
         return None
     tree = ElementTree.fromstring(tiff.ome_metadata)
-    return next((element for element in tree.iter() if element.tag.endswith("Pixels")), None)
+    found = [element for element in tree.iter() if element.tag.endswith("Pixels")]
+    if series and len(found) != len(tiff.series):  # some lie in other files: which words are whose is not known
+        return None
+    return found[series] if found else None
 
 
-def _ome(tiff: Any) -> Found | None:
-    pixels = _pixels_element(tiff)
+def _ome(tiff: Any, series: int) -> Found | None:
+    pixels = _pixels_element(tiff, series)
     if pixels is None:
         return None
     words = pixels.attrib
@@ -114,7 +129,7 @@ def _length(words: Mapping[str, str], name: str, unit: str, default: str) -> flo
 def _imagej(tiff: Any) -> Found | None:
     words = tiff.imagej_metadata or {}
     unit = spelled(str(words.get("unit", "")))
-    plane = _pixels(tiff)
+    plane = _pixels(tiff.pages[0])
     if unit not in CENTIMETERS or plane is None:
         return None
     spacing = words.get("spacing")
@@ -132,8 +147,8 @@ def _svs(tiff: Any) -> Found | None:
     return Found((None, side, side), "µm") if side else None
 
 
-def _tags(tiff: Any) -> Found | None:
-    plane, tag = _pixels(tiff), tiff.pages[0].tags.get("ResolutionUnit")
+def _tags(page: Any) -> Found | None:
+    plane, tag = _pixels(page), page.tags.get("ResolutionUnit")
     if plane is None or tag is None or int(tag.value) not in (INCH, CENTIMETER):
         return None
     if int(tag.value) == INCH and any(round(1 / side) in PRINT for side in plane):
@@ -142,9 +157,9 @@ def _tags(tiff: Any) -> Found | None:
     return Found((None, plane[0] * micrometers, plane[1] * micrometers), "µm")
 
 
-def _pixels(tiff: Any) -> tuple[float, float] | None:
+def _pixels(page: Any) -> tuple[float, float] | None:
     """Height and width of a pixel, in the unit of the resolution tags."""
-    tags = [tiff.pages[0].tags.get(name) for name in ("YResolution", "XResolution")]
+    tags = [page.tags.get(name) for name in ("YResolution", "XResolution")]
     if None in tags:
         return None
     (above_y, below_y), (above_x, below_x) = tags[0].value, tags[1].value

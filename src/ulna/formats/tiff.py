@@ -15,7 +15,8 @@ import tifffile
 
 from ulna.errors import ReadError
 from ulna.formats.base import GRAY, Format, Reader, begins, guard_memory, upright
-from ulna.formats.spacing import channel_names, read_grid
+from ulna.formats.selection import scene_of, times_of
+from ulna.formats.spacing import channel_names, read_grid, scene_names
 from ulna.formats.tiff_axes import CHANNELS, axes_of
 from ulna.formats.tiff_color import (
     COLORS,
@@ -46,6 +47,7 @@ class _Stack:
     axes: str
     source: Source
     stream: BinaryIO
+    scene: int
 
     def axis(self, letter: str) -> int:
         """The length of an axis; 1 where there is none."""
@@ -67,12 +69,9 @@ class _Stack:
         """The numbers of the planes of the selected time point, or of all."""
         outer = [(axis, n) for axis, n in zip(self.axes, self.series.shape, strict=True) if axis not in CHANNELS + "YX"]
         numbers = np.arange(prod(n for _, n in outer)).reshape([n for _, n in outer])
-        time = self.source.time
-        if time is not None:
-            if not 0 <= time < self.axis("T"):
-                raise ReadError(f"has {plural(self.axis('T'), 'time point')}, {time} is asked for", where=self.source)
-            if "T" in self.axes:
-                numbers = numbers.take(time, axis=[axis for axis, _ in outer].index("T"))
+        times = times_of(self.axis("T"), self.source)
+        if "T" in self.axes:
+            numbers = numbers.take(times, axis=[axis for axis, _ in outer].index("T"))
         return [int(number) for number in numbers.ravel()]
 
     def channels(self) -> tuple[Channel, ...]:
@@ -162,14 +161,15 @@ def open_tiff(stream: BinaryIO, source: Source) -> Reader:
     """
     # This file alone: tifffile would take the pages of a whole set (OME, Micro-Manager) from the files beside it.
     tiff = tifffile.TiffFile(stream, _multifile=False, is_mmstack=False)
-    series = _series(tiff, source)
+    scene, others = _scene(tiff, source)
+    series = tiff.series[scene]
     page = series.keyframe
     check_color(page, source)
     axes, assumed = axes_of(series.axes, series.shape, source)
     if source.page in (None, 0):
         _chain_is_whole(stream, tiff, source)
     levels, no_levels = _levels(series)
-    stacks = [_Stack(level, axes, source, stream) for level in levels]
+    stacks = [_Stack(level, axes, source, stream, scene) for level in levels]
     planes = stacks[0].planes()
     wanted = planes if source.page is None else planes[source.page : source.page + 1]
     if not wanted:
@@ -199,7 +199,9 @@ def open_tiff(stream: BinaryIO, source: Source) -> Reader:
         decode,
         levels=tuple(grid.resampled(shape=(*grid.shape[:-2], *stack.plane_shape)) for stack in stacks),
         planes=len(planes),
-        times=1 if source.time is not None else stacks[0].axis("T"),
+        times=len(times_of(stacks[0].axis("T"), source)),
+        time_points=stacks[0].axis("T"),
+        scenes=scene_names(tiff),
         assumed="; ".join(
             filter(
                 None,
@@ -207,7 +209,7 @@ def open_tiff(stream: BinaryIO, source: Source) -> Reader:
                     assumed or _time_as_planes(stacks[0]),
                     conversion(page),
                     _guessed_colors(page, axes),
-                    _others(tiff, source),
+                    *others,
                     no_levels,
                 ),
             )
@@ -216,19 +218,17 @@ def open_tiff(stream: BinaryIO, source: Source) -> Reader:
     )
 
 
-def _series(tiff: tifffile.TiffFile, source: Source) -> Any:
-    """The selected series, or the first: later ones are mostly thumbnails, labels and smaller copies."""
+def _scene(tiff: tifffile.TiffFile, source: Source) -> tuple[int, tuple[str, ...]]:
+    """Which series is read, and what is said of that: by default the first, later ones are mostly smaller copies."""
     if not tiff.series:
         raise ReadError("this TIFF holds no image", where=source)
-    number = source.series or 0
-    if not 0 <= number < len(tiff.series):
-        raise ReadError(f"holds {plural(len(tiff.series), 'image')}, series {number} is asked for", where=source)
+    number, others = scene_of(scene_names(tiff), source)
     series = tiff.series[number]
     if "Y" not in series.axes or "X" not in series.axes or 0 in series.shape:
         raise ReadError(f"this TIFF's axes are '{series.axes}', without rows and columns", where=source)
     if series.dtype is None or series.dtype.kind not in "buif":
         raise ReadError(f"this TIFF holds numbers of the kind {series.dtype}", where=source)
-    return series
+    return number, others
 
 
 def _levels(series: Any) -> tuple[list[Any], str]:
@@ -264,30 +264,22 @@ def _time_as_planes(stack: _Stack) -> str:
     other = "" if depth > 1 else f"; if they are planes, set data.axes: {stack.axes.replace('T', 'Z')}"
     return (
         f"its {plural(count, 'time point')}{planes} are read as pages one after the other (axes {stack.axes}; to keep "
-        f"it so without this note, set data.axes: {stack.axes}){other}"
+        f"it so without this note, set data.axes: {stack.axes}; data.time chooses one){other}"
     )
-
-
-def _others(tiff: tifffile.TiffFile, source: Source) -> str:
-    """That a file holds several images of which one is read."""
-    if len(tiff.series) == 1 or source.series is not None:
-        return ""
-    shapes = " and ".join(size(series.shape) for series in tiff.series[1:3])
-    return f"holds {len(tiff.series)} images; the first one is read, others are {shapes}"
 
 
 def _grid(tiff: tifffile.TiffFile, stack: _Stack, planes: int, source: Source) -> Grid:
     """The grid of all planes, or of the selected one, which keeps its place in the volume."""
     if planes == 1:
-        return read_grid(tiff, stack.plane_shape, turned=stack.orientation >= 5)
-    volume = read_grid(tiff, (planes, *stack.plane_shape), turned=stack.orientation >= 5)
+        return read_grid(tiff, stack.plane_shape, series=stack.scene, turned=stack.orientation >= 5)
+    volume = read_grid(tiff, (planes, *stack.plane_shape), series=stack.scene, turned=stack.orientation >= 5)
     return volume if source.page is None else volume.plane(source.page)
 
 
 def _channels(tiff: tifffile.TiffFile, stack: _Stack, source: Source) -> tuple[tuple[Channel, ...], slice]:
     """The channels that are read, and where they lie among all."""
     channels = stack.channels()
-    names = channel_names(tiff)
+    names = channel_names(tiff, stack.scene)
     if len(names) == len(channels):
         channels = tuple(Channel(name, old.role) for name, old in zip(names, channels, strict=True))
     if source.channel is None:

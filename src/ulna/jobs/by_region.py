@@ -174,4 +174,6 @@ def made_by(model: Model, region: tuple[tuple[int, int], ...], level: int) -> st
     """A word for the model and the way in which it predicts: masks of one word are alike."""
     weights = [weights_hash(network) for network in model.saved.networks]
     how = _unchanged(model.config.inference), model.config.task.decoding, region, level
-    return sha256(repr((weights, *how)).encode()).hexdigest()[:16]
+    data = model.config.data.model_dump()
+    chosen = [(name, data[name]) for name in ("time", "scene") if data[name] is not None]
+    return sha256(repr((weights, *how, *chosen)).encode()).hexdigest()[:16]

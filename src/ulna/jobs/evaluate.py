@@ -79,8 +79,8 @@ def evaluate(
         What mask values mean. By default the model says it, or all true masks together, whatever `cases` picks.
     config, changes : path or Config, dict, optional
         Settings, as for training: `data.values`. By default those of the model say what is measured (`task.name`),
-        how files are read (`data.axes`, `data.images`, `data.masks`) and what belongs together (`data.groups`,
-        `data.leaks`), and how it predicts (`inference.mirror`).
+        how files are read (`data.axes`, `data.time`, `data.scene`, `data.images`, `data.masks`) and what belongs
+        together (`data.groups`, `data.leaks`), and how it predicts (`inference.mirror`).
     overwrite : bool
         Whether earlier scores in `out` may be replaced.
     device : str

@@ -18,6 +18,7 @@ from ulna.layouts import Patterns, find_images, read_dataset
 from ulna.layouts.build import frames_of
 from ulna.layouts.listed import with_listed
 from ulna.layouts.listing import list_place
+from ulna.layouts.patterns import NO_PATTERNS
 from ulna.leaks import Fingerprint, group
 
 AS_TRAINED = (
@@ -28,6 +29,8 @@ AS_TRAINED = (
     "data.spacing",
     "data.unit",
     "data.missing",
+    "data.time",
+    "data.scene",
     "data.leaks",
     "data.regions",
 )
@@ -134,7 +137,7 @@ def read_data(
     try:
         return read_dataset(place, stated), notes
     except UlnaError:
-        masks = mask_files(place) if bare and Path(place).exists() else []
+        masks = mask_files(place, stated) if bare and Path(place).exists() else []
         if not masks:
             raise
     unique = len({mask.stem for mask in masks}) == len(masks)
@@ -145,12 +148,12 @@ def read_data(
     return with_listed(Dataset(cases, f"{len(masks)} true masks without images")), notes
 
 
-def mask_files(place: str | Path) -> list[Source]:
-    """All image files of a folder, an archive or a pattern, films as their frames."""
+def mask_files(place: str | Path, stated: Patterns = NO_PATTERNS) -> list[Source]:
+    """All image files of a folder, an archive or a pattern, films as their frames, or that which is stated."""
     path = Path(place)
     if is_folder(Source(path)) or not (path.is_dir() or is_archive(Source(path))):
         return list(find_images(place, own=True))
-    found = [entry.source for entry in list_place(Source(path), masks=True).images]
+    found = [entry.source for entry in list_place(stated.place(path), masks=True).images]
     if not found:
         raise UlnaError("there is no mask here", where=place, hint="Name the folder that holds the masks.")
     return [frame for source in found for frame in frames_of(source)]

@@ -15,11 +15,11 @@ from ulna.image import Source
 from ulna.layouts.listing import Entry
 from ulna.layouts.matching import PART, Pairing, by_modality, folder_role, words
 from ulna.layouts.parts import part_of, parts_of
+from ulna.layouts.selection import SAYING, in_mask, problems_of, selected
 from ulna.text import plural, size
 
 MIN_FOLDERS = 4
 MAX_SIZED = 20  # masks without an image whose size is said
-SAYING = {*formats.VOLUMES, ".gif", ".webp"}  # files that leave something open, or hold several images
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,10 @@ def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Prob
     groups = _groups(found, names)
     parts = parts_of([(draft.images[0].folders, draft.images[0].stem) for draft in found])
     parts = parts if any(parts) else [part_of(draft.split) for draft in found]
+    selected_drafts, said = _selected(found)
     cases: list[Case] = []
     uneven: dict[str, list[Source]] = {}
-    for draft, name, group, part in zip(found, names, groups, parts, strict=True):
+    for stated, draft, name, group, part in zip(found, selected_drafts, names, groups, parts, strict=True):
         images = tuple(entry.source for entry in draft.images)
         truth = tuple(entry.source for entry in draft.truth)
         case = Case(
@@ -115,12 +116,29 @@ def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Prob
         extents = _extents(case)
         counts = [extent.planes for extent in extents]
         if len(set(counts)) > 1 and not all(extent.placed for extent in extents):
-            uneven.setdefault(_pages_differ(counts[: len(images)], counts[len(images) :]), []).extend((*images, *truth))
+            uneven.setdefault(_pages_differ(counts[: len(images)], counts[len(images) :]), []).extend(
+                entry.source for entry in (*stated.images, *stated.truth)
+            )
             case = replace(case, truth=())
         # modalities that differ stay whole: that they do not go together is said when they are read
         cases += _frames(case, extents[0]) if len(set(counts[: len(images)])) == 1 else [case]
     problems = [Problem(what, tuple(map(str, files))) for what, files in uneven.items()]
-    return _unique(cases), (*_uneven(found), *problems, *_assumed(found))
+    return _unique(cases), (*_uneven(found), *problems, *said, *_assumed(selected_drafts))
+
+
+def _selected(found: Sequence[CaseDraft]) -> tuple[list[CaseDraft], tuple[Problem, ...]]:
+    """The drafts with what `data.time` and `data.scene` choose in each file, and what is said of their masks."""
+    drafts, said = [], []
+    for draft in found:
+        masks = (*draft.truth, *draft.markers)
+        chosen = selected(tuple(one.source for one in draft.images), tuple(one.source for one in masks))
+        images = [replace(one, source=own) for one, own in zip(draft.images, chosen.images, strict=True)]
+        kept = [replace(one, source=own) for one, own in zip(masks, chosen.masks, strict=False)]
+        count = len(draft.truth)
+        drafts.append(replace(draft, images=tuple(images), truth=tuple(kept[:count]), markers=tuple(kept[count:])))
+        if chosen.said:
+            said.append((chosen.said, [one.path for one in draft.truth]))
+    return drafts, problems_of(said)
 
 
 def _pages_differ(images: Sequence[int], truth: Sequence[int]) -> str:
@@ -132,21 +150,22 @@ def _pages_differ(images: Sequence[int], truth: Sequence[int]) -> str:
 
 def _assumed(found: Sequence[CaseDraft]) -> list[Problem]:
     """What files do not say and was assumed when they were opened, one problem per kind."""
-    kinds: dict[str, list[tuple[str, str]]] = {}
+    kinds: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for draft in found:
         for entry in (*draft.images, *(() if draft.objects and not draft.numbered else draft.truth)):
             if entry.source.suffix not in SAYING:
                 continue
             try:
                 with formats.open_reader(entry.source) as reader:
-                    said = reader.assumed
+                    said, chosen = reader.assumed, reader.chosen
             except UlnaError:
                 continue  # said when it is read
-            if said:
-                kinds.setdefault(re.sub(r"\d+", "#", said), []).append((said, entry.path))
+            for what, severity in ((said, "warning"), (chosen, "note")):
+                if what:
+                    kinds.setdefault((re.sub(r"\d+", "#", what), severity), []).append((what, entry.path))
     return [
-        Problem(f"{plural(len(files), 'file')}: {files[0][0]}", tuple(path for _, path in files))
-        for files in kinds.values()
+        Problem(f"{plural(len(files), 'file')}: {files[0][0]}", tuple(path for _, path in files), severity)
+        for (_, severity), files in kinds.items()
     ]
 
 
@@ -248,17 +267,20 @@ def _extents(case: Case) -> list[_Extent]:
         try:
             with formats.open_reader(source) as reader:
                 placed = reader.grid.ndim == 3 and reader.times == 1 and not is_unset(reader.grid)
-                extents.append(_Extent(reader.planes, reader.times, placed))
+                extents.append(_Extent(reader.planes if source.page is None else 1, reader.times, placed))
         except ReadError:
             return [_Extent()] * len(files)
     return extents
 
 
 def _frames(case: Case, extent: _Extent) -> list[Case]:
-    """The case itself, or one case a time point where its files are films, of planes or of volumes."""
+    """The case itself, or one case a time point where its files are films, of planes or of volumes.
+
+    Where one time point is chosen, it is the case of this time point alone.
+    """
+    time, group = case.images[0].time, case.group or case.name
     if extent.times == 1:
-        return [case]
-    group = case.group or case.name
+        return [case if time is None else replace(case, name=f"{case.name}_{time:04d}", group=group)]
     sides = [_at_times(files, extent) for files in (case.images, case.truth, case.markers)]
     return [
         replace(case, name=f"{case.name}_{time:04d}", images=images, truth=truth, markers=markers, group=group)
@@ -291,7 +313,8 @@ def frames_of(source: Source) -> list[Source]:
     ReadError
         For a file that cannot be opened.
     """
-    if source.suffix not in formats.VOLUMES:
+    source = in_mask(source)
+    if source.suffix not in formats.VOLUMES or source.time is not None:
         return [source]
     with formats.open_reader(source) as reader:
         extent = _Extent(reader.planes, reader.times)

@@ -16,6 +16,7 @@ from ulna.image import Source
 from ulna.layouts.build import drafts, left_over, make_cases
 from ulna.layouts.listing import Entry, Listing
 from ulna.layouts.matching import Pairing, pair
+from ulna.layouts.selection import unselected
 
 EXAMPLE = "image and mask of one name in two formats:  001.bmp  001.png"
 MAX_INSPECTED = 7
@@ -86,7 +87,7 @@ def _medians(pairs: Sequence[tuple[Entry, ...]]) -> tuple[float, float]:
 
 def _distinct(source: Source) -> int:
     """How many distinct colors a thumbnail of a file holds: evenly taken pixels, so that no color is mixed."""
-    array = formats.read(source).array
+    array = formats.read(unselected(source)).array
     steps = tuple(slice(None, None, max(1, size // MAX_SIDE)) for size in array.shape[1:])
     pixels = array[(slice(None), *steps)].reshape(len(array), -1)
     return len(np.unique(pixels, axis=1).T)

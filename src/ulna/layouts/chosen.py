@@ -94,17 +94,17 @@ def other_labels(found: Dataset, listing: Listing) -> tuple[Problem, ...]:
     tuple of Problem
         One per folder, with the paths of its files.
     """
-    images = {source for case in found.cases for source in case.images}
-    masks = {source for case in found.cases for source in case.truth}
-    ours = [entry for entry in listing.images if entry.source in images]
+    images = {source.file for case in found.cases for source in case.images}
+    masks = {source.file for case in found.cases for source in case.truth}
+    ours = [entry for entry in listing.images if entry.source.file in images]
     if not ours or not all(_is_of_images(entry) for entry in ours):
         return ()
     stems = {tuple(words(entry.stem)) for entry in ours}
     taken = sorted(
-        {entry.folders[-1] for entry in listing.images if entry.source in masks and entry.folders}, key=natural
+        {entry.folders[-1] for entry in listing.images if entry.source.file in masks and entry.folders}, key=natural
     )
     used = images | masks
-    rest = [entry for entry in listing.images if entry.source not in used and place(entry) is None]
+    rest = [entry for entry in listing.images if entry.source.file not in used and place(entry) is None]
     problems = []
     for name, entries in _by_folder(rest).items():
         if name and all(tuple(words(entry.stem)) in stems for entry in entries):

@@ -9,6 +9,7 @@ from ulna.dataset import Case, Dataset
 from ulna.errors import UlnaError
 from ulna.image import Source
 from ulna.layouts.patterns import Patterns
+from ulna.layouts.selection import problems_of, selected
 from ulna.text import listed
 
 
@@ -20,7 +21,8 @@ def as_given(found: Dataset, patterns: Patterns) -> Dataset:
     found
         Cases with unique names, each with at least one image.
     patterns
-        What is stated of files: their axes, spacing, unit and what NaN is read as. A source that has one keeps it.
+        What is stated of files: their axes, spacing, unit, what NaN is read as, which scene and time point are read. A
+        source that has one keeps it.
 
     Returns
     -------
@@ -50,7 +52,14 @@ def as_given(found: Dataset, patterns: Patterns) -> Dataset:
     if without:
         what = f"a case of this data set has no image: {listed(without, quoted=True)}"
         raise UlnaError(what, where="data", hint="Give each case a tuple of sources: images=(Source(path),).")
-    return replace(found, cases=tuple(_stated(case, patterns) for case in found.cases))
+    cases, said = [], []
+    for case in (_stated(case, patterns) for case in found.cases):
+        chosen = selected(case.images, (*case.truth, *case.markers))
+        masks = chosen.masks[: len(case.truth)], chosen.masks[len(case.truth) :]
+        cases.append(replace(case, images=chosen.images, truth=masks[0], markers=masks[1]))
+        if chosen.said:
+            said.append((chosen.said, list(map(str, case.truth))))
+    return replace(found, cases=tuple(cases), problems=(*found.problems, *problems_of(said)))
 
 
 def _stated(case: Case, patterns: Patterns) -> Case:
@@ -62,6 +71,8 @@ def _stated(case: Case, patterns: Patterns) -> Case:
                 spacing=source.spacing or patterns.spacing,
                 unit=source.unit if source.spacing else patterns.unit,
                 missing=patterns.missing if source.missing is None else source.missing,
+                scene=patterns.scene if source.scene is None else source.scene,
+                at=patterns.time if source.frame is None else None,
             )
             for source in own
         )

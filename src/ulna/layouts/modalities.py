@@ -14,6 +14,7 @@ from ulna.errors import UlnaError
 from ulna.layouts.build import CaseDraft, make_cases
 from ulna.layouts.listing import Entry, Listing, natural
 from ulna.layouts.matching import is_mask_name
+from ulna.layouts.selection import unselected
 from ulna.text import listed, plural
 
 EXAMPLE = "a folder per case with one file per modality (BraTS):  p1/p1-t1n.nii.gz  p1/p1-t1c.nii.gz  p1/p1-seg.nii.gz"
@@ -236,7 +237,7 @@ def oddities(entry: Entry) -> str:
         In words: numbers that are no whole ones by type or value, a place that is not set.
     """
     try:
-        image = formats.read(entry.source)
+        image = formats.read(unselected(entry.source))
     except UlnaError as error:
         return error.what
     found = []

@@ -42,6 +42,8 @@ class Patterns:
         What NaN in them is read as.
     labels
         The folder of the labels, where there are several.
+    time, scene
+        Which time point and which scene of the files are read; None: all time points, the first scene.
     """
 
     images: tuple[str, ...] = ()
@@ -51,16 +53,36 @@ class Patterns:
     unit: str = ""
     labels: str = ""
     missing: float | None = None
+    time: int | None = None
+    scene: int | str | None = None
 
     @classmethod
     def of(cls, data: DataConfig) -> Patterns:
         """What the section `data` of a configuration says."""
         unit = data.unit if data.spacing else ""
-        return cls(data.images, data.masks, data.axes, data.spacing, unit, data.labels, data.missing)
+        return cls(
+            data.images,
+            data.masks,
+            data.axes,
+            data.spacing,
+            unit,
+            data.labels,
+            data.missing,
+            data.time,
+            data.scene,
+        )
 
     def place(self, path: Path) -> Source:
         """A folder, archive or file with what was stated of it."""
-        return Source(path, axes=self.axes, spacing=self.spacing, unit=self.unit, missing=self.missing)
+        return Source(
+            path,
+            axes=self.axes,
+            spacing=self.spacing,
+            unit=self.unit,
+            missing=self.missing,
+            scene=self.scene,
+            at=self.time,
+        )
 
     def __bool__(self) -> bool:
         return bool(self.images or self.masks)

@@ -196,15 +196,11 @@ def _with_others(found: Dataset, listing: Listing) -> Dataset:
 
     So it is predicted, and named where masks are needed. Its name has its folders, and leaves the others' alone.
     """
-    used = {
-        replace(source, page=None, time=None, array="").parts[0]
-        for case in found.cases
-        for source in (*case.images, *case.truth, *case.markers)
-    }
+    used = {source.file for case in found.cases for source in (*case.images, *case.truth, *case.markers)}
     places = {place for problem in found.problems for place in problem.where}
     told = places | {place.partition(" (")[0] for place in places}  # a path, and what is said of the file
     names = {name_key(case.name) for case in found.cases}
-    passed = [e for e in listing.images if e.source.parts[0] not in used and not told & {e.path, str(e.source)}]
+    passed = [e for e in listing.images if e.source.file not in used and not told & {e.path, str(e.source)}]
     short = {entry: "/".join((*entry.folders, entry.stem)) for entry in passed}
     drafts = [CaseDraft((e,), name=short[e] if name_key(short[e]) not in names else e.path) for e in passed]
     cases, _ = make_cases(drafts)
@@ -213,11 +209,12 @@ def _with_others(found: Dataset, listing: Listing) -> Dataset:
 
 def _with_notes(found: Dataset, listing: Listing) -> Dataset:
     """The data set, and which files and archives beside it are no part of it."""
-    truth = {source for case in found.cases for source in case.truth}  # a zip of regions is one
-    beside = () if any(map(is_outline, truth)) else outlined.unused(listing)
+    truths = [source for case in found.cases for source in case.truth]
+    beside = () if any(map(is_outline, truths)) else outlined.unused(listing)
     others = (*passed_over(listing), *left_out(listing), *no_images(listing))
     found = replace(found, problems=(*found.problems, *beside, *others))
-    names = tuple(source.name for source in listing.archives if source not in truth)
+    truth = {source.file for source in truths}  # a zip of regions is one
+    names = tuple(source.name for source in listing.archives if source.file not in truth)
     if not names:
         return found
     what = plural(len(names), "zip beside the images was", "zips beside the images were")

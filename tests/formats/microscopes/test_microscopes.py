@@ -11,6 +11,7 @@ import liffile
 import nd2
 import numpy as np
 import pytest
+from nd2.structures import Position, StagePosition, XYPosLoop, XYPosLoopParams
 
 from ulna import formats
 from ulna.errors import ReadError, UlnaError
@@ -68,7 +69,10 @@ def test_a_czi_of_planes_channels_and_times(tmp_path: Path) -> None:
     write_czi(tmp_path / "a.czi", tiles)
     with formats.open_reader(Source(tmp_path / "a.czi")) as reader:
         assert (reader.times, reader.planes) == (2, 6)
-        assert reader.assumed == "its 2 time points of 3 planes each are read as pages one after the other"
+        assert (
+            reader.assumed
+            == "its 2 time points of 3 planes each are read as pages one after the other (data.time chooses one)"
+        )
         assert reader.channels == (Channel("DAPI"), Channel("GFP"))
         np.testing.assert_array_equal(reader.read(), array.reshape(6, 2, 20, 30).swapaxes(0, 1))
     image = formats.read(Source(tmp_path / "a.czi", time=1))
@@ -96,11 +100,11 @@ def test_one_of_several_scenes_of_a_czi_is_picked_and_said(tmp_path: Path) -> No
     scenes = [np.full((10 + k, 20), k + 1, np.uint8) for k in range(2)]
     write_czi(tmp_path / "a.czi", [({"X": 100 * k, "S": k}, scene) for k, scene in enumerate(scenes)])
     with formats.open_reader(Source(tmp_path / "a.czi")) as reader:
-        assert reader.assumed == "holds 2 scenes (scene 0, scene 1); the first one is read"
+        assert reader.assumed == "holds 2 images (scene 0, scene 1); the first one is read (data.scene chooses another)"
         np.testing.assert_array_equal(reader.read()[0], scenes[0])
-    np.testing.assert_array_equal(formats.read(Source(tmp_path / "a.czi", series=1)).array[0], scenes[1])
-    with pytest.raises(ReadError, match="holds 2 scenes, series 2 is asked for"):
-        formats.read(Source(tmp_path / "a.czi", series=2))
+    np.testing.assert_array_equal(formats.read(Source(tmp_path / "a.czi", scene=1)).array[0], scenes[1])
+    with pytest.raises(ReadError, match="holds 2 images, scene 2 is asked for"):
+        formats.read(Source(tmp_path / "a.czi", scene=2))
 
 
 def test_colors_of_a_czi(tmp_path: Path) -> None:
@@ -149,7 +153,7 @@ def test_real_files(data: Path) -> None:
             "holds 3 images (x_y_lambdaEmi, x_y_lambdaExc, x_y_z_t_lambdaEmi); the first one is read" in reader.assumed
         )
         assert "its axis 'λ' (20) is read as channels" in reader.assumed
-    stack = Source(path, series=2, time=1)
+    stack = Source(path, scene=2, time=1)
     image = formats.read(stack)
     assert image.grid.spacing == pytest.approx((0.5002, 0.1048, 0.1048), rel=1e-3)
     with liffile.LifFile(path) as file:
@@ -173,6 +177,8 @@ class Positions:
     loop_indices = tuple({"P": p, "Z": z} for z in range(3) for p in range(2))
     channel = SimpleNamespace(channel=SimpleNamespace(name="DAPI"), volume=SimpleNamespace(axesCalibrated=(False,) * 3))
     metadata = SimpleNamespace(channels=[channel, channel])
+    points = [Position(StagePosition(0, 0, 0), name=name) for name in (None, "left")]  # noqa: RUF012
+    experiment = [XYPosLoop(2, 0, XYPosLoopParams(isSettingZ=False, points=points))]  # noqa: RUF012
 
     def read_frame(self, number: int) -> Any:
         place = self.loop_indices[number]
@@ -183,11 +189,12 @@ def test_positions_of_an_nd2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "a.nd2").write_bytes(b"\xda\xce\xbe\x0a")
     monkeypatch.setattr(nd2, "ND2File", lambda _stream: Positions())
     with formats.open_reader(Source(tmp_path / "a.nd2")) as reader:
-        assert reader.assumed == "holds 2 positions (0, 1); the first one is read"
+        assert reader.assumed == "holds 2 images (position 0, left); the first one is read (data.scene chooses another)"
         np.testing.assert_array_equal(reader.read(), Positions.array[0].swapaxes(0, 1))
         assert reader.grid == Grid((3, 8, 9))  # not calibrated
-    found = formats.read(Source(tmp_path / "a.nd2", series=1, page=2)).array
-    np.testing.assert_array_equal(found, Positions.array[1, 2])
+    for scene in (1, "LEFT"):
+        found = formats.read(Source(tmp_path / "a.nd2", scene=scene, page=2)).array
+        np.testing.assert_array_equal(found, Positions.array[1, 2])
 
 
 @pytest.mark.parametrize(

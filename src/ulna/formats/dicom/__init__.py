@@ -19,8 +19,8 @@ from ulna.formats.dicom.pixels import channels_of, decoded, scaled_type, stored,
 from ulna.formats.dicom.segmentation import Mask, mask_of, painted
 from ulna.formats.dicom.stack import Stack, stacked
 from ulna.formats.dicom.tiles import Tiles, tiles_of
+from ulna.formats.selection import times_of
 from ulna.image import Array, Channel, Region, Source
-from ulna.text import plural
 
 KEPT = 256 << 20
 """Bytes of decoded planes that a reader keeps while parts of them are read; one plane is always kept."""
@@ -55,8 +55,9 @@ def open_dicom(_stream: BinaryIO, source: Source) -> Reader:
 
     Slices are sorted by where they lie, and values scaled as the header says: to whole numbers where slope and
     intercept are whole, otherwise to float32. Several slices at each place are channels, unless `source.time` picks
-    one. Frames that do not say where they lie are the frames of a film. A segmentation has the numbers of its segments
-    as values; of `source.files` the first is then the segmentation, the others the series on whose grid it is put.
+    one. Frames that do not say where they lie are the frames of a film, of which it picks one, too. A segmentation has
+    the numbers of its segments as values; of `source.files` the first is then the segmentation, the others the series
+    on whose grid it is put.
     """
     looked = _looked(source)
     if looked.mask is not None:
@@ -65,10 +66,12 @@ def open_dicom(_stream: BinaryIO, source: Source) -> Reader:
         return _of_tiles(looked.tiles, looked, source)
     volumes, grid = looked.stack.volumes, looked.stack.grid
     doubts = [*looked.stack.doubts, *["white is 0 in it; it is inverted"] * looked.inverted]
-    count = len(volumes)
-    if source.time is not None:
-        if not 0 <= source.time < count:
-            raise ReadError(f"has {plural(count, 'time point')}, {source.time} is asked for", where=source)
+    film = grid.ndim == 3 and volumes[0][0].position is None
+    count = grid.shape[0] if film else len(volumes)
+    times = times_of(count, source)
+    if source.time is not None and film:
+        volumes, grid = ((volumes[0][source.time],),), grid.plane(source.time)
+    elif source.time is not None:
         volumes, doubts = volumes[source.time : source.time + 1], [doubt for doubt in doubts if "channels" not in doubt]
     channels = looked.channels
     if len(volumes) > 1:
@@ -102,11 +105,11 @@ def open_dicom(_stream: BinaryIO, source: Source) -> Reader:
                 result[part, place] = plane(k, number)[(slice(None), *region[-2:])]
         return result if len(region) == 3 else result[:, 0]
 
-    film = grid.ndim == 3 and volumes[0][0].position is None
-    planes = grid.shape[0] if grid.ndim == 3 else 1
     return Reader(
-        source, grid, dtype, channels, decode, planes=planes, times=planes if film else 1, assumed="; ".join(doubts)
-    )
+        source, grid, dtype, channels, decode,
+        planes=grid.shape[0] if grid.ndim == 3 else 1, times=len(times) if film else 1, time_points=count,
+        assumed="; ".join(doubts),
+    )  # fmt: skip
 
 
 def stack_of(source: Source) -> Stack:

@@ -88,7 +88,7 @@ def stacked(slices: Sequence[Slice], source: Source, *, expected: int = 0) -> St
     if len(volumes) > 1:
         doubts.append(
             f"has {len(volumes)} slices at each place, which are taken for the channels of one image; if they are "
-            "times, keep one per folder"
+            "times, data.time picks one"
         )
     if expected > len(places) * len(volumes):
         doubts.append(f"its header speaks of {plural(expected, 'slice')}, {len(places) * len(volumes)} are here")

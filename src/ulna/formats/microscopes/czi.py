@@ -16,8 +16,9 @@ import numpy as np
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.base import Format, Reader, begins, guard_memory
 from ulna.formats.hyperstack import Hyperstack, reader_of
-from ulna.formats.microscopes.frames import DAMAGED, EXTRA, KEPT, one_of, taken_for
+from ulna.formats.microscopes.frames import DAMAGED, EXTRA, KEPT, taken_for
 from ulna.formats.optional import optional
+from ulna.formats.selection import scene_of
 from ulna.image import Array, Grid, Source
 from ulna.text import size
 
@@ -42,7 +43,7 @@ class _Block:
 
 
 def open_czi(stream: BinaryIO, source: Source) -> Reader:
-    """The reader of a scene of a CZI file, the first or that of `source.series`; see `reader_of`.
+    """The reader of a scene of a CZI file, the first or that of `source.scene`; see `reader_of`.
 
     Tiles of a mosaic lie where the file says; where several overlap the last one is seen, and where there is none are
     zeros. Of a pyramid only the full resolution is read.
@@ -56,7 +57,9 @@ def open_czi(stream: BinaryIO, source: Source) -> Reader:
     if not blocks:
         raise ReadError("this CZI file holds no image", where=source)
     scenes = sorted({block.start.get(SCENE, -1) for block in blocks})
-    number, notes = one_of([f"scene {max(0, scene)}" for scene in scenes], source, "scene")
+    words = _words(file)
+    called = _scenes(words, scenes)
+    number, notes = scene_of(called, source)
     blocks = [block for block in blocks if block.start.get(SCENE, -1) == scenes[number]]
     blocks.sort(key=lambda block: (block.order, block.number))
     dtypes = {np.dtype(np.dtype(block.entry.dtype).base) for block in blocks}
@@ -84,7 +87,6 @@ def open_czi(stream: BinaryIO, source: Source) -> Reader:
             _paste(result, box, block, first, partial(load, k))
         return result
 
-    words = _words(file)
     stack = Hyperstack(
         "".join(lengths),
         (tuple(lengths.values()),),
@@ -92,6 +94,7 @@ def open_czi(stream: BinaryIO, source: Source) -> Reader:
         cut,
         names=_names(words),
         notes=(*notes, *axes.notes),
+        scenes=called,
     )
     return reader_of(stack, [_grid(words, lengths)], source)
 
@@ -165,6 +168,13 @@ def _words(file: Any) -> ElementTree.Element:
         return ElementTree.fromstring(file.metadata())
     except (ElementTree.ParseError, TypeError, ValueError):
         return ElementTree.Element("none")
+
+
+def _scenes(words: ElementTree.Element, numbers: Sequence[int]) -> tuple[str, ...]:
+    """What the scenes of these numbers are called; one without a name is called by its number."""
+    found = words.findall(".//Information/Image/Dimensions/S/Scenes/Scene")
+    named = {scene.get("Index"): scene.get("Name") for scene in found}
+    return tuple(named.get(str(number)) or f"scene {max(0, number)}" for number in numbers)
 
 
 def _names(words: ElementTree.Element) -> tuple[str, ...]:

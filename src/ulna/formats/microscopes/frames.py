@@ -12,10 +12,8 @@ from math import prod
 
 import numpy as np
 
-from ulna.errors import ReadError
 from ulna.formats.base import guard_memory
 from ulna.image import Array, Source
-from ulna.text import listed, plural
 
 KNOWN = "TCZYXS"
 KEPT = 64 << 20
@@ -138,33 +136,3 @@ def from_frames(
         return result.transpose([order.index(letter) for letter in letters])
 
     return cut
-
-
-def one_of(names: list[str], source: Source, noun: str) -> tuple[int, tuple[str, ...]]:
-    """Which image of a file is read, and what is said of that.
-
-    Parameters
-    ----------
-    names
-        Of all images.
-    source
-        Its `series` picks one; by default the first.
-    noun
-        What they are called.
-
-    Returns
-    -------
-    tuple of int and tuple of str
-        The number and the notes.
-
-    Raises
-    ------
-    ReadError
-        For a series that is not there.
-    """
-    number = source.series or 0
-    if not 0 <= number < len(names):
-        raise ReadError(f"holds {plural(len(names), noun)}, series {number} is asked for", where=source)
-    if len(names) == 1 or source.series is not None:
-        return number, ()
-    return number, (f"holds {plural(len(names), noun)} ({listed(names)}); the first one is read",)

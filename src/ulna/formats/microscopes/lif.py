@@ -12,8 +12,9 @@ import numpy as np
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.base import Format, Reader, begins
 from ulna.formats.hyperstack import Hyperstack, reader_of
-from ulna.formats.microscopes.frames import DAMAGED, EXTRA, from_frames, one_of, taken_for
+from ulna.formats.microscopes.frames import DAMAGED, EXTRA, from_frames, taken_for
 from ulna.formats.optional import optional
+from ulna.formats.selection import scene_of
 from ulna.image import Array, Grid, Source
 from ulna.text import size
 
@@ -22,13 +23,14 @@ METER = 1e6
 
 
 def open_lif(stream: BinaryIO, source: Source) -> Reader:
-    """The reader of an image of a LIF file, the first or that of `source.series`; see `Hyperstack` and `reader_of`."""
+    """The reader of an image of a LIF file, the first or that of `source.scene`; see `Hyperstack` and `reader_of`."""
     library = optional("liffile", extra=EXTRA, what="LIF files", where=source)
     file = library.LifFile(stream)
     images = list(file.images)
     if not images:
         raise ReadError("this LIF file holds no image", where=source)
-    number, notes = one_of([str(image.name) for image in images], source, "image")
+    scenes = tuple(str(image.name) for image in images)
+    number, notes = scene_of(scenes, source)
     image = images[number]
     sizes = {str(name): int(length) for name, length in image.sizes.items()}
     dtype = np.dtype(image.dtype)
@@ -36,7 +38,7 @@ def open_lif(stream: BinaryIO, source: Source) -> Reader:
         what = (
             f"its image '{image.name}' ({size(tuple(sizes.values()))}, axes {', '.join(sizes)}) has no rows and columns"
         )
-        raise ReadError(what, where=source, hint="Pick another with the series, or save it as TIFF.")
+        raise ReadError(what, where=source, hint="Choose another with data.scene, or save it as TIFF.")
     axes = taken_for(sizes)
     inner = "".join(axes.letters.get(str(name), "?") for name in image.frames.frame_dims)
     own = {letter: name for name, letter in axes.letters.items()}
@@ -53,6 +55,7 @@ def open_lif(stream: BinaryIO, source: Source) -> Reader:
         from_frames(lengths, inner, dtype, source, frame),
         names=_names(image),
         notes=(*notes, *axes.notes),
+        scenes=scenes,
     )
     return reader_of(stack, [_grid(image, lengths)], source)
 

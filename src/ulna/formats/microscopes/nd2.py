@@ -11,8 +11,9 @@ import numpy as np
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.base import Format, Reader
 from ulna.formats.hyperstack import Hyperstack, reader_of
-from ulna.formats.microscopes.frames import DAMAGED, EXTRA, from_frames, one_of, taken_for
+from ulna.formats.microscopes.frames import DAMAGED, EXTRA, from_frames, taken_for
 from ulna.formats.optional import optional
+from ulna.formats.selection import scene_of
 from ulna.image import Array, Grid, Source
 from ulna.text import size
 
@@ -25,14 +26,15 @@ def recognizes(head: bytes, name: str) -> bool:
 
 
 def open_nd2(stream: BinaryIO, source: Source) -> Reader:
-    """The reader of a position of an ND2 file, the first or that of `source.series`; see `reader_of`."""
+    """The reader of a position of an ND2 file, the first or that of `source.scene`; see `reader_of`."""
     library = optional("nd2", extra=EXTRA, what="ND2 files", where=source)
     file = library.ND2File(stream)
     sizes = {str(name): int(length) for name, length in file.sizes.items()}
     dtype = np.dtype(file.dtype)
     if not {"Y", "X"} <= set(sizes) or dtype.kind not in "buif" or not prod(sizes.values()):
         raise ReadError(f"its axes {', '.join(sizes)} ({size(tuple(sizes.values()))}) are no image", where=source)
-    position, notes = one_of([str(k) for k in range(sizes.pop(POSITION, 1))], source, "position")
+    scenes = _positions(file, sizes.pop(POSITION, 1))
+    position, notes = scene_of(scenes, source)
     axes = taken_for(sizes)
     own = {letter: name for name, letter in axes.letters.items()}
     lengths = {letter: sizes[name] for name, letter in axes.letters.items()}
@@ -52,6 +54,7 @@ def open_nd2(stream: BinaryIO, source: Source) -> Reader:
         from_frames(lengths, inner, dtype, source, frame),
         names=_names(file),
         notes=(*notes, *axes.notes),
+        scenes=scenes,
     )
     return reader_of(stack, [_grid(file, lengths)], source)
 
@@ -59,6 +62,14 @@ def open_nd2(stream: BinaryIO, source: Source) -> Reader:
 def _place(loop: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
     """Where a frame lies along the loops of an experiment: those at their first place count as not there."""
     return tuple(sorted((name, index) for name, index in loop.items() if index))
+
+
+def _positions(file: Any, count: int) -> tuple[str, ...]:
+    """What the positions are called, or their numbers."""
+    loops = [loop for loop in file.experiment if loop.type == "XYPosLoop"]
+    points = loops[0].parameters.points if len(loops) == 1 else []
+    named = [str(point.name or "") for point in points] if len(points) == count else [""] * count
+    return tuple(name or f"position {k}" for k, name in enumerate(named))
 
 
 def _names(file: Any) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,9 @@ from ulna.formats.ome_zarr.metadata import (
     attributes_of,
 )
 from ulna.formats.ome_zarr.store import Files
+from ulna.formats.selection import scene_of
 from ulna.image import Grid, Source
-from ulna.text import listed, plural, size
+from ulna.text import listed, size
 from ulna.units import PIXEL, comparable, factor, spelled
 
 ROOT = "."
@@ -45,11 +46,21 @@ class _Node:
         return "/".join(filter(None, (self.path, name.strip("/"))))
 
 
+@dataclass(frozen=True)
+class _Picked:
+    """The image that is meant, the names of all of the folder, what is said of them, and its resolutions."""
+
+    node: _Node
+    scenes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    scales: Multiscale | None = None
+
+
 def open_folder(source: Source) -> Reader:
     """The reader of an image in a Zarr folder: (C, Z, Y, X), or (C, Y, X) where it has one plane.
 
     It is the multiscale image of the folder itself; of a plate, or of several images beside each other, that which
-    `source.series` picks; or what lies at `source.array` within it. An array without metadata has the axes that it
+    `source.scene` picks; or what lies at `source.array` within it. An array without metadata has the axes that it
     names, or those of `source.axes`.
 
     Parameters
@@ -73,15 +84,16 @@ def open_folder(source: Source) -> Reader:
     if node is None:
         what = f"holds no group or array '{wanted}'" if wanted else "is no Zarr folder: it has no metadata"
         raise ReadError(what, where=source, hint=BROKEN)
-    node, notes = _image(files, node, source)
-    if node.array is not None:
-        return _plain(files, node, source, notes)
-    assert node.attributes is not None  # of `_image`
-    return _multiscale(files, node, node.attributes, source, notes)
+    picked = _image(files, node, source)
+    if picked.node.array is not None:
+        return _plain(files, picked, source)
+    return _multiscale(files, picked, source)
 
 
 def content(source: Source) -> Arrays:
     """Which image and which labels a folder holds; "." is its own image. A folder of neither has arrays by their names.
+
+    Of a folder of several images the labels are those of the image that `source.scene` picks, if it does.
 
     Parameters
     ----------
@@ -103,12 +115,16 @@ def content(source: Source) -> Arrays:
     if node is None or node.array is not None:
         return Arrays(ROOT, (), ())
     if not (node.attributes and node.attributes.multiscales):
-        return Arrays(ROOT, (), ()) if _images(files, node) else by_names([one.path for one in _arrays(files, node)])
-    group = _node(files, "labels")
+        if not _images(files, node):
+            return by_names([one.path for one in _arrays(files, node)])
+        if source.scene is None:
+            return Arrays(ROOT, (), ())
+        node = _image(files, node, source).node
+    group = _node(files, node.below("labels"))
     if group is None:
         return Arrays(ROOT, (), ())
     listed_ones = group.attributes.labels if group.attributes else None
-    names = listed_ones if listed_ones is not None else files.children("labels")
+    names = listed_ones if listed_ones is not None else files.children(group.path)
     return Arrays(ROOT, tuple(group.below(name) for name in names), ())
 
 
@@ -135,24 +151,25 @@ def _node(files: Files, path: str) -> _Node | None:
         raise ReadError(what, where=files.source, hint=BROKEN) from None
 
 
-def _image(files: Files, node: _Node, source: Source) -> tuple[_Node, list[str]]:
+def _image(files: Files, node: _Node, source: Source) -> _Picked:
     """The image that is meant, and what is said of that."""
-    if node.array is not None or (node.attributes and node.attributes.multiscales):
-        return node, []
-    names = _images(files, node)
-    number = source.series or 0
+    if node.array is not None:
+        return _Picked(node)
+    if node.attributes and node.attributes.multiscales:
+        scenes = tuple(scales.name or f"image {k}" for k, scales in enumerate(node.attributes.multiscales))
+        number, notes = scene_of(scenes, source)
+        return _Picked(node, scenes, notes, node.attributes.multiscales[number])
+    names = tuple(_images(files, node))
     if names:
-        if not 0 <= number < len(names):
-            raise ReadError(f"holds {plural(len(names), 'image')}, series {number} is asked for", where=source)
+        number, notes = scene_of(names, source)
         found = _node(files, names[number])
         if found is None or (found.array is None and not (found.attributes and found.attributes.multiscales)):
             raise ReadError(f"holds no image at '{names[number]}', where its metadata say one", where=source)
-        if len(names) == 1 or source.series is not None:
-            return found, []
-        return found, [f"holds {len(names)} images ({listed(names)}); the first one is read"]
+        inner = _image(files, found, replace(source, scene=None))
+        return replace(inner, scenes=names, notes=(*notes, *inner.notes))
     arrays = _arrays(files, node)
     if len(arrays) == 1:
-        return arrays[0], []
+        return _Picked(arrays[0])
     if not arrays:
         raise ReadError("holds no image", where=source, hint=BROKEN)
     shown = listed([one.path for one in arrays], quoted=True)
@@ -191,11 +208,11 @@ def _arrays(files: Files, node: _Node) -> list[_Node]:
     return [one for one in found if one and one.array is not None and len(one.array.shape) >= 2]
 
 
-def _multiscale(files: Files, node: _Node, words: Attributes, source: Source, notes: list[str]) -> Reader:
+def _multiscale(files: Files, picked: _Picked, source: Source) -> Reader:
     """The reader of an image at several resolutions."""
-    scales = words.multiscales[0]
-    if len(words.multiscales) > 1:
-        notes.append(f"holds {len(words.multiscales)} images of several resolutions; the first one is read")
+    node, words, scales, notes = picked.node, picked.node.attributes, picked.scales, [*picked.notes]
+    assert words is not None  # of `_image`
+    assert scales is not None
     axes = _letters([axis.name for axis in scales.axes], source)
     arrays, places = [], []
     for level in scales.datasets:
@@ -220,11 +237,12 @@ def _multiscale(files: Files, node: _Node, words: Attributes, source: Source, no
         _level_grid(base, axes, (arrays[k].shape, arrays[0].shape), (places[k], places[0])) for k in kept[1:]
     ]
     said = (*notes, *filter(None, (note, arrays[0].missing())))
-    return _reader([arrays[k] for k in kept], axes, grids, source, names=names, notes=said)
+    return _reader([arrays[k] for k in kept], axes, grids, source, names=names, notes=said, scenes=picked.scenes)
 
 
-def _plain(files: Files, node: _Node, source: Source, notes: list[str]) -> Reader:
+def _plain(files: Files, picked: _Picked, source: Source) -> Reader:
     """The reader of an array that nothing is said of but its shape."""
+    node, notes = picked.node, [*picked.notes]
     assert node.array is not None  # of `open_folder`
     array = ChunkedArray(files, node.path, node.array, source)
     named = [str(name or "") for name in array.names]
@@ -242,7 +260,7 @@ def _plain(files: Files, node: _Node, source: Source, notes: list[str]) -> Reade
     shape = _space(axes, array.shape)
     silent = "it does not say how large its voxels are" if len(shape) == 3 else ""
     said = (*notes, *filter(None, (silent, array.missing())))
-    return _reader([array], axes, [Grid(shape)], source, names=(), notes=said)
+    return _reader([array], axes, [Grid(shape)], source, names=(), notes=said, scenes=picked.scenes)
 
 
 def _reader(
@@ -253,6 +271,7 @@ def _reader(
     *,
     names: tuple[str, ...],
     notes: tuple[str, ...],
+    scenes: tuple[str, ...],
 ) -> Reader:
     dtype = np.dtype(np.uint8) if arrays[0].dtype.kind == "b" else arrays[0].dtype.newbyteorder("=")
     stack = Hyperstack(
@@ -262,6 +281,7 @@ def _reader(
         lambda part, level: arrays[level].cut(part),
         names=names,
         notes=notes,
+        scenes=scenes,
     )
     return reader_of(stack, grids, source)
 
