@@ -228,10 +228,13 @@ def test_constants_of_objects_are_fitted_kept_and_said(tmp_path: Path) -> None:
     assert loaded.task.decoding is not None
     assert record["fitted"] == {f"task.decoding.{key}": value for key, value in loaded.task.decoding}
     assert "These images also chose the constants" in str(trained)
-    # where they are stated they are kept
+    # one that is stated is kept, and the others are fitted
     stated = {"task.decoding.seed": 0.35, "data.validation": 0}
     other = train(pairs, tmp_path / "other", epochs=1, changes=SMALL | stated)
-    assert "fitted" not in runs.words(tmp_path / "other")
+    record = runs.words(tmp_path / "other")
+    assert record["fitted_on"] != "held out"
+    assert len(record["fitted"]) == 5
+    assert record["fitted"]["task.decoding.seed"] == 0.35
     assert other.model.config.task.decoding is not None
     assert other.model.config.task.decoding.seed == 0.35
     assert "These images also chose" not in str(other)
