@@ -174,10 +174,10 @@ def _volume_sizes(config: Config, facts: Fingerprint) -> list[Decision]:
     return [*decisions, decide(config, "training.steps", steps, f"about one pass over all voxels, at most {MAX_STEPS}")]
 
 
-def _batch(config: Config, patches: float, size: str) -> Decision:
+def _batch(config: Config, patches: float, pixels: str) -> Decision:
     """How many patches a batch has, so many on each device."""
     devices = config.training.devices
-    why = f"about {size} per batch" + (f" and device, of which there are {devices}" if devices > 1 else "")
+    why = f"about {pixels} per batch" + (f" and device, of which there are {devices}" if devices > 1 else "")
     return decide(config, "training.batch_size", devices * max(2, round(patches)), why)
 
 

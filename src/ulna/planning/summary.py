@@ -119,9 +119,8 @@ def _devices(training: TrainingConfig, decisions: Sequence[Decision]) -> list[st
     """How many devices share a batch, and of how many."""
     count = training.devices
     if count > 1:
-        return [
-            f"Each batch is computed by {count} devices together, {-(-training.batch_size // count)} patches on each."
-        ]
+        each = plural(-(-training.batch_size // count), "patch", "patches")
+        return [f"Each batch is computed by {count} devices together, {each} on each."]
     return [
         f"It uses one GPU {one.reason}." for one in decisions if one.key == "training.devices" and not one.overridden
     ]
