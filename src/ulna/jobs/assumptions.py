@@ -39,7 +39,7 @@ def assumed(case: Case, name: str, data: DataConfig) -> list[str]:
         with open_reader(replace(source, page=None)) as reader:
             channels += [channel for channel in reader.channels if channel.role == "signal"]
             grid = orientation(reader.grid).grid(reader.grid)
-            found += [f"{source.name}: {said}" for said in (reader.assumed, reader.chosen) if said]
+            found.extend(f"{source.name}: {said}" for said in (reader.assumed, reader.chosen) if said)
     named = [Channel(name) for name in case.channels] or channels
     notes = (
         _stated(case.images[0]),

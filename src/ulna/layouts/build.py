@@ -94,10 +94,10 @@ def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Prob
     groups = _groups(found, names)
     parts = parts_of([(draft.images[0].folders, draft.images[0].stem) for draft in found])
     parts = parts if any(parts) else [part_of(draft.split) for draft in found]
-    selected_drafts, said = _selected(found)
+    chosen, said = _selected(found)
     cases: list[Case] = []
     uneven: dict[str, list[Source]] = {}
-    for stated, draft, name, group, part in zip(found, selected_drafts, names, groups, parts, strict=True):
+    for stated, draft, name, group, part in zip(found, chosen, names, groups, parts, strict=True):
         images = tuple(entry.source for entry in draft.images)
         truth = tuple(entry.source for entry in draft.truth)
         case = Case(
@@ -123,22 +123,22 @@ def make_cases(found: Sequence[CaseDraft]) -> tuple[tuple[Case, ...], tuple[Prob
         # modalities that differ stay whole: that they do not go together is said when they are read
         cases += _frames(case, extents[0]) if len(set(counts[: len(images)])) == 1 else [case]
     problems = [Problem(what, tuple(map(str, files))) for what, files in uneven.items()]
-    return _unique(cases), (*_uneven(found), *problems, *said, *_assumed(selected_drafts))
+    return _unique(cases), (*_uneven(found), *problems, *said, *_assumed(chosen))
 
 
 def _selected(found: Sequence[CaseDraft]) -> tuple[list[CaseDraft], tuple[Problem, ...]]:
     """The drafts with what `data.time` and `data.scene` choose in each file, and what is said of their masks."""
-    drafts, said = [], []
+    made, said = [], []
     for draft in found:
         masks = (*draft.truth, *draft.markers)
         chosen = selected(tuple(one.source for one in draft.images), tuple(one.source for one in masks))
         images = [replace(one, source=own) for one, own in zip(draft.images, chosen.images, strict=True)]
         kept = [replace(one, source=own) for one, own in zip(masks, chosen.masks, strict=False)]
         count = len(draft.truth)
-        drafts.append(replace(draft, images=tuple(images), truth=tuple(kept[:count]), markers=tuple(kept[count:])))
+        made.append(replace(draft, images=tuple(images), truth=tuple(kept[:count]), markers=tuple(kept[count:])))
         if chosen.said:
             said.append((chosen.said, [one.path for one in draft.truth]))
-    return drafts, problems_of(said)
+    return made, problems_of(said)
 
 
 def _pages_differ(images: Sequence[int], truth: Sequence[int]) -> str:
