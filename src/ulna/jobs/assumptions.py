@@ -34,7 +34,7 @@ def left_out(files: Sequence[str]) -> list[str]:
 
 def assumed(case: Case, name: str, data: DataConfig) -> list[str]:
     """What the files of an image do not say and was assumed, with the other reading."""
-    found, channels = [], list[Channel]()
+    found, channels = list[str](), list[Channel]()
     for source in case.images:
         with open_reader(replace(source, page=None)) as reader:
             channels += [channel for channel in reader.channels if channel.role == "signal"]
