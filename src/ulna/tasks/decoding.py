@@ -20,8 +20,9 @@ from ulna.metrics.objects import THRESHOLDS, compare, countable
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int32]
 
-SEEDS = ((0.3, 0.0), (0.4, 0.0), (0.5, 0.0), (0.6, 0.0), (0.7, 0.0), (0.3, 0.1), (0.3, 0.2))
-"""Constants of the seeds, `seed` and `depth`, as they are tried."""
+SEEDS = (*((seed, 0.0) for seed in (0.3, 0.4, 0.5, 0.6, 0.7)), *((0.3, depth) for depth in (0.1, 0.2, 0.3, 0.4, 0.5)))
+"""Constants of the seeds, `seed` and `depth`, as they are tried. A depth of .4 was the best on images held out of
+training, tissue among them (nuclei of the Data Science Bowl: AP .568; .528 with .2)."""
 
 FOREGROUND = (0.3, 0.4, 0.5, 0.6, 0.7)
 """Probabilities from which on a pixel may belong to an object, as they are tried."""
