@@ -9,6 +9,17 @@ from ulna.config import Config, dotted, nearest
 from ulna.errors import UlnaError
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("training.patch", [8, 16, 16]), ("training.final_patch", (8, 16, 16)), ("augmentation.flip", [2])],
+)
+def test_three_numbers_are_of_volumes(key: str, value: object) -> None:
+    assert Config().changed({key: value}).given()["network.ndim"] == 3
+    with pytest.raises(UlnaError, match=r"2 numbers|axes below 2"):
+        Config().changed({"network.ndim": 2, key: value})
+    assert "network.ndim" not in Config().changed({"training.patch": [8, 16], "augmentation.flip": [1]}).given()
+
+
 def test_a_config_survives_the_way_through_json() -> None:
     config = Config().changed({"training.patch": [64, 32], "training.minutes": 3, "augmentation.flip": False})
     assert Config.parse(config.model_dump(mode="json")) == config

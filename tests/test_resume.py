@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -52,24 +53,50 @@ def _hear() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_been(
-    how: signal.Signals, straight: dict[str, torch.Tensor], cells: Path, tmp_path: Path, cli: CommandLine
-) -> None:
-    run = tmp_path / "run"
-    with (tmp_path / "said.txt").open("w") as said:
-        words = command("train", cells, "--out", run, *LONG)
-        process = subprocess.Popen(words, stderr=said, stdout=said, preexec_fn=_hear)
+def cut_off(cells: Path, run: Path, how: signal.Signals, *words: str) -> tuple[int, str, list[psutil.Process]]:
+    """A training that gets a signal after its first epoch: its exit code, what it said, and who is left of it."""
+    said = run.with_suffix(".txt")
+    with said.open("w") as file:
+        typed = command("train", cells, "--out", run, *LONG, *words)
+        process = subprocess.Popen(typed, stderr=file, stdout=file, preexec_fn=_hear)
         try:
             until = time.monotonic() + 120
             while not (run / LAST).is_file() and process.poll() is None and time.monotonic() < until:
                 time.sleep(0.01)
+            helpers = psutil.Process(process.pid).children(recursive=True)
             os.kill(process.pid, how)
             code = process.wait(timeout=60)
         finally:
             process.kill()
             process.wait()
-    told = (tmp_path / "said.txt").read_text()
+    _, left = psutil.wait_procs(helpers, timeout=60)
+    alive = [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    return code, said.read_text(), alive
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_two_processes_that_were_cut_off_are_gone_on_with(
+    how: signal.Signals, straight: dict[str, torch.Tensor], cells: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    run = tmp_path / "run"
+    code, told, left = cut_off(cells, run, how, "--set", "training.devices=2")
+    assert code == (-9 if how == signal.SIGKILL else 130), told
+    assert "Traceback" not in told
+    assert ("--resume" in told) == (how == signal.SIGINT)
+    assert not left  # no process outlives the one that was typed
+    assert 1 <= epochs_done(run) < 4
+    assert cli("train", cells, "--out", run, "--resume").code == 0
+    assert epochs_done(run) == 4
+    for name, weights in load_file(run / "model.safetensors").items():
+        torch.testing.assert_close(weights, straight[name], rtol=1e-2, atol=1e-4)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_been(
+    how: signal.Signals, straight: dict[str, torch.Tensor], cells: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    run = tmp_path / "run"
+    code, told, _ = cut_off(cells, run, how)
     assert code == (-9 if how == signal.SIGKILL else 130), told
     assert "Traceback" not in told
     assert ("--resume" in told) == (how == signal.SIGINT)

@@ -216,6 +216,9 @@ def predict(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that are there already.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a prediction that was stopped.")] = False,
     part: Annotated[str, typer.Option(metavar="I/N", help="For job arrays: the I-th of N parts of the images.")] = "",
+    cluster: Annotated[
+        str, typer.Option(metavar="tcp://HOST:8786", help="Predict with the workers of this Dask cluster.")
+    ] = "",
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="How it predicts: inference.mirror=true")
     ] = None,
@@ -238,6 +241,7 @@ def predict(
         overwrite=overwrite,
         resume=resume,
         part=part,
+        cluster=cluster,
         changes=as_changes(set_),
         device=device,
     )

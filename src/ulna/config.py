@@ -70,6 +70,22 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     inference: InferenceConfig = InferenceConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _three_numbers_are_of_volumes(cls, words: Any) -> Any:
+        """Sizes and axes that only volumes have say that there are three, where nothing else does."""
+        if not isinstance(words, dict):
+            return words
+        sections = {name: part if isinstance(part, dict) else {} for name, part in words.items()}
+        network, augmentation = sections.get("network", {}), sections.get("augmentation", {})
+        sizes = [sections.get("training", {}).get(name) for name in ("patch", "final_patch")]
+        flip = augmentation.get("flip")
+        volumes = any(isinstance(size, list | tuple) and len(size) == 3 for size in sizes)
+        volumes |= isinstance(flip, list | tuple) and 2 in flip
+        if not volumes or "ndim" in network or not isinstance(words.get("network", {}), dict):
+            return words
+        return words | {"network": network | {"ndim": 3}}
+
     @model_validator(mode="after")
     def _sizes_suit_the_axes(self) -> Self:
         sizes = {

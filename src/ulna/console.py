@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -18,6 +18,7 @@ from rich.progress import (
 )
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 WIDE = 400
 """Columns where there is no terminal: in a file nothing should be broken but by its writer."""
@@ -43,10 +44,18 @@ def bar(*, transient: bool = True) -> Progress:
     )
 
 
-def track(items: Sequence[T], description: str) -> Iterable[T]:
+class Sized(Protocol[T_co]):
+    """What can be gone through, and says how long that is: a sequence, for one."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[T_co]: ...
+
+
+def track(items: Sized[T], description: str) -> Iterable[T]:
     """Go through `items` with a progress bar; the bar vanishes when it is done."""
     with bar() as progress:
-        yield from progress.track(items, description=description)
+        yield from progress.track(items, total=len(items), description=description)
 
 
 def say(words: str) -> None:

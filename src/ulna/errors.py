@@ -48,6 +48,10 @@ class WriteError(UlnaError):
     """A file cannot be written: the disk is full, the place is not allowed, or it is no folder."""
 
 
+class ClusterError(UlnaError):
+    """The cluster that was to compute is not there, or gone: nothing can go on."""
+
+
 @contextmanager
 def in_memory(hint: str, *, where: object | None = None) -> Iterator[None]:
     """Turn a memory that is full into an `UlnaError`.

@@ -14,6 +14,21 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 """Where Linux says in which group this process is."""
 
 
+_sharers = 1
+
+
+def share(count: int) -> None:
+    """Count this process as one of several on this machine, each of which takes its part of what is free.
+
+    Parameters
+    ----------
+    count
+        How many there are.
+    """
+    global _sharers
+    _sharers = count
+
+
 def of_machine() -> int:
     """Bytes that the operating system says are free, those of files that it can let go of among them."""
     return int(psutil.virtual_memory().available)
@@ -35,7 +50,8 @@ def free_memory(
     Returns
     -------
     int
-        Of the machine, or of the group, or of one that it lies in, whichever has the least.
+        Of the machine, or of the group, or of one that it lies in, whichever has the least; the part of one process
+        where several `share` it.
     """
     free = available()
     for limit, used in _limits(groups, membership):
@@ -44,7 +60,7 @@ def free_memory(
         except (OSError, ValueError):  # there is none, or no limit: "max"
             continue
         free = min(free, max(left + _cached(limit.parent), 0))
-    return free
+    return free // _sharers
 
 
 def _limits(groups: Path, membership: Path) -> Iterator[tuple[Path, Path]]:

@@ -42,6 +42,7 @@ from ulna.orientation import orientation
 from ulna.prediction import Prediction
 from ulna.sections import DecodingConfig
 from ulna.tasks import Task, build
+from ulna.tasks.components import keep_largest
 from ulna.text import listed
 
 Given = str | Path | Source | Image | Array | Tensor | PillowImage
@@ -158,7 +159,8 @@ class Model:
         `data.time` and `data.scene`, which say what is read of files that hold several images, can be changed, too.
 
         Of a model that finds objects the constants by which these are made of the network's outputs can be changed,
-        too: `{"task.decoding.smallest": 40}` leaves out what has fewer pixels.
+        too: `{"task.decoding.smallest": 40}` leaves out what has fewer pixels. Of a model of classes it can be changed
+        of which only the largest component is kept: `{"task.largest_component": ["liver"]}`.
 
         Parameters
         ----------
@@ -180,11 +182,13 @@ class Model:
         >>> ulna.load("run").changed({"inference.tile": 512}).config.inference.tile
         512
         """
-        own = ("inference.", *SELECTION, *["task.decoding."] * self.task.finds_objects)
+        decoding = ["task.decoding."] if self.task.finds_objects else ["task.largest_component"]
+        own = ("inference.", *SELECTION, *decoding)
         fixed = [key for key in changes if not key.startswith(own)]
         if fixed:
             known = [f"inference.{key}" for key in InferenceConfig.model_fields]
             known += [f"task.decoding.{key}" for key in DecodingConfig.model_fields] if self.task.finds_objects else []
+            known += [] if self.task.finds_objects else decoding
             known += SELECTION
             raise UlnaError(
                 f"{fixed[0]} is fixed by training: of a trained model only how it predicts can be changed",
@@ -405,10 +409,35 @@ class Model:
 
     def _prediction(self, labels: Image, decoder: Decoder) -> Prediction:
         found = Labels.from_array(labels.array, labels.grid, self.classes.names)
+        found = replace(found, classes=self.in_one_piece(found.classes, found.grid))
         scores = decoder.scores
         if found.objects is not None:  # small ones may have no pixel on the image's own, coarser grid
             scores = tuple(scores[number - 1] for number in np.unique(found.objects) if number)
         return Prediction(replace(found, scores=scores), self.classes, labels.source)
+
+    def in_one_piece(self, classes: npt.NDArray[np.uint8], grid: Grid) -> npt.NDArray[np.uint8]:
+        """Keep only the largest component of the classes that are one piece.
+
+        Parameters
+        ----------
+        classes
+            (*spatial) class indices of an image or a volume; the pages of a stack, which a network of images sees one
+            by one, are images of their own.
+        grid
+            Where its pixels lie.
+
+        Returns
+        -------
+        ndarray of uint8
+            (*spatial).
+        """
+        indices = self.task.one_piece
+        if not indices:
+            return classes
+        if classes.ndim > self.config.network.ndim and self.config.data.slices is None:
+            axis = orientation(grid).order[0]
+            return np.stack([keep_largest(page, indices) for page in np.moveaxis(classes, axis, 0)], axis)
+        return keep_largest(classes, indices)
 
     def _predict_several(self, images: Iterable[Any], progress: Progress) -> Iterator[tuple[int, Prediction]]:
         """Each prediction with its number; an error says which image it was."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -191,8 +192,12 @@ def _of_folds(run: Path) -> Saved:
 def _middle(configs: Sequence[Config]) -> dict[str, Any]:
     """The middle of the constants that each fold has fitted on the cases that it held out.
 
-    `seed` and `depth` are two ways to part objects, of which a fold chose one: they go together.
+    Classes are kept in one piece where most folds do so. `seed` and `depth` are two ways to part objects, of which a
+    fold chose one: they go together.
     """
+    pieces = Counter(name for config in configs for name in config.task.largest_component or ())
+    if pieces:
+        return {"task.largest_component": tuple(name for name, count in pieces.items() if 2 * count > len(configs))}
     fitted = [config.task.decoding for config in configs]
     known = [one.known() for one in fitted if one is not None]
     if len(known) < len(fitted):

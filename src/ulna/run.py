@@ -251,7 +251,7 @@ class Run:
         task = self.task(prepared)
         step = time_step(network, task, config, store=fold.train, timer=self.timer)
         afterwards = self.afterwards + self._drawing(fold.validation)
-        budget = TimeBudget(self.timer, ending(config, fold.validation, afterwards, fits=task.fits))
+        budget = TimeBudget(self.timer, ending(config, fold.validation, afterwards, task=task))
         return expected(config, fold.train, budget.expected_steps(step))
 
     def fit_one(self, prepared: Prepared, fold: int = 0, *, resume: bool = False) -> Model:

@@ -96,6 +96,11 @@ class TaskConfig(Section):
     decoding: DecodingConfig | None = Field(
         None, description="the constants that turn outputs into objects; null: fitted on the validation images"
     )
+    largest_component: tuple[str, ...] | None = Field(
+        None,
+        description="classes of which only the largest connected component of an image or volume is kept; null: of "
+        "volumes, those that are one piece in true masks, where that is better on the validation volumes; `[]`: none",
+    )
 
     @model_validator(mode="after")
     def _weights_need_cross_entropy(self) -> Self:

@@ -10,7 +10,7 @@ import pytest
 
 from ulna import formats
 from ulna.errors import UlnaError
-from ulna.formats.atomic import atomic_write, is_partial
+from ulna.formats.atomic import atomic_write, hidden, is_partial, remove_partial
 from ulna.image import Image
 
 
@@ -40,6 +40,17 @@ def test_what_was_there_stays_when_writing_fails(tmp_path: Path, raised: BaseExc
         write_half(path, raised)
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_killed_processes_left_can_be_removed(tmp_path: Path) -> None:
+    for name in ("a.nii.gz", "b [1].tif", "c"):
+        hidden(tmp_path / name).write_text("half")
+    hidden(tmp_path / "d.zarr").mkdir()
+    others = [".a.tif.part-kept", ".objects.csv.part-new", "a.part-3.tif", ".e.part-7.tif"]
+    for name in others:
+        (tmp_path / name).touch()
+    remove_partial([tmp_path / name for name in ("a.nii.gz", "b [1].tif", "c", "d.zarr", "a.tif", "none/f.tif")])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
 
 
 @pytest.mark.parametrize("name", ["mask.png", "mask.tif"])

@@ -53,8 +53,9 @@ def test_numbers_are_those_that_were_put(
 def test_a_process_that_is_stopped_is_gone_on_with(tmp_path: Path) -> None:
     place, shape, dtype = tmp_path / ".a.part", (1, 4, 6), np.dtype(np.uint8)
     stopped(place, shape, dtype, "a", error=KeyboardInterrupt())
-    with (place / REGIONS).open("a") as file:
-        file.write("2:4 0:")  # killed while it wrote
+    (listing,) = place.glob(f"*{REGIONS}")
+    with listing.open("a") as file:
+        file.write("24 2:4 0:")  # killed while it wrote
     with Kept(place, shape, dtype, "a") as kept:
         assert kept.done(part((0, 2), (1, 5)))
         assert not kept.done(part((1, 3), (0, 6)))
@@ -62,6 +63,54 @@ def test_a_process_that_is_stopped_is_gone_on_with(tmp_path: Path) -> None:
         assert kept.read(part((1, 3), (0, 2))).tolist() == [[[7, 7], [8, 8]]]
         assert kept.done(part((0, 4), (0, 6)))
     assert not place.exists()  # it was needed until here
+
+
+def test_several_processes_put_regions_at_a_time(tmp_path: Path) -> None:
+    place, shape, dtype = tmp_path / ".a.part", (1, 4, 6), np.dtype(np.uint8)
+    with Kept(place, shape, dtype, "a") as kept:
+        with Kept(place, shape, dtype, "a", helps=True) as one, Kept(place, shape, dtype, "a", helps=True) as other:
+            one.put(part((0, 2), (0, 6)), np.full((1, 2, 6), 7, np.uint8))
+            other.put(part((2, 4), (0, 6)), np.full((1, 2, 6), 8, np.uint8))
+            other.put(part((1, 3), (2, 4)), np.full((1, 2, 2), 9, np.uint8))  # twice by chance
+        assert not kept.done(part((0, 1), (0, 1)))
+        kept.look([one.name, "none.regions"])
+        assert kept.complete
+        found = kept.read(part((0, 4), (1, 3)))[0]
+        assert found[[0, 3]].tolist() == [[7, 7], [8, 8]]
+        assert found[[1, 2], 0].tolist() == [7, 8]
+    assert not place.exists()
+
+
+def test_what_others_have_put_stays_when_the_process_that_asks_is_stopped(tmp_path: Path) -> None:
+    place, shape, dtype = tmp_path / ".a.part", (1, 4, 6), np.dtype(np.uint8)
+
+    def asked() -> None:
+        with Kept(place, shape, dtype, "a") as kept:
+            try:
+                with Kept(place, shape, dtype, "a", helps=True) as one:
+                    one.put(part((0, 2), (0, 6)), np.full((1, 2, 6), 7, np.uint8))
+                raise KeyboardInterrupt
+            finally:
+                kept.look()
+
+    with pytest.raises(KeyboardInterrupt):
+        asked()
+    with Kept(place, shape, dtype, "a") as kept:
+        assert kept.done(part((0, 2), (0, 6)))
+
+
+def test_who_helps_with_something_else_changes_nothing(tmp_path: Path) -> None:
+    place, shape, dtype = tmp_path / ".a.part", (1, 4, 6), np.dtype(np.uint8)
+    with Kept(place, shape, dtype, "a") as kept:
+        with pytest.raises(ReadError, match="of another image, model or setting"):
+            Kept(place, shape, dtype, "b", helps=True)
+        with pytest.raises(ReadError):
+            Kept(tmp_path / "none", shape, dtype, "a", helps=True)
+        kept.put(part((0, 4), (0, 6)), np.zeros((1, 4, 6), np.uint8))
+        (pixels,) = place.glob("*.pixels")
+        pixels.write_bytes(b"short")
+        with pytest.raises(ReadError, match="is cut off"):
+            kept.read(part((0, 1), (0, 1)))
 
 
 class Other(NamedTuple):

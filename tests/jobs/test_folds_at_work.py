@@ -377,6 +377,17 @@ def test_constants_of_folds_are_combined(straight: Path, tmp_path: Path) -> None
     assert found.model_dump() == {"foreground": 0.3, "seed": 0.7, "depth": 0.0, "smallest": 4, "holes": False}
 
 
+def test_classes_are_in_one_piece_where_most_folds_say_so(straight: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(straight, tmp_path / "run")
+    configs = [modelfile.load(fold_folder(run, number) / "model.safetensors").config for number in range(2)]
+    for names, expected in ((("a", "b"), ("b",)), (("b",), ("b",)), (("a",), ())):
+        own = [
+            config.changed({"task.largest_component": one})
+            for config, one in zip(configs, (("b",), names), strict=True)
+        ]
+        assert modelfile._middle(own)["task.largest_component"] == expected
+
+
 def test_folds_from_the_command_line(cells: Path, tmp_path: Path, cli: CommandLine) -> None:
     words = ["--epochs", "1", "--folds", "2"]
     for key, value in SMALL.items():

@@ -30,14 +30,6 @@ from ulna.prediction import Prediction
 from ulna.tasks import blocks
 
 
-@pytest.fixture
-def image(cells: Path) -> Image:
-    """Four images of the data set beside each other, with a spacing."""
-    tiles = [formats.read(found.images[0]).array for found in find(cells).cases[:4]]
-    array = np.concatenate([np.concatenate(tiles[:2], -1), np.concatenate(tiles[2:], -1)], -2)
-    return Image(array, Grid(array.shape[1:], (0.5, 0.5), "µm"))
-
-
 def test_a_zarr_gives_a_zarr(run: Path, image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "CHUNKS", {2: (48, 48), 3: (2, 32, 32)})
     for name in ("a.ome.zarr", "a.tif"):
@@ -67,23 +59,6 @@ def test_a_large_tiff_gives_tiles(run: Path, image: Image, tmp_path: Path, monke
     with tifffile.TiffFile(tmp_path / "tiles" / "a.tif") as tiff:
         assert tiff.pages[0].is_tiled
         assert len(tiff.series[0].levels) > 1
-
-
-@pytest.fixture
-def many(image: Image) -> Image:
-    """A larger image: the cells eight times."""
-    array = np.concatenate([np.concatenate([image.array] * 2, -1)] * 4, -2)
-    return Image(array, Grid(array.shape[1:], (0.5, 0.5), "µm"))
-
-
-@pytest.fixture
-def finder(cells: Path) -> Model:
-    """A model that has learned a little of objects."""
-    small = {"training.steps": 60, "network.widths": [4, 8], "training.patch": [32, 32], "training.batch_size": 2}
-    place = cells.parent / "objects_run"
-    if not place.exists():
-        ulna.train(cells, place, epochs=2, changes=small | {"task.name": "instances", "data.objects": True})
-    return ulna.load(place, device="cpu").changed({"inference.engine": "torch"})
 
 
 def pairs(one: Array, other: Array) -> Array:
@@ -163,6 +138,18 @@ def test_a_region_and_a_level_are_parts_of_the_whole(
     found = formats.read(Source(tmp_path / "half" / "a.tif"))
     assert found.grid == grid
     np.testing.assert_array_equal(found.array, ulna.load(run).predict(half).to_image().array)
+
+
+def test_a_level_of_a_film_lies_where_it_lay(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "CHUNKS", {2: (48, 48), 3: (2, 32, 32)})
+    grid = Grid((3, 80, 96), (2.0, 0.5, 0.5), "µm", (1.0, 3.0, 4.0))
+    film = np.random.default_rng(0).integers(0, 255, (1, *grid.shape)).astype(np.uint8)
+    formats.write(tmp_path / "a.ome.zarr", Image(film, grid))
+    with formats.open_reader(Source(tmp_path / "a.ome.zarr")) as reader:
+        half = reader.levels[1]
+    done = ulna.predict(run, tmp_path / "a.ome.zarr", out=tmp_path / "masks", level=1)
+    assert formats.read(Source(done.masks[0])).grid == half
+    assert half.spacing[1:] == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,7 @@ def test_the_plan_in_sentences() -> None:
     planned = plan(Config().changed({"training.epochs": 1}), FACTS, device=CPU)
     said = sentences(planned.config, FACTS, ())
     assert said[0] == (
-        "A 2D unet with 5 levels of 16 to 256 channels, instance norm, same padding; 3 channels in; it learns cell."
+        "A 2D U-Net with 5 levels of 16 to 256 channels, instance norm, same padding; 3 channels in; it learns cell."
     )
     assert said[1] == "Intensities: percentile of each image."
     assert "Batches of 8 patches of 128×128 pixels" in said[2]

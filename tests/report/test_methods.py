@@ -63,6 +63,10 @@ CONFIGS: dict[str, tuple[Config, Facts]] = {
         load_preset("default").changed(SIZES | {"data.modality": "fluorescence", "task.name": "semantic"}),
         facts(),
     ),
+    "an organ in one piece": (
+        load_preset("default").changed(SIZES | {"data.modality": "ct", "task.name": "semantic"}),
+        facts(fitted={"task.largest_component": ["liver"]}, fitted_on="held out"),
+    ),
     "objects of two classes on tissue": (
         load_preset("default").changed(
             SIZES | {"data.channels": 3, "data.modality": "stained", "task.name": "instances", "training.minutes": 10}

@@ -330,6 +330,9 @@ def test_what_the_scored_images_had_a_say_in_is_said() -> None:
     assert "the images held out. seed 0.4" in page._fitted(fitted | {"fitted_on": "held out"})[0]
     assert "none were held out" in page._fitted(fitted | {"fitted_on": "trained on"})[0]
     assert page._fitted({}) == []
+    pieces = {"fitted": {"task.largest_component": ["liver", "spleen"]}, "weights": "last"}
+    assert chose(pieces).startswith("These images also chose the classes that are kept in one piece, so")
+    assert page._fitted(pieces)[0].startswith("Of liver, spleen only the largest component is kept: true ones are one")
 
 
 def test_the_words_of_whole_pages(run, golden):

@@ -12,7 +12,7 @@ from ulna.config import Config
 from ulna.image import Grid, Labels
 from ulna.store import Store
 from ulna.tasks import Task
-from ulna.training.constants import fit_constants
+from ulna.training.constants import fit_constants, fitting, volumes
 
 
 class Numbered:
@@ -35,6 +35,7 @@ class Asked:
     """A task that notes what it is fitted on."""
 
     outputs = 1
+    fits_volumes = False
 
     def __init__(self, fits: float) -> None:
         self.fits = fits
@@ -56,17 +57,24 @@ class Asked:
         }
 
 
-def fitted(train: int, held_out: int | None, *, fits: float = 1.0) -> dict[str, Any]:
+def fitted(
+    train: int,
+    held_out: int | None,
+    *,
+    fits: float = 1.0,
+    asked: Asked | None = None,
+    stored: type[Numbered] = Numbered,
+) -> dict[str, Any]:
     network = nn.Conv2d(1, 1, 1)
     nn.init.ones_(network.weight)
     nn.init.zeros_(cast(Any, network.bias))
     network.geometry = lambda: geometry_of_one_pixel()  # type: ignore[assignment]
-    stores = Numbered(train), None if held_out is None else Numbered(held_out)
+    stores = stored(train), None if held_out is None else stored(held_out)
     config = Config().changed({"data.channels": 1, "inference.precision": "float32"})
     found = fit_constants(
-        network.train(), cast(Task, Asked(fits)), config, stores=cast("tuple[Store, Store | None]", stores)
+        network.train(), cast(Task, asked or Asked(fits)), config, stores=cast("tuple[Store, Store | None]", stores)
     )
-    assert network.training == (not fits)
+    assert network.training == (not found)
     return found
 
 
@@ -90,3 +98,44 @@ def test_without_any_held_out_those_learned_from_are_taken() -> None:
 
 def test_a_task_without_constants_is_asked_nothing() -> None:
     assert fitted(3, 2, fits=0) == {}
+
+
+class Planes(Numbered):
+    """Planes of volumes along X, of which each has one more than the one before; they hold their own numbers."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(sum(range(2, 2 + count)))
+        self.selection = [volume for volume in range(count) for _ in range(2 + volume)]
+        for number, case in enumerate(self.cases):
+            case.plane = (2, number)
+
+
+class OfVolumes(Asked):
+    """A task that notes which volumes it is given."""
+
+    fits_volumes = True
+
+    def decode(self, activated: np.ndarray, grid: Grid) -> Labels:
+        return Labels(activated[0].round().astype(np.uint8), grid=grid)
+
+    def fit_volumes(self, pairs: Iterable[tuple[Labels, Labels]]) -> dict[str, Any]:
+        seen = []
+        for found, truth in pairs:
+            np.testing.assert_array_equal(found.classes, truth.classes)
+            seen.append(found.classes[0, 0].tolist())
+        return {"volumes": seen}
+
+
+def test_planes_are_judged_as_the_volumes_that_they_are_of() -> None:
+    assert fitted(3, 2, asked=OfVolumes(0), stored=Planes) == {"volumes": [[0, 1], [2, 3, 4]]}
+    assert fitting(cast(Task, OfVolumes(0)), cast(Store, Planes(3))) == 2 + 3 + 4
+    assert fitting(cast(Task, Asked(3.0)), cast(Store, Numbered(5))) == 15
+    assert fitted(3, None, asked=OfVolumes(0), stored=Planes) == {}  # what it has learned from says nothing
+
+
+def test_images_are_no_volumes() -> None:
+    stored = Numbered(3)
+    for case in stored.cases:
+        case.plane = None
+    assert volumes(cast(Store, stored)) == []
+    assert volumes(None) == []

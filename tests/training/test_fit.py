@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from small_clock import TestClock
 from ulna import networks, tasks
-from ulna.config import Config
+from ulna.config import Config, TaskConfig
 from ulna.errors import UlnaError
 from ulna.metrics import Primary
 from ulna.store import Store
@@ -515,12 +515,15 @@ def test_dropout_is_drawn_from_the_step(stores: Stores, tmp_path: Path) -> None:
 
 def test_what_a_training_by_time_leaves_room_for(stores: Stores) -> None:
     validation = stores[1]  # two images of 64 × 64
-    assert ending(SMALL, validation, 7.0, fits=0.0) == Ending(2, 2, 1.0, 7.0, 64 * 64, 2 * 32 * 32)
-    assert ending(SMALL, validation, 7.0, fits=6.0).scored == 2 + 6 * 2
-    fast = ending(SMALL.changed({"training.precision": "bf16"}), validation, 7.0, fits=0.0)
+    classes, objects = (
+        tasks.build(TaskConfig(name=name), ("background", "cell")) for name in ("semantic", "instances")
+    )
+    assert ending(SMALL, validation, 7.0, task=classes) == Ending(2, 2, 1.0, 7.0, 64 * 64, 2 * 32 * 32)
+    assert ending(SMALL, validation, 7.0, task=objects).scored == 2 + 3 * 2
+    fast = ending(SMALL.changed({"training.precision": "bf16"}), validation, 7.0, task=classes)
     assert fast == Ending(2, 2, SLOWER, 7.0, 64 * 64, 2 * 32 * 32)
     assert SLOWER == 2.0
-    assert ending(SMALL, None, 7.0, fits=6.0) == Ending(seconds=7.0, batch_pixels=2 * 32 * 32)
+    assert ending(SMALL, None, 7.0, task=objects) == Ending(seconds=7.0, batch_pixels=2 * 32 * 32)
 
 
 def test_cases_are_spread_evenly() -> None:

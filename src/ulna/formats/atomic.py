@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +13,12 @@ from typing import TYPE_CHECKING
 from ulna.errors import WriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
+
+PARTIAL = re.compile(r"\.(?P<stem>.+)\.part-\d+(?P<suffix>\.[^.]*|)")
+"""What `hidden` calls a file."""
 
 
 @contextmanager
@@ -46,8 +51,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     >>> Path("new", "a.txt").read_text()
     'whole'
     """
-    # The suffix stays last, for the writers that go by it.
-    beside = path.with_name(f".{path.stem}.part-{os.getpid()}{path.suffix}")
+    beside = hidden(path)
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,6 +92,32 @@ def writing(path: Path) -> Iterator[None]:
 def is_partial(path: Path) -> bool:
     """Whether it is what is left of a file or folder that was to appear whole when the process was killed."""
     return path.name.startswith(".") and ".part-" in path.name
+
+
+def remove_partial(paths: Collection[Path]) -> None:
+    """Remove what killed processes left of files and folders that were to appear whole.
+
+    Parameters
+    ----------
+    paths
+        Where they were to appear. No process may be writing them now.
+    """
+    wanted = set(paths)
+    for folder in {path.parent for path in wanted}:
+        for found in list(folder.iterdir()) if folder.is_dir() else ():
+            name = PARTIAL.fullmatch(found.name)
+            if name is None or folder / f"{name['stem']}{name['suffix']}" not in wanted:
+                continue
+            with writing(found):
+                if found.is_dir():
+                    shutil.rmtree(found, ignore_errors=True)
+                else:
+                    found.unlink(missing_ok=True)
+
+
+def hidden(path: Path) -> Path:
+    """The file or folder beside a place that takes its name when it is whole; the suffix stays last."""
+    return path.with_name(f".{path.stem}.part-{os.getpid()}{path.suffix}")
 
 
 def _remove(beside: Path) -> None:

@@ -58,6 +58,21 @@ class Large:
         whole = grid.ndim == self._config.network.ndim and planned_shape(grid, data) == grid.shape
         return self.task.pixelwise or whole
 
+    def divisible(self, reader: Reader) -> bool:
+        """Whether regions of an image can be left to others: `skip` of `masks` and `outputs` is asked.
+
+        Parameters
+        ----------
+        reader
+            An image that `takes` takes.
+
+        Returns
+        -------
+        bool
+            As `Pipeline.divisible` says.
+        """
+        return self.pipeline.divisible(orientation(reader.grid).grid(reader.grid))
+
     def masks(
         self, reader: Reader, *, skip: Callable[[Region], bool] = none, progress: Progress = quiet
     ) -> Iterator[tuple[Region, Array]]:

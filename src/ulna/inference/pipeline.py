@@ -237,6 +237,26 @@ class Pipeline:
             total += 3 * 4 * self.outputs * depth * prod(at_once[1:])
         return total
 
+    def divisible(self, grid: Grid) -> bool:
+        """Whether regions of an image can be computed without the others: `regions` asks which to skip.
+
+        Parameters
+        ----------
+        grid
+            Where its pixels lie; a volume's axes in the order of the world.
+
+        Returns
+        -------
+        bool
+            False for images that are resampled, and for tiles that overlap.
+        """
+        if planned_shape(grid, self.config.data) != grid.shape:
+            return False
+        if grid.ndim > self.config.network.ndim:  # plane by plane
+            return True
+        tiling = self._tiling(grid.shape, self.config.inference.tile, self._affordable())
+        return not any(tile.weights for tile in tiling.tiles)
+
     def _affordable(self) -> int:
         return affordable_pixels(self.config, self.free(device_of(self.network)))
 

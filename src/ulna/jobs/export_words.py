@@ -10,6 +10,7 @@ from ulna.inference.engines.compiled import weights_hash
 from ulna.model import Model
 from ulna.networks import geometry
 from ulna.normalization import CLIP, CLIP_INSIDE, HIGH, LOW, MIN_SHARE
+from ulna.text import listed
 
 SPATIAL = {2: ("y", "x"), 3: ("z", "y", "x")}
 """The names of spatial axes, by their number."""
@@ -82,6 +83,7 @@ def described(model: Model) -> dict[str, Any]:
         "masks_in_words": masks_in_words(model),
         "decoding": config.task.decoding.known() if task.finds_objects and config.task.decoding else {},
         "threshold": config.task.threshold,
+        "largest_component": [model.classes.names[index] for index in task.one_piece],
     }
 
 
@@ -157,9 +159,13 @@ def masks_in_words(model: Model) -> str:
             f"A pixel lies in a region where its probability is more than {threshold:g}. Classes are painted from the "
             "outer region to the inner one."
         )
+    names = model.classes.names
+    words = "A pixel is of the class whose probability is the largest."
     if not task.exclusive:
-        return f"A pixel is {model.classes.names[1]} where its probability is more than {threshold:g}, else background."
-    return "A pixel is of the class whose probability is the largest."
+        words = f"A pixel is {names[1]} where its probability is more than {threshold:g}, else background."
+    if pieces := [names[index] for index in task.one_piece]:
+        words += f" Of {listed(pieces, 8)} only the largest connected component of an image or volume is kept."
+    return words
 
 
 def _decoding(model: Model, name: str) -> float:

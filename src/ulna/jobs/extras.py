@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -51,6 +51,32 @@ def _locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for beside the masks, and how.
+
+    Parameters
+    ----------
+    probabilities, overlay
+        Whether these are written.
+    outlines
+        The programs that outlines are written for.
+    overwrite
+        Whether outlines of other images may be replaced.
+    shared
+        Whether other processes write into this folder at the same time.
+    resume
+        Whether an earlier prediction is gone on with.
+    """
+
+    probabilities: bool = False
+    overlay: bool = False
+    outlines: tuple[str, ...] = ()
+    overwrite: bool = False
+    shared: bool = False
+    resume: bool = False
+
+
 class Extras:
     """Writes what was asked for beside the masks.
 
@@ -58,20 +84,12 @@ class Extras:
     ----------
     folder : Path
         That of the masks.
+    asked : Asked
+        What is written.
     ndim : int
         The spatial axes that the network sees.
     slices : int
         Of volumes, the axis that their planes follow on.
-    probabilities, overlay : bool
-        Whether these are written.
-    outlines : sequence of str
-        The programs that outlines are written for.
-    overwrite : bool
-        Whether outlines of other images may be replaced.
-    shared : bool
-        Whether other processes write into this folder at the same time.
-    resume : bool
-        Whether an earlier prediction is gone on with.
 
     Raises
     ------
@@ -79,41 +97,27 @@ class Extras:
         For a program that is not known, outlines of volumes, files in the way, and a list of objects that is none.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        ndim: int,
-        slices: int = 0,
-        *,
-        probabilities: bool,
-        overlay: bool,
-        outlines: Sequence[str],
-        overwrite: bool,
-        shared: bool = False,
-        resume: bool = False,
-    ) -> None:
+    def __init__(self, folder: Path, asked: Asked, *, ndim: int, slices: int = 0) -> None:
         self._folder = folder
         self._slices = slices
-        self._probabilities = probabilities
-        self._overlay = overlay
-        self._outlines = OutlineWriter(folder / OUTLINES, tuple(outlines))
-        self._shared = shared or (folder / LOCK).exists()
+        self._asked = asked
+        self._outlines = OutlineWriter(folder / OUTLINES, asked.outlines)
+        self._shared = asked.shared or (folder / LOCK).exists()
         self._journal = Journal(folder / OBJECT_LIST)
-        self._count: int | None = None
         self._predicted = False
         if folder.is_dir():
             with self.alone:
                 self._journal.close(create=False)  # that of a process that was killed
         if (folder / OBJECT_LIST).exists():
             check_list(folder / OBJECT_LIST)  # what is none is said before anything is predicted
-        if outlines and ndim > 2:
+        if asked.outlines and ndim > 2:
             raise UlnaError("outlines are of planes, and this model finds volumes", hint="Leave --outlines away.")
-        if "coco" in outlines and (shared or resume):
+        if "coco" in asked.outlines and (asked.shared or asked.resume):
             what = "outlines for COCO are one file for all images, and this is a part of them"
             hint = "Write GeoJSON or ImageJ's, or predict all images at once."
-            raise UlnaError(what, where="--part" if shared else "--resume", hint=hint)
+            raise UlnaError(what, where="--outlines", hint=hint)
         coco = folder / OUTLINES / COCO_FILE
-        if "coco" in outlines and coco.exists() and not overwrite:
+        if "coco" in asked.outlines and coco.exists() and not asked.overwrite:
             what = "earlier outlines are here already, and one file holds those of all images"
             raise UlnaError(what, where=coco, hint="Name another --out, or add --overwrite.")
 
@@ -125,7 +129,7 @@ class Extras:
     @property
     def pixelwise(self) -> bool:
         """Whether nothing is asked for that needs an image as a whole."""
-        return not (self._probabilities or self._overlay or self._outlines.programs)
+        return not (self._asked.probabilities or self._asked.overlay or self._outlines.programs)
 
     def files(self, cases: Iterable[Case]) -> list[str]:
         """What may be written for these cases, as paths within the folder."""
@@ -139,7 +143,11 @@ class Extras:
 
     def complete(self, frames: Sequence[Case]) -> bool:
         """Whether what was asked for is there of an image, or of all frames of a film."""
-        wanted = {PROBABILITIES: self._probabilities, OVERLAYS: self._overlay, OUTLINES: bool(self._outlines.programs)}
+        wanted = {
+            PROBABILITIES: self._asked.probabilities,
+            OVERLAYS: self._asked.overlay,
+            OUTLINES: bool(self._outlines.programs),
+        }
         files = [name for name in self.files(frames) if wanted[name.partition("/")[0]]]
         return all((self._folder / name).exists() for name in files)
 
@@ -171,7 +179,7 @@ class Extras:
         """
         use = model.config.data.use_channels
         image = load_image(case, channels=0 if use else model.channels)
-        if self._probabilities:
+        if self._asked.probabilities:
             found, per_class = model.mask_and_probabilities(image, progress=progress)
             found.check_fits(target)
             write(self._folder / PROBABILITIES / f"{case.name}{_whole_suffix(case)}", per_class)
@@ -179,7 +187,7 @@ class Extras:
             found = model.predict(image, progress=progress)
             found.check_fits(target)
         found = replace(found, labels=found.labels.numbered_after(after))
-        if self._overlay:
+        if self._asked.overlay:
             picture = found.overlay(choose(image, use, where=case.name))
             write(self._folder / OVERLAYS / f"{case.name}.png", Image(np.moveaxis(picture, -1, 0)))
         if self._outlines.programs:
@@ -205,22 +213,19 @@ class Extras:
         self._predicted = True
         with self.alone:
             self._journal.add(name, objects or ())
-        if objects is not None:
-            self._count = (self._count or 0) + len(objects)
 
-    def close(self) -> int | None:
+    def close(self, *, objects: bool) -> None:
         """Write what is one file for all images: of the list of objects what it said of other masks stays.
 
-        Returns
-        -------
-        int or None
-            How many objects were found; None where the model finds none.
+        Parameters
+        ----------
+        objects
+            Whether the list is wanted, though there may be none.
         """
         if self._predicted:
             self._outlines.close()
         with self.alone:
-            self._journal.close(create=self._count is not None)
-        return self._count
+            self._journal.close(create=objects)
 
 
 def listed_objects(name: str, found: Prediction) -> list[Listed] | None:

@@ -75,10 +75,14 @@ def summarize_folds(run: Path, cases: Sequence[Case], *, device: str, timer: Tim
 def _facts(places: Sequence[Path], model: Model) -> dict[str, Any]:
     """What the record of the whole takes from those of the folds: what chose the weights, and the constants."""
     records = [runs.words(place) for place in places]
-    facts: dict[str, Any] = {key: records[0][key] for key in ("weights", "fitted_on") if key in records[0]}
-    if "fitted" in records[0]:
+    facts: dict[str, Any] = {
+        key: one[key] for one in reversed(records) for key in ("weights", "fitted_on") if key in one
+    }
+    if keys := dict.fromkeys(key for one in records for key in one.get("fitted", {})):
         known = dotted(model.config.model_dump())
-        facts["fitted"] = {key: known[key] for key in records[0]["fitted"]}
+        facts["fitted"] = {key: known[key] for key in keys if known[key] not in ((), [])}
+        if not facts["fitted"]:  # no class is in one piece by most folds
+            del facts["fitted"]
     short = [(number, one["length"]) for number, one in enumerate(records) if "length" in one]
     if short:
         facts["length"] = f"{len(short)} of {len(records)} folds say so, fold {short[0][0]} for one. {short[0][1]}"

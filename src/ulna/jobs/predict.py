@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,21 +16,21 @@ from rich.markup import escape
 
 from ulna.caselist import Names, choose
 from ulna.console import Printed, track
-from ulna.dataset import Case, Dataset, Progress, quiet
-from ulna.errors import UlnaError, WriteError
-from ulna.formats import create, mask_suffix, write
-from ulna.formats.atomic import cannot_write
+from ulna.dataset import Case, Dataset, quiet
+from ulna.errors import UlnaError
+from ulna.formats import mask_suffix
+from ulna.formats.atomic import cannot_write, remove_partial
 from ulna.groups import decide
 from ulna.image import Source
-from ulna.jobs.assumptions import assumed, left_out, masks_of_data
-from ulna.jobs.by_region import film_grid, is_large, kept_beside, made_by, stream, streams, write_large
-from ulna.jobs.extras import Extras, listed_objects
-from ulna.jobs.segmentation import is_dicom, segmentation_beside
+from ulna.jobs.assumptions import left_out, masks_of_data
+from ulna.jobs.by_region import kept_beside, made_by
+from ulna.jobs.cluster import predicted
+from ulna.jobs.extras import Asked, Extras
+from ulna.jobs.one_mask import Job, Outcome, make, segmentations, target_of
 from ulna.layouts import Patterns, Place, find
 from ulna.layouts.own import MARK, file_of, makers_of, mark
 from ulna.model import Model, load
 from ulna.objectlist import NAME as OBJECT_LIST
-from ulna.objectlist import Listed
 from ulna.paths import expand_home
 from ulna.source import as_region
 from ulna.text import listed, plural
@@ -90,15 +90,6 @@ class Predicted(Printed):
         return Group(*lines)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One mask to make: its name and suffix, and its cases: one, or one per frame of a film."""
-
-    name: str
-    frames: tuple[Case, ...]
-    suffix: str
-
-
 @expand_home
 def predict(
     run: str | Path | Model,
@@ -115,6 +106,7 @@ def predict(
     overwrite: bool = False,
     resume: bool = False,
     part: str = "",
+    cluster: str = "",
     changes: dict[str, Any] | None = None,
     device: str | None = None,
 ) -> Predicted:
@@ -158,6 +150,9 @@ def predict(
     part
         "3/8": only every eighth image, from the third one on. So several processes, or the jobs of an array, predict
         into one folder.
+    cluster
+        The address of a Dask cluster, "tcp://node1:8786", whose workers predict: an image each, and the bands of a
+        large one. They see the same folders as this process. Or the file that `dask scheduler --scheduler-file` writes.
     changes
         Settings of `inference`, `{"inference.mirror": True}`, in place of those of the training.
     device
@@ -171,8 +166,8 @@ def predict(
     Raises
     ------
     UlnaError
-        When there is nothing to predict, when files are in the way and `overwrite` is False, and where `out` cannot be
-        written.
+        When there is nothing to predict, when files are in the way and `overwrite` is False, where `out` cannot be
+        written, and where the cluster or its workers are gone.
 
     Examples
     --------
@@ -188,17 +183,18 @@ def predict(
     model = model.changed(changes) if changes else model
     engine = model.engine
     folder = Path(out)
-    extras = Extras(
-        folder,
-        model.config.network.ndim,
-        model.config.data.slices or 0,
+    if cluster and (part or isinstance(run, Model)):
+        what = "one process asks a cluster, for all images" if part else "workers load the model from its file"
+        raise UlnaError(what, where="cluster", hint="Leave the part away." if part else "Give the run's folder.")
+    beside = Asked(
         probabilities=probabilities,
         overlay=overlay,
         outlines=(outlines,) if isinstance(outlines, str) else tuple(outlines),
         overwrite=overwrite,
-        shared=bool(part),
+        shared=bool(part or cluster),
         resume=resume,
     )
+    extras = Extras(folder, beside, ndim=model.config.network.ndim, slices=model.config.data.slices or 0)
     data = model.config.data
     found = find(images, channels=model.channels, choosing=bool(data.use_channels), patterns=Patterns.of(data))
     box = as_region(region) if isinstance(region, str) else tuple((int(first), int(last)) for first, last in region)
@@ -212,52 +208,57 @@ def predict(
     jobs = jobs[_every(part)]
     by = made_by(model, box, level)
     before = _made_before(folder, jobs, by, extras) if resume else []
-    jobs = [job for job in jobs if _target(folder, job) not in before]
+    jobs = [job for job in jobs if target_of(folder, job) not in before]
     _check_free(folder, jobs, overwrite=overwrite or resume)
     marked = (folder / MARK).exists()
     values = {} if model.task.finds_objects else model.classes.written_values()
-    _make(folder, jobs, extras, values, by)
-    masks: list[Path] = []
-    failed: list[tuple[str, str]] = []
-    notes = [*masks_of_data(found.cases), *left_out(found.left_out), *filter(None, [model.saved.short])]
-    several = len(jobs) > 1
-    tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
+    _make(folder, jobs, extras, values, by, resume=resume)
+    done: dict[Path, Outcome] = {}
+    if cluster and jobs and not isinstance(run, Model):
+        place = Path(run)
+        outcomes = predicted(
+            cluster, place, model, jobs, folder, beside, changes=changes or {}, device=device, extras=extras
+        )
+    else:
+        outcomes = _here(model, jobs, folder, extras)
     try:
-        for job in track(jobs, "predicting") if several else jobs:
-            try:
-                path, words = _predict(model, job, folder, extras=extras, progress=tiles)
-                masks.append(path)
-                notes += words
-                for beside in _segmentations(folder, [job]):
-                    source, numbered = job.frames[0].images[0], model.task.finds_objects
-                    notes += segmentation_beside(path, beside, source, model.classes, objects=numbered)
-                notes += assumed(job.frames[0], job.name, model.config.data)
-            except WriteError:
-                raise  # the next one could not be written either
-            except UlnaError as error:
-                failed.append((job.name, str(error)))
-            except MemoryError:
-                failed.append((job.name, "the memory of this machine does not hold it"))
+        for job, outcome in outcomes:
+            done[target_of(folder, job)] = outcome
     finally:  # also where it is stopped: the masks that are there are listed
-        count = extras.close()
-        _made(folder, [job for job in jobs if _target(folder, job) in masks], extras, values, by)
+        counts = [one.objects for one in done.values() if one.objects is not None]
+        extras.close(objects=bool(counts))
+        made = [job for job in jobs if (one := done.get(target_of(folder, job))) and one.written]
+        _made(folder, made, extras, values, by)
+    masks = [target_of(folder, job) for job in made]
+    ended = [(job.name, done[target_of(folder, job)]) for job in jobs]
+    failed = [(name, one.failure) for name, one in ended if one.failure]
+    notes = [*masks_of_data(found.cases), *left_out(found.left_out), *filter(None, [model.saved.short])]
+    notes += [note for _, one in ended for note in one.notes]
     if not masks and not marked and not part:
         (folder / MARK).unlink()
     if before:
         notes.append(f"{plural(len(before), 'mask')} of the prediction that is gone on with stayed as they are")
-    if count is not None:
-        notes.append(f"{plural(count, 'object')}: their classes and scores are in {OBJECT_LIST}")
+    if counts:
+        notes.append(f"{plural(sum(counts), 'object')}: their classes and scores are in {OBJECT_LIST}")
     return Predicted(folder, tuple(masks), tuple(failed), found.passed_over, found.own, tuple(notes), str(engine))
 
 
-def _jobs(found: Sequence[Case], model: Model, cases: Names | None, except_: Names | None) -> list[_Job]:
+def _here(model: Model, jobs: Sequence[Job], folder: Path, extras: Extras) -> Iterator[tuple[Job, Outcome]]:
+    """The masks made by this process, one after the other."""
+    several = len(jobs) > 1
+    tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
+    for job in track(jobs, "predicting") if several else jobs:
+        yield job, make(model, job, folder, extras=extras, progress=tiles)
+
+
+def _jobs(found: Sequence[Case], model: Model, cases: Names | None, except_: Names | None) -> list[Job]:
     """A job for each file, with all frames of a film of planes; or for each of the cases that are named."""
     # values beyond 16 bits, or below 0, are no pixels of a PNG
     wide = model.classes.to_values(np.zeros((1, 1, 1), np.uint8)).dtype.itemsize > 2
 
-    def job(name: str, frames: Sequence[Case]) -> _Job:
+    def job(name: str, frames: Sequence[Case]) -> Job:
         suffix = mask_suffix(frames[0].images[0])
-        return _Job(name, tuple(frames), ".tif" if wide and suffix == ".png" else suffix)
+        return Job(name, tuple(frames), ".tif" if wide and suffix == ".png" else suffix)
 
     if cases is not None or except_ is not None:
         stated = model.config.data.groups
@@ -295,8 +296,8 @@ def _name(frames: Sequence[Case]) -> str:
     return first if frame is None else first.removesuffix(f"_{frame:04d}")
 
 
-def _check_apart(folder: Path, jobs: Sequence[_Job]) -> None:
-    targets = [_target(folder, job) for job in jobs]
+def _check_apart(folder: Path, jobs: Sequence[Job]) -> None:
+    targets = [target_of(folder, job) for job in jobs]
     same: dict[str, list[str]] = {}
     for target, job in zip(targets, jobs, strict=True):
         # Windows and macOS take `A.png` and `a.png` for one file.
@@ -310,8 +311,8 @@ def _check_apart(folder: Path, jobs: Sequence[_Job]) -> None:
         )
 
 
-def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
-    targets = [_target(folder, job) for job in jobs]
+def _check_free(folder: Path, jobs: Sequence[Job], *, overwrite: bool) -> None:
+    targets = [target_of(folder, job) for job in jobs]
     inputs = {
         os.path.realpath(part.path)  # unlike Path.resolve it says nothing of links in a circle: reading them does
         for job in jobs
@@ -320,32 +321,18 @@ def _check_free(folder: Path, jobs: Sequence[_Job], *, overwrite: bool) -> None:
         for part in source.parts
         if not source.inside
     }
-    lost = [path for path in (*targets, *_segmentations(folder, jobs)) if os.path.realpath(path) in inputs]
+    lost = [path for path in (*targets, *segmentations(folder, jobs)) if os.path.realpath(path) in inputs]
     if lost:
         raise UlnaError(
             "the masks would be written over the images themselves", where=lost[0], hint="Name another --out."
         )
-    there = [path for path in (*targets, *_segmentations(folder, jobs)) if path.exists()]
+    there = [path for path in (*targets, *segmentations(folder, jobs)) if path.exists()]
     if there and not overwrite:
         raise UlnaError(
             f"{len(there)} of the masks are there already, {there[0].name} for one",
             where=folder,
             hint="Name another --out, or add --resume to go on with them, or --overwrite.",
         )
-
-
-def _target(folder: Path, job: _Job) -> Path:
-    return folder / f"{job.name}{job.suffix}"
-
-
-def _segmentations(folder: Path, jobs: Sequence[_Job]) -> list[Path]:
-    """The DICOM segmentations beside the masks of whole DICOM images; a film has none."""
-    sources = {job.name: job.frames[0].images[0] for job in jobs if len(job.frames) == 1}
-    return [
-        folder / f"{name}.dcm"
-        for name, source in sources.items()
-        if is_dicom(source) and not (source.region or source.level)
-    ]
 
 
 def _every(part: str) -> slice:
@@ -359,83 +346,45 @@ def _every(part: str) -> slice:
     return slice(int(number) - 1, None, int(count))
 
 
-def _made_before(folder: Path, jobs: Sequence[_Job], by: str, extras: Extras) -> list[Path]:
+def _made_before(folder: Path, jobs: Sequence[Job], by: str, extras: Extras) -> list[Path]:
     """The masks of these jobs that are there already, with all that was asked for beside them."""
-    there = [job for job in jobs if _target(folder, job).exists()]
+    there = [job for job in jobs if target_of(folder, job).exists()]
     known = makers_of(folder)
-    other = [job.name for job in there if known.get(_target(folder, job).relative_to(folder).as_posix()) != by]
+    other = [job.name for job in there if known.get(target_of(folder, job).relative_to(folder).as_posix()) != by]
     if other:
         what = f"masks that are there were not made by this model in this way, as far as is known: {listed(other)}"
         raise UlnaError(what, where=folder, hint="Name another --out, or add --overwrite in place of --resume.")
     done = [job for job in there if extras.complete(job.frames) and _has_segmentations(folder, job)]
     for job in done:
-        shutil.rmtree(kept_beside(_target(folder, job)), ignore_errors=True)  # it was killed when the mask was there
-    return [_target(folder, job) for job in done]
+        shutil.rmtree(kept_beside(target_of(folder, job)), ignore_errors=True)  # it was killed when the mask was there
+    return [target_of(folder, job) for job in done]
 
 
-def _has_segmentations(folder: Path, job: _Job) -> bool:
-    return find_spec("highdicom") is None or all(path.exists() for path in _segmentations(folder, [job]))
+def _has_segmentations(folder: Path, job: Job) -> bool:
+    return find_spec("highdicom") is None or all(path.exists() for path in segmentations(folder, [job]))
 
 
-def _make(folder: Path, jobs: Sequence[_Job], extras: Extras, classes: dict[int, str], by: str) -> None:
+def _make(folder: Path, jobs: Sequence[Job], extras: Extras, classes: dict[int, str], by: str, *, resume: bool) -> None:
     """Make the folder, with the mark by which its files are later known to be no images."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(error, folder) from None
-    masks = {_target(folder, job).relative_to(folder).as_posix(): file_of(job.frames[0].images) for job in jobs}
-    segmentations = [path.relative_to(folder).as_posix() for path in _segmentations(folder, jobs)]
-    pictures = [*extras.files(frame for job in jobs for frame in job.frames), *segmentations]
+    masks = {target_of(folder, job).relative_to(folder).as_posix(): file_of(job.frames[0].images) for job in jobs}
+    beside = [path.relative_to(folder).as_posix() for path in segmentations(folder, jobs)]
+    pictures = [*extras.files(frame for job in jobs for frame in job.frames), *beside]
     there = {mask for mask in masks if (folder / mask).exists()}
+    if resume:
+        remove_partial([folder / name for name in (*masks, *pictures)])
     with extras.alone:
         mark(folder, masks, pictures, classes=classes, by=by)
         if there:  # until they are replaced, see `_made`
             mark(folder, {mask: masks[mask] for mask in there}, (), classes=classes, by="")
 
 
-def _made(folder: Path, jobs: Sequence[_Job], extras: Extras, classes: dict[int, str], by: str) -> None:
+def _made(folder: Path, jobs: Sequence[Job], extras: Extras, classes: dict[int, str], by: str) -> None:
     """Note what has made these masks, which may have replaced others."""
-    masks = {_target(folder, job).relative_to(folder).as_posix(): file_of(job.frames[0].images) for job in jobs}
+    masks = {target_of(folder, job).relative_to(folder).as_posix(): file_of(job.frames[0].images) for job in jobs}
     if masks and not masks.keys() <= {mask for mask, word in makers_of(folder).items() if word == by}:
         with extras.alone:
             mark(folder, masks, (), classes=classes, by=by)
-
-
-def _predict(model: Model, job: _Job, folder: Path, *, extras: Extras, progress: Progress) -> tuple[Path, list[str]]:
-    """Predict a file, by region where that gives the same, else by frame: its mask, and what is to be said of it.
-
-    Its objects are listed before it appears.
-    """
-    target = _target(folder, job)
-    first, *others = job.frames
-
-    def listing(objects: list[Listed] | None) -> None:
-        extras.predicted(job.name, objects)
-
-    if extras.pixelwise and is_large(model, job.frames, target):
-        return target, write_large(model, first, target, found=listing, progress=progress)
-    if extras.pixelwise and streams(model, job.frames):
-        listing(None)
-        stream(model, job.frames, target, progress=progress)
-        return target, []
-    found = extras.predict(model, first, target, after=0, progress=progress)
-    if not others:
-        listing(listed_objects(job.name, found))
-        write(target, found.to_image(), labels=True)
-        return target, []
-    mask = found.to_image(wide=True)  # how many objects the film has is known at its end
-    grid = film_grid(first, len(job.frames), mask.shape)
-    objects, several = 0, listed_objects(job.name, found)
-    with create(target, grid, dtype=mask.array.dtype, channels=mask.channels, labels=True) as writer:
-        for number, frame in enumerate(job.frames):
-            if number:
-                found = extras.predict(model, frame, target, after=objects, progress=progress)
-                if several is not None:
-                    several += listed_objects(job.name, found) or ()
-            if found.shape != grid.shape[1:]:
-                raise UlnaError("its frames differ in size, and one file holds frames of one size", where=frame.name)
-            objects = max(objects, int(found.objects.max(initial=0)) if found.objects is not None else 0)
-            part = (slice(number, number + 1), *(slice(0, n) for n in found.shape))
-            writer.write(part, found.to_image(wide=True).array[:, None])
-        listing(several)
-    return target, []

@@ -19,6 +19,9 @@ from ulna.text import listed, plural, size
 SMALLER = "smaller"
 """The first word of the reason for a batch that the memory has made smaller."""
 
+NETWORKS = {"unet": "U-Net", "fcn8": "FCN-8s"}
+"""What networks are called."""
+
 LOSSES = {
     "dice_cross_entropy": "dice + cross-entropy",
     "cross_entropy": "cross-entropy",
@@ -40,7 +43,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
     fixed = fixed_scaling(config.data)
     drawn = "every group of images" if training.sampling == "groups" else "every image"
     return (
-        f"A {network.ndim}D {network.name} with {len(network.widths)} levels of {network.widths[0]} to "
+        f"A {network.ndim}D {NETWORKS[network.name]} with {len(network.widths)} levels of {network.widths[0]} to "
         f"{network.widths[-1]} channels, {network.norm} norm, {network.padding} padding; "
         f"{plural(facts.channels, 'channel')} in; it learns {classes}.",
         *_used(config, facts),
@@ -104,7 +107,7 @@ def _volumes(config: Config, decisions: Sequence[Decision]) -> list[str]:
     if "network.ndim" in found:
         axis = config.data.slices
         how = "as a whole" if axis is None else f"slice by slice, along the axis {AXES[axis]}"
-        said.append(f"Volumes are learned {how}: {found['network.ndim'].reason}.")
+        said += [f"Volumes are learned {how}: {found['network.ndim'].reason}.", _lie(config.data.unit)]
     target = config.data.target_spacing or ()
     if any(target) and "data.target_spacing" in found:
         sides = {axis: f"{side:g}" for axis, side in zip(AXES[-len(target) :], target, strict=True) if side}
@@ -113,6 +116,12 @@ def _volumes(config: Config, decisions: Sequence[Decision]) -> list[str]:
         along = "" if len(sides) == len(target) else f" along {' and '.join(sides)}"
         said.append(f"Images are seen at a spacing of {apart}{along}: {why}.")
     return said
+
+
+def _lie(unit: str) -> str:
+    """How volumes are turned, so that those of one anatomy lie alike; `unit` tells medical ones."""
+    along = "Z runs to the head, Y to the back, X to the left" if unit == "mm" else "Z, Y and X run along the world's"
+    return f"Volumes are turned as their files state, so that {along}; masks are written as each image lies."
 
 
 def _devices(training: TrainingConfig, decisions: Sequence[Decision]) -> list[str]:

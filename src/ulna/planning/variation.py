@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 
 from ulna.config import Config
@@ -15,6 +18,12 @@ TILT = 30.0
 
 LOW_RESOLUTION = 0.25
 """How often nnU-Net shows an image as one of lower resolution."""
+
+ACROSS = 2
+"""The axis from side to side of volumes that lie upright (X)."""
+
+SIDES = {"left": "left", "l": "left", "lh": "left", "right": "right", "r": "right", "rh": "right"}
+"""Words in names of classes that say on which side of the body they lie."""
 
 ANATOMY = ("mr", "ct")
 """Kinds of images of bodies, which lie in a scanner in much the same way; cells lie anyhow."""
@@ -48,6 +57,8 @@ def volume_variation(config: Config, facts: Fingerprint) -> list[Decision]:
         axis, why = None, "volumes are to be tilted (augmentation.tilt)"
     slices = decide(config, "augmentation.slices", axis, why)
     decisions = [slices]
+    if config.data.modality in ANATOMY and facts.unit != "pixel":
+        decisions.append(_flips(config, facts.classes))
     if slices.value is None and facts.unit != "pixel":
         lie = f"up to {TILT:g} degrees about each axis, as nnU-Net"
         if config.data.modality in ANATOMY:
@@ -58,6 +69,43 @@ def volume_variation(config: Config, facts: Fingerprint) -> list[Decision]:
     decisions.append(decide(config, "augmentation.elastic", 0.0, why))
     why = "scanners and settings differ in resolution; as often as in nnU-Net"
     return [*decisions, decide(config, "augmentation.low_resolution", LOW_RESOLUTION, why)]
+
+
+def _flips(config: Config, classes: Sequence[str]) -> Decision:
+    """Along which axes volumes of bodies are flipped: their right may be their left, but not their head their feet."""
+    if pair := sides(classes):
+        return decide(config, "augmentation.flip", False, f"a flip would make '{pair[0]}' of '{pair[1]}'")
+    why = "left and right of a body look alike, head and foot, front and back do not (docs/volumes.md)"
+    return decide(config, "augmentation.flip", (ACROSS,), why)
+
+
+def sides(names: Sequence[str]) -> tuple[str, ...]:
+    """Two classes that differ in their side alone, such as the left and the right kidney; none if there are none.
+
+    Parameters
+    ----------
+    names
+        Of the classes.
+
+    Returns
+    -------
+    tuple of str
+        Two names, the left one first, or none.
+
+    Examples
+    --------
+    >>> sides(("background", "kidney_right", "kidney_left"))
+    ('kidney_left', 'kidney_right')
+    """
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for name in names:
+        words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)]
+        rest = tuple(word for word in words if word not in SIDES)
+        for word in words:
+            if word in SIDES:
+                found.setdefault(rest, {})[SIDES[word]] = name
+    both = next((one for one in found.values() if len(one) == 2), None)
+    return (both["left"], both["right"]) if both else ()
 
 
 def _slices(facts: Fingerprint) -> tuple[int | None, str]:

@@ -192,6 +192,9 @@ def _prediction(config: Config, facts: Facts, cited: Citations) -> str:
         told.append(f"A pixel counts as foreground from a probability of {config.task.threshold:g} on.")
     else:
         told.append("A pixel has the class of the highest probability.")
+    if pieces := inner(dict(facts.record), "fitted").get("task.largest_component") or config.task.largest_component:
+        named = enumerated([str(one) for one in as_list(pieces)])
+        told.append(f"Of {named} only the largest connected component is kept{cited.cite('isensee2021nnunet')}.")
     return " ".join(told)
 
 
@@ -240,7 +243,7 @@ def _evaluation(facts: Facts, cited: Citations) -> str:
     elif metrics.get("groups"):
         told.append(f"With {plural(metrics['groups'], 'group')} no confidence interval is given.")
     if facts.record.get("weights", "last") != "last" or "fitted" in facts.record:
-        told.append("The same images also chose the epoch or the constants of decoding, as said above.")
+        told.append("The same images also chose the epoch or what is done with the network's output, as said above.")
     return " ".join(told)
 
 

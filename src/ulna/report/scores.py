@@ -33,7 +33,9 @@ def chose(record: dict[str, Any]) -> str:
         A sentence, or "".
     """
     found = ["the best epoch"] * (record.get("weights") != "last")
-    found += ["the constants that turn outputs into objects"] * ("fitted" in record)
+    pieces = "task.largest_component" in inner(dict(record), "fitted")
+    constants = "the classes that are kept in one piece" if pieces else "the constants that turn outputs into objects"
+    found += [constants] * ("fitted" in record)
     if not found:
         return ""
     return f"These images also chose {' and '.join(found)}, so images that were never used may score lower."

@@ -58,6 +58,16 @@ class Task(Protocol):
         """How long `fit` takes for an image, in multiples of a validation of it; 0: there is nothing to fit."""
         ...
 
+    @property
+    def fits_volumes(self) -> bool:
+        """Whether `fit_volumes` chooses anything."""
+        ...
+
+    @property
+    def one_piece(self) -> tuple[int, ...]:
+        """Indices of the classes of which an image, or a volume, shows one connected component at most."""
+        ...
+
     def maps(self, labels: Tensor, grid: Grid) -> Tensor:
         """What is learned from labels.
 
@@ -150,6 +160,21 @@ class Task(Protocol):
             What `activate` gave for images that were held out of training, and their true labels.
         truth
             Labels of training images.
+
+        Returns
+        -------
+        dict
+            Settings by their dotted names; empty where there is nothing to choose.
+        """
+        ...
+
+    def fit_volumes(self, pairs: Iterable[tuple[Labels, Labels]]) -> dict[str, Any]:
+        """Choose what is done with the labels of a whole volume once the network is trained.
+
+        Parameters
+        ----------
+        pairs
+            Predicted and true labels of volumes that were held out of training.
 
         Returns
         -------

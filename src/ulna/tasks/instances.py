@@ -18,6 +18,7 @@ from ulna.metrics.rows import Primary, Row, added
 from ulna.numbering import apart_along
 from ulna.tasks.averaging import average
 from ulna.tasks.base import Maps
+from ulna.tasks.components import refuse
 from ulna.tasks.decoding import Decoding, Example, decode, filled, fit
 from ulna.tasks.semantic import Semantic
 from ulna.tasks.targets import apart, distances, neighbor_distances
@@ -52,6 +53,8 @@ class Instances:
     primary = Primary("ap", counts="objects")
     pixelwise = False
     finds_objects = True
+    fits_volumes = False
+    one_piece: tuple[int, ...] = ()
 
     @property
     def fits(self) -> float:
@@ -60,6 +63,7 @@ class Instances:
 
     def __init__(self, config: TaskConfig, classes: Sequence[str], loss: Loss | None = None) -> None:
         self.classes = self.probable = tuple(classes)
+        refuse(config, "classes of objects")
         self._semantic = Semantic(config, classes, loss)
         self._targets = {"distance": (distances,), "neighbors": (distances, neighbor_distances), "none": ()}[
             config.target
@@ -127,6 +131,10 @@ class Instances:
         ]
         found = fit(examples, sizes[sizes > 0], holed=holed, given=self._given)
         return {f"task.decoding.{key}": value for key, value in vars(found).items()}
+
+    def fit_volumes(self, pairs: Iterable[tuple[Labels, Labels]]) -> dict[str, Any]:
+        """Nothing."""
+        return {}
 
     def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False) -> list[Row]:
         """The rows of the objects of each class, then those of its pixels.

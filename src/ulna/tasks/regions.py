@@ -18,6 +18,7 @@ from ulna.metrics.rows import Primary, Row
 from ulna.metrics.surfaces import surface_rows
 from ulna.tasks.averaging import average
 from ulna.tasks.base import Maps
+from ulna.tasks.components import refuse
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,6 +64,8 @@ class NestedRegions:
     primary = Primary("dice")
     pixelwise = True
     finds_objects = False
+    fits_volumes = False
+    one_piece: tuple[int, ...] = ()
     exclusive = 0
     fits = 0.0
 
@@ -76,6 +79,7 @@ class NestedRegions:
                 where="task.borders" if config.borders is not None else "task.border_weight",
                 hint="Leave this setting away, or set task.name=semantic.",
             )
+        refuse(config, "regions")
         self.classes = tuple(classes)
         self.probable = tuple(name for name, _ in regions)
         self.outputs = len(regions)
@@ -134,6 +138,10 @@ class NestedRegions:
 
     def fit(self, answers: Iterable[tuple[Maps, Labels]], truth: Iterable[Labels]) -> dict[str, Any]:
         """Nothing: the threshold is a setting."""
+        return {}
+
+    def fit_volumes(self, pairs: Iterable[tuple[Labels, Labels]]) -> dict[str, Any]:
+        """Nothing."""
         return {}
 
     def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False) -> list[Row]:

@@ -19,6 +19,7 @@ from ulna.metrics.rows import ALL_CLASSES, Primary, Row
 from ulna.metrics.surfaces import surface_rows
 from ulna.tasks.averaging import average
 from ulna.tasks.base import Maps
+from ulna.tasks.components import single
 from ulna.tasks.targets import border_weights
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Semantic:
     Raises
     ------
     UlnaError
-        When `task.borders` names no class.
+        When `task.borders` or `task.largest_component` names no class.
     """
 
     primary = Primary("dice")
@@ -59,6 +60,13 @@ class Semantic:
         if config.borders is not None and config.borders not in self.classes:
             known = nearest(config.borders, self.classes)
             raise UlnaError(f"there is no class '{config.borders}'.{known}", where="task.borders")
+        kept = config.largest_component or ()
+        for name in kept:
+            if name not in self.classes[1:]:
+                known = nearest(name, self.classes[1:])
+                raise UlnaError(f"there is no class '{name}'.{known}", where="task.largest_component")
+        self.fits_volumes = config.largest_component is None
+        self.one_piece = tuple(self.classes.index(name) for name in kept)
 
     def maps(self, labels: Tensor, grid: Grid) -> Tensor:
         """Labels (N, L, *spatial) → class indices (N, 1, *spatial); with border weights, these behind them, as floats.
@@ -102,6 +110,11 @@ class Semantic:
     def fit(self, answers: Iterable[tuple[Maps, Labels]], truth: Iterable[Labels]) -> dict[str, Any]:
         """Nothing: the likeliest class needs no constants."""
         return {}
+
+    def fit_volumes(self, pairs: Iterable[tuple[Labels, Labels]]) -> dict[str, Any]:
+        """Of which classes only the largest component is kept."""
+        names = single(pairs, self.classes)
+        return {"task.largest_component": names} if names else {}
 
     def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False) -> list[Row]:
         """How far each class overlaps the truth; of volumes how far their surfaces lie apart, too, in their unit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,22 @@ import torch
 from torch import nn
 
 from ulna.config import Config
-from ulna.image import Labels
+from ulna.image import Grid, Labels
 from ulna.inference.pipeline import Pipeline
 from ulna.store import Store
 from ulna.tasks import Task
+from ulna.tasks.base import Maps
 
 FITTED = 24
-"""On so many cases at most the constants of a task are fitted."""
+"""On so many cases, or volumes, at most the constants of a task are fitted."""
 
 
 def fit_constants(
     network: nn.Module, task: Task, config: Config, *, stores: tuple[Store, Store | None]
 ) -> dict[str, Any]:
     """The constants of a task, from what a trained network says of the cases held out, or else of those learned from.
+
+    What is done with the labels of whole volumes is chosen on volumes held out alone.
 
     Parameters
     ----------
@@ -35,24 +39,66 @@ def fit_constants(
     dict
         Settings by their dotted names; empty for a task that has none.
     """
-    if not task.fits:
-        return {}
     train, held_out = stores
     store = held_out or train
+    if not task.fits and not (task.fits_volumes and volumes(held_out)):
+        return {}
     network.eval()
     pipeline = Pipeline(network, config, task.outputs, average=task.average)
 
     def labels(store: Store, case: int) -> Labels:
         return Labels.from_array(np.asarray(store.truth(case)), store.cases[case].grid)
 
+    def pair(members: list[int]) -> tuple[Labels, Labels]:
+        """Predicted and true labels of a volume, out of all that the network sees of it."""
+        found = [task.decode(task.activate(said), store.cases[case].grid).classes for case, said in answers(members)]
+        truth = [np.asarray(store.truth(case))[0] for case in members]
+        plane = store.cases[members[0]].plane
+        whole = [one[0] if plane is None else np.stack(one, plane[0]) for one in (found, truth)]
+        grid = Grid(whole[0].shape)
+        return Labels(whole[0], grid=grid), Labels(whole[1], grid=grid)
+
+    def answers(cases: list[int]) -> Iterator[tuple[int, Maps]]:
+        return ((case, pipeline.normalized(np.asarray(store.image(case)))) for case in cases)
+
     with torch.inference_mode():
-        answers = [
-            (task.activate(pipeline.normalized(np.asarray(store.image(case)))), labels(store, case))
-            for case in spread(len(store), FITTED)
-        ]
-        return task.fit(answers, [labels(train, case) for case in spread(len(train), 4 * FITTED)])
+        if task.fits:
+            said = [(task.activate(logits), labels(store, case)) for case, logits in answers(_some(store))]
+            return task.fit(said, [labels(train, case) for case in spread(len(train), 4 * FITTED)])
+        return task.fit_volumes(pair(members) for members in volumes(held_out))
+
+
+def fitting(task: Task, held_out: Store) -> int:
+    """How many validations of an image, or of what the network sees of a volume, it takes to fit the constants."""
+    whole = volumes(held_out) if task.fits_volumes else []
+    return round(task.fits * len(_some(held_out))) + sum(map(len, whole))
+
+
+def volumes(store: Store | None) -> list[list[int]]:
+    """The cases that make up each of at most `FITTED` volumes: one, or its planes in order. None of images.
+
+    Parameters
+    ----------
+    store
+        The cases; None: there are none.
+
+    Returns
+    -------
+    list of list of int
+        Their numbers.
+    """
+    found: dict[int, list[int]] = {}
+    for number, case in enumerate(store.cases if store else ()):
+        if store and (case.plane is not None or len(case.grid.shape) > 2):
+            found.setdefault(store.selection[number], []).append(number)
+    several = list(found.values())
+    return [several[place] for place in spread(len(several), FITTED)]
 
 
 def spread(count: int, most: int) -> list[int]:
     """At most so many numbers below `count`, spread evenly."""
     return [int(i) for i in np.linspace(0, count - 1, min(count, most)).round()]
+
+
+def _some(store: Store) -> list[int]:
+    return spread(len(store), FITTED)

@@ -28,7 +28,7 @@ from ulna.tasks import Task
 from ulna.training.batches import Batches
 from ulna.training.budget import Budget, Ending, StepBudget, TimeBudget
 from ulna.training.checkpoints import HINT, LAST, Best, State, load_best, load_last, save_best, save_last
-from ulna.training.constants import FITTED, spread
+from ulna.training.constants import fitting, spread
 from ulna.training.learner import Learner
 from ulna.training.log import validation_column, write_row
 from ulna.training.monitors import ProgressBar, check_loss, count_empty, warn_at_end
@@ -302,11 +302,11 @@ def _budget(
     training, validation = learner.config.training, stores[1]
     if training.epochs is not None:
         return StepBudget(training.epochs * training.steps, training.steps, timer, start=state.step)
-    after = ending(learner.config, validation, afterwards, fits=learner.task.fits)
+    after = ending(learner.config, validation, afterwards, task=learner.task)
     return TimeBudget(timer, after, progress=state.progress, chosen=state.validated)
 
 
-def ending(config: Config, validation: Store | None, afterwards: float, *, fits: float) -> Ending:
+def ending(config: Config, validation: Store | None, afterwards: float, *, task: Task) -> Ending:
     """What a training by time leaves room for: the constants of a task, scores of the cases held out, then `afterwards`
     seconds."""
     training = config.training
@@ -315,7 +315,7 @@ def ending(config: Config, validation: Store | None, afterwards: float, *, fits:
         return Ending(seconds=afterwards, batch_pixels=batch)
     return Ending(
         validated=min(len(validation), VALIDATE),
-        scored=len(validation) + round(fits * min(len(validation), FITTED)),
+        scored=len(validation) + fitting(task, validation),
         slower=len(flips(config)) * (SLOWER if training.precision == "bf16" else 1.0),
         seconds=afterwards,
         case_pixels=float(np.mean([math.prod(shape[1:]) for shape in validation.shapes])),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from itertools import product
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ulna.errors import UlnaError
-from ulna.formats.atomic import writing
+from ulna.formats.atomic import hidden, writing
 from ulna.formats.pyramid import Assembler, Index, doubled, halved, level_shapes, tile_region
 from ulna.formats.writer import New
 from ulna.image import Array, Region
@@ -50,7 +49,7 @@ class FolderSink:
         self._new, self._version = new, new.version or USUAL
         self._shapes = level_shapes(new.grid.shape, CHUNKS[new.grid.ndim][-1])
         _check(new)
-        self._folder = new.path.with_name(f".{new.path.stem}.part-{os.getpid()}{new.path.suffix}")
+        self._folder = hidden(new.path)
         self._axis = not new.labels or len(new.channels) > 1  # labels have no axis of channels
         with writing(new.path):
             shutil.rmtree(self._folder, ignore_errors=True)
