@@ -229,6 +229,6 @@ def test_predicting_writes_nothing_onto_the_network(model: Model) -> None:
 def test_scores_are_of_the_objects_that_are_left_on_the_image_s_own_grid() -> None:
     labels = Image(np.array([[[0, 1, 1, 1]], [[0, 1, 3, 3]]], np.int32))
     classes = Classes(("background", "cell"), ((0,), (1,)), "classes", "")
-    there = SimpleNamespace(classes=classes)
+    there = SimpleNamespace(classes=classes, in_one_piece=lambda classes, _grid: classes)
     found = Model._prediction(there, labels, SimpleNamespace(scores=(0.9, 0.1, 0.8)))  # type: ignore[arg-type]
     assert found.object_scores == {1: 0.9, 3: 0.8}

@@ -172,7 +172,7 @@ def test_blur_has_the_proportions_of_space() -> None:
     [
         ({"augmentation.slices": 0, "augmentation.tilt": 10, "network.ndim": 3}, "are not tilted"),
         ({"augmentation.slices": 0}, "network.ndim 3"),
-        ({"augmentation.flip": [2]}, "axes below 2"),
+        ({"augmentation.flip": [2], "network.ndim": 2}, "axes below 2"),
     ],
 )
 def test_variations_that_cannot_be_are_refused(changes: dict[str, object], words: str) -> None:
