@@ -138,13 +138,20 @@ def _again(run: Path, task: str, megapixels: int, data: Path, place: Path) -> di
     shutil.rmtree(out, ignore_errors=True)
     command = [*START, "predict", str(run), str(image), "--out", str(out)]
     process = subprocess.Popen(command)
-    regions = out / f".{image.name}.part-kept" / "regions.txt"
-    while not regions.exists() or len(regions.read_text().splitlines()) < 5:
+
+    def count() -> int:
+        """How many tiles are kept."""
+        lists = (out / f".{image.name}.part-kept").glob("*.regions")
+        return sum(len(one.read_text().splitlines()) for one in lists)
+
+    while count() < 5:
+        if process.poll() is not None:
+            raise RuntimeError(f"it ended with exit code {process.returncode} before it was to be killed")
         time.sleep(0.2)
     for one in [*psutil.Process(process.pid).children(recursive=True), process]:
         one.send_signal(signal.SIGKILL)
     process.wait()
-    kept = len(regions.read_text().splitlines())
+    kept = count()
     subprocess.run(command, check=True)
     masks.append(out / image.name)
     differ = [_differing(masks[0], other) for other in masks[1:]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -229,6 +231,17 @@ def test_parts_are_normalized_as_the_whole(array: np.ndarray, step: int, how: st
         assert found.clip == whole.clip
     else:
         assert found == whole
+
+
+def test_a_sample_of_parts_keeps_none_of_them() -> None:
+    """An image that is larger than the memory is read band by band."""
+    tracemalloc.start()
+    parts = (np.full((1, 1 << 10, 1 << 11), k, np.uint8) for k in range(24))  # of 2 MiB each
+    found = normalization._sample(parts, 24 << 21)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert set(found[0].tolist()) == set(range(24))
+    assert peak < 12 << 20
 
 
 def test_parts_of_a_large_image_give_the_same_sample(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -351,7 +351,7 @@ def _sample(parts: Iterator[Array], size: int) -> Array:
     step, place, found = max(1, ceil(size / SAMPLE)), 0, []
     for part in parts:
         flat = part.reshape(len(part), -1)
-        found.append(flat[:, -place % step :: step])
+        found.append(flat[:, -place % step :: step].copy())  # a view would keep all of its part
         place += flat.shape[1]
     return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 

@@ -217,7 +217,7 @@ class Run:
         """The cases of a run that was planned. Raises UlnaError for other images."""
         # with the channels that were asked for when the run began, so that its store is found again
         asked = runs.words(self.folder).get("asked", {}).get("data", {})
-        wanted = config.data.model_copy(update={"channels": asked.get("channels", 0)})
+        wanted = config.data.model_copy(update={"channels": asked.get("channels", 0), "counts": asked.get("counts")})
         fold = self._fold(data, wanted, shared=shared)
         self.check_same(fold, place=data.place)
         return fold

@@ -177,6 +177,9 @@ def test_bioimageio_core_runs_the_package(ndim: int, normalization: str, tmp_pat
 def test_what_the_format_cannot_say_is_left_to_words() -> None:
     for how in ("zscore_inside", "range"):
         assert preprocessing(Config().changed({"data.normalization": how}).data, 2) is None
+    by_channel = Config().changed({"data.normalization": "percentile_by_channel"})
+    assert preprocessing(by_channel.data, 2) is None  # the counts of channels say which of them is empty
+    assert preprocessing(by_channel.changed({"data.counts": False}).data, 2) is not None
 
 
 def test_what_outputs_mean_follows_from_the_task() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from ulna.formats import tiff_tiles
 from ulna.formats.ome_zarr import writing
 from ulna.image import Array, Grid, Image, Region, Source
 from ulna.inference import kept, room
+from ulna.jobs.by_region import made_by
 from ulna.labels.classes import Classes
 from ulna.layouts import find
 from ulna.model import Model
@@ -219,11 +222,31 @@ def test_masks_that_were_to_be_replaced_are_not_taken_for_those_of_the_new_model
     with pytest.raises(KeyboardInterrupt):
         ulna.predict(new, images, out=tmp_path / "masks", overwrite=True)
     monkeypatch.undo()
-    with pytest.raises(UlnaError, match="not made by this model in this way, as far as is known: cells_001, cells_002"):
+    with pytest.raises(UlnaError, match=r"not made by this model in this way, .* known: cells_001, cells_002"):
         ulna.predict(new, images, out=tmp_path / "masks", resume=True)
     ulna.predict(new, images, out=tmp_path / "masks", overwrite=True)
     done = ulna.predict(new, images, out=tmp_path / "masks", resume=True)
     assert done.masks == ()
+
+
+def test_masks_of_other_images_are_not_gone_on_with(run: Path, cells: Path, tmp_path: Path) -> None:
+    for day, name in (("a", "cells_000.png"), ("b", "cells_001.png")):
+        (tmp_path / day).mkdir()
+        shutil.copy(cells / "images" / name, tmp_path / day / "image.png")
+    ulna.predict(run, tmp_path / "a", out=tmp_path / "masks")
+    assert ulna.predict(run, tmp_path / "a", out=tmp_path / "masks", resume=True).masks == ()
+    with pytest.raises(UlnaError, match="not of these images as they are now"):
+        ulna.predict(run, tmp_path / "b", out=tmp_path / "masks", resume=True)
+    shutil.copy(cells / "images" / "cells_001.png", tmp_path / "a" / "image.png")
+    with pytest.raises(UlnaError, match="not of these images as they are now, as far as is known: image"):
+        ulna.predict(run, tmp_path / "a", out=tmp_path / "masks", resume=True)
+
+
+def test_what_is_int8_is_not_gone_on_with_in_float32(finder: Model) -> None:
+    parts = {"saved": finder.saved, "config": finder.config}
+    engines = [SimpleNamespace(precision=precision) for precision in ("int8", "bf16")]
+    words = [made_by(SimpleNamespace(**parts, engine=engine), (), 0) for engine in engines]  # type: ignore[arg-type]
+    assert words[0] != words[1] == made_by(finder, (), 0)
 
 
 def test_what_is_asked_for_beside_masks_is_made_where_it_is_missing(finder: Model, cells: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from small_files import lay, told
 from ulna.image import Source
 from ulna.layouts import read_dataset
-from ulna.layouts.own import MARK, classes_of, file_of, images_of, is_own, mark, masks_in, own_files
+from ulna.layouts.own import MARK, classes_of, file_of, images_of, is_own, makers_of, mark, masks_in, own_files
 
 
 def test_lists_grow_and_hold_paths_within_the_folder(tmp_path: Path) -> None:
@@ -23,6 +23,12 @@ def test_lists_grow_and_hold_paths_within_the_folder(tmp_path: Path) -> None:
         "by": {},
         "images": {},  # the one of the first time is not that of the second
     }
+    mark(tmp_path, {"b.png": "", "c.png": ""}, [], by={"b.png": "x"})
+    mark(tmp_path, {"c.png": ""}, [], by={"c.png": "y"})
+    assert makers_of(tmp_path) == {"b.png": "x", "c.png": "y"}
+    mark(tmp_path, {"b.png": "", "c.png": ""}, [], by={"c.png": "z"})
+    assert makers_of(tmp_path) == {"c.png": "z"}  # what made the other is not known any more
+    (tmp_path / MARK).write_text(json.dumps(words))
     assert own_files(tmp_path, [MARK]) == {tmp_path / name for name in ("b.png", "p1/a.png", "overlays/p1/a.png")}
     assert own_files(tmp_path, [MARK], masks=True) == {tmp_path / "overlays/p1/a.png"}
     assert own_files(tmp_path, ["b.png"]) == set()

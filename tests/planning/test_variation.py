@@ -42,6 +42,11 @@ def test_bodies_are_flipped_from_side_to_side_unless_classes_have_a_side() -> No
     sided = ("background", "Left kidney", "Right kidney")
     assert decided({}, shape, spacing, classes=sided)["flip"] is False
     assert decided({"augmentation.flip": True}, shape, spacing, classes=sided)["flip"] is True
+    assert decided({}, (10, 100, 100), (8, 1, 1), classes=sided)["rotation"] == 30
+    two = {"network.ndim": 2}
+    assert decided(two, (100, 100), (1, 1), classes=sided) == {"flip": False, "rotation": 30}
+    assert decided(two, (100, 100), (1, 1)) == {}
+    assert decided(two | {"data.modality": "fluorescence"}, (100, 100), (1, 1), classes=sided) == {}
     assert "flip" not in decided({}, shape, spacing, "pixel")
 
 

@@ -116,7 +116,10 @@ def _changed_in_place(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["image", "mask", "order", "fewer", "name", "group", "truth", "channels", "values", "kind", "page", "version"],
+    [
+        *("image", "mask", "order", "fewer", "name", "group", "truth", "channels", "values", "kind", "page", "version"),
+        *("counts", "range"),
+    ],
 )
 def test_each_part_of_the_key_is_part_of_it(
     change: str, tmp_path: Path, cases: list[Case], filled: list[Path], monkeypatch: pytest.MonkeyPatch
@@ -136,6 +139,10 @@ def test_each_part_of_the_key_is_part_of_it(
         cases = [replace(cases[0], **{change: "other"}), *cases[1:]]
     elif change == "channels":
         config = DataConfig(channels=3)
+    elif change == "counts":
+        config = DataConfig(counts=False)
+    elif change == "range":
+        config = DataConfig(normalization="range")
     elif change == "values":
         classes = replace(CLASSES, values=((255,), (0,)))
     elif change == "kind":

@@ -19,7 +19,9 @@ class Numbered:
     """Cases of a store, whose images and masks hold their own numbers."""
 
     def __init__(self, count: int) -> None:
-        self.cases = [type("Stored", (), {"grid": Grid((4, 4), (0.5, 0.25), "µm")}) for _ in range(count)]
+        known = {"grid": Grid((4, 4), (0.5, 0.25), "µm"), "counts": {0: 16}, "plane": None}
+        self.cases = [type("Stored", (), known) for _ in range(count)]
+        self.selection = list(range(count))
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -134,8 +136,5 @@ def test_planes_are_judged_as_the_volumes_that_they_are_of() -> None:
 
 
 def test_images_are_no_volumes() -> None:
-    stored = Numbered(3)
-    for case in stored.cases:
-        case.plane = None
-    assert volumes(cast(Store, stored)) == []
+    assert volumes(cast(Store, Numbered(3))) == []
     assert volumes(None) == []

@@ -21,6 +21,7 @@ from ulna.errors import UlnaError
 from ulna.metrics import Primary
 from ulna.store import Store
 from ulna.training import checkpoints, log
+from ulna.training import fit as loop
 from ulna.training.batches import Batch, Batches
 from ulna.training.budget import Ending
 from ulna.training.checkpoints import BEST, LAST, State, load_best, load_last
@@ -368,6 +369,29 @@ def test_a_killed_training_by_time_goes_on_with_its_time_and_its_learning_rate(
     assert len(state.losses) == state.step
     counts = [int(row["step"]) for row in rows(tmp_path)]
     assert min(b - a for a, b in pairwise(counts)) >= 5
+
+
+def test_a_training_by_time_is_gone_on_with_in_the_middle_of_a_long_epoch(
+    stores: Stores, tmp_path: Path, costly: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SAVED", 5.0)  # ten steps
+    long = BY_TIME.changed({"training.minutes": 600})
+    for call, expected in ((26, 20), (16, 30)):
+        timer = Timer(costly, used=float(expected), limit=36_000.0)
+        stop(stores, tmp_path, long, before=("augmented", call), timer=timer, resume=True)
+        last = load_last(tmp_path)
+        assert last is not None
+        assert (last[0].epoch, last[0].step, len(last[0].losses)) == (0, expected, expected)
+        assert 0 < last[0].progress < 0.01
+    assert not (tmp_path / "metrics.csv").exists() or not rows(tmp_path)
+
+
+def test_a_training_by_steps_is_gone_on_with_between_epochs_alone(
+    stores: Stores, tmp_path: Path, costly: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SAVED", 0.0)
+    stop(stores, tmp_path, SMALL, before=("augmented", 2), timer=Timer(costly))
+    assert load_last(tmp_path) is None
 
 
 def test_a_run_whose_time_is_over_keeps_what_it_has(stores: Stores, tmp_path: Path, costly: TestClock) -> None:

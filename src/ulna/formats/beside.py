@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from pathlib import PurePath, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from ulna.errors import ReadError
 from ulna.image import Source
+
+HEADERS = {
+    ".mhd": re.compile(rb"^ElementDataFile\s*=\s*(.+?)\s*$", re.MULTILINE),
+    ".nhdr": re.compile(rb"^data ?file:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE),
+}
+"""How headers of these suffixes name the file with the pixels."""
+
+LONGEST = 1 << 16
+"""Bytes of a header that are looked at."""
 
 
 def beside(name: str, source: Source) -> Source:
@@ -44,3 +54,24 @@ def beside(name: str, source: Source) -> Source:
     if source.inside:
         return replace(source, inside=(*source.inside[:-1], str(PurePosixPath(source.inside[-1]).with_name(name))))
     return replace(source, path=source.path.with_name(name))
+
+
+def companions(path: Path) -> tuple[Path, ...]:
+    """The files that hold the pixels of a header alone (.mhd, .nhdr), as far as it names one.
+
+    Parameters
+    ----------
+    path
+        A file of any format.
+
+    Returns
+    -------
+    tuple of Path
+        Those beside it that are there; none of most formats.
+    """
+    named = HEADERS.get(path.suffix.lower())
+    if named is None or not path.is_file():
+        return ()
+    with path.open("rb") as file:
+        found = [name.decode("utf-8", "replace") for name in named.findall(file.read(LONGEST))]
+    return tuple(path.with_name(name) for name in found if Path(name).name == name and path.with_name(name).is_file())

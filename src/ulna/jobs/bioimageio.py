@@ -52,6 +52,8 @@ def preprocessing(data: DataConfig, ndim: int) -> list[Step] | None:
     """
     axes: list[str] = list(SPATIAL[ndim])
     floats: Step = {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}}
+    if data.normalization == "percentile_by_channel" and data.counts is not False:
+        return None  # of channels that count in one unit none is stretched that is nearly empty
     if data.normalization in ("percentile", "percentile_by_channel"):
         over = ["channel", *axes] if data.normalization == "percentile" else axes
         percentiles = {"axes": over, "min_percentile": LOW, "max_percentile": HIGH}

@@ -17,6 +17,7 @@ from ulna.dataset import Case, Progress, quiet
 from ulna.errors import UlnaError
 from ulna.formats import Reader, create, open_reader
 from ulna.formats.base import GRAY
+from ulna.formats.beside import companions
 from ulna.image import Array, Grid, Image, Region
 from ulna.inference import room
 from ulna.inference.engines.compiled import weights_hash
@@ -32,7 +33,7 @@ from ulna.text import plural
 BAND = 1 << 24
 """So many pixels of a mask are copied at a time."""
 
-HOW = ("engine", "precision", "tile")
+HOW = ("engine", "precision")
 """Settings of prediction by which masks do not differ, but for rounding."""
 
 
@@ -225,12 +226,10 @@ def kept_beside(target: Path) -> Path:
 
 def _begun(model: Model, reader: Reader, case: Case, target: Path, *, helps: bool = False) -> Kept:
     """What earlier processes have kept of the same image, by the same model in the same way, or nothing yet."""
-    source, config = case.images[0], model.config
-    facts = source.path.stat()
+    config = model.config
     by = version("ulna"), [weights_hash(network) for network in model.saved.networks]
     how = model.engine.precision == "int8", *_unchanged(config.inference), config.data.model_dump()
-    place = replace(source, path=source.path.absolute())
-    origin = repr((*by, *how, model.classes, place, facts.st_size, facts.st_mtime_ns))
+    origin = repr((*by, *how, model.classes, *_as_it_is([case])))
     if model.task.finds_objects:
         shape = model.task.outputs, *orientation(reader.grid).grid(reader.grid).shape
         return Kept(kept_beside(target), shape, np.dtype(np.float16), origin, helps=helps)
@@ -243,11 +242,30 @@ def _unchanged(settings: InferenceConfig) -> list[tuple[str, object]]:
     return sorted((name, value) for name, value in settings.model_dump().items() if name not in HOW)
 
 
+def _as_it_is(cases: Sequence[Case]) -> list[object]:
+    """Which images these are, and in which state: place, size and time of all of their files."""
+    sources = [source for case in cases for source in case.images]
+    own = dict.fromkeys(part.path for source in sources for part in source.parts)
+    files = [path for part in own for path in (part, *companions(part))]
+    facts = [(path.name, found.st_size, found.st_mtime_ns) for path in files for found in (path.stat(),)]
+    return [*(replace(source, path=source.path.absolute()) for source in sources), *facts]
+
+
+def made_of(by: str, frames: Sequence[Case]) -> str:
+    """A word for what made a mask and of which images: masks of one word are alike."""
+    try:
+        return sha256(repr((by, _as_it_is(frames))).encode()).hexdigest()[:16]
+    except OSError:  # it is not there: predicting it says so
+        return ""
+
+
 def made_by(model: Model, region: tuple[tuple[int, int], ...], level: int) -> str:
-    """A word for the model and the way in which it predicts: masks of one word are alike."""
+    """A word for the model and the way in which it predicts."""
     weights = [weights_hash(network) for network in model.saved.networks]
     task = model.config.task
-    how = _unchanged(model.config.inference), task.decoding, *filter(None, [task.largest_component]), region, level
+    pieces = [task.largest_component] if task.largest_component else []
+    rough = ["int8"] if model.engine.precision == "int8" else []
+    how = _unchanged(model.config.inference), task.decoding, *pieces, *rough, region, level
     data = model.config.data.model_dump()
     chosen = [(name, data[name]) for name in ("time", "scene") if data[name] is not None]
     return sha256(repr((weights, *how, *chosen)).encode()).hexdigest()[:16]

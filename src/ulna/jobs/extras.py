@@ -137,8 +137,9 @@ class Extras:
         for case in cases:
             made.append(f"{PROBABILITIES}/{case.name}{_whole_suffix(case)}")
             made.append(f"{OVERLAYS}/{case.name}.png")
-            for name in _plane_names(case, _planes_along(case, self._slices)):
-                made += [f"{OUTLINES}/{file}" for file in self._outlines.files(name)]
+            if self._asked.outlines:  # how many planes it has only the image says
+                for name in _plane_names(case, _planes_along(case, self._slices)):
+                    made += [f"{OUTLINES}/{file}" for file in self._outlines.files(name)]
         return made
 
     def complete(self, frames: Sequence[Case]) -> bool:

@@ -23,7 +23,7 @@ from ulna.formats.atomic import cannot_write, remove_partial
 from ulna.groups import decide
 from ulna.image import Source
 from ulna.jobs.assumptions import left_out, masks_of_data
-from ulna.jobs.by_region import kept_beside, made_by
+from ulna.jobs.by_region import kept_beside, made_by, made_of
 from ulna.jobs.cluster import predicted
 from ulna.jobs.extras import Asked, Extras
 from ulna.jobs.one_mask import Job, Outcome, make, segmentations, target_of
@@ -350,9 +350,12 @@ def _made_before(folder: Path, jobs: Sequence[Job], by: str, extras: Extras) -> 
     """The masks of these jobs that are there already, with all that was asked for beside them."""
     there = [job for job in jobs if target_of(folder, job).exists()]
     known = makers_of(folder)
-    other = [job.name for job in there if known.get(target_of(folder, job).relative_to(folder).as_posix()) != by]
+    other = [job.name for job in there if known.get(_mask(folder, job)) != made_of(by, job.frames)]
     if other:
-        what = f"masks that are there were not made by this model in this way, as far as is known: {listed(other)}"
+        what = (
+            "masks that are there were not made by this model in this way, or not of these images as they are now, as "
+            f"far as is known: {listed(other)}"
+        )
         raise UlnaError(what, where=folder, hint="Name another --out, or add --overwrite in place of --resume.")
     done = [job for job in there if extras.complete(job.frames) and _has_segmentations(folder, job)]
     for job in done:
@@ -370,21 +373,27 @@ def _make(folder: Path, jobs: Sequence[Job], extras: Extras, classes: dict[int, 
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(error, folder) from None
-    masks = {target_of(folder, job).relative_to(folder).as_posix(): file_of(job.frames[0].images) for job in jobs}
+    masks = {_mask(folder, job): file_of(job.frames[0].images) for job in jobs}
+    makers = {_mask(folder, job): made_of(by, job.frames) for job in jobs}
     beside = [path.relative_to(folder).as_posix() for path in segmentations(folder, jobs)]
     pictures = [*extras.files(frame for job in jobs for frame in job.frames), *beside]
     there = {mask for mask in masks if (folder / mask).exists()}
     if resume:
         remove_partial([folder / name for name in (*masks, *pictures)])
     with extras.alone:
-        mark(folder, masks, pictures, classes=classes, by=by)
-        if there:  # until they are replaced, see `_made`
-            mark(folder, {mask: masks[mask] for mask in there}, (), classes=classes, by="")
+        # those that are there are unmarked until they are replaced, see `_made`
+        mark(folder, masks, pictures, classes=classes, by={mask: makers[mask] for mask in masks if mask not in there})
 
 
 def _made(folder: Path, jobs: Sequence[Job], extras: Extras, classes: dict[int, str], by: str) -> None:
     """Note what has made these masks, which may have replaced others."""
-    masks = {target_of(folder, job).relative_to(folder).as_posix(): file_of(job.frames[0].images) for job in jobs}
-    if masks and not masks.keys() <= {mask for mask, word in makers_of(folder).items() if word == by}:
+    masks = {_mask(folder, job): file_of(job.frames[0].images) for job in jobs}
+    makers = {_mask(folder, job): made_of(by, job.frames) for job in jobs}
+    if not makers.items() <= makers_of(folder).items():
         with extras.alone:
-            mark(folder, masks, (), classes=classes, by=by)
+            mark(folder, masks, (), classes=classes, by=makers)
+
+
+def _mask(folder: Path, job: Job) -> str:
+    """How the folder's mark names a mask."""
+    return target_of(folder, job).relative_to(folder).as_posix()

@@ -33,21 +33,23 @@ def mark(
     pictures: Iterable[str],
     *,
     classes: Mapping[int, str] | None = None,
-    by: str = "",
+    by: Mapping[str, str] | None = None,
 ) -> None:
     """List in a folder the masks and the pictures, as paths within it, that `predict` writes there.
 
     Of each mask the file of its image is kept, or "" where it is none that can be opened by itself; what its values
-    mean, where they are those of classes; and a word for what has made it. What was listed before stays listed.
+    mean, where they are those of classes; and a word for what has made it, `by` mask. What was listed before stays
+    listed.
     """
     before = _marked(folder)
     meant = {mask: known for mask, known in _meant(folder).items() if mask not in masks}
     meant |= {mask: {str(value): name for value, name in classes.items()} for mask in masks} if classes else {}
+    makers = makers_of(folder) | dict.fromkeys(masks, "") | dict(by or {})
     lists = {
         "masks": sorted({*before[0], *masks}),
         "pictures": sorted({*before[1], *pictures}),
         "classes": dict(sorted(meant.items())),
-        "by": {mask: word for mask, word in sorted((makers_of(folder) | dict.fromkeys(masks, by)).items()) if word},
+        "by": {mask: word for mask, word in sorted(makers.items()) if word},
         "images": {mask: image for mask, image in sorted((images_of(folder) | dict(masks)).items()) if image},
     }
     words = {"written by": "ulna predict", **lists}

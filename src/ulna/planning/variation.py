@@ -30,7 +30,7 @@ ANATOMY = ("mr", "ct")
 
 
 def volume_variation(config: Config, facts: Fingerprint) -> list[Decision]:
-    """What is decided of augmentation for networks of volumes; nothing for others, or where nothing is varied.
+    """What is decided of augmentation for networks of volumes, and for others where classes have a side.
 
     Parameters
     ----------
@@ -50,18 +50,24 @@ def volume_variation(config: Config, facts: Fingerprint) -> list[Decision]:
     Methods 18, 2021, supplementary note 4.
     """
     augmentation = config.augmentation
-    if config.network.ndim != 3 or augmentation is None:
+    if augmentation is None:
         return []
+    bodies = config.data.modality in ANATOMY
+    pair = sides(facts.classes) if bodies else ()
+    sided = _sided(config, pair) if pair else []
+    if config.network.ndim != 3:
+        return sided
     axis, why = _slices(facts)
     if augmentation.tilt:
         axis, why = None, "volumes are to be tilted (augmentation.tilt)"
     slices = decide(config, "augmentation.slices", axis, why)
-    decisions = [slices]
-    if config.data.modality in ANATOMY and facts.unit != "pixel":
-        decisions.append(_flips(config, facts.classes))
+    decisions = [slices, *sided]
+    if bodies and not pair and facts.unit != "pixel":
+        why = "left and right of a body look alike, head and foot, front and back do not (docs/volumes.md)"
+        decisions.append(decide(config, "augmentation.flip", (ACROSS,), why))
     if slices.value is None and facts.unit != "pixel":
         lie = f"up to {TILT:g} degrees about each axis, as nnU-Net"
-        if config.data.modality in ANATOMY:
+        if bodies and not pair:
             why = f"{lie}: bodies lie in a scanner in much the same way"
             decisions.append(decide(config, "augmentation.rotation", TILT, why))
         decisions.append(decide(config, "augmentation.tilt", TILT, f"{lie}: voxels are about as thick as wide"))
@@ -71,12 +77,13 @@ def volume_variation(config: Config, facts: Fingerprint) -> list[Decision]:
     return [*decisions, decide(config, "augmentation.low_resolution", LOW_RESOLUTION, why)]
 
 
-def _flips(config: Config, classes: Sequence[str]) -> Decision:
-    """Along which axes volumes of bodies are flipped: their right may be their left, but not their head their feet."""
-    if pair := sides(classes):
-        return decide(config, "augmentation.flip", False, f"a flip would make '{pair[0]}' of '{pair[1]}'")
-    why = "left and right of a body look alike, head and foot, front and back do not (docs/volumes.md)"
-    return decide(config, "augmentation.flip", (ACROSS,), why)
+def _sided(config: Config, pair: Sequence[str]) -> list[Decision]:
+    """Two classes that differ in their side alone stay apart: nothing is flipped, and nothing turned upside down."""
+    why = f"otherwise '{pair[0]}' would look like '{pair[1]}'"
+    return [
+        decide(config, "augmentation.flip", False, why),
+        decide(config, "augmentation.rotation", TILT, why),
+    ]
 
 
 def sides(names: Sequence[str]) -> tuple[str, ...]:

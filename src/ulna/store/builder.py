@@ -19,6 +19,7 @@ from ulna.dataset import Case, Progress, case_bytes, load_image, quiet
 from ulna.errors import UlnaError, in_memory
 from ulna.formats.atomic import cannot_write
 from ulna.formats.base import guard_memory
+from ulna.formats.beside import companions
 from ulna.image import Array, Grid, Labels, Region
 from ulna.labels.classes import Classes
 from ulna.normalization import NORMALIZATIONS, Scaling, common_channels, fixed_scaling, has_range, scaling
@@ -284,12 +285,15 @@ def _resampled(writer: _Writer, whole: Store, index: int, to: tuple[int, ...]) -
 def _key(cases: Sequence[Case], config: DataConfig, classes: Classes) -> str:
     """What a store depends on, as one sha256: cases, the content of their files, channels, and what labels mean."""
     sources = {source for case in cases for source in (*case.images, *case.truth, *case.markers)}
-    paths = sorted({part.path for source in sources for part in source.parts})
+    own = {part.path for source in sources for part in source.parts}
+    paths = sorted(own.union(*map(companions, own)))
     meaning = {key: value for key, value in asdict(classes).items() if key != "sentence"}
     return _hash(
         {
             "version": VERSION,
             "channels": config.channels,
+            "counts": config.counts,
+            "range": config.normalization == "range",
             "use": config.use_channels,
             "classes": meaning,
             "cases": [asdict(case) for case in cases],

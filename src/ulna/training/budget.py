@@ -38,6 +38,11 @@ FORWARD = 1 / 3
 class Budget(Protocol):
     """What the loop asks."""
 
+    @property
+    def exact(self) -> bool:
+        """Whether a training repeats exactly, epoch by epoch, so that it may be gone on with between epochs alone."""
+        ...
+
     def progress(self, step: int) -> float:
         """Share of the training that is done after `step` steps, from 0 to 1."""
         ...
@@ -65,6 +70,8 @@ class Budget(Protocol):
 
 class StepBudget:
     """`steps` steps in epochs of `epoch_steps`."""
+
+    exact = True
 
     def __init__(self, steps: int, epoch_steps: int, timer: Timer, *, start: int = 0) -> None:
         self._steps = steps
@@ -132,6 +139,8 @@ class TimeBudget:
     chosen
         How many cases the run validates after an epoch, where it has chosen before.
     """
+
+    exact = False
 
     def __init__(self, timer: Timer, ending: Ending, *, progress: float = 0.0, chosen: int | None = None) -> None:
         self._timer = timer

@@ -15,6 +15,7 @@ from ulna.inference.pipeline import Pipeline
 from ulna.store import Store
 from ulna.tasks import Task
 from ulna.tasks.base import Maps
+from ulna.training import batches
 
 FITTED = 24
 """On so many cases, or volumes, at most the constants of a task are fitted."""
@@ -87,12 +88,12 @@ def volumes(store: Store | None) -> list[list[int]]:
     list of list of int
         Their numbers.
     """
-    found: dict[int, list[int]] = {}
-    for number, case in enumerate(store.cases if store else ()):
-        if store and (case.plane is not None or len(case.grid.shape) > 2):
-            found.setdefault(store.selection[number], []).append(number)
-    several = list(found.values())
-    return [several[place] for place in spread(len(several), FITTED)]
+    if store is None:
+        return []
+    several = [list(one.cases) for one in batches.volumes(store)]
+    first = [store.cases[cases[0]] for cases in several]
+    whole = [cases for cases, one in zip(several, first, strict=True) if one.plane is not None or one.grid.ndim > 2]
+    return [whole[place] for place in spread(len(whole), FITTED)]
 
 
 def spread(count: int, most: int) -> list[int]:

@@ -41,6 +41,9 @@ from ulna.training.timer import Timer
 VALIDATE = 32
 """At most so many images are validated after each epoch, spread evenly; all of them are scored at the end."""
 
+SAVED = 300.0
+"""Seconds after which a training by time leaves a checkpoint within an epoch, for a job of a cluster that is ended."""
+
 SLOWER = 2.0
 """How much longer than one on the way, in bf16, an image of the scoring at the end takes."""
 
@@ -122,7 +125,8 @@ class Loop:
     """Epochs of steps, each followed by a validation, a row of the table and a checkpoint.
 
     Whatever it is interrupted by, and wherever: the checkpoint on the disk is the end of a whole epoch, and what
-    comes after it is repeated in the same way when the run is resumed.
+    comes after it is repeated in the same way when the run is resumed. Of a training by time, whose epochs may take
+    an hour, it is at most `SAVED` seconds and a step old.
 
     Of several processes the first one does this, and the others take the steps that it announces.
     """
@@ -148,6 +152,7 @@ class Loop:
         self.bar = ProgressBar(label(self._primary.measure), training.epochs)
         self._training = training
         self._progress = 0.0
+        self._saved = timer.seconds
         self._fabric = _fabric(learner, training)
         self._optimizer = OPTIMIZERS[training.optimizer](learner.parameters(), training)
         self._best = self._resume() if resume else None
@@ -209,7 +214,12 @@ class Loop:
         self.bar.epoch(score, epoch=self._number, left=left)
         self._keep_best(measured)
         state.epoch += 1
-        save_last(self.folder, state, self.learner.weights(), self._optimizer.state_dict())
+        self._save()
+
+    def _save(self) -> None:
+        self.state.progress = self.budget.progress(self.state.step)
+        save_last(self.folder, self.state, self.learner.weights(), self._optimizer.state_dict())
+        self._saved = self.timer.seconds
 
     def _step(self, step: int) -> tuple[float, int]:
         """One step; its loss, and how many patches its batch had."""
@@ -225,6 +235,8 @@ class Loop:
         self.timer.beat()
         progress, left = self.budget.progress(step + 1), self.budget.left(step + 1)
         self.bar.step(value, epoch=self._number, progress=progress, left=left)
+        if not self.budget.exact and self.timer.seconds - self._saved >= SAVED:
+            self._save()
         return value, size
 
     def _learn(self, step: int, progress: float) -> tuple[Tensor, int]:
