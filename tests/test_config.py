@@ -11,7 +11,12 @@ from ulna.errors import UlnaError
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("training.patch", [8, 16, 16]), ("training.final_patch", (8, 16, 16)), ("augmentation.flip", [2])],
+    [
+        ("training.patch", [8, 16, 16]),
+        ("training.final_patch", (8, 16, 16)),
+        ("data.resize", [8, 8, 8]),
+        ("augmentation.flip", [2]),
+    ],
 )
 def test_three_numbers_are_of_volumes(key: str, value: object) -> None:
     assert Config().changed({key: value}).given()["network.ndim"] == 3

@@ -79,6 +79,7 @@ class Config(Section):
         sections = {name: part if isinstance(part, dict) else {} for name, part in words.items()}
         network, augmentation = sections.get("network", {}), sections.get("augmentation", {})
         sizes = [sections.get("training", {}).get(name) for name in ("patch", "final_patch")]
+        sizes.append(sections.get("data", {}).get("resize"))
         flip = augmentation.get("flip")
         volumes = any(isinstance(size, list | tuple) and len(size) == 3 for size in sizes)
         volumes |= isinstance(flip, list | tuple) and 2 in flip

@@ -9,9 +9,15 @@ from pathlib import Path, PurePath, PurePosixPath
 from ulna.errors import ReadError
 from ulna.image import Source
 
+DATA = "ElementDataFile"
+"""By what a MetaImage header names the file with the pixels."""
+
+DETACHED = ("data file", "datafile")
+"""By what an NRRD header does."""
+
 HEADERS = {
-    ".mhd": re.compile(rb"^ElementDataFile\s*=\s*(.+?)\s*$", re.MULTILINE),
-    ".nhdr": re.compile(rb"^data ?file:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE),
+    ".mhd": re.compile(rf"^{DATA}\s*=\s*(.+?)\s*$".encode(), re.MULTILINE),
+    ".nhdr": re.compile(rf"^(?:{'|'.join(DETACHED)}):\s*(.+?)\s*$".encode(), re.MULTILINE | re.IGNORECASE),
 }
 """How headers of these suffixes name the file with the pixels."""
 

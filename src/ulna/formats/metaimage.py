@@ -18,7 +18,7 @@ import numpy as np
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import opened
 from ulna.formats.base import GRAY, Format, Reader, guard_memory
-from ulna.formats.beside import beside
+from ulna.formats.beside import DATA, beside
 from ulna.formats.world import grid_of, matrix_of
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 from ulna.units import CENTIMETERS
@@ -28,8 +28,7 @@ PIP = 'pip install "ulna[medical]"'
 HEADER = 64 << 10
 """So many bytes at most a header takes."""
 LOCAL = "LOCAL"
-DATA = "ElementDataFile"
-"""The last line of a header: where the pixels are."""
+"""What the last line of a header says where the pixels follow in the same file."""
 SPACINGS, ORIGINS = ("ElementSpacing", "ElementSize"), ("Offset", "Position", "Origin")
 DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
 TYPES = {

@@ -16,7 +16,7 @@ import numpy as np
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import opened
 from ulna.formats.base import GRAY, Format, Reader, begins, guard_memory
-from ulna.formats.beside import beside
+from ulna.formats.beside import DETACHED, beside
 from ulna.formats.flat import read_flat
 from ulna.formats.world import FLIP, grid_of, matrix_of
 from ulna.grid import Floats
@@ -28,7 +28,6 @@ SPACES = {LPS: np.eye(4), "right-anterior-superior": FLIP, "left-anterior-superi
 SHORT = {"lps": LPS, "ras": "right-anterior-superior", "las": "left-anterior-superior"}
 MAX_APART = 0.01
 """By this share of a voxel's side two statements of it may differ: up to there it is rounding."""
-DETACHED = ("data file", "datafile")
 PACKED = {"gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
 
 

@@ -56,7 +56,9 @@ def augmentation(config: Config, cite: Cite) -> str:
 def _moved(varied: AugmentationConfig, ndim: int) -> list[str]:
     """What moves pixels."""
     low, high = varied.scale
-    flips = "flips along all axes" if varied.flip is True else "flips along some axes"
+    flips = "flips along all axes"
+    if not isinstance(varied.flip, bool):
+        flips = f"flips along {enumerated(['ZYX'[-ndim:][axis] for axis in sorted(varied.flip)])}"
     parts = {
         flips: bool(varied.flip),
         f"quarter turns with a probability of {varied.quarter_turns:g}": bool(varied.quarter_turns),
