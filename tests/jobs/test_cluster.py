@@ -22,8 +22,9 @@ from ulna.model import Model
 TORCH = {"inference.engine": "torch", "inference.tile": 48}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster() -> Iterator[LocalCluster]:
+    """One for each test: what a test changes in its workers, or whom of them it kills, is gone with it."""
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as made:
         yield made
 
@@ -33,7 +34,6 @@ def client(cluster: LocalCluster) -> Iterator[Client]:
     with Client(cluster, set_as_default=False) as made:
         made.wait_for_workers(2)
         yield made
-        made.restart()  # what a test changed in the workers is gone with them
 
 
 # What is done in workers are functions within functions: these travel by themselves, and no worker knows this file.
@@ -114,19 +114,14 @@ def test_a_large_image_is_predicted_in_bands(
     formats.write(tmp_path / "a.tif", many)
     monkeypatch.setitem(room.LARGE, 2, 0)
     here = ulna.predict(finder.changed(TORCH), tmp_path / "a.tif", out=tmp_path / "here")
-    client.register_plugin(finds_small_images_large(), name="small")
+    client.register_plugin(finds_small_images_large())
     if dying:
         client.run(dies_with_the_third_region(), workers=[first_worker(client)])
     own: list[int] = []
     masks = type(finder.large).outputs
     monkeypatch.setattr(type(finder.large), "outputs", lambda *a, **k: _counted(own, masks(*a, **k)))
     where = client.scheduler.address
-    try:
-        there = ulna.predict(
-            finder.saved.folder, tmp_path / "a.tif", out=tmp_path / "there", changes=TORCH, cluster=where
-        )
-    finally:
-        client.unregister_worker_plugin("small")
+    there = ulna.predict(finder.saved.folder, tmp_path / "a.tif", out=tmp_path / "there", changes=TORCH, cluster=where)
     assert there.complete
     assert not own or dying  # this process has computed nothing that workers had
     masks_found = [formats.read(Source(done.masks[0])) for done in (there, here)]
