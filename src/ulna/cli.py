@@ -213,6 +213,10 @@ def predict(
         str, typer.Option(metavar="Y0:Y1,X0:X1", help="Only this part of each image: rows, then columns.")
     ] = "",
     level: Annotated[int, typer.Option(help="Of images with a pyramid, which resolution: 0 is the full one.")] = 0,
+    format_: Annotated[
+        str,
+        typer.Option("--format", metavar="tif|zarr|…", help="Of the masks; by default what suits each image."),
+    ] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that are there already.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a prediction that was stopped.")] = False,
     part: Annotated[str, typer.Option(metavar="I/N", help="For job arrays: the I-th of N parts of the images.")] = "",
@@ -238,6 +242,7 @@ def predict(
         outlines=[one.strip() for one in outlines.split(",") if one.strip()],
         region=region,
         level=level,
+        format_=format_,
         overwrite=overwrite,
         resume=resume,
         part=part,

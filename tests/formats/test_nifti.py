@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import gzip
 import struct
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
 
 from ulna import formats
-from ulna.errors import ReadError, UlnaError
+from ulna.errors import ReadError
 from ulna.grid import Grid
-from ulna.image import Image, Source
+from ulna.image import Channel, Image, Source
 
 RAS = np.array([[-0.5, 0.1, 0.0, 12.0], [0.1, 0.7, 0.2, -3.0], [0.0, 0.3, 2.5, 7.0], [0, 0, 0, 1]])
 
@@ -152,8 +154,36 @@ def test_what_is_no_volume_of_gray_values_is_refused(tmp_path: Path) -> None:
     source = save(tmp_path / "b.nii", np.zeros((2, 2, 2), np.complex64))
     with pytest.raises(ReadError, match="no gray values"):
         formats.read(source)
-    with pytest.raises(UlnaError, match="at most 32,767 voxels"):
-        formats.write(tmp_path / "c.nii", Image(np.zeros((1, 1, 1, 40_000), np.uint8)))
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_an_axis_longer_than_nifti_1_can_say_is_written_as_nifti_2(tmp_path: Path, name: str) -> None:
+    array = np.arange(2 * 40_000, dtype=np.uint16).reshape(1, 1, 2, 40_000)
+    formats.write(tmp_path / name, Image(array, Grid((1, 2, 40_000), (3, 2, 1), "mm")))
+    theirs: Any = nibabel.load(tmp_path / name)
+    assert isinstance(theirs, nibabel.Nifti2Image)
+    np.testing.assert_array_equal(np.asarray(theirs.dataobj).T, array[0])
+    read = formats.read(Source(tmp_path / name))
+    np.testing.assert_array_equal(read.array, array)
+    assert read.grid.spacing == (3, 2, 1)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd"])
+def test_a_mask_that_is_written_by_region_is_not_in_memory(tmp_path: Path, suffix: str) -> None:
+    shape = (100, 400, 400)
+    options: dict[str, Any] = {"dtype": np.dtype(np.uint8), "channels": (Channel("gray"),)}
+    tracemalloc.start()
+    with formats.create(tmp_path / f"a{suffix}", Grid(shape), **options) as writer:
+        for z in range(shape[0]):
+            writer.write((slice(z, z + 1), *map(slice, shape[1:])), np.full((1, 1, *shape[1:]), z, np.uint8))
+        _, most = tracemalloc.get_traced_memory()
+        assert most < 2_000_000  # of 16 million voxels
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    if suffix != ".nrrd":  # pynrrd copies what it packs
+        assert most < 4_000_000
+    assert (formats.read(Source(tmp_path / f"a{suffix}")).array == np.arange(100).reshape(1, 100, 1, 1)).all()
+    assert [path.name for path in tmp_path.iterdir()] == [f"a{suffix}"]
 
 
 @pytest.mark.parametrize("side", [0.0, -2.0, np.nan, np.inf])

@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 
 from ulna import formats
 from ulna.errors import ReadError, UlnaError, WriteError
-from ulna.formats import tiff_writer
+from ulna.formats import writer as writing
 from ulna.formats.tiff_parts import Parts
 from ulna.formats.writer import uncovered
 from ulna.image import Channel, Grid, Image, Source
@@ -299,7 +299,7 @@ def test_a_disk_without_room_is_said_before_anything_is_written(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(tiff_writer, "_reserve", full)
+    monkeypatch.setattr(writing, "_reserve", full)
     with pytest.raises(WriteError, match="disk is full"):
         formats.create(tmp_path / "a.tif", Grid((4, 5)), dtype=np.dtype(np.uint8), channels=(Channel("a"),))
     assert not list(tmp_path.iterdir())
@@ -320,7 +320,7 @@ def test_the_whole_of_an_image_is_asked_of_the_disk(tmp_path: Path, monkeypatch:
 
 def test_without_the_call_of_posix_room_is_made_by_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    monkeypatch.setattr(tiff_writer, "CHUNK", 7)
+    monkeypatch.setattr(writing, "CHUNK", 7)
     channels = (Channel("channel 0"),)
     with formats.create(tmp_path / "a.tif", Grid((4, 5)), dtype=np.dtype(np.uint8), channels=channels) as writer:
         writer.write(None, np.full((1, 4, 5), 9, np.uint8))

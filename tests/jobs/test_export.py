@@ -270,6 +270,8 @@ def test_int8_is_measured_kept_and_used(
     assert 0 < np.abs(several["int8"] - several["float32"]).mean() < 0.05
     tiled = model.changed({"inference.precision": "int8", "inference.tile": 48}).probabilities(image).array
     assert np.abs(tiled - several["float32"]).mean() < 0.05
+    measured = quantization._AsInTiles(model.changed({"inference.precision": "int8"}).saved)  # also by these
+    np.testing.assert_allclose(measured.probabilities(image).array, tiled, atol=1e-3)
 
     with torch.no_grad():
         model.network.head.bias += 1
@@ -277,12 +279,22 @@ def test_int8_is_measured_kept_and_used(
         model.changed({"inference.precision": "int8"}).predict(image)
 
 
+@pytest.mark.parametrize("tiles", [False, True])
 def test_int8_that_costs_too_much_is_refused_with_the_figures(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiles: bool
 ) -> None:
     monkeypatch.setattr(quantization, "quantize", lambda network, windows, folder: None)
-    scores = {"float32": {"dice": 0.91, "ap": 0.8}, "int8": {"dice": 0.909, "ap": 0.79}}
-    monkeypatch.setattr(quantization, "_scores", lambda model, precision, *others: scores[precision])
+    worst, other = ({"dice": 0.909, "ap": 0.79}, {"dice": 0.91, "ap": 0.81})
+    scores = {
+        "float32": {"dice": 0.91, "ap": 0.8},
+        "int8": other if tiles else worst,
+        "tiles": worst if tiles else other,
+    }
+
+    def found(model: Model, *_others: object) -> dict[str, float]:
+        return scores["tiles" if type(model) is not Model else model.config.inference.precision]
+
+    monkeypatch.setattr(quantization, "_scores", found)
     mine = copied(run, tmp_path)
     with pytest.raises(UlnaError, match=r"refused: AP falls by 0\.0100, more than 0\.005: Dice 0\.9090 in INT8"):
         ulna.export(mine, "openvino", out=tmp_path / "out", precision="int8")

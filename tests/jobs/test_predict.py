@@ -328,6 +328,31 @@ def test_values_that_no_png_holds_are_written_as_tiff(tmp_path: Path) -> None:
     assert set(np.unique(tifffile.imread(done.masks[0]))) <= {0, 100_000}
 
 
+@pytest.mark.parametrize("name", ["tif", "zarr", "nii.gz", "nrrd", "mha", "png"])
+def test_the_format_of_masks_may_be_named(run: Path, cells: Path, tmp_path: Path, cli: CommandLine, name: str) -> None:
+    images = sorted((cells / "images").iterdir())[:2]
+    usual = predict(run, images, out=tmp_path / "usual")
+    said = cli("predict", run, *images, "--out", tmp_path / "masks", "--format", name)
+    assert said.code == 0, said.err
+    masks = [tmp_path / "masks" / f"{path.stem}.{name}" for path in images]
+    for mask, path in zip(masks, usual.masks, strict=True):
+        expected = read(Source(path))
+        np.testing.assert_array_equal(read(Source(mask)).array.squeeze(), expected.array.squeeze())
+    if name in ("tif", "zarr", "png"):  # those of scanners hold volumes, of a single plane too
+        scores = evaluate(tmp_path / "masks", cells, out=tmp_path / "scores", cases=[path.stem for path in images])
+        assert scores.summary.cases == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("bmp", "Name one of these: png, tif,"), ("png", "no PNG holds the planes")]
+)
+def test_a_format_that_does_not_hold_the_masks(untrained: Model, tmp_path: Path, name: str, words: str) -> None:
+    gray(tmp_path / "in" / "a.tif", pages=2)
+    with pytest.raises(UlnaError, match=words):
+        predict(untrained, tmp_path / "in", out=tmp_path / "out", format_=name)
+    assert not (tmp_path / "out").exists()
+
+
 def test_more_objects_than_a_png_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A TIFF of 32 bits for a TIFF; for a PNG nothing is written at all."""
     numbers = np.arange(300 * 300, dtype=np.int32).reshape(300, 300)

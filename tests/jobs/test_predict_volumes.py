@@ -35,11 +35,12 @@ OBLIQUE = ((1, 0, 0), (0, math.cos(TILT), -math.sin(TILT)), (0, math.sin(TILT), 
 GRID = Grid((9, 12, 11), (3.0, 0.5, 0.7), "mm", (10.0, -5.0, 2.0), OBLIQUE)
 
 
-def model(ndim: int = 3, slices: int = 0) -> Model:
+def model(ndim: int = 3, slices: int = 0, *, channels: int = 1) -> Model:
     """Has learned nothing, and makes masks that show where they are."""
     torch.manual_seed(0)
-    config = Config.parse({"data": {"channels": 1, "slices": slices}, "network": {"widths": [4, 8], "ndim": ndim}})
-    return Model(Saved(networks.build(config.network, 1, 3).eval(), config, CLASSES, outputs=3))
+    data = {"channels": channels, "slices": slices}
+    config = Config.parse({"data": data, "network": {"widths": [4, 8], "ndim": ndim}})
+    return Model(Saved(networks.build(config.network, channels, 3).eval(), config, CLASSES, outputs=3))
 
 
 def anatomy(shape: tuple[int, ...] = GRID.shape) -> np.ndarray:
@@ -145,6 +146,30 @@ def test_dicom_in_gives_dicom_out(tmp_path: Path, ndim: int) -> None:
     np.testing.assert_array_equal(np.array([0, 2, 7])[indices], values)
     again = predict(model(ndim), tmp_path / "masks" / "..", out=tmp_path / "more")
     assert [path.name for path in again.masks] == ["p1.nii.gz"]  # what was written is not taken for an image
+
+
+def test_going_on_writes_the_segmentation_that_is_missing_and_predicts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_series(tmp_path / "p1", anatomy())
+    predict(model(), tmp_path / "p1", out=tmp_path / "masks")
+    (tmp_path / "masks" / "p1.dcm").unlink()
+    monkeypatch.setattr(Model, "predict", None)  # nothing is
+    done = predict(model(), tmp_path / "p1", out=tmp_path / "masks", resume=True)
+    assert (tmp_path / "masks" / "p1.dcm").exists()
+    assert done.notes == ("1 mask of the prediction that is gone on with stayed as they are",)
+    (tmp_path / "masks" / "p1.dcm").unlink()
+    monkeypatch.setattr(writing, "find_spec", lambda _name: None)
+    done = predict(model(), tmp_path / "p1", out=tmp_path / "masks", resume=True)
+    assert "no DICOM segmentation is written beside it" in done.notes[0]
+
+
+def test_a_slide_of_dicom_gets_a_tiff(data: Path, tmp_path: Path) -> None:
+    slide = data / "formats" / "dicom_seg" / "sm_image.dcm"
+    done = predict(model(2, channels=3), slide, out=tmp_path / "masks")
+    assert [path.name for path in done.masks] == ["sm_image.tif"]
+    assert done.complete
+    assert not list((tmp_path / "masks").glob("*.dcm"))
 
 
 def test_without_highdicom_the_nifti_is_written_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

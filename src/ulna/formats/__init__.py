@@ -28,6 +28,7 @@ __all__ = [
     "Format",
     "Reader",
     "Writer",
+    "as_mask_suffix",
     "atomic_write",
     "check_finite",
     "create",
@@ -48,6 +49,8 @@ VOLUMES = frozenset(
     suffix for family in _FAMILIES if family not in (png, small, slides) for suffix in family.FORMAT.suffixes
 )
 """Suffixes of files that may hold more than one plane."""
+MASK_SUFFIXES = tuple(family.mask_suffix for family in FORMATS if family.written)
+"""Suffixes that masks are written with, one of each format."""
 FOLDERS = tuple(suffix for family in FORMATS if family.folders for suffix in family.suffixes)
 """Suffixes of folders that are one image."""
 HEAD = 512  # bytes by which a family is recognized
@@ -313,6 +316,36 @@ def write(path: Path, image: Image, *, labels: bool = False) -> None:
             raise type(error)(error.what, where=path, hint=error.hint) from None
 
 
+def as_mask_suffix(name: str) -> str:
+    """The suffix of a format that is named, with its dot.
+
+    Parameters
+    ----------
+    name
+        "zarr" or ".zarr", in letters of any size.
+
+    Returns
+    -------
+    str
+        A suffix that masks are written with.
+
+    Raises
+    ------
+    UlnaError
+        For another one; it names those that there are.
+
+    Examples
+    --------
+    >>> as_mask_suffix("NII.GZ")
+    '.nii.gz'
+    """
+    suffix = f".{name.strip().lower().removeprefix('.')}"
+    if suffix in MASK_SUFFIXES:
+        return suffix
+    known = ", ".join(one.removeprefix(".") for one in MASK_SUFFIXES)
+    raise UlnaError(f"masks are not written as '{name}'", where="--format", hint=f"Name one of these: {known}.")
+
+
 def mask_suffix(source: Source) -> str:
     """The suffix of the mask that suits an image.
 
@@ -324,8 +357,11 @@ def mask_suffix(source: Source) -> str:
     Returns
     -------
     str
-        ".tif" for TIFF, ".nii.gz" for NIfTI, ".nrrd" for NRRD, ".zarr" for OME-Zarr, ".png" for all others.
+        ".tif" for TIFF and slides of DICOM, ".nii.gz" for NIfTI and other DICOM, ".nrrd" for NRRD, ".zarr" for
+        OME-Zarr, ".png" for all others.
     """
+    if dicom.is_slide(source):
+        return tiff.FORMAT.mask_suffix
     return next((family.mask_suffix for family in FORMATS if source.suffix in family.suffixes), ".png")
 
 
@@ -387,7 +423,7 @@ def _family_to_write(path: Path) -> Format:
     for family in FORMATS:
         if suffix in family.suffixes:
             return family
-    known = ", ".join(family.mask_suffix for family in FORMATS if family.written)
+    known = ", ".join(MASK_SUFFIXES)
     raise UlnaError(f"images are written as {known}, not as '{suffix}'", where=path)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import zlib
 from functools import cached_property
 from math import prod
@@ -17,6 +16,7 @@ from ulna.formats.base import GRAY, RGB, Format, Reader, guard_memory
 from ulna.formats.flat import read_flat
 from ulna.formats.selection import times_of
 from ulna.formats.world import as_volume, grid_of, matrix_of
+from ulna.formats.writer import on_disk
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 from ulna.text import amount, plural
 
@@ -24,6 +24,8 @@ GZIP = b"\x1f\x8b"
 MAGICS = (b"n+1\0", b"n+2\0")
 PLACES = (344, 4)
 """Where the magic of NIfTI 1 and of NIfTI 2 stands."""
+LONGEST = 32_767
+"""Voxels along an axis of NIfTI 1 at most."""
 UNITS = {1: "m", 2: "mm", 3: "µm"}
 COLORS = {"R": 0, "G": 1, "B": 2}
 HEADER = 1 << 26
@@ -223,32 +225,32 @@ def _apart(one: Array, other: Array, shape: tuple[int, ...], voxel: float) -> fl
 
 
 def save(path: Path, image: Image) -> None:
-    """Write a NIfTI 1 file, gzipped where the name ends in .gz, with the image's place as sform and qform.
+    """Write a NIfTI file, gzipped where the name ends in .gz, with the image's place as sform and qform.
 
     Of axes that are not at right angles qform knows nothing: it is then not set, so that no reader takes it. Several
-    channels become the fourth axis. Raises UlnaError for what NIfTI cannot hold.
+    channels become the fourth axis. It is a NIfTI 1 file; NIfTI 2 if an axis is longer than that can say.
     """
     import nibabel
 
-    if max(image.shape) >= 1 << 15:
-        raise UlnaError("NIfTI 1 holds at most 32,767 voxels along an axis", where=path, hint="Write it as .tif.")
     array = image.array if image.ndim == 3 else image.array[:, None]
     volume = array[0].T if len(array) == 1 else np.moveaxis(array, 0, -1).transpose(2, 1, 0, 3)
     matrix = matrix_of(image.grid, ras=True)
-    library: Any = nibabel
-    header = library.Nifti1Header()
+    kind: Any = nibabel.Nifti2Image if max(volume.shape) > LONGEST else nibabel.Nifti1Image
+    header = kind.header_class()
     header.set_data_dtype(volume.dtype)
-    made = library.Nifti1Image(volume, matrix, header, dtype=volume.dtype)
+    made = kind(volume, matrix, header, dtype=volume.dtype)
     placed = int(image.unit != "pixel")
     made.set_sform(matrix, code=placed)
     made.set_qform(matrix, code=placed)
     if _apart(matrix, made.header.get_qform(), as_volume(image.grid).shape, min(image.spacing)) > SHEARED:
         made.header["qform_code"] = 0
     made.header.set_xyzt_units({name: code for code, name in UNITS.items()}.get(image.unit, 0))
-    stream = io.BytesIO()
-    made.to_stream(stream)
-    data = stream.getvalue()
-    path.write_bytes(gzip.compress(data, 6, mtime=0) if path.suffix == ".gz" else data)
+    with path.open("wb") as file:
+        if path.suffix != ".gz":
+            made.to_stream(file)
+            return
+        with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:  # neither name nor time: alike for alike masks
+            made.to_stream(packed)
 
 
 def _errors() -> tuple[type[Exception], ...]:
@@ -263,6 +265,7 @@ FORMAT = Format(
     recognizes=recognizes,
     open=open_nifti,
     save=save,
+    allocate=on_disk,
     mask_suffix=".nii.gz",
     errors=_errors,
 )

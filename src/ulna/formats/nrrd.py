@@ -19,6 +19,7 @@ from ulna.formats.base import GRAY, Format, Reader, begins, guard_memory
 from ulna.formats.beside import DETACHED, beside
 from ulna.formats.flat import read_flat
 from ulna.formats.world import FLIP, grid_of, matrix_of
+from ulna.formats.writer import on_disk
 from ulna.grid import Floats
 from ulna.image import Array, Channel, Grid, Image, Region, Source
 
@@ -282,6 +283,7 @@ FORMAT = Format(
     recognizes=begins(b"NRRD"),
     open=open_nrrd,
     save=save,
+    allocate=on_disk,
     mask_suffix=".nrrd",
     errors=_errors,
 )

@@ -30,7 +30,7 @@ from ulna.formats.tiff_color import (
 )
 from ulna.formats.tiff_parts import Parts, can_be_parted, is_level
 from ulna.formats.tiff_tiles import tiled
-from ulna.formats.tiff_writer import on_disk, save
+from ulna.formats.tiff_writer import as_it_lies, save
 from ulna.image import Array, Channel, Grid, Region, Source
 from ulna.text import plural, size
 
@@ -342,7 +342,7 @@ FORMAT = Format(
     recognizes=begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     open=open_tiff,
     save=save,
-    allocate=on_disk,
+    allocate=as_it_lies,
     sink=tiled,
     mask_suffix=".tif",
     errors=lambda: (

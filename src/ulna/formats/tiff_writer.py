@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import replace
 from math import isfinite, prod
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import tifffile
 
 from ulna.errors import UlnaError
-from ulna.formats.atomic import cannot_write
 from ulna.formats.base import GRAY, RGB
+from ulna.formats.writer import on_disk
 from ulna.image import Array, Channel, Grid, Image
 from ulna.units import CENTIMETERS
 
 KINDS = {np.dtype(kind) for kind in ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")}
-CHUNK = 1 << 20
 BIG = 3 << 30  # bytes from which a TIFF needs 64-bit offsets
 DESCRIPTION = 270  # the tag "ImageDescription"
 
@@ -47,33 +44,12 @@ def save(path: Path, image: Image) -> None:
         tiff.write(compression="zlib", metadata=None, extratags=tags, **options)
 
 
-def on_disk(path: Path, shape: tuple[int, ...], dtype: np.dtype, channels: tuple[Channel, ...]) -> Array:
-    """An array (C, *spatial) in a nameless file beside `path`, whose values lie as in the TIFF, so that none is copied.
-
-    Raises WriteError where the disk does not hold it.
-    """
+def as_it_lies(path: Path, shape: tuple[int, ...], dtype: np.dtype, channels: tuple[Channel, ...]) -> Array:
+    """An array (C, *spatial) on the disk whose values lie as in the TIFF, so that none is copied; as `on_disk`."""
     spatial = shape[1:]
     axis = -1 if interleaved(channels, dtype) else -3
     stored = (*spatial, shape[0]) if axis == -1 else (*spatial[:-2], shape[0], *spatial[-2:])
-    size = int(np.prod(stored, dtype=np.int64)) * dtype.itemsize
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent) as file:
-            _reserve(file, size)
-            mapped = np.memmap(file, dtype, "r+", shape=stored)
-    except OSError as error:
-        raise cannot_write(error, path) from error
-    return np.moveaxis(mapped, axis, 0)
-
-
-def _reserve(file: IO[bytes], size: int) -> None:
-    """Zeros that are really there: to write into a mapped file on a full disk ends the process."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file.fileno(), 0, size)
-        return
-    for start in range(0, size, CHUNK):
-        file.write(bytes(min(CHUNK, size - start)))
-    file.flush()
+    return np.moveaxis(on_disk(path, stored, dtype, channels), axis, 0)
 
 
 def _held(array: Array, path: Path) -> Array:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Protocol, Self
+from typing import IO, Protocol, Self
 
 import numpy as np
 
 from ulna.errors import UlnaError
-from ulna.formats.atomic import atomic_write
+from ulna.formats.atomic import atomic_write, cannot_write
 from ulna.image import Array, Channel, Grid, Image, Region
+
+CHUNK = 1 << 20
 
 Allocate = Callable[[Path, tuple[int, ...], np.dtype, tuple[Channel, ...]], Array]
 """From a file's path and its image's shape (C, *spatial), type and channels to an array of this shape."""
@@ -75,6 +79,27 @@ def in_memory(_path: Path, shape: tuple[int, ...], dtype: np.dtype, _channels: t
     return np.zeros(shape, dtype)
 
 
+def on_disk(path: Path, shape: tuple[int, ...], dtype: np.dtype, _channels: tuple[Channel, ...]) -> Array:
+    """An array in a nameless file beside `path`. Raises WriteError where the disk does not hold it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            _reserve(file, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
+            return np.memmap(file, dtype, "r+", shape=shape)
+    except OSError as error:
+        raise cannot_write(error, path) from error
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Zeros that are really there: to write into a mapped file on a full disk ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for start in range(0, size, CHUNK):
+        file.write(bytes(min(CHUNK, size - start)))
+    file.flush()
+
+
 class ArraySink:
     """A new image as one array, which a function writes when it is whole.
 
@@ -108,9 +133,9 @@ class ArraySink:
 class Writer:
     """A file that is written region by region, and appears whole or not at all when the writer is closed.
 
-    Until then the image of a small TIFF lies in a nameless file on the same disk, the tiles of a large one lie packed
-    in such a file, and the chunks of an OME-Zarr in a hidden folder; a PNG, whose rows can only be compressed one after
-    the other, lies in memory.
+    Until then the image of a small TIFF, a NIfTI or an NRRD lies in a nameless file on the same disk, the tiles of a
+    large TIFF lie packed in such a file, and the chunks of an OME-Zarr in a hidden folder; a PNG, whose rows can only
+    be compressed one after the other, lies in memory, and so does a MetaImage.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ from pathlib import Path
 from ulna.dataset import Case, Progress
 from ulna.errors import ClusterError, UlnaError, WriteError
 from ulna.formats import create, write
+from ulna.formats.dicom import is_slide
 from ulna.jobs.assumptions import assumed
 from ulna.jobs.by_region import film_grid, is_large, stream, streams, write_large
 from ulna.jobs.extras import Extras, listed_objects
@@ -54,13 +55,23 @@ def target_of(folder: Path, job: Job) -> Path:
 
 
 def segmentations(folder: Path, jobs: Sequence[Job]) -> list[Path]:
-    """The DICOM segmentations beside the masks of whole DICOM images; a film has none."""
+    """The DICOM segmentations beside the masks of whole DICOM images; films and slides have none."""
     sources = {job.name: job.frames[0].images[0] for job in jobs if len(job.frames) == 1}
     return [
         folder / f"{name}.dcm"
         for name, source in sources.items()
-        if is_dicom(source) and not (source.region or source.level)
+        if is_dicom(source) and not (source.region or source.level or is_slide(source))
     ]
+
+
+def make_segmentations(model: Model, job: Job, folder: Path) -> list[str]:
+    """Write the DICOM segmentations beside a mask that is there; returns why one was not written."""
+    mask, source, objects = target_of(folder, job), job.frames[0].images[0], model.task.finds_objects
+    made = [
+        segmentation_beside(mask, beside, source, model.classes, objects=objects)
+        for beside in segmentations(folder, [job])
+    ]
+    return [note for notes in made for note in notes]
 
 
 def is_kept(model: Model, job: Job, extras: Extras) -> bool:
@@ -111,12 +122,11 @@ def make(
         if objects is not None:
             counts.append(len(objects))
 
-    path, source = target_of(folder, job), job.frames[0].images[0]
+    path = target_of(folder, job)
     try:
         notes += _write(model, job, path, listing, extras=extras, ahead=ahead, progress=progress)
         written = True
-        for beside in segmentations(folder, [job]):
-            notes += segmentation_beside(path, beside, source, model.classes, objects=model.task.finds_objects)
+        notes += make_segmentations(model, job, folder)
         notes += assumed(job.frames[0], job.name, model.config.data)
     except (WriteError, ClusterError):
         raise

@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from ulna.caselist import Names, choose
 from ulna.console import Printed, track
 from ulna.dataset import Case, Dataset, quiet
 from ulna.errors import UlnaError
-from ulna.formats import mask_suffix
+from ulna.formats import as_mask_suffix, mask_suffix, open_reader
 from ulna.formats.atomic import cannot_write, remove_partial
 from ulna.groups import decide
 from ulna.image import Source
@@ -26,7 +25,7 @@ from ulna.jobs.assumptions import left_out, masks_of_data
 from ulna.jobs.by_region import kept_beside, made_by, made_of
 from ulna.jobs.cluster import predicted
 from ulna.jobs.extras import Asked, Extras
-from ulna.jobs.one_mask import Job, Outcome, make, segmentations, target_of
+from ulna.jobs.one_mask import Job, Outcome, make, make_segmentations, segmentations, target_of
 from ulna.layouts import Patterns, Place, find
 from ulna.layouts.own import MARK, file_of, makers_of, mark
 from ulna.model import Model, load
@@ -103,6 +102,7 @@ def predict(
     outlines: str | Sequence[str] = (),
     region: str | Sequence[tuple[int, int]] = (),
     level: int = 0,
+    format_: str = "",
     overwrite: bool = False,
     resume: bool = False,
     part: str = "",
@@ -142,6 +142,9 @@ def predict(
         first pixel and the last one plus one. The mask says where it lies.
     level
         Of images with a pyramid, at which resolution: 0 is the full one, and pixels of regions are those of the level.
+    format_
+        The format of the masks, "tif", "zarr", "nii.gz", "nrrd", "mha" or "png", in place of that which suits each
+        image.
     overwrite
         Whether masks that are there may be replaced.
     resume
@@ -198,7 +201,7 @@ def predict(
     data = model.config.data
     found = find(images, channels=model.channels, choosing=bool(data.use_channels), patterns=Patterns.of(data))
     box = as_region(region) if isinstance(region, str) else tuple((int(first), int(last)) for first, last in region)
-    jobs = _jobs(found.cases, model, cases, except_)
+    jobs = _jobs(found.cases, model, cases, except_, as_mask_suffix(format_) if format_ else "")
     if box or level:
         if outlines:
             what = "outlines are of whole images at their full resolution"
@@ -208,6 +211,7 @@ def predict(
     jobs = jobs[_every(part)]
     by = made_by(model, box, level)
     before = _made_before(folder, jobs, by, extras) if resume else []
+    stayed = [job for job in jobs if target_of(folder, job) in before]
     jobs = [job for job in jobs if target_of(folder, job) not in before]
     _check_free(folder, jobs, overwrite=overwrite or resume)
     marked = (folder / MARK).exists()
@@ -234,6 +238,9 @@ def predict(
     failed = [(name, one.failure) for name, one in ended if one.failure]
     notes = [*masks_of_data(found.cases), *left_out(found.left_out), *filter(None, [model.saved.short])]
     notes += [note for _, one in ended for note in one.notes]
+    for job in stayed:  # it was stopped between the two
+        if not all(path.exists() for path in segmentations(folder, [job])):
+            notes += make_segmentations(model, job, folder)
     if not masks and not marked and not part:
         (folder / MARK).unlink()
     if before:
@@ -251,13 +258,21 @@ def _here(model: Model, jobs: Sequence[Job], folder: Path, extras: Extras) -> It
         yield job, make(model, job, folder, extras=extras, progress=tiles)
 
 
-def _jobs(found: Sequence[Case], model: Model, cases: Names | None, except_: Names | None) -> list[Job]:
-    """A job for each file, with all frames of a film of planes; or for each of the cases that are named."""
+def _jobs(
+    found: Sequence[Case], model: Model, cases: Names | None, except_: Names | None, asked: str = ""
+) -> list[Job]:
+    """A job for each file, with all frames of a film of planes; or for each of the cases that are named.
+
+    Its suffix is the one that is asked for, or suits its image.
+    """
     # values beyond 16 bits, or below 0, are no pixels of a PNG
     wide = model.classes.to_values(np.zeros((1, 1, 1), np.uint8)).dtype.itemsize > 2
 
     def job(name: str, frames: Sequence[Case]) -> Job:
-        suffix = mask_suffix(frames[0].images[0])
+        suffix = asked or mask_suffix(frames[0].images[0])
+        if asked == ".png" and (wide or len(frames) > 1 or _is_volume(frames[0])):
+            what = f"no PNG holds the {'values' if wide else 'planes'} of the mask of {name}"
+            raise UlnaError(what, where="--format", hint="Name tif, or leave --format away.")
         return Job(name, tuple(frames), ".tif" if wide and suffix == ".png" else suffix)
 
     if cases is not None or except_ is not None:
@@ -267,6 +282,15 @@ def _jobs(found: Sequence[Case], model: Model, cases: Names | None, except_: Nam
     for case in found:
         films.setdefault(replace(case.images[0], page=None), []).append(case)
     return [job(_name(frames), frames) for frames in films.values()]
+
+
+def _is_volume(case: Case) -> bool:
+    """Whether an image has several planes; False of what cannot be read, which predicting it says."""
+    try:
+        with open_reader(case.images[0]) as reader:
+            return reader.grid.ndim > 2
+    except UlnaError:
+        return False
 
 
 def _cut(case: Case, region: tuple[tuple[int, int], ...], level: int) -> Case:
@@ -357,14 +381,10 @@ def _made_before(folder: Path, jobs: Sequence[Job], by: str, extras: Extras) -> 
             f"far as is known: {listed(other)}"
         )
         raise UlnaError(what, where=folder, hint="Name another --out, or add --overwrite in place of --resume.")
-    done = [job for job in there if extras.complete(job.frames) and _has_segmentations(folder, job)]
+    done = [job for job in there if extras.complete(job.frames)]
     for job in done:
         shutil.rmtree(kept_beside(target_of(folder, job)), ignore_errors=True)  # it was killed when the mask was there
     return [target_of(folder, job) for job in done]
-
-
-def _has_segmentations(folder: Path, job: Job) -> bool:
-    return find_spec("highdicom") is None or all(path.exists() for path in segmentations(folder, [job]))
 
 
 def _make(folder: Path, jobs: Sequence[Job], extras: Extras, classes: dict[int, str], by: str, *, resume: bool) -> None:

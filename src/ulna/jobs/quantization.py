@@ -5,21 +5,29 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import numpy as np
+from torch import nn
 
 from ulna import runfolder as runs
 from ulna.dataset import Progress, quiet
 from ulna.errors import UlnaError
 from ulna.formats.atomic import cannot_write
+from ulna.inference.engines import Choice, Engine, Runner, Windows
 from ulna.inference.engines.compiled import weights_hash
 from ulna.inference.engines.openvino_engine import FIGURES, QUANTIZED
 from ulna.inference.engines.quantization import quantize
 from ulna.jobs.evaluate import evaluate
 from ulna.metrics import label
 from ulna.model import Model
+from ulna.networks import Statistics
+from ulna.networks.graph import norm_channels
 from ulna.text import plural
 from ulna.training.calibration import read_windows
 
@@ -41,7 +49,7 @@ class Quantized:
     cases
         On how many validation cases scores were compared.
     scores
-        By measure, the mean over these cases in float32 and in INT8.
+        By measure, the mean over these cases in float32 and in INT8: the lower one of whole images and of tiles.
     """
 
     folder: Path
@@ -101,8 +109,15 @@ def quantized_model(model: Model, run: Path, *, progress: Progress = quiet) -> Q
         words: dict[str, Any] = {"weights": weights_hash(model.network), "windows": len(windows)}
         _write(folder, words)
         trial = Model(replace(model.saved, folder=Path(beside)))
-        found = [_scores(trial, precision, names, data, Path(beside), progress) for precision in ("float32", "int8")]
-        both = {name: (found[0][name], found[1][name]) for name in MEASURES if name in found[0]}
+
+        def scores(precision: str, kind: type[Model] = Model) -> dict[str, float]:
+            changed = trial.changed({"inference.engine": "openvino", "inference.precision": precision})
+            return _scores(kind(changed.saved), names, data, Path(beside) / f"scores-{precision}", progress)
+
+        # norms in tiles are given their statistics: another quantized graph
+        several = [scores("int8"), *[scores("int8", _AsInTiles)] * bool(norm_channels(model.network))]
+        before = scores("float32")
+        both = {name: (before[name], min(one[name] for one in several)) for name in MEASURES if name in before}
         result = Quantized(run / QUANTIZED, len(names), both)
         _check(result, run)
         _write(folder, words | result.as_json() | {"versions": _versions()})
@@ -137,12 +152,41 @@ def _validation(run: Path) -> tuple[tuple[str, ...], str]:
     return names, data
 
 
-def _scores(
-    model: Model, precision: str, names: tuple[str, ...], data: str, folder: Path, progress: Progress
-) -> dict[str, float]:
-    """The mean scores of the validation cases in a precision, by measure."""
-    changed = model.changed({"inference.engine": "openvino", "inference.precision": precision})
-    summary = evaluate(changed, data, cases=names, out=folder / f"scores-{precision}", progress=progress).summary
+class _AsInTiles(Model):
+    """A model that predicts whole images as it does tiles."""
+
+    @cached_property
+    def engine(self) -> Choice:
+        """What runs the network, with statistics that are measured before."""
+        choice = super().engine
+        return replace(choice, engine=_Measuring(choice.engine))
+
+
+@dataclass(frozen=True)
+class _Measuring:
+    """An engine whose networks are always given the statistics of their instance norms."""
+
+    engine: Engine
+
+    def compile(self, network: nn.Module, statistics: Statistics, shape: tuple[int, ...], precision: str) -> Runner:
+        """Make a network ready that measures each input first, where its statistics are not known."""
+        if statistics:
+            return self.engine.compile(network, statistics, shape, precision)
+
+        def run(images: Windows) -> Windows:
+            each = [(image[None], self.measure(network, [image[None]])) for image in images]
+            return np.concatenate([self.engine.compile(network, own, shape, precision)(image) for image, own in each])
+
+        return run
+
+    def measure(self, network: nn.Module, windows: Iterable[Windows]) -> Statistics:
+        """As the engine does."""
+        return self.engine.measure(network, windows)
+
+
+def _scores(model: Model, names: tuple[str, ...], data: str, out: Path, progress: Progress) -> dict[str, float]:
+    """The mean scores of the validation cases, by measure."""
+    summary = evaluate(model, data, cases=names, out=out, overwrite=True, progress=progress).summary
     return {name: spread.mean.estimate for name, spread in summary.overall.scores.items()}
 
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ulna.errors import ReadError
+from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import kept, opened
 from ulna.formats.base import Format, Reader, guard_memory
 from ulna.formats.dicom.headers import MAGIC, PREAMBLE, is_segmentation, no_image, read_header, slices_of
@@ -110,6 +110,17 @@ def open_dicom(_stream: BinaryIO, source: Source) -> Reader:
         planes=grid.shape[0] if grid.ndim == 3 else 1, times=len(times) if film else 1, time_points=count,
         assumed="; ".join(doubts),
     )  # fmt: skip
+
+
+def is_slide(source: Source) -> bool:
+    """Whether an image is the picture of a slide in tiles; False of what cannot be read, which reading it says."""
+    if source.suffix not in SUFFIXES:
+        return False
+    unreadable: tuple[type[Exception], ...] = (UlnaError, *errors())
+    try:
+        return bool(read_header(source.parts[0]).get("TotalPixelMatrixRows"))
+    except unreadable:
+        return False
 
 
 def stack_of(source: Source) -> Stack:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ulna.errors import ReadError, UlnaError
 from ulna.grid import Grid
@@ -31,6 +33,11 @@ class Tiles:
     size: tuple[int, int]
     grid: Grid
 
+    @cached_property
+    def _corners(self) -> npt.NDArray[np.int64]:
+        """The same as one array: a slide has many thousands."""
+        return np.array(self.corners, np.int64).reshape(-1, 2)
+
     def place(self, corner: tuple[int, int]) -> Region:
         """The part of the whole that a frame fills."""
         return tuple(slice(k, min(k + n, side)) for k, n, side in zip(corner, self.size, self.grid.shape, strict=True))
@@ -38,11 +45,12 @@ class Tiles:
     def paste(self, decode: Callable[[int], Array], region: Region, channels: int, dtype: np.dtype) -> Array:
         """(C, Y, X) of a region of the whole, from the frames that reach into it; 0 where no frame lies."""
         result = np.zeros((channels, *self.grid.crop(region).shape), dtype)
-        for frame, corner in enumerate(self.corners):
+        first, last = ([getattr(part, end) for part in region] for end in ("start", "stop"))
+        reaches = ((self._corners < last) & (self._corners + self.size > first)).all(axis=1)
+        for frame in np.flatnonzero(reaches).tolist():
+            corner = self.corners[frame]
             whole = self.place(corner)
             both = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(whole, region, strict=True)]
-            if any(part.start >= part.stop for part in both):
-                continue
             source = [slice(part.start - k, part.stop - k) for part, k in zip(both, corner, strict=True)]
             target = [slice(part.start - r.start, part.stop - r.start) for part, r in zip(both, region, strict=True)]
             result[(slice(None), *target)] = decode(frame)[(slice(None), *source)]
