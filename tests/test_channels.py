@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from ulna.channels import choose, positions, taken_by_number
+from ulna.channels import choose, positions, taken_by_number, used
 from ulna.config import Config
+from ulna.data_section import DataConfig
 from ulna.errors import UlnaError
 from ulna.image import Channel, Image
+from ulna.planning import Fingerprint, plan
 
 BRAIN = tuple(Channel(name) for name in ("T1", "T2", "FLAIR", "7"))
 
@@ -82,3 +85,61 @@ def test_the_setting(given: object, kept: tuple[object, ...]) -> None:
 def test_a_number_below_zero_is_refused() -> None:
     with pytest.raises(UlnaError, match=r"data.use_channels must be names, or numbers from 0 on, not \[-1\]"):
         Config.parse({"data": {"use_channels": [-1]}})
+
+
+def images(*names: str) -> list[Channel]:
+    return [Channel(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("learned", "own", "places"),
+    [
+        (("T1", "T1 contrast", "T2", "FLAIR"), ("FLAIR", "T1w", "T1gd", "T2w"), (1, 2, 3, 0)),
+        (("FLAIR", "T1w", "t1gd", "T2w"), ("T1", "T1 contrast", "T2", "FLAIR"), (3, 0, 1, 2)),
+        (("DAPI", "GFP"), ("gfp", "dapi"), (1, 0)),
+        (("DAPI", "GFP"), ("DAPI", "GFP"), (0, 1)),
+        (("DAPI", "GFP"), ("channel 0", "channel 1"), (0, 1)),
+        (("DAPI", "GFP"), ("gray", "gray"), (0, 1)),
+        (("a", "b", "c"), ("red", "green", "blue"), (0, 1, 2)),
+        (("DAPI", "GFP"), ("DAPI", "GFP", "Cy5"), (0, 1, 2)),  # how many there are is judged elsewhere
+        ((), ("GFP", "DAPI"), (0, 1)),
+    ],
+)
+def test_channels_are_put_into_the_order_that_was_learned(
+    learned: tuple[str, ...], own: tuple[str, ...], places: tuple[int, ...]
+) -> None:
+    found, said = used(images(*own), DataConfig(channel_names=learned))
+    assert found == places
+    assert bool(said) == (places != tuple(range(len(own))))
+
+
+def test_other_names_at_the_same_places_are_said() -> None:
+    found, said = used(images("405", "488 nm"), DataConfig(channel_names=("DAPI", "GFP")))
+    assert found == (0, 1)
+    found, said = used(images("Hoechst", "GFP"), DataConfig(channel_names=("DAPI", "GFP")))
+    assert found == (0, 1)
+    assert said == "its channels are called Hoechst and GFP, those learned DAPI and GFP: they are taken in this order"
+
+
+@pytest.mark.parametrize(
+    ("learned", "own"),
+    [
+        (("T1 contrast", "FLAIR"), ("T1", "T2")),  # other sequences
+        (("DAPI", "GFP"), ("GFP", "Cy5")),  # one of them at the place of another
+    ],
+)
+def test_other_channels_than_those_learned_are_refused(learned: tuple[str, ...], own: tuple[str, ...]) -> None:
+    with pytest.raises(UlnaError, match=r"its channels are called .* those learned") as raised:
+        used(images(*own), DataConfig(channel_names=learned))
+    assert "data.channel_names=[]" in raised.value.hint
+
+
+def test_the_plan_takes_the_names_that_all_images_have() -> None:
+    def decided(names: tuple[str, ...], changes: dict[str, Any]) -> dict[str, Any]:
+        facts = Fingerprint(len(names), ((32, 32),) * 3, ("background", "a"), 1, channel_names=names)
+        made = plan(Config().changed(changes), facts, device=torch.device("cpu"))
+        return {one.key: one.value for one in made.decisions}
+
+    assert decided(("DAPI", "GFP"), {})["data.channel_names"] == ("DAPI", "GFP")
+    assert "data.channel_names" not in decided(("channel 0", "channel 1"), {})
+    assert decided(("DAPI", "GFP"), {"data.channel_names": []})["data.channel_names"] == ()

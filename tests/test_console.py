@@ -3,12 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 import ulna
 from small_data import healthy
-from ulna.console import Printed, say, track
+from ulna import console
+from ulna.console import Printed, say, track, track_parts
 from ulna.jobs.demo import Demo
 
 SMALL = {"training.steps": 3, "network.widths": [4, 8], "training.patch": [32, 32], "training.batch_size": 2}
@@ -22,6 +24,17 @@ def test_everything_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -
     assert shown.err.splitlines()[0].startswith("one line that")
     assert shown.err.count("word") == 20
     assert len(shown.err.splitlines()[0]) > 100
+
+
+def test_parts_of_items_have_a_bar_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars, made = list[Progress](), console.bar
+    monkeypatch.setattr(console, "bar", lambda: bars.append(made()) or bars[-1])
+    seen = []
+    for item, parts in track_parts(["a", "bc"], "images"):
+        for letter in parts(item, "tiles"):
+            seen.append((letter, [(task.description, task.total) for task in bars[0].tasks]))
+        assert [task.description for task in bars[0].tasks] == ["images"]
+    assert seen == [(letter, [("images", 2), ("tiles", count)]) for letter, count in (("a", 1), ("b", 2), ("c", 2))]
 
 
 class Wide(Printed):

@@ -53,6 +53,8 @@ def test_what_a_volume_does_not_say_of_its_planes_is_not_compared() -> None:
     volume = Grid((5, 10, 10), (3, 0.5, 0.5), "µm")
     assert apart(volume, Grid((5, 10, 10), (1, 0.5, 0.5), "µm")) == 0
     assert apart(volume, Grid((5, 10, 10), (2, 0.5, 0.5), "µm")) == pytest.approx(4 / 3, abs=1e-5)
+    placed = [Grid((5, 10, 10), (thick, 0.5, 0.5), "mm", (7, 8, 9)) for thick in (5, 1)]
+    assert apart(*placed) == pytest.approx(4 * 0.8)  # one that says where it begins says how thick its planes are, too
 
 
 def test_rounding_is_the_same_place_and_more_is_refused_with_both_files() -> None:

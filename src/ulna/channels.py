@@ -1,16 +1,30 @@
-"""Which channels of an image are learned: by number or by name."""
+"""Which channels of an image are learned, by number or by name, and which of an image to be predicted are these."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ulna.data_section import DataConfig
 from ulna.errors import UlnaError
 from ulna.image import Channel, Image
 from ulna.text import listed, plural
 
 BETWEEN = "|"
 """Stands between other names of a channel: the first that an image has is taken."""
+
+SEQUENCES = {
+    "T1": ("t1n", "t1", "t1w"),
+    "T1 contrast": ("t1c", "t1ce", "t1gd", "t1post"),
+    "T2": ("t2w", "t2"),
+    "FLAIR": ("t2f", "flair"),
+}
+"""Sequences of brain MR, in the order in which files named after them are channels, and how else they are called."""
+
+_PLAIN = {word: name.casefold() for name, words in SEQUENCES.items() for word in (*words, name.casefold())}
+_NUMBERED = re.compile(r"(channel|ch|c)?[\s_:-]*\d*", re.IGNORECASE)
+_COLORS = ("red", "green", "blue")
 
 
 def positions(channels: Sequence[Channel], wanted: Sequence[str | int]) -> tuple[int, ...]:
@@ -75,9 +89,103 @@ def choose(image: Image, wanted: Sequence[str | int], *, where: object = "") -> 
         places = positions(image.channels, wanted)
     except UlnaError as error:
         raise UlnaError(error.what, where=where or image.source, hint=error.hint) from None
+    return _with_channels(image, places)
+
+
+def _with_channels(image: Image, places: tuple[int, ...]) -> Image:
     if places == tuple(range(len(image.channels))):
         return image
     return replace(image, array=image.array[list(places)], channels=tuple(image.channels[k] for k in places))
+
+
+def are_names(names: Sequence[str]) -> bool:
+    """Whether channels are told apart by what they are called: several, and neither numbered nor red, green and blue.
+
+    Examples
+    --------
+    >>> are_names(["DAPI", "GFP"]), are_names(["channel 0", "channel 1"]), are_names(["red", "green", "blue"])
+    (True, False, False)
+    """
+    plain = [name.casefold().strip() for name in names]
+    told = len(plain) > 1 and len(set(plain)) == len(plain) and not any(_NUMBERED.fullmatch(name) for name in plain)
+    return told and not set(_COLORS) <= set(plain)
+
+
+def used(channels: Sequence[Channel], data: DataConfig) -> tuple[tuple[int, ...], str]:
+    """Where the channels that a network has learned lie among those of an image, and what is to be said of that.
+
+    They are chosen by `data.use_channels`, or else put into the order of `data.channel_names`.
+
+    Parameters
+    ----------
+    channels
+        Of the image.
+    data
+        Of the model.
+
+    Returns
+    -------
+    tuple of int, str
+        Their places, in the order in which the network takes them; and a sentence without a full stop, "" where there
+        is nothing to say.
+
+    Raises
+    ------
+    UlnaError
+        As by `positions`; and where the image's channels are others than those that were learned, by their names.
+
+    Examples
+    --------
+    >>> learned = DataConfig(channel_names=("FLAIR", "T1w"))
+    >>> used([Channel("T1"), Channel("FLAIR")], learned)
+    ((1, 0), 'its channels lie in another order than those learned: they are taken by their names')
+    """
+    if data.use_channels:
+        return positions(channels, data.use_channels), taken_by_number(channels, data.use_channels)
+    in_order, learned, own = tuple(range(len(channels))), data.channel_names, [one.name for one in channels]
+    if len(own) != len(learned) or not are_names(own):
+        return in_order, ""
+    plain = [
+        [_PLAIN.get(name.casefold().strip(), name.casefold().strip()) for name in names] for names in (own, learned)
+    ]
+    if sorted(plain[0]) == sorted(plain[1]):
+        order = tuple(plain[0].index(name) for name in plain[1])
+        moved = "its channels lie in another order than those learned: they are taken by their names"
+        return order, moved if order != in_order else ""
+    called = f"its channels are called {listed(own, 8)}, those learned {listed(learned, 8)}"
+    known = set(_PLAIN.values())
+    for name, other in zip(*plain, strict=True):
+        if name != other and (name in plain[1] or other in plain[0] or {name, other} <= known):
+            hint = "If they are the same under other names: --set data.channel_names=[] takes them as they lie."
+            raise UlnaError(called, where="data.channel_names", hint=hint)
+    return in_order, f"{called}: they are taken in this order"
+
+
+def pick(image: Image, data: DataConfig) -> tuple[Image, str]:
+    """An image with the channels that a network has learned, and what is to be said of them.
+
+    Parameters
+    ----------
+    image
+        With all its channels.
+    data
+        Of the model.
+
+    Returns
+    -------
+    Image, str
+        As of `used`.
+
+    Raises
+    ------
+    UlnaError
+        As by `used`; it names the file of the image.
+    """
+    try:
+        places, note = used(image.channels, data)
+    except UlnaError as error:
+        raise UlnaError(error.what, where=image.source or error.where, hint=error.hint) from None
+    return _with_channels(image, places), note
 
 
 def taken_by_number(channels: Sequence[Channel], wanted: Sequence[str | int]) -> str:

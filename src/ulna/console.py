@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -56,6 +56,23 @@ def track(items: Sized[T], description: str) -> Iterable[T]:
     """Go through `items` with a progress bar; the bar vanishes when it is done."""
     with bar() as progress:
         yield from progress.track(items, total=len(items), description=description)
+
+
+def track_parts(items: Sized[T], description: str) -> Iterator[tuple[T, Callable[[Sized[Any], str], Iterable[Any]]]]:
+    """Go through `items` as `track` does; with each comes a function that shows a second bar for its own parts."""
+    with bar() as progress:
+
+        def parts(inner: Sized[Any], words: str) -> Iterator[Any]:
+            task = progress.add_task(words, total=len(inner))
+            try:
+                for one in inner:
+                    yield one
+                    progress.advance(task)
+            finally:
+                progress.remove_task(task)
+
+        for item in progress.track(items, total=len(items), description=description):
+            yield item, parts
 
 
 def say(words: str) -> None:

@@ -62,7 +62,7 @@ def _channels(value: object) -> object:
     return several
 
 
-SELECTION = ("data.time", "data.scene")
+SELECTION = ("data.time", "data.scene", "data.channel_names")
 """Settings of what is read of a file; a trained model can read another part of files than it was trained on."""
 
 Spacing = Annotated[float, Field(gt=0)]
@@ -85,6 +85,11 @@ class DataConfig(Section):
         (),
         description="which channels of the images are used, by number from 0 or by name; `flair|t2f|0` is the first of "
         "these that an image has; empty: all",
+    )
+    channel_names: tuple[str, ...] = Field(
+        (),
+        description="names of the channels in the order in which the network takes them, where files name them: those "
+        "of images to be predicted are put into this order; empty: taken as they lie",
     )
     classes: tuple[str, ...] = Field(
         (), description="names of the classes, the background first; empty: inferred from the masks"

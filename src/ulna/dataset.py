@@ -212,7 +212,8 @@ def load_image(case: Case, *, channels: int = 0) -> Image:
     UlnaError
         Where modalities differ in size or place, have other channels, or an alpha that varies.
     """
-    image = _named(_stacked(case), case.channels)
+    image = _stacked(case)
+    image = replace(image, channels=named(image.channels, case.channels))
     try:
         array = to_channels(image.array, channels or len(image.array), image.channels)
     except UlnaError as error:
@@ -220,12 +221,23 @@ def load_image(case: Case, *, channels: int = 0) -> Image:
     return image if array is image.array else image.with_array(array)
 
 
-def _named(image: Image, names: tuple[str, ...]) -> Image:
-    """The image with the names of its channels, where there are several, as many, and the file declares no colors."""
-    declared = image.channels == RGB or any(channel.role == "alpha" for channel in image.channels)
-    if len(names) != len(image.channels) or len(names) < 2 or declared:
-        return image
-    return replace(image, channels=tuple(map(Channel, names)))
+def named(channels: tuple[Channel, ...], names: tuple[str, ...]) -> tuple[Channel, ...]:
+    """Channels by the names that a data set has for them: where there are several, and the file declares no colors.
+
+    Parameters
+    ----------
+    channels
+        As the file has them.
+    names
+        Of the case.
+
+    Returns
+    -------
+    tuple of Channel
+        The same where there are other numbers of names.
+    """
+    declared = channels == RGB or any(channel.role == "alpha" for channel in channels)
+    return channels if len(names) != len(channels) or len(names) < 2 or declared else tuple(map(Channel, names))
 
 
 def _stacked(case: Case) -> Image:

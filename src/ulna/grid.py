@@ -304,8 +304,9 @@ def apart(one: Grid, other: Grid) -> float:
         return math.inf
     many = factor(other.unit, one.unit)
     spacing, theirs = np.array(one.spacing), np.array(other.spacing) * many
-    if one.ndim == 3 and (one.spacing[0] == 1) != (other.spacing[0] == 1):
-        theirs[0] = spacing[0]  # a file that says nothing of its planes gives them a distance of 1
+    thin = [grid for grid in (one, other) if grid.spacing[0] == 1]
+    if one.ndim == 3 and len(thin) == 1 and not any(thin[0].origin):
+        theirs[0] = spacing[0]  # a file that says nothing of its planes gives them a distance of 1, and no place
     far = np.abs(theirs / spacing - 1) * (np.array(one.shape) - 1)
     starts = [np.array(grid.origin[-grid.ndim :]) for grid in (one, other)]
     if starts[0].any() and starts[1].any():

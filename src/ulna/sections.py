@@ -77,7 +77,7 @@ class TaskConfig(Section):
         0.0,
         ge=0,
         description="how much more pixels between two objects that are close weigh in the cross-entropy (w0 of the "
-        "U-Net paper, 10 there); 0: all weigh the same",
+        "U-Net paper, 10 there); 0: all weigh the same; not set: 10 for objects in images",
     )
     border_sigma: float = Field(5.0, gt=0, description="how wide such borders are, pixels (sigma of the paper)")
     class_weights: tuple[float, ...] | None = Field(

@@ -322,3 +322,11 @@ def test_directions_that_differ_by_rounding_are_of_one_series(tmp_path: Path) ->
     paths = write_series(tmp_path, volume, axes=np.eye(3), ImageOrientationPatient=ways)
     (found,), _ = together([Source(path) for path in paths])
     assert len(found.source.files) == 4
+
+
+def test_slices_of_one_uid_at_several_places_are_a_volume(tmp_path: Path) -> None:
+    """Programs write them so, from one header."""
+    volume = np.random.default_rng(0).integers(0, 200, (5, 7, 6)).astype(np.int16)
+    write_series(tmp_path / "p1", volume, SOPInstanceUID="1.2.3")
+    (case,) = find(tmp_path / "p1").cases
+    np.testing.assert_array_equal(formats.read(case.images[0]).array[0], volume)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,26 @@ def test_where_it_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(UlnaError, match="which is not installed") as raised:
         write_segmentation(tmp_path / "a.dcm", np.zeros(SHAPE, np.uint8), ("cell",), source)
     assert raised.value.hint == 'pip install "ulna[medical]"'
+
+
+def test_of_several_times_the_slices_are_those_of_the_one_that_was_read(tmp_path: Path) -> None:
+    for time in range(2):
+        folder = write_series(tmp_path / f"t{time}", np.full(SHAPE, time, np.int16), AcquisitionTime=f"12000{time}")
+        for path in folder:
+            (tmp_path / "p1").mkdir(exist_ok=True)
+            data = pydicom.dcmread(path)
+            data.SeriesInstanceUID = data.StudyInstanceUID = data.FrameOfReferenceUID = "1.2.3"
+            pydicom.dcmwrite(tmp_path / "p1" / f"{time}{path.name}", data)
+    (source,) = find(tmp_path / "p1").cases[0].images
+    read = {
+        data.SOPInstanceUID: int(data.pixel_array[0, 0]) for data in map(pydicom.dcmread, (tmp_path / "p1").iterdir())
+    }
+    for time in range(2):
+        at = replace(source, time=time)
+        image = formats.read(at)
+        write_segmentation(tmp_path / f"{time}.dcm", np.ones(SHAPE, np.uint8), ("all",), at)
+        named = highdicom.seg.segread(tmp_path / f"{time}.dcm").get_source_image_uids()
+        assert {read[uid] for *_, uid in named} == {time} == set(image.array.ravel().tolist())
 
 
 @pytest.mark.parametrize("name", ["series", "hippocrop"])

@@ -136,6 +136,8 @@ def test_what_is_damaged_is_said(tmp_path: Path) -> None:
         ("cut.nii", data[:-100], "is cut off: 100 of its bytes are missing"),
         ("cut.nii.gz", gzip.compress(data)[:-40], "is cut off or damaged within its pixels"),
         ("head.nii", data[:346], "does not begin like a NIfTI file"),
+        ("as_text.nii.gz", gzip.compress(data)[:12].replace(b"\x08", b"\x07"), "does not begin like a NIfTI file"),
+        ("bits.nii.gz", gzip.compress(data)[:10] + b"\xff" * 60, "does not begin like a NIfTI file"),
         ("none.nii.gz", b"hello, this is no image", "does not begin like a NIfTI file"),
     ):
         (tmp_path / name).write_bytes(content)

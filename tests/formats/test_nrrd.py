@@ -10,7 +10,7 @@ import pytest
 import SimpleITK
 
 from ulna import formats
-from ulna.errors import ReadError
+from ulna.errors import ReadError, UlnaError
 from ulna.grid import Grid
 from ulna.image import Image, Source
 
@@ -146,3 +146,12 @@ def test_sides_and_places_of_axes_that_contradict_each_other_are_said(tmp_path: 
     with formats.open_reader(save(tmp_path / "a.nrrd", np.zeros((4, 5, 6), np.uint8), **fields)) as reader:
         assert reader.grid.spacing == (2.0, 0.5, 0.5)
         assert "its spacings are not those of its axis mins and maxs" in reader.assumed
+
+
+@pytest.mark.parametrize("name", ["a.nhdr", "a.mhd"])
+def test_a_header_with_its_pixels_beside_it_is_not_written(tmp_path: Path, name: str) -> None:
+    """The two would not appear at once."""
+    with pytest.raises(UlnaError, match="is written as one file") as raised:
+        formats.write(tmp_path / name, Image(np.zeros((1, 3, 4, 5), np.uint8)))
+    assert raised.value.where == tmp_path / name
+    assert not list(tmp_path.iterdir())

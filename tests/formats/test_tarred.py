@@ -76,6 +76,17 @@ def test_links_are_refused(tmp_path: Path, kind: bytes) -> None:
         archive.members(pack(tmp_path / "a.tar", link))
 
 
+def test_members_without_their_zeros_are_refused(tmp_path: Path) -> None:
+    """Their bytes are not those of the file."""
+    info = tarfile.TarInfo("a.nii")
+    info.pax_headers = {"GNU.sparse.map": "0,4", "GNU.sparse.size": "4096"}
+    info.size = 4
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(info, io.BytesIO(b"head"))
+    with pytest.raises(UlnaError, match="as a sparse file"):
+        archive.members(Source(tmp_path / "a.tar"))
+
+
 def test_damaged_archives_bombs_and_full_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = pack(tmp_path / "a.tar.gz", ("a.tif", tiff(1))).path.read_bytes()
     (tmp_path / "b.tar.gz").write_bytes(data[:-20])

@@ -23,6 +23,7 @@ from ulna.formats import open_reader, read, write
 from ulna.formats.outlines import coco, geojson, imagej
 from ulna.formats.outlines.annotation import paint
 from ulna.image import Channel, Grid, Image, Labels, Source
+from ulna.inference import room
 from ulna.inference.large import Large
 from ulna.jobs.evaluate import evaluate
 from ulna.jobs.predict import predict
@@ -307,6 +308,33 @@ def test_modalities_are_predicted_together(tmp_path: Path) -> None:
     assert tifffile.imread(done.masks[1]).shape == (3, 20, 24)
     assert [name for name, _ in done.failed] == ["b"]
     assert "1 channel, the network takes 2" in done.failed[0][1]
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_channels_in_another_order_give_the_same_mask(
+    tmp_path: Path, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    saved = make_model(channels=2).saved
+    learned = Model(replace(saved, config=saved.config.changed({"data.channel_names": ["DAPI", "GFP"]})))
+    array = np.random.default_rng(0).integers(0, 255, (2, 40, 48), dtype=np.uint8)
+    for name, order in (("a", (0, 1)), ("b", (1, 0)), ("c", (1, 0))):
+        names = [("DAPI", "GFP")[k] if name != "c" else ("GFP", "Cy5")[k] for k in order]
+        planes, words = array[list(order)], {"axes": "CYX", "Channel": {"Name": names}}
+        tifffile.imwrite(tmp_path / f"{name}.tif", planes, ome=True, metadata=words)
+    if large:
+        monkeypatch.setitem(room.LARGE, 2, 0)
+    done = predict(learned, [tmp_path / f"{name}.tif" for name in "abc"], out=tmp_path / "out")
+    one, other = (tifffile.imread(path) for path in done.masks)
+    np.testing.assert_array_equal(one, other)
+    assert 0 < one.mean() < 255
+    assert done.notes == ("b: its channels lie in another order than those learned: they are taken by their names",)
+    ((name, why),) = done.failed
+    assert name == "c"
+    assert "its channels are called" in why
+    chosen = {"data.channel_names": []}
+    (mask,) = predict(learned, tmp_path / "b.tif", out=tmp_path / "as_it_lies", changes=chosen).masks
+    assert (tifffile.imread(mask) != one).any()
 
 
 def test_a_modality_is_not_dropped_as_if_it_were_alpha(untrained: Model, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from ulna.grid import Grid
 from ulna.image import Image, Source
 from ulna.jobs.predict import predict
 from ulna.labels.classes import Classes
+from ulna.layouts import read_dataset
 from ulna.model import Model
 from ulna.modelfile import Saved
 from ulna.orientation import Orientation, orientation
@@ -80,6 +82,27 @@ def test_the_mask_is_on_the_anatomy_however_it_is_stored(
         mask = orientation(formats.read(Source(path)).grid).apply(array[None])
         reference = mask if reference is None else reference
         np.testing.assert_array_equal(mask, reference)
+    assert set(np.unique(reference)) == {0, 2, 7}
+
+
+def test_a_real_volume_has_one_mask_however_it_is_stored(data: Path, tmp_path: Path) -> None:
+    """All 48 ways, by a network of volumes that sees them at another spacing."""
+    archive = data / "hippocampus" / "Task04_Hippocampus.tar"
+    real = formats.read(read_dataset(archive).cases[0].images[0])
+    target = tuple(1.25 * side for side in orientation(real.grid).grid(real.grid).spacing)
+    saved = model().saved
+    resampling = Model(replace(saved, config=saved.config.changed({"data.target_spacing": target})))
+    reference = None
+    for way in WAYS:
+        stored = Image(np.ascontiguousarray(way.apply(real.array)), way.grid(real.grid), source=real.source)
+        mask = resampling.predict(stored).to_image()
+        turn = orientation(mask.grid)
+        np.testing.assert_allclose(
+            turn.grid(mask.grid).matrix, orientation(real.grid).grid(real.grid).matrix, atol=1e-5
+        )
+        upright = turn.apply(mask.array)
+        reference = upright if reference is None else reference
+        np.testing.assert_array_equal(upright, reference)
     assert set(np.unique(reference)) == {0, 2, 7}
 
 

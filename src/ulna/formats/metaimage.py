@@ -182,8 +182,11 @@ def _numbers(text: str) -> list[float]:
 def save(path: Path, image: Image) -> None:
     """Write a MetaImage, compressed, in millimeters, for it has no words for others; several channels are a vector.
 
-    Raises UlnaError without SimpleITK, and for what MetaImage cannot hold.
+    Raises UlnaError without SimpleITK, for what MetaImage cannot hold, and for a header with a file of pixels beside
+    it: the two would not appear at once.
     """
+    if path.suffix != ".mha":
+        raise UlnaError("a MetaImage is written as one file", where=path, hint="Name it .mha.")
     library = _library(path)
     array = image.array if image.ndim == 3 else image.array[:, None]
     vector = len(array) > 1

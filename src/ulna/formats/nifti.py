@@ -41,7 +41,10 @@ FAR = 0.5
 def recognizes(head: bytes, _name: str) -> bool:
     """Whether these are the first bytes of a NIfTI file, also a gzipped one, whatever its name."""
     if head.startswith(GZIP):
-        head = zlib.decompressobj(wbits=31).decompress(head)
+        try:
+            head = zlib.decompressobj(wbits=31).decompress(head)
+        except zlib.error:  # damaged, whatever it was
+            return False
     return any(head[place : place + 4] == magic for place, magic in zip(PLACES, MAGICS, strict=True))
 
 
@@ -89,7 +92,7 @@ def open_nifti(stream: BinaryIO, source: Source) -> Reader:
         array = np.stack([content.cut(volume, box, spatial) for volume in chosen])
         if array.dtype.fields:
             array = np.concatenate([array[name] for name in COLORS])
-        array = array.astype(result, copy=False) if not scaled else (array * slope + intercept).astype(result)
+        array = _scaled(array, slope, intercept, result) if scaled else array.astype(result, copy=False)
         return array if len(region) == 3 else array[:, 0]
 
     return Reader(
@@ -164,6 +167,14 @@ def _scale(header: Any) -> tuple[float, float]:
     if not np.isfinite(slope) or slope == 0:
         return 1.0, 0.0
     return slope, intercept if np.isfinite(intercept) else 0.0
+
+
+def _scaled(array: Array, slope: float, intercept: float, dtype: np.dtype) -> Array:
+    """Scaled values (…, Y, X), plane by plane: between lie numbers of 64 bits."""
+    result = np.empty(array.shape, dtype)
+    for plane in np.ndindex(array.shape[:-2]):
+        result[plane] = array[plane] * slope + intercept
+    return result
 
 
 def _scaled_type(dtype: np.dtype, slope: float, intercept: float) -> np.dtype:

@@ -256,8 +256,11 @@ def _made(source: Source, make: Callable[[], Grid]) -> Grid:
 def save(path: Path, image: Image) -> None:
     """Write an NRRD, gzipped within, in the space left-posterior-superior; several channels are a list.
 
-    Raises UlnaError for what NRRD cannot hold.
+    Raises UlnaError for what NRRD cannot hold, and for a header with a file of pixels beside it: the two would not
+    appear at once.
     """
+    if path.suffix != ".nrrd":
+        raise UlnaError("an NRRD is written as one file", where=path, hint="Name it .nrrd.")
     import nrrd
 
     matrix = matrix_of(image.grid)

@@ -98,6 +98,12 @@ def open_tar(archive: Source, harmless: Callable[[str], None]) -> Tar:
                         where=archive,
                         hint="Pack it again with the files themselves: tar --dereference.",
                     )
+                if info.issparse():
+                    raise UlnaError(
+                        f"the archive holds '{info.name}' without its zeros, as a sparse file",
+                        where=archive,
+                        hint="Pack it again without the option --sparse (-S) of tar.",
+                    )
                 members[info.name.removeprefix("./")] = (info.offset_data, info.size)
     except BROKEN as error:
         raise ReadError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ulna.channels import choose, positions, taken_by_number
+from ulna.channels import pick, used
 from ulna.config import Config, DataConfig
 from ulna.errors import UlnaError
 from ulna.formats import Reader, check_finite
@@ -34,9 +34,9 @@ def channels_of(image: Image, data: DataConfig) -> tuple[Array, tuple[str, ...]]
     UlnaError
         For an image with other channels than the network takes.
     """
-    chosen = choose(image, data.use_channels)
+    chosen, taken = pick(image, data)
     notes = (
-        taken_by_number(image.channels, data.use_channels),
+        taken,
         repeated(len(chosen.array), data),
         resampling_note(orientation(image.grid).grid(image.grid), data),
     )
@@ -62,7 +62,7 @@ def as_it_lies(reader: Reader, config: Config) -> bool:
         Where its channels fit, or one stands for three, and it need not be resized.
     """
     try:
-        channels = len(positions(reader.channels, config.data.use_channels))
+        channels = len(used(reader.channels, config.data)[0])
     except UlnaError:
         return False  # said when it is predicted
     plain = not reader.palette and all(channel.role == "signal" for channel in reader.channels)
@@ -88,12 +88,13 @@ def view_of(reader: Reader, data: DataConfig, turn: Orientation) -> View:
     View
         (C, *spatial), turned.
     """
-    shape, used = turn.grid(reader.grid).shape, positions(reader.channels, data.use_channels)
+    shape, (places, _) = turn.grid(reader.grid).shape, used(reader.channels, data)
+    in_order = places == tuple(range(len(reader.channels)))
 
     def read(region: Region) -> Array:
         array = reader.read(turn.before(region, shape))
         check_finite(array, reader.source)
-        taken = array[list(used)] if data.use_channels else array
-        return turn.apply(to_channels(taken, data.inputs, [reader.channels[k] for k in used]))
+        taken = array if in_order else array[list(places)]
+        return turn.apply(to_channels(taken, data.inputs, [reader.channels[k] for k in places]))
 
     return View((data.inputs, *shape), reader.dtype, read)

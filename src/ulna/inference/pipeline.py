@@ -120,6 +120,21 @@ class Pipeline:
         """
         return self._whole(View.of(image), progress)
 
+    def parts(self, image: Floats) -> Iterator[Answer]:
+        """The same region by region, so that the logits are not in memory as a whole.
+
+        Parameters
+        ----------
+        image
+            As of `normalized`.
+
+        Yields
+        ------
+        tuple of Region and Floats
+            All regions together are the image, each pixel once.
+        """
+        return self._regions(View.of(image), quiet)
+
     def answers(self, image: View, grid: Grid, *, progress: Progress = quiet) -> Iterator[tuple[Grid, Floats]]:
         """Logits of what the network sees at a time, on the grid on which it sees it.
 

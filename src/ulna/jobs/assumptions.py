@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ulna.channels import taken_by_number
+from ulna.channels import used
 from ulna.config import DataConfig
 from ulna.dataset import Case
 from ulna.formats import open_reader
@@ -43,7 +43,7 @@ def assumed(case: Case, name: str, data: DataConfig) -> list[str]:
     named = [Channel(name) for name in case.channels] or channels
     notes = (
         _stated(case.images[0]),
-        taken_by_number(named, data.use_channels),
+        used(named, data)[1],
         repeated(len(channels), data),
         resampling_note(grid, data),
     )

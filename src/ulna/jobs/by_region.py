@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ulna.config import InferenceConfig
-from ulna.dataset import Case, Progress, quiet
+from ulna.dataset import Case, Progress, named, quiet
 from ulna.errors import UlnaError
 from ulna.formats import Reader, create, open_reader
 from ulna.formats.base import GRAY
@@ -61,7 +61,7 @@ def stream(model: Model, frames: Sequence[Case], target: Path, *, progress: Prog
     with create(target, grid, dtype=values.array.dtype, channels=values.channels, labels=True) as writer:
         for number, case in enumerate(frames):
             plane = (slice(number, number + 1),) if film else ()
-            with open_reader(case.images[0]) as reader:
+            with _reading(case) as reader:
                 if reader.grid.shape != frame.shape:
                     raise UlnaError("its frames differ in size, and one file holds frames of one size", where=case.name)
                 try:
@@ -143,7 +143,7 @@ def film_grid(case: Case, count: int, shape: tuple[int, ...]) -> Grid:
 def _takes(model: Model, case: Case) -> bool:
     if len(case.images) > 1:
         return False
-    with open_reader(case.images[0]) as reader:
+    with _reading(case) as reader:
         return model.large.takes(reader)
 
 
@@ -153,10 +153,17 @@ def _values(model: Model) -> Image:
 
 
 @contextmanager
+def _reading(case: Case) -> Iterator[Reader]:
+    """The reader of an image, whose channels are called as its data set says."""
+    with open_reader(case.images[0]) as reader:
+        yield replace(reader, channels=named(reader.channels, case.channels))
+
+
+@contextmanager
 def _opened(case: Case) -> Iterator[Reader]:
     """An image; errors name it where they name no place."""
     source = case.images[0]
-    with open_reader(source) as reader:
+    with _reading(case) as reader:
         try:
             yield reader
         except UlnaError as error:
@@ -267,5 +274,5 @@ def made_by(model: Model, region: tuple[tuple[int, int], ...], level: int) -> st
     rough = ["int8"] if model.engine.precision == "int8" else []
     how = _unchanged(model.config.inference), task.decoding, *pieces, *rough, region, level
     data = model.config.data.model_dump()
-    chosen = [(name, data[name]) for name in ("time", "scene") if data[name] is not None]
+    chosen = [(name, data[name]) for name in ("time", "scene", "channel_names") if data[name] not in (None, ())]
     return sha256(repr((weights, *how, *chosen)).encode()).hexdigest()[:16]

@@ -197,7 +197,10 @@ def _named_channels(inspections: Sequence[Inspection]) -> list[Problem]:
     usual = names.most_common(1)[0][0]
     odd = tuple(look.case.name for look in inspections if look.channels > 1 and look.names != usual)
     shown = "; ".join(f"{', '.join(one)} in {plural(count, 'image')}" for one, count in names.most_common(3))
-    what = f"channels are named differently, and are taken in the order in which they lie: {shown}"
+    what = (
+        f"channels are named differently, and are taken in the order in which they lie: {shown}; data.use_channels "
+        "takes them by name"
+    )
     return [Problem(what, odd)]
 
 

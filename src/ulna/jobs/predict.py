@@ -14,8 +14,8 @@ from rich.console import Group
 from rich.markup import escape
 
 from ulna.caselist import Names, choose
-from ulna.console import Printed, track
-from ulna.dataset import Case, Dataset, quiet
+from ulna.console import Printed, track, track_parts
+from ulna.dataset import Case, Dataset
 from ulna.errors import UlnaError
 from ulna.formats import as_mask_suffix, mask_suffix, open_reader
 from ulna.formats.atomic import cannot_write, remove_partial
@@ -252,9 +252,10 @@ def predict(
 
 def _here(model: Model, jobs: Sequence[Job], folder: Path, extras: Extras) -> Iterator[tuple[Job, Outcome]]:
     """The masks made by this process, one after the other."""
-    several = len(jobs) > 1
-    tiles = quiet if several else track  # one bar: over the images, or over the tiles of a single large one
-    for job in track(jobs, "predicting") if several else jobs:
+    if len(jobs) == 1:
+        yield jobs[0], make(model, jobs[0], folder, extras=extras, progress=track)
+        return
+    for job, tiles in track_parts(jobs, "predicting"):
         yield job, make(model, job, folder, extras=extras, progress=tiles)
 
 

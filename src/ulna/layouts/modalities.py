@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ulna import formats
 from ulna.alignment import is_unset, rounded
+from ulna.channels import SEQUENCES
 from ulna.dataset import Case, Dataset, Problem
 from ulna.errors import UlnaError
 from ulna.layouts.build import CaseDraft, make_cases
@@ -18,21 +19,13 @@ from ulna.layouts.selection import unselected
 from ulna.text import listed, plural
 
 EXAMPLE = "a folder per case with one file per modality (BraTS):  p1/p1-t1n.nii.gz  p1/p1-t1c.nii.gz  p1/p1-seg.nii.gz"
-MODALITIES = {
-    "T1": ("t1n", "t1", "t1w"),
-    "T1 contrast": ("t1c", "t1ce", "t1gd", "t1post"),
-    "T2": ("t2w", "t2"),
-    "FLAIR": ("t2f", "flair"),
-}
-"""What each channel is called, in the order of the channels, and how files are called that hold it."""
-
 MOST = 0.9
 """Share of the cases that must have a modality for the cases without it to be left out, and not the modality."""
 
 MAX_OPENED = 8
 """Files that are not used and whose headers are looked at all the same."""
 
-_NAMES = {word: name for name, words in MODALITIES.items() for word in words}
+_NAMES = {word: name for name, words in SEQUENCES.items() for word in words}
 _SEPARATOR = re.compile(r"[\s_.-]+")
 _TRUTH = re.compile(r"OT([A-Z]\w*)?", re.ASCII)  # the "observed truth" of DeepMedic: OTMultiClass
 _BRAIN = re.compile(r"brain|skull", re.IGNORECASE)
@@ -95,7 +88,7 @@ def joined(entries: Sequence[Entry], channels: int, *, choosing: bool) -> tuple[
     """
     drafts, used = list[CaseDraft](), set[Entry]()
     for key, files in _cases(entries).items():
-        names = [name for name in MODALITIES if name in files.images]
+        names = [name for name in SEQUENCES if name in files.images]
         if len(names) > 1 and (choosing or len(names) == channels):
             drafts.append(_draft(key, files, names))
             used.update(*files.images.values(), files.masks, files.brains)
@@ -160,8 +153,8 @@ def _common(found: Iterable[_Files]) -> tuple[tuple[str, ...], tuple[Problem, ..
     """The modalities that are used, and what is to be said of cases that have others."""
     files = [one for one in found if one.masks] or list(found)
     counts = Counter(name for one in files for name in one.images)
-    usual = [name for name in MODALITIES if counts[name] >= MOST * len(files)]
-    shared = [name for name in MODALITIES if counts[name] == len(files)]
+    usual = [name for name in SEQUENCES if counts[name] >= MOST * len(files)]
+    shared = [name for name in SEQUENCES if counts[name] == len(files)]
     names = usual or shared or [counts.most_common(1)[0][0]]
     lacking = [one for one in files if not set(names) <= set(one.images)]
     problems = []

@@ -58,6 +58,8 @@ class Fingerprint:
         The intensity fingerprint of each image, the kinds of its files, and how many files make one image at most.
     names
         Of the channels of an image as it lies in its files, of which `channels` may be used.
+    channel_names
+        The same where all images name them alike; else empty.
     memory, cores
         Free bytes and processor cores of this machine.
     """
@@ -79,6 +81,7 @@ class Fingerprint:
     suffixes: tuple[str, ...] = ()
     files: int = 1
     names: tuple[str, ...] = ()
+    channel_names: tuple[str, ...] = ()
     memory: int = 0
     cores: int = 1
 
@@ -124,6 +127,7 @@ class Fingerprint:
             suffixes=tuple(sorted({case.suffix for case in store.cases})),
             files=max(case.files for case in store.cases),
             names=store.cases[0].channels,
+            channel_names=store.cases[0].channels if len({case.channels for case in store.cases}) == 1 else (),
             memory=free_memory(),
             cores=os.cpu_count() or 1,
         )

@@ -9,7 +9,7 @@ import torch
 from rich.markup import escape
 from rich.table import Table
 
-from ulna.channels import positions
+from ulna.channels import are_names, positions
 from ulna.config import Config
 from ulna.errors import UlnaError
 from ulna.image import Channel
@@ -118,6 +118,7 @@ def plan(config: Config, facts: Fingerprint, *, device: torch.device, decided: t
         *decided,
         Decision("data.channels", len(facts.names) if config.data.use_channels else facts.channels, AS_IT_IS),
         *_used(config, facts),
+        *_channel_names(config, facts),
         *_task(config, facts),
         *_learned(config),
         *(found := modality_decisions(config, facts)),
@@ -144,6 +145,14 @@ def _used(config: Config, facts: Fingerprint) -> list[Decision]:
     found = [facts.names[k] for k in positions([Channel(name) for name in facts.names], use)]
     why = f"set: {listed(found, 8)}, of {len(facts.names)} ({listed(facts.names, 8)})"
     return [Decision("data.use_channels", use, why, overridden=True)]
+
+
+def _channel_names(config: Config, facts: Fingerprint) -> list[Decision]:
+    """What the channels are called, by which those of other images are found."""
+    if config.data.use_channels or not are_names(facts.channel_names):
+        return []
+    why = "as the files name them: those of images to be predicted are put into this order"
+    return [decide(config, "data.channel_names", facts.channel_names, why)]
 
 
 def _task(config: Config, facts: Fingerprint) -> list[Decision]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from ulna.channels import positions
 from ulna.config import Config, TrainingConfig
@@ -15,6 +16,7 @@ from ulna.planning.spacing import AXES
 from ulna.tasks import Task
 from ulna.tasks import build as build_task
 from ulna.text import listed, plural, size
+from ulna.training.validated import validated
 
 SMALLER = "smaller"
 """The first word of the reason for a batch that the memory has made smaller."""
@@ -58,6 +60,7 @@ def sentences(config: Config, facts: Fingerprint, decisions: Sequence[Decision])
         + (", varied by augmentation." if config.augmentation else ", not augmented.")
         + (f" {_final_phase(training)}" if training.final_phase and training.final_patch != training.patch else ""),
         *(f"Batches are {one.reason}." for one in decisions if one.reason.startswith(SMALLER)),
+        *_validated(facts, task.outputs),
         *_devices(training, decisions),
         f"{training.optimizer} with a {training.schedule.replace('_', '-')} schedule up to a learning rate of "
         f"{training.learning_rate:g}; the loss is {LOSSES[config.task.loss]}; "
@@ -116,6 +119,18 @@ def _volumes(config: Config, decisions: Sequence[Decision]) -> list[str]:
         along = "" if len(sides) == len(target) else f" along {' and '.join(sides)}"
         said.append(f"Images are seen at a spacing of {apart}{along}: {why}.")
     return said
+
+
+def _validated(facts: Fingerprint, outputs: int) -> list[str]:
+    """That validation on the way looks at parts of images, where some are huge."""
+    huge = [shape for shape in facts.shapes if validated(shape, outputs) != shape]
+    if not huge:
+        return []
+    sides = size(validated(max(huge, key=prod), outputs), "×")
+    return [
+        f"On the way validation looks at the part of a huge image around its foreground, {sides} pixels for example; "
+        "the scores at the end are of whole images."
+    ]
 
 
 def _lie(unit: str) -> str:

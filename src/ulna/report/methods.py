@@ -135,13 +135,14 @@ def _training(config: Config, facts: Facts, cited: Citations) -> str:
     else:
         told.append(f"The learning rate was {training.learning_rate:g} throughout.")
     drawn = "group" if training.sampling == "groups" else "image"
+    unit = "voxels" if config.network.ndim == 3 else "pixels"
     told.append(
-        f"Batches held {plural(training.batch_size, 'patch', 'patches')} of {size(training.patch)} pixels, every "
+        f"Batches held {plural(training.batch_size, 'patch', 'patches')} of {size(training.patch)} {unit}, every "
         f"{drawn} drawn equally often, {training.foreground:.0%} of them centered on foreground."
     )
     if training.final_phase and training.final_patch and training.final_patch != training.patch:
         told.append(
-            f"In the last {training.final_phase:.0%} of the training, patches had {size(training.final_patch)} pixels."
+            f"In the last {training.final_phase:.0%} of the training, patches had {size(training.final_patch)} {unit}."
         )
     if training.clip:
         told.append(f"Gradients were clipped to a norm of {training.clip:g}.")
@@ -249,7 +250,7 @@ def _evaluation(facts: Facts, cited: Citations) -> str:
 
 def _software(facts: Facts, cited: Citations) -> str:
     versions, machine = inner(dict(facts.record), "versions"), inner(dict(facts.record), "machine")
-    told = [f"ulna {versions['ulna']}"] if versions.get("ulna") else ["ulna"]
+    told = [" ".join(filter(None, ("ulna", str(versions.get("ulna") or "")))) + cited.cite("ulna2026")]
     told += [f"Python {versions['python']}"] if versions.get("python") else []
     told += [f"PyTorch {versions['torch']}{cited.cite('ansel2024pytorch')}"] if versions.get("torch") else []
     text = f"All was done with {enumerated(told)}"

@@ -98,6 +98,7 @@ def _content(run: RunFiles) -> dict[str, Any]:
     paragraphs, references = methods(config, known) if config is not None and planned else ([], [])
     return {
         "title": name,
+        "network": "An FCN-8s" if config is not None and config.network.name == "fcn8" else "A U-Net",
         "figures": _figures(metrics, record, lists),
         "check": _check(check),
         "plan": [str(sentence) for sentence in as_list(record.get("plan"))] + _fitted(record),

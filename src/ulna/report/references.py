@@ -72,6 +72,8 @@ def _bibtex_name(name: str) -> str:
     """ "Maier-Hein KH" as "Maier-Hein, K. H."; the rest of many authors as "others"."""
     if name == "et al":
         return "others"
+    if name.startswith("The "):  # a group, whose name has no initials
+        return f"{{{name}}}"
     family, _, initials = name.rpartition(" ")
     return f"{family}, {' '.join(f'{letter}.' for letter in initials.replace('-', ''))}"
 
@@ -305,6 +307,14 @@ REFERENCES = {
             2024,
             "2:929–947",
             "10.1145/3620665.3640366",
+        ),
+        Reference(
+            "ulna2026",
+            "The ulna developers",
+            "ulna: the U-Net for biomedical images",
+            "Computer program",
+            2026,
+            kind="software",
         ),
     )
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -50,9 +51,17 @@ def fit_constants(
     def labels(store: Store, case: int) -> Labels:
         return Labels.from_array(np.asarray(store.truth(case)), store.cases[case].grid)
 
+    def found_in(case: int) -> npt.NDArray[np.uint8]:
+        """The classes of what the network sees at once; they are found pixel by pixel."""
+        grid = store.cases[case].grid
+        classes = np.zeros(grid.shape, np.uint8)
+        for region, said in pipeline.parts(np.asarray(store.image(case))):
+            classes[region] = task.decode(task.activate(said), grid.crop(region)).classes
+        return classes
+
     def pair(members: list[int]) -> tuple[Labels, Labels]:
         """Predicted and true labels of a volume, out of all that the network sees of it."""
-        found = [task.decode(task.activate(said), store.cases[case].grid).classes for case, said in answers(members)]
+        found = [found_in(case) for case in members]
         truth = [np.asarray(store.truth(case))[0] for case in members]
         plane = store.cases[members[0]].plane
         whole = [one[0] if plane is None else np.stack(one, plane[0]) for one in (found, truth)]

@@ -22,6 +22,7 @@ from ulna.training.batches import Batch
 from ulna.training.log import validation_column
 from ulna.training.phases import phases
 from ulna.training.ranks import ALONE, JointDropout, Rank
+from ulna.training.validated import part
 
 
 class Learner(nn.Module):
@@ -103,16 +104,17 @@ class Learner(nn.Module):
         return int(state[0] >> np.uint64(1))
 
     def validate(self, store: Store, case: int) -> dict[str, float]:
-        """Predict one whole image as a user's would be.
+        """Predict one whole image as a user's would be, or of a huge one the part around its foreground.
 
         Returns `val_loss`; the task's primary measure (`val_dice`), the mean over the classes, unless the image is
         empty and predicted empty; and `val_foreground`, the share of pixels that were found, where there is something
         to find.
         """
-        image, truth = store.image(case), store.truth(case)
+        region = (slice(None), *part(store.truth(case), self.task.outputs))
+        image, truth = store.image(case)[region], store.truth(case)[region]
         pipeline = Pipeline(self.network, self._rough, self.task.outputs)
         logits = pipeline.normalized(np.asarray(image))
-        grid = store.cases[case].grid
+        grid = store.cases[case].grid.crop(region[1:])
         maps = self.task.maps(torch.from_numpy(np.array(truth))[None], grid)
         measured = {"val_loss": float(total(self.task.losses(torch.from_numpy(logits)[None], maps)))}
         labels = self.task.decode(self.task.activate(logits), grid)

@@ -14,12 +14,13 @@ import numpy as np
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import kept, opened
 from ulna.formats.base import Format, Reader, guard_memory
-from ulna.formats.dicom.headers import MAGIC, PREAMBLE, is_segmentation, no_image, read_header, slices_of
+from ulna.formats.dicom.headers import MAGIC, PREAMBLE, Slice, is_segmentation, no_image, read_header, slices_of
 from ulna.formats.dicom.pixels import channels_of, decoded, scaled_type, stored, stored_type
 from ulna.formats.dicom.segmentation import Mask, mask_of, painted
 from ulna.formats.dicom.stack import Stack, stacked
 from ulna.formats.dicom.tiles import Tiles, tiles_of
 from ulna.formats.selection import times_of
+from ulna.grid import Grid
 from ulna.image import Array, Channel, Region, Source
 
 KEPT = 256 << 20
@@ -65,14 +66,13 @@ def open_dicom(_stream: BinaryIO, source: Source) -> Reader:
     if looked.tiles is not None:
         return _of_tiles(looked.tiles, looked, source)
     volumes, grid = looked.stack.volumes, looked.stack.grid
+    film = _is_film(looked.stack)
     doubts = [*looked.stack.doubts, *["white is 0 in it; it is inverted"] * looked.inverted]
-    film = grid.ndim == 3 and volumes[0][0].position is None
     count = grid.shape[0] if film else len(volumes)
     times = times_of(count, source)
-    if source.time is not None and film:
-        volumes, grid = ((volumes[0][source.time],),), grid.plane(source.time)
-    elif source.time is not None:
-        volumes, doubts = volumes[source.time : source.time + 1], [doubt for doubt in doubts if "channels" not in doubt]
+    if source.time is not None:
+        volumes, grid = of_time(looked.stack, source.time)
+        doubts = doubts if film else [doubt for doubt in doubts if "channels" not in doubt]
     channels = looked.channels
     if len(volumes) > 1:
         if len(channels) > 1:
@@ -126,6 +126,17 @@ def is_slide(source: Source) -> bool:
 def stack_of(source: Source) -> Stack:
     """The slices of an image in their order, and their grid."""
     return _looked(source).stack
+
+
+def of_time(stack: Stack, time: int) -> tuple[tuple[tuple[Slice, ...], ...], Grid]:
+    """The slices of one time point, and their grid: a frame of a film, or a volume of several."""
+    if _is_film(stack):
+        return ((stack.volumes[0][time],),), stack.grid.plane(time)
+    return stack.volumes[time : time + 1], stack.grid
+
+
+def _is_film(stack: Stack) -> bool:
+    return stack.grid.ndim == 3 and stack.volumes[0][0].position is None
 
 
 def _looked(source: Source) -> _Looked:

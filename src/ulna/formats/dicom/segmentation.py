@@ -275,7 +275,7 @@ def _own_grid(slices: list[Slice], data: Any, source: Source) -> Grid:
     if len(depths) == 1:
         return stacked([first], source).grid
     step = stated or min(np.diff(depths)) * SAME
-    count = round((last.depth - first.depth) / step) + 1
+    count = max(2, round((last.depth - first.depth) / step) + 1)
     grid = stacked([first, last], source).grid
     return Grid(
         (count, *grid.shape[1:]),

@@ -68,7 +68,7 @@ def stacked(slices: Sequence[Slice], source: Source, *, expected: int = 0) -> St
     if any(one.position is None or one.axes is None for one in slices):
         return _unplaced(slices)
     check_alike(slices, source)
-    unique = {(one.uid, one.frame): one for one in slices}
+    unique = {(one.uid, one.frame, one.position): one for one in slices}  # programs give all slices one uid, too
     doubts = []
     if len(unique) < len(slices):
         doubts.append(

@@ -14,7 +14,7 @@ import numpy as np
 from ulna.errors import UlnaError
 from ulna.formats.archive import opened
 from ulna.formats.atomic import atomic_write
-from ulna.formats.dicom import errors, stack_of
+from ulna.formats.dicom import errors, of_time, stack_of
 from ulna.formats.dicom.headers import Slice
 from ulna.image import Array, Source
 
@@ -54,7 +54,9 @@ def write_segmentation(path: Path, mask: Array, labels: Sequence[str], source: S
     """
     if not can_write():
         raise UlnaError("a DICOM segmentation is written through highdicom, which is not installed", hint=PIP)
-    slices = next(iter(stack_of(source).volumes), ())
+    stack, time = stack_of(source), source.at if source.time is None else source.time
+    volumes = of_time(stack, time)[0] if time is not None and stack.volumes else stack.volumes
+    slices = next(iter(volumes), ())
     if not slices:
         raise UlnaError("of a slide in tiles, or of a segmentation, none is written", where=source)
     planes = mask.reshape(-1, *mask.shape[-2:])
