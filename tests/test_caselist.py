@@ -102,6 +102,19 @@ def test_slabs_of_volumes(
     assert choose(volumes, [case.name for case in found]).cases == found
 
 
+def test_slabs_of_a_slab_are_counted_within_the_volume(volumes: Dataset) -> None:
+    """Both sides of a run on one volume are one slab when they are named together."""
+    together = choose(volumes, ["v[2:6]", "v[6:9]"])
+    assert [case.name for case in together.cases] == ["v[2:9]"]
+    for name, planes in (("v[2:6]", range(2, 6)), ("v[6:9]", range(6, 9)), ("v[4]", [4]), ("v[5:]", range(5, 9))):
+        (case,) = choose(together, [name]).cases
+        assert load_image(case).array[0, :, 0, 0].tolist() == list(planes)
+        assert case.name == f"v[{planes[0]}:{planes[-1] + 1}]"
+    for name in ("v[0:4]", "v[8:10]", "w[2:4]"):
+        with pytest.raises(UlnaError, match="no case or group"):
+            choose(together, [name])
+
+
 def test_planes_beyond_a_volume(volumes: Dataset) -> None:
     for words in ("[0:11]", "[10]", "[5:5]", "[-11:]"):
         with pytest.raises(UlnaError, match=r"'v' has no planes .*\nIt has 10 planes: 'v\[0:10\]'"):

@@ -101,6 +101,7 @@ def images(*names: str) -> list[Channel]:
         (("DAPI", "GFP"), ("channel 0", "channel 1"), (0, 1)),
         (("DAPI", "GFP"), ("gray", "gray"), (0, 1)),
         (("a", "b", "c"), ("red", "green", "blue"), (0, 1, 2)),
+        (("T1", "T1w"), ("T1w", "T1"), (1, 0)),  # two that are called alike elsewhere
         (("DAPI", "GFP"), ("DAPI", "GFP", "Cy5"), (0, 1, 2)),  # how many there are is judged elsewhere
         ((), ("GFP", "DAPI"), (0, 1)),
     ],
@@ -118,7 +119,7 @@ def test_other_names_at_the_same_places_are_said() -> None:
     assert found == (0, 1)
     found, said = used(images("Hoechst", "GFP"), DataConfig(channel_names=("DAPI", "GFP")))
     assert found == (0, 1)
-    assert said == "its channels are called Hoechst and GFP, those learned DAPI and GFP: they are taken in this order"
+    assert said == "its channels are called Hoechst, GFP, those learned DAPI, GFP: they are taken in this order"
 
 
 @pytest.mark.parametrize(
@@ -143,3 +144,7 @@ def test_the_plan_takes_the_names_that_all_images_have() -> None:
     assert decided(("DAPI", "GFP"), {})["data.channel_names"] == ("DAPI", "GFP")
     assert "data.channel_names" not in decided(("channel 0", "channel 1"), {})
     assert decided(("DAPI", "GFP"), {"data.channel_names": []})["data.channel_names"] == ()
+    assert decided(("DAPI", "GFP"), {"data.channel_names": ["dapi", "gfp"]})["data.channel_names"] == ("dapi", "gfp")
+    assert "data.channel_names" not in decided(("DAPI", "GFP"), {"data.use_channels": ["GFP"]})
+    with pytest.raises(UlnaError, match="the channels are called DAPI, GFP, in this order"):
+        decided(("DAPI", "GFP"), {"data.channel_names": ["GFP", "DAPI"]})

@@ -233,3 +233,38 @@ def test_patients_stay_on_one_side(tmp_path: Path) -> None:
     stated, _ = with_groups(read_dataset(tmp_path), "slice(.+)", ["05"])
     assert {case.group for case in stated.cases} == {"05"}
     assert len(stated.cases) == 6
+
+
+def folders(root: Path, *paths: str) -> list[str]:
+    for path in paths:
+        for name in ("a.png", "a_mask.png"):
+            formats.write(root / path / name, Image(np.zeros((1, 8, 8), np.uint8)))
+    return sorted({case.group for case in read_dataset(root).cases})
+
+
+def test_visits_lie_in_the_folder_of_their_patient(tmp_path: Path) -> None:
+    paths = [f"P{patient:02d}/visit{visit}" for patient in (1, 2, 3) for visit in (1, 2)]
+    assert folders(tmp_path / "visits", *paths) == ["P01", "P02", "P03"]
+    sessions = [f"sub-{patient:02d}/ses-{visit}/anat" for patient in (1, 2) for visit in (1, 2)]
+    assert folders(tmp_path / "bids", *sessions) == ["sub-01", "sub-02"]
+    assert folders(tmp_path / "one", "P01/visit1", "P01/visit2") == ["visit1", "visit2"]  # of one patient alone
+
+
+def test_patients_of_images_with_a_file_per_object(tmp_path: Path) -> None:
+    for patient in ("P01", "P02"):
+        for image in ("img1", "img2"):
+            place = tmp_path / patient / f"{image}{patient}"
+            formats.write(place / "images" / f"{image}{patient}.png", Image(np.zeros((1, 8, 8), np.uint8)))
+            for number in range(2):
+                mask = np.zeros((1, 8, 8), np.uint8)
+                mask[0, 4 * number : 4 * number + 3] = 255
+                formats.write(place / "masks" / f"{number}.png", Image(mask))
+    assert sorted({case.group for case in read_dataset(tmp_path).cases}) == ["P01", "P02"]
+
+
+def test_few_patients_with_several_images_are_joined_where_names_say_so() -> None:
+    names = [f"TCGA-18-{number:04d}-01Z-00-DX1" for number in range(60)]
+    names += [f"TCGA-18-{number:04d}-01Z-00-DX2" for number in range(10)]
+    groups = grouped(*names).groups
+    assert len(set(groups)) == 60
+    assert groups[0] == groups[60]

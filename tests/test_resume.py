@@ -12,15 +12,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
 import pytest
+import tifffile
 import torch
 from safetensors.torch import load_file
 
 from command_line import SMALL, CommandLine, all_files, command
 from ulna import runfolder as runs
+from ulna.jobs.train import train
+from ulna.run import Run
 from ulna.synthetic import write_dataset
+from ulna.training.learner import Learner
 
 if sys.platform == "win32":
     pytest.skip("signals are sent as POSIX has them", allow_module_level=True)
@@ -203,3 +209,46 @@ def monkeypatched(cli: CommandLine, name: str, value: object) -> Iterator[None]:
     with cli.monkeypatch.context() as patched:
         patched.setattr(name, value)
         yield
+
+
+def stopped_in_the_first_step(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_starts_from_a_model_does_so_again_until_it_has_a_checkpoint(
+    run: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, new = list[dict[str, torch.Tensor]](), Run._new
+
+    def noted(work: Run, prepared: Any) -> Any:
+        saved = new(work, prepared)
+        begun.append({name: tensor.clone() for name, tensor in saved.network.state_dict().items()})
+        return saved
+
+    monkeypatch.setattr(Run, "_new", noted)
+    small = {"training.patch": [32, 32], "training.steps": 1, "augmentation": None}
+    with monkeypatch.context() as patched:
+        patched.setattr(Learner, "augmented", stopped_in_the_first_step)
+        with pytest.raises(KeyboardInterrupt):
+            train(cells, tmp_path / "run", epochs=1, changes=small, start_from=run)
+    begun.clear()
+    trained = train(cells, tmp_path / "run", resume=True)
+    theirs = load_file(run / "model.safetensors")
+    assert begun
+    assert all(torch.equal(tensor, theirs[name]) for one in begun for name, tensor in one.items())
+    assert not (trained.run / runs.START).exists()
+
+
+def test_a_run_on_one_volume_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    image = draw.integers(0, 255, (10, 40, 40), dtype=np.uint8)
+    for folder, array in (("images", image), ("masks", np.uint8(255 * (image > 120)))):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(tmp_path / folder / "v.tif", array, photometric="minisblack")
+    small = {"training.patch": [32, 32], "training.steps": 1, "augmentation": None, "network.widths": [4, 8]}
+    with monkeypatch.context() as patched:
+        patched.setattr(Learner, "augmented", stopped_in_the_first_step)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, tmp_path / "run", epochs=1, changes=small)
+    assert runs.names(tmp_path / "run") == (("v[0:9]",), ("v[9:10]",))
+    assert train(tmp_path, tmp_path / "run", resume=True).scores is not None

@@ -142,6 +142,8 @@ def _in_range(cases: Sequence[Case], name: str) -> Chosen | None:
     if told is None:
         return None
     frames, volume = _film(cases, told["stack"]), _volume(cases, told["stack"])
+    if not frames and volume is None:
+        return _in_slab(cases, told)
     count = max(frames) + 1 if frames else planes_of(cases[volume]) if volume is not None else 0
     if count < 2:
         return None
@@ -158,6 +160,23 @@ def _in_range(cases: Sequence[Case], name: str) -> Chosen | None:
             hint=f"It has {plural(count, kind)}: '{told['stack']}[0:{count}]' names all of them.",
         )
     return found
+
+
+def _in_slab(cases: Sequence[Case], told: re.Match[str]) -> Chosen | None:
+    """The planes of a slab of a volume, counted within the volume; None where no slab holds them all."""
+    for index, case in enumerate(cases):
+        span = case.images[0].slab if case.images else None
+        if span is None or plain_name(case.name.rpartition("[")[0]) != plain_name(told["stack"]):
+            continue
+        first, last = (int(told["page"]), int(told["page"]) + 1) if told["page"] else _bounds(told, span)
+        if span[0] <= first < last <= span[1]:
+            return {index: {plane - span[0] for plane in range(first, last)}}
+    return None
+
+
+def _bounds(told: re.Match[str], span: tuple[int, int]) -> tuple[int, int]:
+    """The first plane and the last plus one; those of the slab where they are not said."""
+    return tuple(int(told[key]) if told[key] else own for key, own in zip(("start", "stop"), span, strict=True))  # type: ignore[return-value]
 
 
 def _volume(cases: Sequence[Case], name: str) -> int | None:

@@ -145,9 +145,7 @@ def used(channels: Sequence[Channel], data: DataConfig) -> tuple[tuple[int, ...]
     in_order, learned, own = tuple(range(len(channels))), data.channel_names, [one.name for one in channels]
     if len(own) != len(learned) or not are_names(own):
         return in_order, ""
-    plain = [
-        [_PLAIN.get(name.casefold().strip(), name.casefold().strip()) for name in names] for names in (own, learned)
-    ]
+    plain = [_plain(names) for names in (own, learned)]
     if sorted(plain[0]) == sorted(plain[1]):
         order = tuple(plain[0].index(name) for name in plain[1])
         moved = "its channels lie in another order than those learned: they are taken by their names"
@@ -159,6 +157,13 @@ def used(channels: Sequence[Channel], data: DataConfig) -> tuple[tuple[int, ...]
             hint = "If they are the same under other names: --set data.channel_names=[] takes them as they lie."
             raise UlnaError(called, where="data.channel_names", hint=hint)
     return in_order, f"{called}: they are taken in this order"
+
+
+def _plain(names: Sequence[str]) -> list[str]:
+    """Names without regard to case, sequences of MR by one name each where that leaves them distinct."""
+    bare = [name.casefold().strip() for name in names]
+    known = [_PLAIN.get(name, name) for name in bare]
+    return known if len(set(known)) == len(known) else bare
 
 
 def pick(image: Image, data: DataConfig) -> tuple[Image, str]:

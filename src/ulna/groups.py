@@ -234,8 +234,9 @@ def _in_names(units: Sequence[str]) -> tuple[Mapping[str, str], tuple[Problem, .
     first: dict[str, str] = {}
     of_name = {name: first.setdefault(group.casefold(), group) for name, group in of_name.items()}
     sizes = Counter(of_name.values())
-    together = sum(size for size in sizes.values() if size > 1)
-    if len(sizes) > 1 and 2 * together >= len(units):
+    together = [name for name, group in of_name.items() if sizes[group] > 1]
+    named = all(any(part.subject for part in parsed[name]) for name in together)  # they say whom they are of
+    if len(sizes) > 1 and together and (named or 2 * len(together) >= len(units)):
         return {name: group for name, group in of_name.items() if sizes[group] > 1}, ()
     return {}, _one_series(list(parsed), list(parsed.values()))
 

@@ -156,7 +156,8 @@ class Model:
     def changed(self, changes: dict[str, Any]) -> Model:
         """The same model with other settings of `inference`: how it predicts, not what it has learned.
 
-        `data.time` and `data.scene`, which say what is read of files that hold several images, can be changed, too.
+        `data.time` and `data.scene`, which say what is read of files that hold several images, can be changed, too, and
+        `data.channel_names`, by which channels are put into the order that was learned.
 
         Of a model that finds objects the constants by which these are made of the network's outputs can be changed,
         too: `{"task.decoding.smallest": 40}` leaves out what has fewer pixels. Of a model of classes it can be changed

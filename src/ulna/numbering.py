@@ -85,6 +85,14 @@ def go_on(objects: npt.NDArray[Any]) -> bool:
     return 2 * in_place > on_both
 
 
+def planes_of(objects: npt.NDArray[Any] | None) -> int | None:
+    """The axis along which the objects of a volume are those of single planes, if they are.
+
+    None for those that go on, where there are none, and for images.
+    """
+    return apart_along(objects) if objects is not None and objects.ndim == 3 and objects.any() else None
+
+
 def apart_along(objects: npt.NDArray[Any]) -> int | None:
     """The axis along which objects (Z, Y, X) do not go on: that of the slices that they were found in, each by itself.
 

@@ -283,11 +283,11 @@ class Prediction(OnGrid):
             Where the model finds no objects, and for an image of another size.
         """
         from ulna.measurement import measure_objects, together
-        from ulna.numbering import apart_along
+        from ulna.numbering import planes_of
 
         if image is not None and not isinstance(image, Image):
             image = Image(self._channels_first(image), self.grid)
-        axis = None if self.objects is None or self.ndim == 2 else apart_along(self.objects)
+        axis = planes_of(self.objects)
         if axis is None:
             return measure_objects(self.labels, image)
         if image is not None and image.shape != self.shape:

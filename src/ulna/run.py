@@ -167,6 +167,8 @@ class Run:
         chosen = _decided(asked, decided).data
         planes = fold.planned(seen.changed({"data.target_spacing": None}))  # resampled once the plan stands
         facts = Fingerprint.of(planes.train, data.classes.names, data.classes.regions)
+        if any(case.channels != facts.names for case in (planes.validation.cases if planes.validation else ())):
+            facts = replace(facts, channel_names=())  # taken as they lie, which check has said
         facts = facts.at(_of_planes(chosen.target_spacing or (), seen), chosen.unit)
         if self.start is not None:
             check_channels(self.start, facts.channels)
@@ -175,6 +177,8 @@ class Run:
     def prepare(self, data: Data, wanted: Config, *, command: str) -> Prepared:
         """Decode the cases, plan what `wanted` leaves open, and write the plan into the folder."""
         fold, planned = self.plan(data, wanted)
+        if self.start is not None:  # until there are weights to go on from, and the end
+            modelfile.save(self.folder / runs.START, self.start)
         prepared = Prepared(planned.config, data.classes, (fold.planned(planned.config),))
         asked = wanted.model_dump(mode="json")
         facts = {"asked": asked, "data": runs.placed(data.place, self.folder)}
@@ -187,7 +191,7 @@ class Run:
         chooses = config.training.chooses
         said = [*sentences, _split_sentence(sides, config.training)]
         if self.start is not None:
-            said.append(start_sentence(self.start, prepared.classes))
+            said.append(start_sentence(self.start, prepared.classes, self.task(prepared).outputs))
         own = own_loss.record(self.loss)
         said += [f"The loss is the function {name}, which the training was given." for name in own.values()]
         runs.begin(
@@ -210,6 +214,8 @@ class Run:
     def prepare_again(self, data: Data, config: Config) -> Prepared:
         """The same for a run that was stopped: `config` is what it planned. Raises UlnaError for other images."""
         fold = self.decode_again(data, config).planned(config)
+        if (self.folder / runs.START).is_file():
+            self.start = modelfile.load(self.folder / runs.START)
         runs.resumed(self.folder, device=described(self.device, config.training.devices))
         return Prepared(config, data.classes, (fold,))
 
@@ -217,7 +223,8 @@ class Run:
         """The cases of a run that was planned. Raises UlnaError for other images."""
         # with the channels that were asked for when the run began, so that its store is found again
         asked = runs.words(self.folder).get("asked", {}).get("data", {})
-        wanted = config.data.model_copy(update={"channels": asked.get("channels", 0), "counts": asked.get("counts")})
+        counts = config.data.counts if (self.folder / runs.START).is_file() else asked.get("counts")
+        wanted = config.data.model_copy(update={"channels": asked.get("channels", 0), "counts": counts})
         fold = self._fold(data, wanted, shared=shared)
         self.check_same(fold, place=data.place)
         return fold
@@ -293,6 +300,7 @@ class Run:
         ranks = [primary.rank(float(cell)) for cell in cells if cell]
         short = too_short(_as_typed(config, self.shares), data.train, state.losses, ranks)
         runs.note(self.folder, state=runs.TRAINED, **({"length": short} if short else {}))
+        (self.folder / runs.START).unlink(missing_ok=True)
         return Model(saved)
 
     def _drawing(self, held_out: Store | None) -> float:

@@ -35,7 +35,7 @@ WITHOUT_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP}
 """What network drives say that know no locks: then nobody watches that two trainings do not meet."""
 
 START = "start.safetensors"
-"""The model that the folds of a run start from, until all have finished."""
+"""The model that a run, or the folds of one, start from, until it is trained."""
 
 DEVICES = "training.devices"
 """The setting that may be another one when a run goes on."""

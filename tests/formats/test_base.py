@@ -53,6 +53,12 @@ def _ome(path: Path) -> Path:
     return path
 
 
+TURNED = (
+    "its header says how it is turned (EXIF orientation 6), and it is read upright: a mask that was drawn without that "
+    "does not lie on it"
+)
+
+
 def _turned(path: Path) -> Path:
     Pillow.fromarray(COLOR).save(path, tiffinfo={274: 6})
     return path
@@ -73,7 +79,7 @@ DESCRIBED: dict[str, tuple[Any, dict[str, Any]]] = {
     "color.png": (_png, {"dtype": "uint16", "channels": RED_GREEN_BLUE, "nbytes": 120}),
     "alpha.png": (_alpha, {"channels": (*RED_GREEN_BLUE, ("alpha", "alpha")), "nbytes": 80}),
     "palette.png": (_palette, {"channels": RED_GREEN_BLUE, "palette": True, "nbytes": 60}),
-    "turned.jpg": (_jpeg, {"channels": RED_GREEN_BLUE, "grid": Grid((5, 4)), "nbytes": 60}),
+    "turned.jpg": (_jpeg, {"channels": RED_GREEN_BLUE, "grid": Grid((5, 4)), "nbytes": 60, "assumed": TURNED}),
     "two.gif": (
         _gif,
         {
@@ -106,7 +112,7 @@ DESCRIBED: dict[str, tuple[Any, dict[str, Any]]] = {
             "nbytes": 160,
         },
     ),
-    "turned.tif": (_turned, {"channels": RED_GREEN_BLUE, "grid": Grid((5, 4)), "nbytes": 60}),
+    "turned.tif": (_turned, {"channels": RED_GREEN_BLUE, "grid": Grid((5, 4)), "nbytes": 60, "assumed": TURNED}),
     "palette.tif": (_palette, {"channels": RED_GREEN_BLUE, "palette": True, "nbytes": 60}),
 }
 

@@ -16,6 +16,7 @@ from ulna.errors import ReadError
 from ulna.grid import Grid
 from ulna.image import Source
 from ulna.layouts import Patterns, find, read_dataset
+from ulna.truth import load_truth
 
 SPACING = {"element_size_um": (0.3, 0.1, 0.2)}
 
@@ -194,3 +195,16 @@ def test_real_files(data: Path) -> None:
                 np.testing.assert_array_equal(image.array[0], file[source.array])
                 assert image.unit == "µm"
                 assert image.spacing == tuple(file[source.array].attrs["element_size_um"])
+
+
+def test_weights_are_no_image_and_labels_beside_them_are_the_mask(tmp_path: Path) -> None:
+    labels = np.zeros((8, 9), np.uint16)
+    labels[2:5, 2:5] = 1
+    for folder, arrays in (("images", ("raw",)), ("masks", ("labels", "weights"))):
+        (tmp_path / folder).mkdir()
+        with h5py.File(tmp_path / folder / "a.h5", "w") as file:
+            for name in arrays:
+                file[name] = labels if name == "labels" else np.random.default_rng(0).random((8, 9), np.float32)
+    (case,) = read_dataset(tmp_path).cases
+    assert [source.path.parent.name for source in (*case.images, *case.truth)] == ["images", "masks"]
+    np.testing.assert_array_equal(load_truth(case).array[0], labels)

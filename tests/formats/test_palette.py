@@ -77,3 +77,9 @@ def test_each_page_of_a_tiff_by_its_own_palette(tmp_path: Path) -> None:
             check_palette(Source(tmp_path / "a.tif", page=page))
     (tmp_path / "broken.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:60])
     check_palette(Source(tmp_path / "broken.tif"))
+
+
+def test_a_large_picture_is_no_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 10)
+    for suffix in ("png", "gif", "bmp"):
+        check_palette(saved(tmp_path / f"a.{suffix}", BLACK + RED + GREEN + GREEN * 253))

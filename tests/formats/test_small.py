@@ -64,3 +64,14 @@ def test_another_file_of_the_same_container_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.webp").write_bytes(b"RIFF\x24\0\0\0WAVEfmt " + bytes(40))
     with pytest.raises(ReadError, match=r"a\.webp"):
         formats.read(Source(tmp_path / "a.webp"))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_that_a_header_turns_an_image_is_said(tmp_path: Path, suffix: str) -> None:
+    exif = Pillow.Exif()
+    for orientation in (1, 3):
+        exif[274] = orientation
+        path = tmp_path / f"a{orientation}.{suffix}"
+        Pillow.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6)).save(path, exif=exif)
+        with formats.open_reader(Source(path)) as reader:
+            assert ("EXIF orientation 3" in reader.assumed) == (orientation == 3)

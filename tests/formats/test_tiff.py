@@ -499,3 +499,17 @@ def test_sizes_that_make_no_sense_are_no_reason_to_refuse_an_image(size: str, tm
     odd = formats.read(Source(tmp_path / "b.ome.tif"))
     assert np.array_equal(odd.array, good.array)
     assert odd.unit == "pixel"
+
+
+def test_planes_that_are_announced_and_not_there_are_no_black_images(tmp_path: Path) -> None:
+    """As of an acquisition that was stopped."""
+    path, planes = tmp_path / "a.ome.tif", np.full((6, 8, 9), 7, np.uint8)
+    with tifffile.TiffWriter(path) as tiff:
+        said = tifffile.OmeXml()
+        said.addimage(np.uint8, (10, 8, 9), (10, 1, 1, 8, 9, 1), axes="TYX")
+        for k, plane in enumerate(planes):
+            text = said.tostring(declaration=True).encode() if k == 0 else None
+            tiff.write(plane, description=text, metadata=None, contiguous=False)
+    assert (formats.read(Source(path, time=5)).array == 7).all()
+    with pytest.raises(ReadError, match="announces more planes than it holds"):
+        formats.read(Source(path, time=8))

@@ -23,8 +23,8 @@ from ulna.errors import UlnaError
 from ulna.inference.engines import openvino_engine
 from ulna.jobs import export as export_module
 from ulna.jobs import quantization
-from ulna.jobs.bioimageio import preprocessing
-from ulna.jobs.export_words import described, masks_in_words, output_channels, page
+from ulna.jobs.bioimageio import _plain, preprocessing
+from ulna.jobs.export_words import described, masks_in_words, normalization_in_words, output_channels, page
 from ulna.labels.classes import Classes
 from ulna.model import Model
 from ulna.modelfile import Saved
@@ -180,6 +180,21 @@ def test_what_the_format_cannot_say_is_left_to_words() -> None:
     by_channel = Config().changed({"data.normalization": "percentile_by_channel"})
     assert preprocessing(by_channel.data, 2) is None  # the counts of channels say which of them is empty
     assert preprocessing(by_channel.changed({"data.counts": False}).data, 2) is not None
+    for how in ("percentile", "zscore"):  # of the volume that a slice is of
+        sliced = Config().changed({"data.normalization": how, "data.slices": 0}).data
+        assert preprocessing(sliced, 2) is None
+        assert "Per volume, before it is cut into slices" in normalization_in_words(sliced)
+
+
+def test_how_volumes_are_turned_is_said() -> None:
+    assert described(made())["input"]["volumes"] == ""
+    assert "z runs to the head" in described(made(**{"network.ndim": 3}))["input"]["volumes"]
+    assert "slices along z" in described(made(**{"data.slices": 0}))["input"]["volumes"]
+    assert "z runs to the head" in page(made(**{"network.ndim": 3}), ["model.onnx"], [])
+
+
+def test_names_are_of_letters_that_the_format_allows() -> None:
+    assert _plain("unet for T/B cell and épithélium 2.5") == "unet for T-B cell and epithelium 2-5"
 
 
 def test_what_outputs_mean_follows_from_the_task() -> None:
@@ -188,8 +203,10 @@ def test_what_outputs_mean_follows_from_the_task() -> None:
     objects = made(**{"task.name": "instances"})
     assert output_channels(objects) == ["cell", "distance"]
     assert "watershed" in masks_in_words(objects)
+    assert "(1 - `neighbors`)" not in masks_in_words(objects)
     several = made(("background", "a", "b"), **{"task.name": "instances", "task.target": "neighbors"})
     assert output_channels(several) == ["background", "a", "b", "distance", "neighbors"]
+    assert "(1 - `neighbors`)" in masks_in_words(several)
     regions = made(("background", "a", "b"), **{"task.name": "regions", "data.regions": {"whole": [1, 2], "core": [2]}})
     assert output_channels(regions) == ["whole", "core"]
     assert "painted" in masks_in_words(regions)

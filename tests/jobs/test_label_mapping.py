@@ -63,3 +63,34 @@ def test_classes_of_numbered_objects_come_back_as_the_numbers_of_the_classes() -
     assert not own.numbers_objects
     assert own.sentence == "Masks hold the numbers of the classes: 1 is 'a', 2 is 'b'."
     assert own_values([written, np.array([[[0, 1_000_007]]])], classes, DataConfig()) == classes
+
+
+def cells(*numbers: int) -> np.ndarray:
+    mask = np.zeros((1, 8, 6 * max(8, len(numbers))), np.int32)
+    for place, number in enumerate(numbers):
+        mask[0, 2:6, 6 * place : 6 * place + 4] = number
+    return mask
+
+
+def test_masks_of_one_value_against_numbered_ones_are_of_a_class() -> None:
+    """As the masks of a model of classes are: their connected pieces are the objects, and not all of them together."""
+    own = own_values([cells(255, 255, 255), cells(), cells(255)], NUMBERED, DataConfig())
+    assert not own.numbers_objects
+    assert own.to_indices(cells(255))[0, 3, 1] == 1
+    for masks in ([cells(1, 2), cells(1)], [cells(1), cells(2)], [cells(7)]):  # the last one may be either
+        assert own_values(masks, NUMBERED, DataConfig()) == NUMBERED
+    assert own_values([cells(1, 1)], NUMBERED, DataConfig(), numbered=True) == NUMBERED  # one object in two pieces
+
+
+def test_numbered_masks_against_ranges_of_gray_are_numbered() -> None:
+    """As the truth is read where it was scaled or saved as JPEG."""
+    ranges = Classes(("background", "foreground"), (("0..127",), ("128..255",)), "binary", "Gray.")
+    for many in (30, 200):  # all of the first are below 128, and some of the others
+        masks = [cells(*range(1, count)) for count in (many, many - 3, many - 7)]
+        own = own_values(masks, ranges, DataConfig())
+        assert own.numbers_objects
+        labels = own.to_labels(masks[0])
+        assert labels.objects is not None
+        assert labels.objects.max() == many - 1
+    gray = cells(255, 250, 3)
+    assert own_values([gray, cells(0)], ranges, DataConfig()) == ranges

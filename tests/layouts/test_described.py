@@ -182,3 +182,12 @@ def test_images_that_are_not_listed_are_used_and_said(tmp_path: Path) -> None:
     assert problem.what == "dataset.json leaves out 2 images with labels, which are used, too"
     assert problem.where == ("imagesTr/c8.tif", "imagesTr/c9.tif")
     assert len(found.cases) == 10
+
+
+def test_several_that_differ_are_fatal(tmp_path: Path) -> None:
+    for name, organ in (("Task03", "liver"), ("Task09", "spleen")):
+        place(tmp_path / name, {"labels": {"0": "background", "1": organ}}, 1)
+    found = read_dataset(tmp_path)
+    (problem,) = [one for one in found.problems if one.severity == "fatal"]
+    assert problem.what == "2 files dataset.json say different things: name the folder of one data set"
+    assert len(problem.where) == 2

@@ -150,3 +150,14 @@ def test_a_model_that_chooses_channels_gets_all_modalities_of_an_image(tmp_path:
     assert (named.name, named.images) == ("p1", one.images)
     (drawn,) = find(str(tmp_path / "*" / "*.nii.gz"), channels=4, choosing=True).cases
     assert (drawn.name, drawn.channels) == ("p1", one.channels)
+
+
+def test_frames_with_masks_of_their_own_are_no_sequences(tmp_path: Path) -> None:
+    for position in (1, 2):
+        for time in (1, 2):
+            save(tmp_path / f"pos{position}_t{time}.nii.gz", 10 * time)
+            save(tmp_path / f"pos{position}_t{time}_mask.nii.gz", time)
+    found = read_dataset(tmp_path)
+    assert [(one.name, len(one.images), len(one.truth)) for one in found.cases] == [
+        (f"pos{position}_t{time}", 1, 1) for position in (1, 2) for time in (1, 2)
+    ]

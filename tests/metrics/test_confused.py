@@ -60,8 +60,9 @@ def test_objects_found_plane_by_plane_are_compared_so() -> None:
     truth[:, :2, :2] = 1
     seen = truth.copy()
     seen[1] *= 2  # another number in each plane
-    counted = Confusion.of(labels(truth > 0, seen), labels(truth > 0, truth), 3)
-    assert counted.objects == ((0, 0, 0), (0, 2, 0), (0, 0, 0))
+    found, there = labels(truth > 0, seen), labels(truth > 0, truth)
+    assert Confusion.of(found, there, 3, apart=0).objects == ((0, 0, 0), (0, 2, 0), (0, 0, 0))
+    assert Confusion.of(found, there, 3).objects == ((0, 2, 0), (1, 0, 0), (0, 0, 0))  # as objects of a volume
 
 
 def test_cases_add_up_and_survive_json() -> None:

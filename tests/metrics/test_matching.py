@@ -89,3 +89,10 @@ def test_folders_within_an_archive_tell_equal_names_apart():
     cases = [_case(f"{folder}/001", f"data/p1/{folder}/001.png") for folder in "xy"]
     masks = [Source(Path("out.zip"), (f"p1/{folder}/001.png",)) for folder in "yx"]
     assert match(cases, masks, where="out") == {"x/001": masks[1], "y/001": masks[0]}
+
+
+def test_a_folder_of_images_and_masks_gives_its_masks():
+    """Two annotators, each with all files."""
+    cases = [_case(name, f"A/images/{name}.png", f"A/masks/{name}.png") for name in "abc"]
+    others = _masks(*(f"B/{kind}/{name}.png" for kind in ("images", "masks") for name in "abc"))
+    assert _found(cases, others) == {name: f"B/masks/{name}.png" for name in "abc"}

@@ -14,7 +14,7 @@ import torch
 from ulna import networks, tasks
 from ulna.config import Config
 from ulna.errors import UlnaError
-from ulna.planning import Fingerprint, plan
+from ulna.planning import Fingerprint, memory, plan
 from ulna.planning.memory import StepMemory, step_memory
 from ulna.preset import load_preset
 from ulna.training.batches import Batch
@@ -78,11 +78,14 @@ def test_a_step_takes_about_what_is_said(patch: tuple[int, ...], batch: int, net
     assert taken / 1.5 < said < 1.5 * taken
 
 
-@pytest.mark.parametrize(("fast", "share"), [(True, 0.5), (False, 1.0)])
+@pytest.mark.parametrize(
+    ("fast", "imitated", "share"), [(True, True, 0.5), (True, False, 0.5), (False, True, 0.5), (False, False, 1.0)]
+)
 def test_maps_are_half_as_large_where_the_machine_multiplies_bf16(
-    monkeypatch: pytest.MonkeyPatch, fast: bool, share: float
+    monkeypatch: pytest.MonkeyPatch, fast: bool, imitated: bool, share: float
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": fast})
+    monkeypatch.setattr(memory, "imitates_bf16", lambda: imitated)
     config = settings((64, 64), widths=[32, 64, 128])
     full, asked = (
         step_memory(each, 1, (64, 64), CPU) for each in (config, config.changed({"training.precision": "bf16"}))

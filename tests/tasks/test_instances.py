@@ -15,6 +15,7 @@ from skimage.measure import label
 from ulna.config import Config, TaskConfig
 from ulna.image import IGNORE, Grid, Labels
 from ulna.networks.losses import dice
+from ulna.numbering import planes_of
 from ulna.synthetic import cells
 from ulna.tasks import build
 from ulna.tasks.instances import Instances
@@ -297,6 +298,8 @@ def test_objects_of_slices_are_compared_slice_by_slice_along_any_axis(axis: int)
     for place in range(3):
         found[1, place] = np.where(labels[1, place], labels[1, place] + 10 * place, 0)
     truth, found = (np.moveaxis(one, 1, 1 + axis) for one in (labels, found))
-    rows = Instances(TaskConfig(name="instances"), TWO).evaluate(Labels.from_array(found), Labels.from_array(truth))
+    assert planes_of(found[1]) == axis
+    task = Instances(TaskConfig(name="instances"), TWO)
+    rows = task.evaluate(Labels.from_array(found), Labels.from_array(truth), apart=axis)
     (row,) = (row for row in rows if row.measure == "ap_50")
     assert row.value == 1

@@ -303,6 +303,25 @@ def equal_channels(array: Array) -> bool:
     return all(bool(np.array_equal(array[0], other)) for other in array[1:])
 
 
+def turned_note(orientation: int) -> list[str]:
+    """What is said of an image that its header tells to turn: masks may have been drawn on it as it lies.
+
+    Parameters
+    ----------
+    orientation
+        As of `upright`.
+
+    Returns
+    -------
+    list of str
+        None for an image that stands upright.
+    """
+    if orientation not in range(2, 9):
+        return []
+    what = f"its header says how it is turned (EXIF orientation {orientation}), and it is read upright"
+    return [f"{what}: a mask that was drawn without that does not lie on it"]
+
+
 def upright(array: Array, orientation: int) -> Array:
     """Turn the first two axes as the EXIF and TIFF tag 274, "Orientation", says.
 

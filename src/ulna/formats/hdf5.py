@@ -18,6 +18,7 @@ from ulna.image import Array, Channel, Grid, Region, Source
 from ulna.text import listed, plural, size
 
 IMAGES = ("raw", "image", "images", "img", "volume", "data", "intensity")
+WEIGHTS = ("weight", "weights", "weight_map", "weightmap")
 LABELS = ("label", "labels", "seg", "segmentation", "segmentations", "mask", "masks", "gt", "annotation", "annotations")
 """Names by which arrays are known, the most telling first."""
 SUFFIXES = (".h5", ".hdf5")
@@ -167,7 +168,8 @@ def by_names(found: Sequence[str]) -> Arrays:
     labels = [name for name in found if any(part.casefold() in LABELS for part in name.split("/"))]
     others = [name for name in found if name not in labels]
     ranks = {name: IMAGES.index(last) for name in others if (last := name.rpartition("/")[2].casefold()) in IMAGES}
-    image = min(ranks, key=lambda name: ranks[name]) if ranks else others[0] if len(others) == 1 else ""
+    plain = [name for name in others if name.rpartition("/")[2].casefold() not in WEIGHTS]
+    image = min(ranks, key=lambda name: ranks[name]) if ranks else plain[0] if len(plain) == len(others) == 1 else ""
     return Arrays(image, tuple(labels), tuple(name for name in others if name != image))
 
 
@@ -181,15 +183,18 @@ def _picked(file: Any, source: Source) -> tuple[str, list[str]]:
         raise ReadError("holds no array with rows and columns", where=source)
     if len(names) == 1:
         return names[0], []
-    if not found.image:
+    image = found.image or (found.labels[0] if len(found.labels) == 1 else "")  # the mask of an image elsewhere
+    if not image:
         raise ReadError(
             f"holds the arrays {listed(names, quoted=True)}, and none is named as the image",
             where=source,
             hint=f"Say which it is: --set 'data.images={{case}}{source.suffix}/{names[0]}'.",
         )
-    others = listed([name for name in names if name != found.image], quoted=True)
+    others = listed([name for name in names if name != image], quoted=True)
+    if not found.image:
+        return image, [f"holds {len(names)} arrays; '{image}' is taken, and not {others}"]
     how = f"to choose another, set data.images: '{{case}}{source.suffix}/NAME'"
-    return found.image, [f"holds {len(names)} arrays; '{found.image}' is taken for the image, and not {others} ({how})"]
+    return image, [f"holds {len(names)} arrays; '{image}' is taken for the image, and not {others} ({how})"]
 
 
 def _array(file: Any, name: str, source: Source) -> Any:

@@ -185,7 +185,7 @@ def save(path: Path, image: Image) -> None:
     Raises UlnaError without SimpleITK, for what MetaImage cannot hold, and for a header with a file of pixels beside
     it: the two would not appear at once.
     """
-    if path.suffix != ".mha":
+    if path.suffix.lower() != ".mha":
         raise UlnaError("a MetaImage is written as one file", where=path, hint="Name it .mha.")
     library = _library(path)
     array = image.array if image.ndim == 3 else image.array[:, None]

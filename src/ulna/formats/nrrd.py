@@ -259,7 +259,7 @@ def save(path: Path, image: Image) -> None:
     Raises UlnaError for what NRRD cannot hold, and for a header with a file of pixels beside it: the two would not
     appear at once.
     """
-    if path.suffix != ".nrrd":
+    if path.suffix.lower() != ".nrrd":
         raise UlnaError("an NRRD is written as one file", where=path, hint="Name it .nrrd.")
     import nrrd
 

@@ -6,8 +6,11 @@ from collections import defaultdict
 from typing import IO
 
 import numpy as np
-import PIL.Image
 import tifffile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from ulna.errors import ReadError
 from ulna.formats import is_folder
@@ -20,6 +23,12 @@ from ulna.image import Source
 Palette = tuple[list[int], dict[int, tuple[int, ...]]]
 """The values that occur, and the color of each; () where it has none."""
 
+# by themselves, as in `small`: Image.open refuses large pictures, which were read before
+KINDS: tuple[tuple[bytes, type[ImageFile]], ...] = (
+    (b"\x89PNG", PngImageFile),
+    (b"GIF8", GifImageFile),
+    (b"BM", BmpImageFile),
+)
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PNG_PALETTE = b"\3"  # the color type in the header
 
@@ -50,8 +59,11 @@ def check_palette(source: Source) -> None:
 
 
 def _of_picture(stream: IO[bytes]) -> list[Palette]:
+    head = stream.read(4)
+    stream.seek(0)
+    kind = next(kind for magic, kind in KINDS if head.startswith(magic))
     try:
-        with PIL.Image.open(stream) as picture:
+        with kind(stream) as picture:
             if picture.mode != "P":
                 return []
             palette = picture.getpalette() or []

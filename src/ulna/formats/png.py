@@ -17,7 +17,7 @@ import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
 from ulna.errors import ReadError, UlnaError
-from ulna.formats.base import BY_SAMPLES, Format, Reader, begins, guard_memory, upright
+from ulna.formats.base import BY_SAMPLES, Format, Reader, begins, guard_memory, turned_note, upright
 from ulna.formats.spacing import PRINT
 from ulna.image import Array, Grid, Image, Region, Source
 from ulna.text import plural
@@ -65,6 +65,7 @@ def open_png(stream: BinaryIO, source: Source) -> Reader:
         np.dtype(np.uint16 if depth == 16 else np.uint8),
         BY_SAMPLES[samples],
         decode,
+        assumed="; ".join(turned_note(turned)),
         palette=color == PALETTE,
     )
 

@@ -15,7 +15,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from ulna.errors import ReadError
-from ulna.formats.base import BY_SAMPLES, Format, Reader, begins, guard_memory, upright
+from ulna.formats.base import BY_SAMPLES, Format, Reader, begins, guard_memory, turned_note, upright
 from ulna.formats.selection import scene_of
 from ulna.image import Array, Grid, Region, Source
 
@@ -67,7 +67,7 @@ def open_picture(stream: BinaryIO, source: Source) -> Reader:
         BY_SAMPLES[PLAIN[mode]],
         decode,
         scenes=scenes,
-        assumed="; ".join(notes),
+        assumed="; ".join([*notes, *turned_note(turned)]),
         palette=picture.mode in ("P", "PA"),
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 
 from ulna.errors import ReadError
-from ulna.formats.base import GRAY, Format, Reader, begins, guard_memory, upright
+from ulna.formats.base import GRAY, Format, Reader, begins, guard_memory, turned_note, upright
 from ulna.formats.selection import scene_of, times_of
 from ulna.formats.spacing import channel_names, read_grid, scene_names
 from ulna.formats.tiff_axes import CHANNELS, axes_of
@@ -139,7 +139,13 @@ class _Stack:
         numbers = np.arange(prod(shape)).reshape(shape)
         numbers = np.moveaxis(numbers, outer.index("C"), -1) if "C" in outer else numbers[..., None]
         frames = [series[int(n)] for n in numbers.reshape(-1, numbers.shape[-1])[number]]
-        return [] if None in frames else frames
+        if None in frames:
+            raise ReadError(
+                "announces more planes than it holds, as of an acquisition that was stopped",
+                where=self.source,
+                hint="Save those that are there anew, or leave this file out.",
+            )
+        return frames
 
     def _cut(self, number: int) -> list[Array]:
         """One plane out of a series that can only be decoded as a whole: (Y, X[, S]), one per channel."""
@@ -209,6 +215,7 @@ def open_tiff(stream: BinaryIO, source: Source) -> Reader:
                     assumed or _time_as_planes(stacks[0]),
                     conversion(page),
                     _guessed_colors(page, axes),
+                    *turned_note(stacks[0].orientation),
                     *others,
                     no_levels,
                 ),

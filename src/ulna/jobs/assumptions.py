@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ulna.channels import used
 from ulna.config import DataConfig
-from ulna.dataset import Case
+from ulna.dataset import Case, named
 from ulna.formats import open_reader
 from ulna.image import Channel, Source
 from ulna.inference.inputs import repeated
@@ -40,10 +40,9 @@ def assumed(case: Case, name: str, data: DataConfig) -> list[str]:
             channels += [channel for channel in reader.channels if channel.role == "signal"]
             grid = orientation(reader.grid).grid(reader.grid)
             found.extend(f"{source.name}: {said}" for said in (reader.assumed, reader.chosen) if said)
-    named = [Channel(name) for name in case.channels] or channels
     notes = (
         _stated(case.images[0]),
-        used(named, data)[1],
+        used(named(tuple(channels), case.channels), data)[1],
         repeated(len(channels), data),
         resampling_note(grid, data),
     )

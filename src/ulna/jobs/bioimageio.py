@@ -7,6 +7,8 @@ say it, where they can; else the package takes normalized images, and its page s
 from __future__ import annotations
 
 import io
+import re
+import unicodedata
 import zipfile
 from hashlib import sha256
 from importlib.metadata import version
@@ -50,6 +52,8 @@ def preprocessing(data: DataConfig, ndim: int) -> list[Step] | None:
     list of dict or None
         None where the description knows no such steps.
     """
+    if data.slices is not None and data.normalization in ("percentile", "percentile_by_channel", "zscore"):
+        return None  # by the statistics of a volume, of which the network takes slices
     axes: list[str] = list(SPATIAL[ndim])
     floats: Step = {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}}
     if data.normalization == "percentile_by_channel" and data.counts is not False:
@@ -111,7 +115,9 @@ def _description(model: Model, steps: list[Step] | None, files: dict[str, bytes]
     named = list(model.config.data.use_channels) or [f"channel{number}" for number in range(image.shape[1])]
     inputs: dict[str, Any] = {
         "id": "image",
-        "description": "an image as it was acquired" if steps is not None else "an image that is normalized already",
+        "description": "an image with intensities as they were acquired"
+        if steps is not None
+        else "an image that is normalized already",
         "axes": [{"type": "batch"}, _channels(named), *_input_axes(model)],
         "test_tensor": entry["test_input.npy"],
         "data": {"type": "float32"},
@@ -128,7 +134,7 @@ def _description(model: Model, steps: list[Step] | None, files: dict[str, bytes]
     return {
         "type": "model",
         "format_version": FORMAT,
-        "name": f"{model.config.network.name} for {' and '.join(model.classes.names[1:])}"[:128],
+        "name": _plain(f"{model.config.network.name} for {' and '.join(model.classes.names[1:])}")[:128],
         "description": f"Trained with ulna {version('ulna')}; {ndim}D {model.config.task.name} segmentation.",
         "authors": [{"name": "not stated"}],
         "cite": [
@@ -151,6 +157,12 @@ def _description(model: Model, steps: list[Step] | None, files: dict[str, bytes]
             },
         },
     }
+
+
+def _plain(name: str) -> str:
+    """A name of the letters that the description allows."""
+    bare = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_+\- ()]", "-", bare)
 
 
 def _channels(names: list[Any]) -> dict[str, Any]:
@@ -199,7 +211,7 @@ def _npy(array: Floats) -> bytes:
 def _page(page: str, steps: list[Step] | None) -> str:
     """The page, with what is particular to the package."""
     done = (
-        "The normalization is part of `rdf.yaml`: the package takes images as they were acquired."
+        "The normalization is part of `rdf.yaml`: the package takes intensities as they were acquired."
         if steps is not None
         else "The normalization above cannot be said in `rdf.yaml`: the package takes images that are normalized."
     )

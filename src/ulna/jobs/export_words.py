@@ -62,6 +62,7 @@ def described(model: Model) -> dict[str, Any]:
             "channels": [str(name) for name in named],
             "normalization": data.normalization,
             "normalization_in_words": normalization_in_words(data),
+            "volumes": turned_in_words(model),
             "spacing": list(data.target_spacing or ()),
             "spacing_unit": data.unit,
             "resize": list(data.resize or ()),
@@ -103,7 +104,33 @@ def normalization_in_words(data: DataConfig) -> str:
     if data.normalization == "ct" and data.window is not None:
         low, high = data.window
         return f"Clipped to {low:g} … {high:g}, less {data.center:g}, divided by {data.scale:g}."
-    return NORMALIZED.get(data.normalization, data.normalization)
+    words = NORMALIZED.get(data.normalization, data.normalization)
+    return words if data.slices is None else words.replace("Per image", "Per volume, before it is cut into slices")
+
+
+def turned_in_words(model: Model) -> str:
+    """How volumes are turned before they go into the network, and cut into slices.
+
+    Parameters
+    ----------
+    model
+        The trained model.
+
+    Returns
+    -------
+    str
+        Sentences; "" for a network of images.
+    """
+    config = model.config
+    if config.network.ndim == 2 and config.data.slices is None:
+        return ""
+    words = (
+        "Volumes are turned first, as their files say where they lie: of a body z runs to the head, y to the back and "
+        "x to the left, of others they run along the axes of the world; masks are turned back. All sizes and distances "
+        "here are of turned volumes."
+    )
+    axis = config.data.slices
+    return words + (f" The network takes their slices along {'zyx'[axis]}." if axis is not None else "")
 
 
 def output_channels(model: Model) -> list[str]:
@@ -145,15 +172,20 @@ def masks_in_words(model: Model) -> str:
             f"Pixels with a foreground of more than {_decoding(model, 'foreground'):g} belong to objects (of several "
             "classes the foreground is 1 less the background). "
         )
-        if "distance" not in output_channels(model):
-            return words + "Objects are their connected regions."
-        return words + (
-            "The channel `distance` is 0 at the border of an object and 1 in its middle: its local maxima, those that "
-            f"reach {_decoding(model, 'seed'):g}, are seeds of a watershed on it within these pixels; neighboring "
-            "basins are merged where the distance between their seeds does not fall to that value (or, where `depth` "
-            f"is not 0, by `depth`). Objects of fewer than {_decoding(model, 'smallest'):g} pixels are dropped. The "
-            "class of an object is the most probable one on its pixels."
+        channels = output_channels(model)
+        depth = "`distance`, 0 at the border of an object and 1 in its middle"
+        if "neighbors" in channels:
+            depth = "`distance` · (1 - `neighbors`): the first is 0 at the border of an object and 1 in its middle"
+        elif "distance" not in channels:
+            depth = "the foreground itself"
+        words += (
+            f"How deep a pixel lies in an object is {depth}. The local maxima of that are seeds of a watershed on it "
+            "within these pixels; neighboring basins are merged where the depth between their seeds does not fall to "
+            f"{_decoding(model, 'seed'):g}, or the lower seed does not reach that (or, where `depth` is not 0, where "
+            f"it falls by less than that). Objects of fewer than {_decoding(model, 'smallest'):g} pixels are dropped. "
         )
+        words += "Holes in objects are filled. " * bool(_decoding(model, "holes"))
+        return words + "The class of an object is the most probable one on its pixels."
     if model.classes.regions:
         return (
             f"A pixel lies in a region where its probability is more than {threshold:g}. Classes are painted from the "
@@ -206,6 +238,8 @@ def page(model: Model, files: list[str], notes: list[str]) -> str:
         f"- Sizes in pixels that suit the network: {sizes}. Mirror an image at its borders up to such a size, and cut "
         "the result.",
     ]
+    if given["volumes"]:
+        lines.append(f"- {given['volumes']}")
     if any(given["spacing"]):
         unit = given["spacing_unit"]
         lines.append(f"- Resample images to a spacing of {f'{spacing} {unit}'.strip()}, and the result back.")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from filelock import FileLock
 from skimage.measure import label
 
-from ulna.channels import choose
+from ulna.channels import pick
 from ulna.dataset import Case, Progress, load_image
 from ulna.errors import UlnaError
 from ulna.formats import mask_suffix, open_reader, write
@@ -189,7 +189,7 @@ class Extras:
             found.check_fits(target)
         found = replace(found, labels=found.labels.numbered_after(after))
         if self._asked.overlay:
-            picture = found.overlay(choose(image, use, where=case.name))
+            picture = found.overlay(pick(image, model.config.data)[0])
             write(self._folder / OVERLAYS / f"{case.name}.png", Image(np.moveaxis(picture, -1, 0)))
         if self._outlines.programs:
             for name, plane in self._planes(case, found):

@@ -16,7 +16,7 @@ from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference
 from ulna.text import percent, plural
 
-LOSSY = (".jpg", ".jpeg")
+LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif")
 TO_SET = "To name the classes or to say what their values are, put this into a file and add --config FILE:"
 
 

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar, overload
 
+import numpy as np
+from scipy import ndimage
+
 from ulna.classfiles import stated_classes
 from ulna.config import DataConfig
 from ulna.dataset import Case
@@ -13,6 +16,7 @@ from ulna.errors import ReadError, UlnaError
 from ulna.image import Array, Labels
 from ulna.labels.classes import Classes
 from ulna.labels.inference import Inference, infer, interpret
+from ulna.labels.readings import binary
 from ulna.text import listed, plural
 from ulna.truth import merged_truth
 
@@ -68,7 +72,7 @@ def of_truth(cases: Sequence[Case], classes: Classes, config: DataConfig) -> Cla
     """How true masks are written that the classes were not learned from: as was stated, or as is inferred."""
     stated = stated_classes(config, cases)
     if not stated.values:
-        own = own_values(_truths(cases), classes, stated)
+        own = own_values(_truths(cases), classes, stated, numbered=any(case.objects for case in cases))
         added = tuple(value for value in stated.ignore if value not in own.ignore)
         if not added:
             return own
@@ -81,21 +85,42 @@ def of_truth(cases: Sequence[Case], classes: Classes, config: DataConfig) -> Cla
     return told
 
 
-def own_values(masks: Sequence[Array], classes: Classes, config: DataConfig) -> Classes:
+def own_values(masks: Sequence[Array], classes: Classes, config: DataConfig, *, numbered: bool = False) -> Classes:
     """How masks are written: as `classes` says or, with one class, in their own way (0/1).
 
-    Where objects of several classes are numbered, masks without objects hold the numbers of the classes.
+    Where objects of several classes are numbered, masks without objects hold the numbers of the classes. Where objects
+    of one class are numbered, masks of one value in several pieces are of a class, and where values of a class are a
+    range, masks may number objects all the same. `numbered` says that they certainly do, out of a file per object.
     """
     if len(classes.names) != 2:
         plain = _by_number(classes.names)
         return plain if classes.numbers_objects and all(fits(mask, plain) for mask in masks) else classes
     try:
-        if all(fits(mask, classes) for mask in masks):
+        if classes.numbers_objects and not numbered and (value := _one_value(masks)):
+            return binary(0, (value,))
+        suits = all(fits(mask, classes) for mask in masks)
+        if suits and not _has_ranges(classes):
             return classes
         own = infer(masks, config.model_copy(update={"regions": ()}))
     except UlnaError:  # the masks at fault are named when they are scored
         return classes
-    return own if len(own.names) == 2 else classes
+    return own if len(own.names) == 2 and (own.numbers_objects or not suits) else classes
+
+
+def _one_value(masks: Sequence[Array]) -> int:
+    """The value beside 0 that is the only one of all masks, one of which shows several pieces; 0 if there is none."""
+    value, pieces = 0, False
+    for mask in masks:
+        own = np.unique(mask[mask != 0])
+        if len(mask) > 1 or len(own) > 1 or (len(own) and (own[0] != int(own[0]) or value not in (0, own[0]))):
+            return 0
+        value = int(own[0]) if len(own) else value
+        pieces = pieces or bool(ndimage.label(mask[0])[1] > 1)
+    return value if pieces else 0
+
+
+def _has_ranges(classes: Classes) -> bool:
+    return any(".." in str(value) for values in classes.values for value in values)
 
 
 def _by_number(names: Sequence[str]) -> Classes:
@@ -105,12 +130,12 @@ def _by_number(names: Sequence[str]) -> Classes:
 
 
 def fits(mask: Array, classes: Classes) -> bool:
-    """Whether its values are those of the classes; a mask of ones that would all be background does not."""
+    """Whether its values are those of the classes; ones, and several values, that would all be background are not."""
     try:
         indices = classes.to_indices(mask)
     except UlnaError:
         return False
-    return int(mask.max(initial=0)) != 1 or bool(indices.any())
+    return bool(indices.any()) or (int(mask.max(initial=0)) != 1 and len(np.unique(mask)) < 2)
 
 
 def labels_of(mask: Array, classes: Classes, *, where: object) -> Labels:

@@ -33,12 +33,13 @@ def planes_apart(cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
     """
     made: list[Case] = []
     whole, apart, frames = [], [], []
-    for case in cases:
+    depths = [_planes(case.images[0]) for case in cases]
+    kinds = [_goes_on(case.images[0]) if depth > 1 else None for case, depth in zip(cases, depths, strict=True)]
+    alone = False in kinds and True not in kinds  # volumes without objects are what the others are
+    for case, planes, goes_on in zip(cases, depths, kinds, strict=True):
         source = case.images[0]
         frames += [source.path.name] * (source.frame is not None)
-        with open_reader(source) as reader:
-            planes = reader.grid.shape[0] if reader.grid.ndim == 3 else 1
-        if planes == 1 or _goes_on(source):
+        if planes == 1 or goes_on or (goes_on is None and not alone):
             made.append(case)
             whole += [source.name] * (planes > 1)
         else:
@@ -57,10 +58,17 @@ def planes_apart(cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
     return made, notes
 
 
-def _goes_on(source: Source) -> bool:
-    """Whether objects go on from plane to plane; a mask with several channels is said where it is measured."""
+def _planes(source: Source) -> int:
+    with open_reader(source) as reader:
+        return reader.grid.shape[0] if reader.grid.ndim == 3 else 1
+
+
+def _goes_on(source: Source) -> bool | None:
+    """Whether objects go on from plane to plane, None of none; several channels are said where it is measured."""
     mask = read(source).array
-    return len(mask) > 1 or go_on(mask[0])
+    if len(mask) > 1:
+        return True
+    return go_on(mask[0]) if mask[0].any() else None
 
 
 def are_of_one_value(cases: Sequence[Case]) -> bool:

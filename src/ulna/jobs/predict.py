@@ -16,7 +16,7 @@ from rich.markup import escape
 from ulna.caselist import Names, choose
 from ulna.console import Printed, track, track_parts
 from ulna.dataset import Case, Dataset
-from ulna.errors import UlnaError
+from ulna.errors import UlnaError, WriteError
 from ulna.formats import as_mask_suffix, mask_suffix, open_reader
 from ulna.formats.atomic import cannot_write, remove_partial
 from ulna.groups import decide
@@ -239,8 +239,14 @@ def predict(
     notes = [*masks_of_data(found.cases), *left_out(found.left_out), *filter(None, [model.saved.short])]
     notes += [note for _, one in ended for note in one.notes]
     for job in stayed:  # it was stopped between the two
-        if not all(path.exists() for path in segmentations(folder, [job])):
+        if all(path.exists() for path in segmentations(folder, [job])):
+            continue
+        try:
             notes += make_segmentations(model, job, folder)
+        except WriteError:
+            raise
+        except UlnaError as error:
+            failed.append((job.name, str(error)))
     if not masks and not marked and not part:
         (folder / MARK).unlink()
     if before:

@@ -81,11 +81,12 @@ def predictor_of(
 
 
 def predicting_as(model: Predictor | None, changes: dict[str, Any] | None) -> Predictor | None:
-    """The model with the settings of `inference` that are among some changes.
+    """The model with the settings of how it predicts that are among some changes.
 
     Raises UlnaError where there are such settings, and nothing that they could change.
     """
-    wanted = {key: value for key, value in (changes or {}).items() if key.startswith("inference.")}
+    own = ("inference.", "data.channel_names")
+    wanted = {key: value for key, value in (changes or {}).items() if key.startswith(own)}
     if not wanted:
         return model
     if model is None or not hasattr(model, "changed"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ulna.alignment import aligned
 from ulna.config import Config, DataConfig
@@ -17,7 +18,9 @@ from ulna.labels.classes import Classes
 from ulna.labels.inference import infer
 from ulna.masks import read_numbers
 from ulna.metrics.overlap import check_indices
+from ulna.numbering import planes_of
 from ulna.objectlist import COLUMNS, NAME, ObjectLists, class_indices
+from ulna.orientation import orientation
 from ulna.tasks import Task, build
 from ulna.truth import load_truth
 
@@ -30,7 +33,8 @@ Maker = Callable[[Case], Labels]
 class Sides:
     """What is compared: how the masks are made, how the ground truth is written, and what is to be said of both.
 
-    `task` is the question by which they are compared.
+    `task` is the question by which they are compared; `apart` says of predicted labels along which axis their objects
+    are those of single planes, if they are.
     """
 
     predicted: Maker
@@ -38,6 +42,7 @@ class Sides:
     names: tuple[str, ...]
     notes: tuple[str, ...]
     task: Task
+    apart: Callable[[Labels], int | None]
 
 
 def sides_of(
@@ -50,7 +55,7 @@ def sides_of(
 
     Where there are several classes, and `objects.csv` lies beside the files, it says the class of each object.
     """
-    notes, names, objects = [known.sentence], tuple(known.names), False
+    notes, names, objects, numbered = [known.sentence], tuple(known.names), False, True
     if truth != known:
         notes.append(f"Of the true masks: {truth.sentence}")
     listing = _listing(source) if isinstance(source, dict) and len(names) > 2 else {}
@@ -63,13 +68,27 @@ def sides_of(
         if written != known.predicted:
             notes.append(f"Of the predicted masks: {written.sentence}")
         _check_classed(masks, written, where=next(iter(source.values())))
-        maker, objects = _filed(source, written), written.numbers_objects and truth.numbers_objects
+        numbered = written.numbers_objects
+        maker, objects = _filed(source, written), numbered and truth.numbers_objects
     else:
         maker = predicted_by(source, known)
     task = build(config.task, names, known.regions, objects=objects)  # where both sides tell them apart
     if task.finds_objects and not truth.numbers_objects:
         notes.append("The true masks do not number their objects: connected pieces are taken for objects.")
-    return Sides(maker, truth, names, tuple(notes), task)
+    if task.finds_objects and isinstance(source, dict) and not numbered:
+        notes.append("The predicted masks do not number their objects: connected pieces are taken for objects.")
+    elif truth.numbers_objects and isinstance(source, dict) and not numbered:
+        notes.append("They do not number their objects: task.name=instances compares connected pieces.")
+    return Sides(maker, truth, names, tuple(notes), task, partial(_apart, getattr(source, "config", None)))
+
+
+def _apart(config: Config | None, found: Labels) -> int | None:
+    """The axis along which the objects of a volume are those of single planes: as the model sees it, or as they lie."""
+    if found.objects is None or found.objects.ndim < 3:
+        return None
+    if config is None:
+        return planes_of(found.objects)
+    return None if config.network.ndim == 3 else orientation(found.grid).order[config.data.slices or 0]
 
 
 def predicted_by(model: Predictor, classes: Classes) -> Maker:
@@ -118,17 +137,17 @@ def _filed(masks: dict[str, Source], classes: Classes) -> Maker:
 
     def make(case: Case) -> Labels:
         mask = _on_image(read(masks[case.name]), case, where=masks[case.name])
-        return labels_of(mask.array, classes, where=masks[case.name])
+        return replace(labels_of(mask.array, classes, where=masks[case.name]), grid=mask.grid)
 
     return make
 
 
 def _on_image(mask: Image, case: Case, *, where: Source) -> Image:
-    """A mask of a volume on the grid of the case's image, where it has one."""
-    if mask.ndim < 3 or not case.images:
+    """A mask of a volume on the grid of the case's image, or of its truth where it has none."""
+    if mask.ndim < 3:
         return mask
-    with open_reader(case.images[0]) as reader:
-        return aligned(mask, reader.grid, where=where)[0]
+    with open_reader((*case.images, *case.truth)[0]) as reader:
+        return aligned(mask, reader.grid, where=where)[0] if reader.grid.ndim == 3 else mask
 
 
 def _listing(masks: dict[str, Source]) -> dict[str, Mapping[int, str]]:
@@ -145,9 +164,10 @@ def _listed(masks: dict[str, Source], listing: dict[str, Mapping[int, str]], nam
         mask = masks[case.name]
         with open_reader(mask) as reader:
             grid = reader.grid
-        objects = _on_image(Image(read_numbers(mask)[None], grid), case, where=mask).array[0]
+        placed = _on_image(Image(read_numbers(mask)[None], grid), case, where=mask)
+        objects = placed.array[0]
         try:
-            return Labels(class_indices(objects, listing[case.name], names), objects, names=tuple(names))
+            return Labels(class_indices(objects, listing[case.name], names), objects, placed.grid, tuple(names))
         except UlnaError as error:
             raise UlnaError(error.what, where=mask, hint=error.hint) from None
 
@@ -157,4 +177,8 @@ def _listed(masks: dict[str, Source], listing: dict[str, Mapping[int, str]], nam
 def true_labels(case: Case, classes: Classes) -> Labels:
     """The ground truth of a case on the grid of its image, with its faults named by the case."""
     truth = load_truth(case)
-    return replace(labels_of(truth.array, classes, where=case.name), grid=truth.grid)
+    grid = truth.grid
+    if grid.ndim == 2 and grid.unit == "pixel" and case.images:
+        with open_reader(case.images[0]) as reader:  # it may say how large the pixels are
+            grid = reader.grid if reader.grid.shape == grid.shape else grid
+    return replace(labels_of(truth.array, classes, where=case.name), grid=grid)

@@ -98,7 +98,11 @@ def with_described(found: Dataset, listing: Listing) -> Dataset:
         return found
     entry = min(entries, key=lambda one: len(one.folders))
     try:
-        told = described(_content(entry))
+        told, *others = [described(_content(one)) for one in (entry, *(one for one in entries if one != entry))]
+        if any((one.values, one.channels) != (told.values, told.channels) for one in others):
+            what = f"{len(entries)} files {NAME} say different things: name the folder of one data set"
+            problem = Problem(what, tuple(one.path for one in entries), "fatal")
+            return replace(found, problems=(*found.problems, problem))
     except (UlnaError, ValueError, TypeError, KeyError, AttributeError) as error:
         what = f"{entry.path} is not used: it says nothing that can be read of labels ({error})"
         return replace(found, problems=(*found.problems, Problem(what, (entry.path,))))

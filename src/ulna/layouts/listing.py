@@ -18,7 +18,7 @@ from ulna.layouts.series import with_series
 HEADERS = {".mhd", ".nhdr"}
 DATA = (".zraw", ".raw", ".raw.gz", ".raw.bz2")
 """Suffixes of headers whose pixels lie beside them, and of these."""
-JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
+JUNK = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
 
 
 @dataclass(frozen=True)

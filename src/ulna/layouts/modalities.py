@@ -48,6 +48,11 @@ class _Files:
         return all(len(entries) == 1 for entries in self.images.values())
 
     @property
+    def of_frames(self) -> bool:
+        """Whether several of the images have a mask of their own: `t1` and `t2` are times then."""
+        return len({modality(entry.stem) for entry in self.masks} - {""}) > 1
+
+    @property
     def complete(self) -> bool:
         """Whether there are two modalities or more, and a segmentation."""
         return len(self.images) > 1 and bool(self.masks)
@@ -56,7 +61,7 @@ class _Files:
 def read(listing: Listing) -> Dataset | None:
     """The data set, where files named after modalities of MR lie beside a segmentation."""
     found = _cases(listing.images)
-    if not any(one.complete for one in found.values()):
+    if not any(one.complete for one in found.values()) or any(one.of_frames for one in found.values()):
         return None
     found = {key: one for key, one in found.items() if one.images}
     names, short = _common(found.values())

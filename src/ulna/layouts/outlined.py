@@ -45,7 +45,14 @@ def read(listing: Listing) -> Dataset | None:
     known = [one for one in found if one.found.objects or not one.found.skipped]
     classes = _classes(one.found for one in found)
     drafts = [
-        CaseDraft((one.image,), (one.truth,), objects=True, classes=classes, split=one.file.stem) for one in known
+        CaseDraft(
+            (one.image,),
+            (one.truth,),
+            objects=True,
+            classes=classes,
+            split=one.file.stem if one.program == "coco" else "",
+        )
+        for one in known
     ]
     taken = {one.image for one in known}
     drafts += [CaseDraft((entry,)) for entry in listing.images if entry not in taken]

@@ -15,7 +15,7 @@ from ulna.text import plural
 
 Sources = tuple[Source, ...]
 
-SAYING = {*formats.VOLUMES, ".gif", ".webp"}
+SAYING = {*formats.VOLUMES, ".gif", ".webp", ".jpg", ".jpeg"}
 """Suffixes of files that leave something open, or hold several images."""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ulna.image import Array, Labels
 from ulna.metrics.objects import FOUND, compare, countable
 from ulna.metrics.overlap import Counts, confusion
-from ulna.numbering import apart_along, consecutive
+from ulna.numbering import consecutive
 
 Matrix = tuple[tuple[int, ...], ...]
 """Counts: true classes are rows, predicted ones columns."""
@@ -42,7 +42,7 @@ class Confusion:
         return Confusion(_sum(self.pixels, other.pixels), _sum(self.objects, other.objects))
 
     @classmethod
-    def of(cls, found: Labels, truth: Labels, classes: int) -> Confusion:
+    def of(cls, found: Labels, truth: Labels, classes: int, *, apart: int | None = None) -> Confusion:
         """Count what the classes of a prediction are in truth.
 
         A predicted object is compared with the true one that it has an intersection over union above .5 with, whatever
@@ -55,6 +55,8 @@ class Confusion:
             Labels of one shape.
         classes
             How many classes there are, the background included.
+        apart
+            The axis along which objects are those of single planes; None: they go on.
 
         Returns
         -------
@@ -72,11 +74,10 @@ class Confusion:
         pixels = confusion(found.classes, truth.classes, classes)
         if found.objects is None or truth.objects is None:
             return cls(_matrix(pixels))
-        axis = apart_along(found.objects) if found.objects.ndim == 3 and found.objects.any() else None
-        if axis is None:
+        if apart is None:
             return cls(_matrix(pixels), _matrix(_objects(found, truth, classes)))
-        planes = range(found.grid.shape[axis])  # as in the scores: these objects do not go on from plane to plane
-        counts = sum(_objects(found.plane(one, axis), truth.plane(one, axis), classes) for one in planes)
+        planes = range(found.grid.shape[apart])  # as in the scores: these objects do not go on from plane to plane
+        counts = sum(_objects(found.plane(one, apart), truth.plane(one, apart), classes) for one in planes)
         return cls(_matrix(pixels), _matrix(np.asarray(counts)))
 
     @classmethod

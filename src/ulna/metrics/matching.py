@@ -59,9 +59,9 @@ def match(
 def _only(case: Case, known: dict[str, list[Source]]) -> Source | None:
     """The one mask that suits the case: the fullest of its names that one mask alone has decides."""
     apart = case.objects and not case.numbered  # an object's file names no image
-    files = case.images if apart else (*case.images, *case.truth)
+    files = case.images if apart else (*case.truth, *case.images)  # a folder of both may hold images of these names
     ways = [unicodedata.normalize("NFC", case.name), *(_way(source) for source in files)]
-    tails = sorted({tail for way in ways for tail in _tails(way)}, key=lambda tail: -tail.count("/"))
+    tails = sorted(dict.fromkeys(tail for way in ways for tail in _tails(way)), key=lambda tail: -tail.count("/"))
     baselines: list[Source] = []
     for tail in tails:
         masks = _highest(known.get(tail, []))

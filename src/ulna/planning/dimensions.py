@@ -43,7 +43,9 @@ def dimensions(
     few = stated and bool(sides.min() < MIN_PLANES)  # where no distance is stated, FLAT says it
     axis = int(np.argmax(steps)) if stated and not few else int(np.argmin(sides))
     thick, flat = float(steps.max() / steps.min()), float(sides.max() / sides[axis])
-    if few:
+    if config.data.slices is not None and "data.slices" in config.given():
+        ndim, why = 2, "slices are asked for (data.slices)"
+    elif few:
         ndim, why = 2, f"volumes of {plural(int(sides[axis]), 'plane')} (median), too few to learn from their depth"
     elif thick > THICK:
         ndim, why = 2, f"slices lie {thick:.1f} times as far apart as their pixels"

@@ -72,7 +72,8 @@ def step_memory(config: Config, outputs: int, patch: Sequence[int], device: torc
     ----------
     config
         With the channels that the network takes, and the precision: where it is "bf16", maps take half as much, if the
-        device multiplies it in hardware. If not, they are copied to float32 for each convolution.
+        device multiplies it in hardware or imitates it by AVX-512. If not, they are copied to float32 for each
+        convolution.
     outputs
         Of the network.
     patch
@@ -88,12 +89,28 @@ def step_memory(config: Config, outputs: int, patch: Sequence[int], device: torc
     with torch.device("meta"):
         network = build(config.network, config.data.inputs, outputs).train()
     weights = sum(weight.numel() for weight in network.parameters())
-    halves = 2 if config.training.precision == torch_precision("auto", device) == "bf16" else 1
+    halves = 2 if config.training.precision == "bf16" and _keeps_bf16(device) else 1
     kept, largest = (size // halves for size in kept_bytes(network, (config.data.inputs, *patch)))
     pixels = prod(patch)
     given = FLOAT * pixels * (2 * config.data.inputs + len(patch) + 2)  # images, where they are read, and labels
     each = kept + GRADIENTS * largest + FLOAT * LOSS * outputs * pixels + given
     return StepMemory(OPTIMIZER * FLOAT * weights, each)
+
+
+def _keeps_bf16(device: torch.device) -> bool:
+    """Whether convolutions of bf16 are computed without copies in float32."""
+    return torch_precision("auto", device) == "bf16" or (device.type == "cpu" and imitates_bf16())
+
+
+def imitates_bf16() -> bool:
+    """Whether oneDNN computes convolutions of bf16 on this processor, as it does from AVX-512 on.
+
+    Returns
+    -------
+    bool
+        As PyTorch asks it.
+    """
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def kept_bytes(network: nn.Module, shape: Sequence[int]) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from ulna.planning.modality import intensity_decisions, modality_decisions
 from ulna.planning.sizes import SHORT, SHORT_WIDTHS, check_sizes, is_short, sizes
 from ulna.planning.summary import sentences
 from ulna.planning.variation import volume_variation
-from ulna.text import listed, percent
+from ulna.text import listed, percent, plural
 
 AS_IT_IS = "as the images have it"
 
@@ -148,11 +148,19 @@ def _used(config: Config, facts: Fingerprint) -> list[Decision]:
 
 
 def _channel_names(config: Config, facts: Fingerprint) -> list[Decision]:
-    """What the channels are called, by which those of other images are found."""
-    if config.data.use_channels or not are_names(facts.channel_names):
+    """What the channels are called, by which those of other images are found; [] is a choice, too."""
+    names, key = facts.channel_names, "data.channel_names"
+    if config.data.use_channels or not are_names(names):
         return []
-    why = "as the files name them: those of images to be predicted are put into this order"
-    return [decide(config, "data.channel_names", facts.channel_names, why)]
+    if key not in config.given():
+        return [Decision(key, names, "as the files name them: those of images to be predicted are put into this order")]
+    stated = config.data.channel_names
+    if stated and [one.casefold() for one in stated] != [one.casefold() for one in names]:
+        what = f"the channels are called {listed(names, 8)}, in this order"
+        raise UlnaError(
+            what, where=key, hint="data.use_channels puts them into another one; [] takes them as they lie."
+        )
+    return [Decision(key, stated, "set; the plan: as the files name them", overridden=True)]
 
 
 def _task(config: Config, facts: Fingerprint) -> list[Decision]:
@@ -169,11 +177,24 @@ def _task(config: Config, facts: Fingerprint) -> list[Decision]:
         why = "fewer cells that touch are merged than with 0 (benchmarks/results/objects.md)"
         decisions.append(decide(config, "task.border_weight", BORDER_WEIGHT, why))
         weight = decisions[-1].value
+    _check_weights(config.task.class_weights, facts.classes, used=bool(weight))
     shares = facts.class_shares
     if weight and config.task.class_weights is None and shares and min(shares) > 0:
         weights = tuple(round(1 / (len(shares) * share), 3) for share in shares)
         decisions.append(Decision("task.class_weights", weights, "so that all classes weigh the same together"))
     return decisions
+
+
+def _check_weights(weights: tuple[float, ...] | None, classes: tuple[str, ...], *, used: bool) -> None:
+    """Raise UlnaError for weights of classes that nothing would use, or that do not suit the classes."""
+    if weights is None:
+        return
+    if len(weights) != len(classes):
+        what = f"{plural(len(weights), 'weight')} for {plural(len(classes), 'class', 'classes')} ({listed(classes, 8)})"
+        raise UlnaError(what, where="task.class_weights", hint="Give one for each, the background first.")
+    if not used:
+        what = "weights of classes go with border weights, and there are none"
+        raise UlnaError(what, where="task.class_weights", hint="Set task.border_weight as well, or leave it away.")
 
 
 def _learned(config: Config) -> list[Decision]:

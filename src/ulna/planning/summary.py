@@ -109,7 +109,8 @@ def _volumes(config: Config, decisions: Sequence[Decision]) -> list[str]:
     found, said = {one.key: one for one in decisions}, []
     if "network.ndim" in found:
         axis = config.data.slices
-        how = "as a whole" if axis is None else f"slice by slice, along the axis {AXES[axis]}"
+        whole = axis is None or config.network.ndim == 3
+        how = "as a whole" if whole else f"slice by slice, along the axis {AXES[axis or 0]}"
         said += [f"Volumes are learned {how}: {found['network.ndim'].reason}.", _lie(config.data.unit)]
     target = config.data.target_spacing or ()
     if any(target) and "data.target_spacing" in found:

@@ -28,8 +28,8 @@ def network(config: Config, facts: Facts, cited: Citations) -> str:
     network, kernel = config.network, config.network.kernels
     levels = f"{small(len(network.widths))} levels of {enumerated([str(width) for width in network.widths])} channels"
     if network.name == "fcn8":
-        norm = _norm(config, cited).replace(",", " and", 1)
-        told = [f"The network was FCN-8s{cited.cite('long2015fcn')} with {levels}{norm}."]
+        told = [f"The network was FCN-8s{cited.cite('long2015fcn')} with {levels}"]
+        told[0] += f"{_norm(config, cited).replace(',', ' and', 1)}."
     else:
         who = ["ronneberger2015unet", *(["cicek2016unet3d"] if network.ndim == 3 else [])]
         first = f"The network was a {network.ndim}D U-Net{cited.cite(*who)} with {levels}"

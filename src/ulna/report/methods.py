@@ -89,9 +89,11 @@ def _data(config: Config, facts: Facts) -> str:
         told.append("Images that are near-duplicates or overlapping tiles by their pixels counted as one group.")
     if data.normalization == "ct":
         low, high = data.window or (0.0, 0.0)
+        stated = inner(inner(dict(facts.record), "asked"), "data").get("window")
+        whose = "" if stated else " (percentiles of the foreground of the training images)"
         told.append(
-            f"Intensities were clipped to {low:g} to {high:g} (percentiles of the foreground of the training images), "
-            f"and scaled by subtracting {data.center or 0:g} and dividing by {data.scale or 1:g}."
+            f"Intensities were clipped to {low:g} to {high:g}{whose}, and scaled by subtracting {data.center or 0:g} "
+            f"and dividing by {data.scale or 1:g}."
         )
     else:
         told.append(NORMALIZATIONS[data.normalization])
@@ -173,7 +175,7 @@ def _length(facts: Facts) -> list[str]:
 def _prediction(config: Config, facts: Facts, cited: Citations) -> str:
     inference, task = config.inference, facts.task(config)
     told = []
-    if config.network.ndim == 2 or inference.tiling == "exact":
+    if inference.tiling == "exact" or (config.network.ndim == 2 and inference.tiling == "auto"):
         told.append(
             "Images that are too large for one piece are predicted in overlapping tiles"
             f"{cited.cite('ronneberger2015unet')}, each with as much surrounding as the network sees."
@@ -181,7 +183,10 @@ def _prediction(config: Config, facts: Facts, cited: Citations) -> str:
     elif inference.tiling == "blended":
         told.append(_blended(inference.overlap, cited))
     else:
-        told.append("Volumes are predicted in one piece where possible, or else as follows.")
+        told.append(
+            "Volumes are predicted in one piece where possible; else in windows with as much surrounding as the "
+            "network sees where that is no more work, or as follows."
+        )
         told.append(_blended(inference.overlap, cited))
     if inference.mirror:
         told.append("Predictions are averaged over the image and its mirror images.")
@@ -217,8 +222,8 @@ def _objects(config: Config, facts: Facts) -> str:
         "foreground is high enough; basins are merged where the distance hardly falls between them, and small objects "
         "removed."
         if config.task.target != "none"
-        else "Objects are the connected regions of pixels whose probability of the foreground is high enough; small "
-        "ones are removed."
+        else "Objects are the basins of a watershed of the probability of the foreground, within the pixels where this "
+        "is high enough; basins are merged where it hardly falls between them, and small objects removed."
     )
     if not known:
         return told

@@ -183,7 +183,7 @@ class Task(Protocol):
         """
         ...
 
-    def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False) -> list[Row]:
+    def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False, apart: int | None = None) -> list[Row]:
         """Compare predicted and true labels; `IGNORE` counts for nothing.
 
         Parameters
@@ -194,6 +194,8 @@ class Task(Protocol):
             The ground truth.
         briefly
             Whether measures that take long may be left out, though not the primary one: while a network is trained.
+        apart
+            Of objects in a volume, the axis along which they are those of single planes; None: they go on.
 
         Returns
         -------

@@ -15,7 +15,6 @@ from ulna.config import TaskConfig
 from ulna.image import IGNORE, Array, Grid, Labels
 from ulna.metrics.objects import compare, countable
 from ulna.metrics.rows import Primary, Row, added
-from ulna.numbering import apart_along
 from ulna.tasks.averaging import average
 from ulna.tasks.base import Maps
 from ulna.tasks.components import refuse
@@ -136,23 +135,28 @@ class Instances:
         """Nothing."""
         return {}
 
-    def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False) -> list[Row]:
+    def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False, apart: int | None = None) -> list[Row]:
         """The rows of the objects of each class, then those of its pixels.
 
         Objects of a volume that do not go on from plane to plane, as a network finds them that sees one at a time, are
         compared plane by plane.
         """
-        objects = labels.objects
-        axis = apart_along(objects) if objects is not None and objects.ndim == 3 and objects.any() else None
-        if axis is not None:
-            planes = ((labels.plane(place, axis), truth.plane(place, axis)) for place in range(labels.grid.shape[axis]))
-            return added(self.evaluate(*plane, briefly=briefly) for plane in planes)
+        if apart is None:
+            rows = self._compared(labels, truth)
+        else:
+            places = range(labels.grid.shape[apart])
+            planes = ((labels.plane(place, apart), truth.plane(place, apart)) for place in places)
+            rows = added(self._compared(*plane) for plane in planes)
+        return [*rows, *self._semantic.evaluate(labels, truth, briefly=briefly)]
+
+    def _compared(self, labels: Labels, truth: Labels) -> list[Row]:
+        """The rows of the objects of each class."""
         there, found = (_numbers(one.to_array()) for one in (truth, labels))
         rows = []
         for index, name in enumerate(self.classes[1:], start=1):
             true, seen = (np.where(one.classes == index, n, 0) for one, n in ((truth, there), (labels, found)))
             rows += compare(countable(seen, true, truth.annotated), true).rows(name)
-        return [*rows, *self._semantic.evaluate(labels, truth, briefly=briefly)]
+        return rows
 
     def _foreground(self, activated: Maps) -> tuple[Maps, Maps]:
         """The probability that a pixel is of any object, and how deep within one it lies."""

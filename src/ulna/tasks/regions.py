@@ -144,7 +144,7 @@ class NestedRegions:
         """Nothing."""
         return {}
 
-    def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False) -> list[Row]:
+    def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False, apart: int | None = None) -> list[Row]:
         """How far each region overlaps the true one, and how far their surfaces (in 2D outlines) lie apart."""
         overlaps, surfaces = [], []
         known = truth.annotated

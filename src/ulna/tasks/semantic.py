@@ -116,7 +116,7 @@ class Semantic:
         names = single(pairs, self.classes)
         return {"task.largest_component": names} if names else {}
 
-    def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False) -> list[Row]:
+    def evaluate(self, labels: Labels, truth: Labels, *, briefly: bool = False, apart: int | None = None) -> list[Row]:
         """How far each class overlaps the truth; of volumes how far their surfaces lie apart, too, in their unit.
 
         Where `task.borders` asks for it, how well borders part cells comes first.

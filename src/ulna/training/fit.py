@@ -248,9 +248,11 @@ class Loop:
         self._optimizer.zero_grad()
         # DDP takes the mean over the processes, and the gradient of the batch is the sum
         self._fabric.backward(loss if self._rank == ALONE else loss * self._rank.count)
-        if self._training.clip is not None:  # a rare steep batch must not throw the weights away
-            weights = [one for group in self._optimizer.param_groups for one in group["params"]]
-            nn.utils.clip_grad_norm_(weights, self._training.clip)
+        # a rare steep batch must not throw the weights away, nor one whose gradient is not a number
+        weights = [one for group in self._optimizer.param_groups for one in group["params"]]
+        clip = self._training.clip
+        norm = float(nn.utils.clip_grad_norm_(weights, math.inf if clip is None else clip))
+        check_loss(norm, step=step, learning_rate=self._training.learning_rate, what="gradient")
         self._optimizer.step()
         return loss, batch.size
 

@@ -111,7 +111,7 @@ class Learner(nn.Module):
         to find.
         """
         region = (slice(None), *part(store.truth(case), self.task.outputs))
-        image, truth = store.image(case)[region], store.truth(case)[region]
+        image, truth = store.scale(case, store.raw(case)[region]), store.truth(case)[region]
         pipeline = Pipeline(self.network, self._rough, self.task.outputs)
         logits = pipeline.normalized(np.asarray(image))
         grid = store.cases[case].grid.crop(region[1:])

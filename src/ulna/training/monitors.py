@@ -66,11 +66,11 @@ class ProgressBar:
         return f"epoch {epoch}{self._of}  loss {self._loss:.3f}{score}"
 
 
-def check_loss(loss: float, *, step: int, learning_rate: float) -> None:
-    """Raise UlnaError when the loss of a step is not a number: no later step can repair the weights."""
+def check_loss(loss: float, *, step: int, learning_rate: float, what: str = "loss") -> None:
+    """Raise UlnaError when the loss or the gradient of a step is not a number: no later step can repair the weights."""
     if not math.isfinite(loss):
         raise UlnaError(
-            f"the training has collapsed: the loss of step {step} is not a number",
+            f"the training has collapsed: the {what} of step {step} is not a number",
             hint="Train anew, into another --out, with a lower learning rate: --set training.learning_rate="
             f"{learning_rate / 4:g}",
         )

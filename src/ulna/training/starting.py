@@ -57,10 +57,14 @@ def _same_classes(start: Saved, classes: Classes) -> bool:
     return (start.classes.names, start.classes.regions) == (classes.names, classes.regions)
 
 
-def start_sentence(start: Saved, classes: Classes) -> str:
+def start_sentence(start: Saved, classes: Classes, outputs: int) -> str:
     """What the plan says of the start."""
-    if _same_classes(start, classes):
+    if _same_classes(start, classes) and start.outputs == outputs:
         return "It starts from the weights of a trained model of the same classes."
+    if _same_classes(start, classes):
+        return (
+            "It starts from the weights of a trained model of the same classes; its last layer is new (another task)."
+        )
     before, now = (", ".join(one.learned) for one in (start.classes, classes))
     return f"It starts from the weights of a trained model; its last layer is new, for {now} instead of {before}."
 

@@ -95,3 +95,19 @@ def test_damaged(content: object) -> None:
 def test_no_json() -> None:
     with pytest.raises(ReadError, match="damaged"):
         geojson.from_bytes(b"{", "x.geojson")
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_what_is_drawn_around_cells_is_no_object(old: bool) -> None:
+    """QuPath exports all objects: the tissue with the cells in it."""
+    names = ("PathAnnotationObject", "PathDetectionObject") if old else ("annotation", "detection")
+    features = []
+    for kind, side in zip((names[0], names[1], names[1]), (50, 4, 4), strict=True):
+        square = [[0, 0], [0, side], [side, side], [side, 0], [0, 0]]
+        feature = _feature({"type": "Polygon", "coordinates": [square]}, {} if old else {"objectType": kind})
+        features.append(feature | ({"id": kind} if old else {}))
+    found = geojson.from_bytes(json.dumps(features).encode(), "x.geojson")
+    assert len(found.objects) == 2
+    assert found.skipped == ("1 enclosing annotation",)
+    alone = geojson.from_bytes(json.dumps(features[:1]).encode(), "x.geojson")
+    assert len(alone.objects) == 1

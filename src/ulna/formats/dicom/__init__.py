@@ -117,8 +117,9 @@ def is_slide(source: Source) -> bool:
     if source.suffix not in SUFFIXES:
         return False
     unreadable: tuple[type[Exception], ...] = (UlnaError, *errors())
+    first = source.parts[0]
     try:
-        return bool(read_header(source.parts[0]).get("TotalPixelMatrixRows"))
+        return kept("slide", first, lambda: (bool(read_header(first).get("TotalPixelMatrixRows")), WEIGHT))
     except unreadable:
         return False
 

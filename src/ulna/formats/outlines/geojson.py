@@ -14,6 +14,10 @@ from ulna.formats.outlines.annotation import Annotation, Annotations
 from ulna.formats.outlines.polygons import Outline, Ring
 from ulna.text import plural
 
+OBJECTS = ("detection", "cell", "tile", "PathDetectionObject", "PathCellObject", "PathTileObject")
+AROUND = ("annotation", "tmaCore", "PathAnnotationObject", "TMACoreObject")
+"""What QuPath calls objects, and areas that were drawn around such: these are none where a file holds both."""
+
 _OTHERS = {"Point": "point", "MultiPoint": "point", "LineString": "line", "MultiLineString": "line"}
 
 
@@ -31,7 +35,12 @@ def from_bytes(data: bytes, where: object) -> Annotations:
         raise ReadError(f"this JSON is damaged ({error})", where=where) from error
     objects: list[Annotation] = []
     skipped: Counter[str] = Counter()
-    for feature in _features(content, where):
+    features = _features(content, where)
+    within = any(_kind(feature) in OBJECTS for feature in features)
+    for feature in features:
+        if within and _kind(feature) in AROUND:
+            skipped["enclosing annotation"] += 1
+            continue
         geometry: dict[str, Any] = feature.get("geometry") or {}
         kind = geometry.get("type")
         if kind in _OTHERS:
@@ -48,6 +57,11 @@ def from_bytes(data: bytes, where: object) -> Annotations:
         objects.append(Annotation(rings, _class(feature)))
         skipped["nucleus outline"] += "nucleusGeometry" in feature  # QuPath's cells have one within the cell's own
     return Annotations(tuple(objects), skipped=tuple(plural(count, kind) for kind, count in skipped.items() if count))
+
+
+def _kind(feature: dict[str, Any]) -> str:
+    """What QuPath calls it, today or in older files: "detection", "PathAnnotationObject"; "" of other programs."""
+    return str((feature.get("properties") or {}).get("objectType") or feature.get("id") or "")
 
 
 def recognizes(content: Any) -> bool:
