@@ -473,9 +473,28 @@ def test_the_gradient_is_clipped_where_that_is_asked_for(
 
 def test_a_collapse_is_said_while_it_happens(stores: Stores, tmp_path: Path) -> None:
     config = SMALL.changed({"training.learning_rate": 1e30, "training.steps": 20})
-    with pytest.raises(UlnaError, match="collapsed: the loss of step") as caught:
+    with pytest.raises(UlnaError, match="collapsed: the (loss|gradient) of step") as caught:
         trained(stores, tmp_path, config)
     assert "training.learning_rate=2.5e+29" in caught.value.hint
+
+
+@pytest.mark.parametrize("clip", [1.0, None])
+def test_a_gradient_that_is_no_number_spoils_no_weights(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: float | None
+) -> None:
+    """Though the loss is one: the root of 0 has none."""
+    learned: list[nn.Module] = []
+    forward = Learner.forward
+
+    def steep(learner: Learner, batch: Batch) -> Tensor:
+        learned.append(learner.network)
+        loss = forward(learner, batch)
+        return loss + (loss - loss.detach()).abs().sqrt()
+
+    monkeypatch.setattr(Learner, "forward", steep)
+    with pytest.raises(UlnaError, match="collapsed: the gradient of step 0 is not a number"):
+        trained(stores, tmp_path, SMALL.changed({"training.clip": clip}))
+    assert all(bool(weight.isfinite().all()) for weight in learned[0].parameters())
 
 
 def test_masks_that_stay_empty_are_warned_of_over_a_resume(
