@@ -473,7 +473,7 @@ def test_the_gradient_is_clipped_where_that_is_asked_for(
 
 def test_a_collapse_is_said_while_it_happens(stores: Stores, tmp_path: Path) -> None:
     config = SMALL.changed({"training.learning_rate": 1e30, "training.steps": 20})
-    with pytest.raises(UlnaError, match="collapsed: the (loss|gradient) of step") as caught:
+    with pytest.raises(UlnaError, match=r"collapsed: the (loss|gradient) of step") as caught:
         trained(stores, tmp_path, config)
     assert "training.learning_rate=2.5e+29" in caught.value.hint
 
