@@ -385,6 +385,19 @@ def test_progress_sees_every_case(tmp_path: Path, cases: list[Case]) -> None:
     assert seen == ["reading images", *cases]
 
 
+def test_planes_of_two_volumes_that_are_alike_are_known_as_the_volumes(tmp_path: Path) -> None:
+    volume = np.random.default_rng(0).integers(0, 255, (3, 16, 16), dtype=np.uint8)
+    cases = []
+    for name in ("a", "b"):
+        for folder, array in (("images", volume), ("masks", np.uint8(255 * (volume > 99)))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            tifffile.imwrite(tmp_path / folder / f"{name}.tif", array, photometric="minisblack")
+        cases.append(Case(name, (Source(tmp_path / f"images/{name}.tif"),), (Source(tmp_path / f"masks/{name}.tif"),)))
+    store = build(tmp_path / "cache", cases, config=CONFIG, classes=CLASSES)
+    assert store.planes().digest == store.digest
+    assert store.subset([0]).planes().digest == store.subset([0]).digest != store.digest
+
+
 def test_a_real_volume_and_its_planes(tmp_path: Path, data: Path) -> None:
     found = read_dataset(data / "isbi2012").cases
     store = build(tmp_path / "cache", found, config=CONFIG, classes=CLASSES)

@@ -101,9 +101,9 @@ class Store:
     @property
     def digest(self) -> str:
         """The sha256 of all images and labels, in order; of the planes of a volume that of the volume, once."""
-        before: list[StoredCase | None] = [None, *self.cases[:-1]]
-        pairs = zip(before, self.cases, strict=True)
-        parts = [one.digest for last, one in pairs if not (last and last.plane and last.digest == one.digest)]
+        before: list[int | None] = [None, *self.selection[:-1]]
+        pairs = zip(before, self.selection, self.cases, strict=True)
+        parts = [case.digest for last, number, case in pairs if not (case.plane and last == number)]
         return sha256("".join(parts).encode()).hexdigest()
 
     def subset(self, selection: Sequence[int]) -> Store:
