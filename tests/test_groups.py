@@ -248,6 +248,15 @@ def test_visits_lie_in_the_folder_of_their_patient(tmp_path: Path) -> None:
     sessions = [f"sub-{patient:02d}/ses-{visit}/anat" for patient in (1, 2) for visit in (1, 2)]
     assert folders(tmp_path / "bids", *sessions) == ["sub-01", "sub-02"]
     assert folders(tmp_path / "one", "P01/visit1", "P01/visit2") == ["visit1", "visit2"]  # of one patient alone
+    assert folders(tmp_path / "also", ".", "P01/visit1", "P01/visit2") == ["a", "visit1", "visit2"]
+
+
+def test_the_folder_that_names_a_patient_most_surely_counts(tmp_path: Path) -> None:
+    assert folders(tmp_path / "volumes", "vol1/patient01", "vol1/patient02", "vol2/patient03") == [
+        "patient01", "patient02", "patient03"
+    ]  # fmt: skip
+    stains = [f"{stain}/patient{patient}" for stain in ("p16", "p53") for patient in "AB"]
+    assert len(folders(tmp_path / "stains", *stains)) == 4
 
 
 def test_patients_of_images_with_a_file_per_object(tmp_path: Path) -> None:

@@ -16,10 +16,8 @@ _COUNTER = (
     r"slices?|slc|sl|z|t|time|timepoint|tp|frames?|fr|tiles?|patch(?:es)?|crops?|fields?|fov|sites?|pos(?:ition)?s?|"
     r"views?|planes?|layers?|levels?|pages?|rows?|cols?|columns?|x|y"
 )
-_SUBJECT = (
-    r"pat|patients?|pid|sub|subj|subjects?|case|donors?|mouse|mice|rat|animals?|fish|embryos?|specimens?|"
-    r"samples?|volumes?|vol|stacks?|films?|movies?|videos?|vid|seq(?:uence)?s?|slides?|wsi"
-)
+_PERSON = r"pat|patients?|pid|sub|subj|subjects?|case|donors?|mouse|mice|rat|animals?|fish|embryos?|specimens?"
+_SUBJECT = rf"{_PERSON}|samples?|volumes?|vol|stacks?|films?|movies?|videos?|vid|seq(?:uence)?s?|slides?|wsi"
 _NEUTRAL = re.compile(
     r"(?:19|20)\d\d|\d+x|x\d+|ch\d+|w\d|v\d+|"
     r"(?:train(?:ing)?|val(?:id(?:ation)?)?|test(?:ing)?|folds?|batch|set|part|split)\d*",
@@ -28,6 +26,7 @@ _NEUTRAL = re.compile(
 _SIDE = re.compile(r"l|r|left|right|od|os", re.IGNORECASE)
 _COUNTS = re.compile(rf"(?:{_COUNTER})(?:[ _-]?\d+)+", re.IGNORECASE)
 _NAMES_SUBJECT = re.compile(rf"(?:{_SUBJECT})_?(?:\d+[a-z]?|[a-z])|pt?_?\d+|tcga:.*", re.IGNORECASE)
+_NAMES_PERSON = re.compile(rf"(?:{_PERSON})_?(?:\d+[a-z]?|[a-z])|tcga-.*", re.IGNORECASE)
 _WELL = re.compile(r"[A-P](?:0[1-9]|1\d|2[0-4])|[rR]\d+[cC]\d+")
 _TCGA = re.compile(r"TCGA[-_.]([A-Z0-9]{2})[-_.]([A-Z0-9]{4})(?![A-Z0-9])", re.IGNORECASE)
 _DATE = re.compile(
@@ -70,6 +69,20 @@ class Field:
     def distinguishes(self) -> bool:
         """Whether it may tell one patient from another."""
         return self.subject or (not self.neutral and any(character.isdigit() for character in self.text))
+
+
+def individual(name: str) -> int:
+    """How surely a name says of which patient or animal something is: 2 by a word, 1 by a letter such as P, 0 not.
+
+    Examples
+    --------
+    >>> individual("patient_07"), individual("P07"), individual("visit2"), individual("slide3")
+    (2, 1, 0, 0)
+    """
+    texts = [field.text for field in fields(name) if field.subject]
+    if any(_NAMES_PERSON.fullmatch(text) for text in texts):
+        return 2
+    return int(any(re.fullmatch(r"pt?_?\d+", text, re.IGNORECASE) for text in texts))
 
 
 def fields(stem: str) -> tuple[Field, ...]:

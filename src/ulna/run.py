@@ -300,7 +300,6 @@ class Run:
         ranks = [primary.rank(float(cell)) for cell in cells if cell]
         short = too_short(_as_typed(config, self.shares), data.train, state.losses, ranks)
         runs.note(self.folder, state=runs.TRAINED, **({"length": short} if short else {}))
-        (self.folder / runs.START).unlink(missing_ok=True)
         return Model(saved)
 
     def _drawing(self, held_out: Store | None) -> float:

@@ -71,7 +71,7 @@ class TaskConfig(Section):
     target: Literal["distance", "neighbors", "none"] = Field(
         "distance",
         description="what is learned of objects beside their class: the `distance` from the object's border, also that "
-        "to `neighbors`, or `none`: objects are connected regions, with a line of background between those that touch",
+        "to `neighbors`, or `none`: objects are regions of the foreground, with a line of background between them",
     )
     border_weight: float = Field(
         0.0,

@@ -181,9 +181,10 @@ def test_what_the_format_cannot_say_is_left_to_words() -> None:
     assert preprocessing(by_channel.data, 2) is None  # the counts of channels say which of them is empty
     assert preprocessing(by_channel.changed({"data.counts": False}).data, 2) is not None
     for how in ("percentile", "zscore"):  # of the volume that a slice is of
-        sliced = Config().changed({"data.normalization": how, "data.slices": 0}).data
-        assert preprocessing(sliced, 2) is None
-        assert "Per volume, before it is cut into slices" in normalization_in_words(sliced)
+        data = Config().changed({"data.normalization": how, "data.slices": 0}).data
+        assert preprocessing(data, 2) is None
+        assert preprocessing(data, 3) is not None or how == "percentile_by_channel"
+        assert "Per volume, before it is cut into slices" in normalization_in_words(data, sliced=True)
 
 
 def test_how_volumes_are_turned_is_said() -> None:

@@ -94,3 +94,13 @@ def test_numbered_masks_against_ranges_of_gray_are_numbered() -> None:
         assert labels.objects.max() == many - 1
     gray = cells(255, 250, 3)
     assert own_values([gray, cells(0)], ranges, DataConfig()) == ranges
+    stated = Classes(("background", "cell"), ((0, 1), ("2..65535",)), "instances", "Stated.")
+    numbered = [cells(*range(1, count)) for count in (30, 27)]
+    assert own_values(numbered, stated, DataConfig()) == stated
+    folded = Classes(("background", "cell"), ((2, 0), (255,)), "binary", "A stray 2 is background.")
+    assert own_values([cells(2, 2, 2), cells(0)], folded, DataConfig()) == folded
+
+
+def test_a_mask_without_numbers_is_left_to_be_named() -> None:
+    strange = np.where(cells(1) > 0, np.nan, 0.0)
+    assert own_values([strange], NUMBERED, DataConfig()) == NUMBERED

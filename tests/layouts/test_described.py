@@ -191,3 +191,12 @@ def test_several_that_differ_are_fatal(tmp_path: Path) -> None:
     (problem,) = [one for one in found.problems if one.severity == "fatal"]
     assert problem.what == "2 files dataset.json say different things: name the folder of one data set"
     assert len(problem.where) == 2
+
+
+def test_another_file_of_the_name_that_says_nothing_of_labels_is_left_alone(tmp_path: Path) -> None:
+    place(tmp_path, {"labels": DECATHLON})
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "dataset.json").write_text('{"images": []}')
+    found = read_dataset(tmp_path)
+    assert "dataset.json says that 0 is 'background'" in found.sentence
+    assert not [one for one in found.problems if one.severity == "fatal"]

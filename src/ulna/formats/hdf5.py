@@ -167,10 +167,15 @@ def by_names(found: Sequence[str]) -> Arrays:
     """
     labels = [name for name in found if any(part.casefold() in LABELS for part in name.split("/"))]
     others = [name for name in found if name not in labels]
-    ranks = {name: IMAGES.index(last) for name in others if (last := name.rpartition("/")[2].casefold()) in IMAGES}
-    plain = [name for name in others if name.rpartition("/")[2].casefold() not in WEIGHTS]
+    ranks = {name: IMAGES.index(_last(name)) for name in others if _last(name) in IMAGES}
+    plain = [name for name in others if _last(name) not in WEIGHTS]
     image = min(ranks, key=lambda name: ranks[name]) if ranks else plain[0] if len(plain) == len(others) == 1 else ""
     return Arrays(image, tuple(labels), tuple(name for name in others if name != image))
+
+
+def _last(name: str) -> str:
+    """What an array is called within its group."""
+    return name.rpartition("/")[2].casefold()
 
 
 def _picked(file: Any, source: Source) -> tuple[str, list[str]]:
@@ -183,7 +188,8 @@ def _picked(file: Any, source: Source) -> tuple[str, list[str]]:
         raise ReadError("holds no array with rows and columns", where=source)
     if len(names) == 1:
         return names[0], []
-    image = found.image or (found.labels[0] if len(found.labels) == 1 else "")  # the mask of an image elsewhere
+    weighed = len(found.labels) == 1 and all(_last(name) in WEIGHTS for name in found.others)
+    image = found.image or (found.labels[0] if weighed else "")  # the mask of an image elsewhere
     if not image:
         raise ReadError(
             f"holds the arrays {listed(names, quoted=True)}, and none is named as the image",

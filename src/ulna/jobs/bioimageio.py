@@ -52,7 +52,11 @@ def preprocessing(data: DataConfig, ndim: int) -> list[Step] | None:
     list of dict or None
         None where the description knows no such steps.
     """
-    if data.slices is not None and data.normalization in ("percentile", "percentile_by_channel", "zscore"):
+    if (
+        ndim == 2
+        and data.slices is not None
+        and data.normalization in ("percentile", "percentile_by_channel", "zscore")
+    ):
         return None  # by the statistics of a volume, of which the network takes slices
     axes: list[str] = list(SPATIAL[ndim])
     floats: Step = {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}}

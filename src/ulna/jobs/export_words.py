@@ -61,7 +61,7 @@ def described(model: Model) -> dict[str, Any]:
             "type": "float32",
             "channels": [str(name) for name in named],
             "normalization": data.normalization,
-            "normalization_in_words": normalization_in_words(data),
+            "normalization_in_words": normalization_in_words(data, sliced=sliced(model)),
             "volumes": turned_in_words(model),
             "spacing": list(data.target_spacing or ()),
             "spacing_unit": data.unit,
@@ -88,7 +88,23 @@ def described(model: Model) -> dict[str, Any]:
     }
 
 
-def normalization_in_words(data: DataConfig) -> str:
+def sliced(model: Model) -> bool:
+    """Whether the network takes slices of volumes.
+
+    Parameters
+    ----------
+    model
+        The trained model.
+
+    Returns
+    -------
+    bool
+        False for images, and for volumes that it takes as a whole.
+    """
+    return model.config.network.ndim == 2 and model.config.data.slices is not None
+
+
+def normalization_in_words(data: DataConfig, *, sliced: bool = False) -> str:
     """What is done to an image before it goes into the network.
 
     Parameters
@@ -105,7 +121,7 @@ def normalization_in_words(data: DataConfig) -> str:
         low, high = data.window
         return f"Clipped to {low:g} … {high:g}, less {data.center:g}, divided by {data.scale:g}."
     words = NORMALIZED.get(data.normalization, data.normalization)
-    return words if data.slices is None else words.replace("Per image", "Per volume, before it is cut into slices")
+    return words.replace("Per image", "Per volume, before it is cut into slices") if sliced else words
 
 
 def turned_in_words(model: Model) -> str:
@@ -121,16 +137,15 @@ def turned_in_words(model: Model) -> str:
     str
         Sentences; "" for a network of images.
     """
-    config = model.config
-    if config.network.ndim == 2 and config.data.slices is None:
+    if model.config.network.ndim == 2 and not sliced(model):
         return ""
     words = (
         "Volumes are turned first, as their files say where they lie: of a body z runs to the head, y to the back and "
         "x to the left, of others they run along the axes of the world; masks are turned back. All sizes and distances "
         "here are of turned volumes."
     )
-    axis = config.data.slices
-    return words + (f" The network takes their slices along {'zyx'[axis]}." if axis is not None else "")
+    axis = "zyx"[model.config.data.slices or 0]
+    return words + (f" The network takes their slices along {axis}." if sliced(model) else "")
 
 
 def output_channels(model: Model) -> list[str]:

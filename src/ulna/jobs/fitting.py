@@ -85,7 +85,8 @@ def fit_and_report(work: Run, prepared: Prepared, checked: Check, *, data: Data,
     if data.place == run / runs.PAIRS:
         shutil.rmtree(run / runs.PAIRS, ignore_errors=True)
     runs.note(run, state=runs.FINISHED)
-    (run / runs.USED).unlink(missing_ok=True)
+    for name in (runs.USED, runs.START):
+        (run / name).unlink(missing_ok=True)
     record = runs.words(run)
     return Trained(run, model, scores, timer.seconds, report, record.get("length", ""), chose(record))
 

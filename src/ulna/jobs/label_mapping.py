@@ -89,8 +89,8 @@ def own_values(masks: Sequence[Array], classes: Classes, config: DataConfig, *, 
     """How masks are written: as `classes` says or, with one class, in their own way (0/1).
 
     Where objects of several classes are numbered, masks without objects hold the numbers of the classes. Where objects
-    of one class are numbered, masks of one value in several pieces are of a class, and where values of a class are a
-    range, masks may number objects all the same. `numbered` says that they certainly do, out of a file per object.
+    of one class are numbered, masks of one value in several pieces are of a class, and where values are ranges of gray,
+    masks may number objects all the same. `numbered` says that they certainly do, out of a file per object.
     """
     if len(classes.names) != 2:
         plain = _by_number(classes.names)
@@ -99,7 +99,7 @@ def own_values(masks: Sequence[Array], classes: Classes, config: DataConfig, *, 
         if classes.numbers_objects and not numbered and (value := _one_value(masks)):
             return binary(0, (value,))
         suits = all(fits(mask, classes) for mask in masks)
-        if suits and not _has_ranges(classes):
+        if suits and (config.values or not _of_gray(classes)):
             return classes
         own = infer(masks, config.model_copy(update={"regions": ()}))
     except UlnaError:  # the masks at fault are named when they are scored
@@ -112,15 +112,18 @@ def _one_value(masks: Sequence[Array]) -> int:
     value, pieces = 0, False
     for mask in masks:
         own = np.unique(mask[mask != 0])
-        if len(mask) > 1 or len(own) > 1 or (len(own) and (own[0] != int(own[0]) or value not in (0, own[0]))):
+        if len(mask) > 1 or len(own) > 1 or not np.isfinite(own).all():
+            return 0
+        if len(own) and (own[0] != int(own[0]) or value not in (0, own[0])):
             return 0
         value = int(own[0]) if len(own) else value
-        pieces = pieces or bool(ndimage.label(mask[0])[1] > 1)
+        pieces = pieces or bool(ndimage.label(mask[0], np.ones((3,) * (mask.ndim - 1)))[1] > 1)  # also by corners
     return value if pieces else 0
 
 
-def _has_ranges(classes: Classes) -> bool:
-    return any(".." in str(value) for values in classes.values for value in values)
+def _of_gray(classes: Classes) -> bool:
+    """Whether the background and the class are ranges of gray, as they are found in masks that were scaled or JPEG."""
+    return all(any(".." in str(value) for value in values) for values in classes.values)
 
 
 def _by_number(names: Sequence[str]) -> Classes:
@@ -130,12 +133,12 @@ def _by_number(names: Sequence[str]) -> Classes:
 
 
 def fits(mask: Array, classes: Classes) -> bool:
-    """Whether its values are those of the classes; ones, and several values, that would all be background are not."""
+    """Whether its values are those of the classes; a mask of ones that would all be background does not."""
     try:
         indices = classes.to_indices(mask)
     except UlnaError:
         return False
-    return bool(indices.any()) or (int(mask.max(initial=0)) != 1 and len(np.unique(mask)) < 2)
+    return int(mask.max(initial=0)) != 1 or bool(indices.any())
 
 
 def labels_of(mask: Array, classes: Classes, *, where: object) -> Labels:

@@ -45,7 +45,7 @@ class Predictor(Protocol):
 
 
 @dataclass(frozen=True)
-class _Passed:
+class Passed:
     """A function that was passed, with what its masks mean, as a `Predictor`.
 
     `config` is that of the model whose place it takes.
@@ -57,6 +57,7 @@ class _Passed:
     channels: int = 0
 
     def predict(self, image: Image) -> Image:
+        """What the function makes of an image."""
         return self.function(image)
 
 
@@ -68,7 +69,7 @@ def predictor_of(
     if device is not None and not loaded:
         raise UlnaError("only a run or a model file is loaded onto a device", where="device", hint="Leave it away.")
     if predict is not None and classes is not None:
-        return _Passed(classes, predict)
+        return Passed(classes, predict)
     model = _load(given, device) if loaded else None if isinstance(given, str | Path) else given
     if model is not None and predict is None and not hasattr(model, "predict"):
         what = f"{type(given).__name__} holds no masks and predicts none"
@@ -77,7 +78,7 @@ def predictor_of(
         return model
     if model is None:
         raise UlnaError("the masks' classes are not known: pass 'classes' with 'predict', or name a run", where=given)
-    return _Passed(model.classes, predict, getattr(model, "config", None))
+    return Passed(model.classes, predict, getattr(model, "config", None))
 
 
 def predicting_as(model: Predictor | None, changes: dict[str, Any] | None) -> Predictor | None:

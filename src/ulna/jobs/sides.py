@@ -13,7 +13,7 @@ from ulna.errors import UlnaError
 from ulna.formats import open_reader, read
 from ulna.image import Image, Labels, Source
 from ulna.jobs.label_mapping import Arrays, fits, labels_of, own_values
-from ulna.jobs.predictors import Mask, Predictor
+from ulna.jobs.predictors import Mask, Passed, Predictor
 from ulna.labels.classes import Classes
 from ulna.labels.inference import infer
 from ulna.masks import read_numbers
@@ -79,7 +79,9 @@ def sides_of(
         notes.append("The predicted masks do not number their objects: connected pieces are taken for objects.")
     elif truth.numbers_objects and isinstance(source, dict) and not numbered:
         notes.append("They do not number their objects: task.name=instances compares connected pieces.")
-    return Sides(maker, truth, names, tuple(notes), task, partial(_apart, getattr(source, "config", None)))
+    seen = getattr(source, "config", None) if not isinstance(source, Passed) else None  # as that of a function is not
+    apart = partial(_apart, seen if isinstance(seen, Config) else None)
+    return Sides(maker, truth, names, tuple(notes), task, apart)
 
 
 def _apart(config: Config | None, found: Labels) -> int | None:

@@ -16,7 +16,7 @@ from ulna.layouts.listing import Entry
 from ulna.layouts.matching import PART, Pairing, by_modality, folder_role, words
 from ulna.layouts.parts import part_of, parts_of
 from ulna.layouts.selection import SAYING, in_mask, problems_of, selected
-from ulna.names import fields
+from ulna.names import individual
 from ulna.text import plural, size
 
 MIN_FOLDERS = 4
@@ -346,9 +346,11 @@ def _stem(draft: CaseDraft) -> str:
 
 def _groups(found: Sequence[CaseDraft], names: Sequence[str]) -> list[str]:
     """The folder of each case if folders look like patients, else the case's own name."""
-    whole = [_patient(draft.images[0].folders, own=draft.name if draft.objects else "") for draft in found]
-    cut = [_subject(folder) for folder in whole]  # visits, studies and series of a patient lie in its folder
-    folders = cut if len(set(cut)) > 1 else whole
+    named = [_patient(draft.images[0].folders) for draft in found]
+    # of images with a folder and files of objects each, the folders are the images
+    whole = [() if draft.objects and draft.name else folder for draft, folder in zip(found, named, strict=True)]
+    cut = [_of_patient(folder) for folder in named]  # visits, studies and series of a patient lie in its folder
+    folders = [own or all_ for own, all_ in zip(cut, whole, strict=True)] if len(set(cut) - {()}) > 1 else whole
     told = {folder for folder in folders if folder}
     numbered = all(any(character.isdigit() for character in folder[-1]) for folder in told)
     if len(told) < 2 or (len(told) < MIN_FOLDERS and not numbered):
@@ -360,17 +362,14 @@ def _groups(found: Sequence[CaseDraft], names: Sequence[str]) -> list[str]:
     ]
 
 
-def _patient(folders: tuple[str, ...], *, own: str) -> tuple[str, ...]:
-    """The folders that may name a patient: those that name neither a role nor a part of the data set, nor the case."""
-    named = tuple(
+def _patient(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """The folders that may name a patient: those that name neither a role nor a part of the data set."""
+    return tuple(
         name for name in folders if not folder_role(name) and not any(PART.fullmatch(word) for word in words(name))
     )
-    return named[:-1] if own and named[-1:] == (own.rpartition("/")[2],) else named
 
 
-def _subject(folders: tuple[str, ...]) -> tuple[str, ...]:
-    """The folders to the first that says whom it names, such as P01 or sub-03; all where none does."""
-    for place, name in enumerate(folders):
-        if any(field.subject for field in fields(name)):
-            return folders[: place + 1]
-    return folders
+def _of_patient(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """The folders to the one that says whom it names, such as P01 or sub-03, most surely; none where none does."""
+    sure = [individual(name) for name in folders]
+    return folders[: sure.index(max(sure)) + 1] if any(sure) else ()

@@ -98,14 +98,15 @@ def with_described(found: Dataset, listing: Listing) -> Dataset:
         return found
     entry = min(entries, key=lambda one: len(one.folders))
     try:
-        told, *others = [described(_content(one)) for one in (entry, *(one for one in entries if one != entry))]
-        if any((one.values, one.channels) != (told.values, told.channels) for one in others):
-            what = f"{len(entries)} files {NAME} say different things: name the folder of one data set"
-            problem = Problem(what, tuple(one.path for one in entries), "fatal")
-            return replace(found, problems=(*found.problems, problem))
+        told = described(_content(entry))
     except (UlnaError, ValueError, TypeError, KeyError, AttributeError) as error:
         what = f"{entry.path} is not used: it says nothing that can be read of labels ({error})"
         return replace(found, problems=(*found.problems, Problem(what, (entry.path,))))
+    differing = [one for one in entries if one != entry and _says_otherwise(one, told)]
+    if differing:
+        what = f"{1 + len(differing)} files {NAME} say different things: name the folder of one data set"
+        problem = Problem(what, tuple(one.path for one in (entry, *differing)), "fatal")
+        return replace(found, problems=(*found.problems, problem))
     bare = [case for case in found.cases if not case.truth]
     cases = tuple(
         told.applied(case) if case in plain else replace(case, channels=told.channels) if case in bare else case
@@ -122,6 +123,16 @@ def with_described(found: Dataset, listing: Listing) -> Dataset:
         *_unlisted(told, entry, listing, plain),
     )
     return replace(found, cases=cases, problems=problems, sentence=f"{found.sentence}; {NAME} {told.sentence()}")
+
+
+def _says_otherwise(entry: Entry, told: Described) -> bool:
+    """Whether another file says something else of values and channels; one that says nothing of them does not."""
+    try:
+        own = described(_content(entry))
+    except (UlnaError, ValueError, TypeError, KeyError, AttributeError):
+        return False
+    names = ("values", "ignored", "regions", "channels")
+    return any(getattr(own, name) != getattr(told, name) for name in names)
 
 
 def described(content: Mapping[str, Any]) -> Described:

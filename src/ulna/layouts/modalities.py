@@ -61,7 +61,8 @@ class _Files:
 def read(listing: Listing) -> Dataset | None:
     """The data set, where files named after modalities of MR lie beside a segmentation."""
     found = _cases(listing.images)
-    if not any(one.complete for one in found.values()) or any(one.of_frames for one in found.values()):
+    complete = [one for one in found.values() if one.complete]
+    if not complete or 2 * sum(one.of_frames for one in complete) > len(complete):
         return None
     found = {key: one for key, one in found.items() if one.images}
     names, short = _common(found.values())

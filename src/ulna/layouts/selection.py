@@ -15,7 +15,7 @@ from ulna.text import plural
 
 Sources = tuple[Source, ...]
 
-SAYING = {*formats.VOLUMES, ".gif", ".webp", ".jpg", ".jpeg"}
+SAYING = {*formats.VOLUMES, ".gif", ".webp", ".jpg", ".jpeg", ".jpe", ".jfif"}
 """Suffixes of files that leave something open, or hold several images."""
 
 

@@ -110,7 +110,8 @@ def imitates_bf16() -> bool:
     bool
         As PyTorch asks it.
     """
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(available and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def kept_bytes(network: nn.Module, shape: Sequence[int]) -> tuple[int, int]:

@@ -111,3 +111,7 @@ def test_what_is_drawn_around_cells_is_no_object(old: bool) -> None:
     assert found.skipped == ("1 enclosing annotation",)
     alone = geojson.from_bytes(json.dumps(features[:1]).encode(), "x.geojson")
     assert len(alone.objects) == 1
+    beside = [[60, 60], [60, 64], [64, 64], [64, 60], [60, 60]]  # a nucleus that was drawn by hand
+    drawn = _feature({"type": "Polygon", "coordinates": [beside]}, {} if old else {"objectType": names[0]})
+    drawn |= {"id": names[0]} if old else {}
+    assert len(geojson.from_bytes(json.dumps([*features, drawn]).encode(), "x.geojson").objects) == 3

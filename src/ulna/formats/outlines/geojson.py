@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,9 @@ from ulna.formats.outlines.annotation import Annotation, Annotations
 from ulna.formats.outlines.polygons import Outline, Ring
 from ulna.text import plural
 
-OBJECTS = ("detection", "cell", "tile", "PathDetectionObject", "PathCellObject", "PathTileObject")
+OBJECTS = ("detection", "cell", "PathDetectionObject", "PathCellObject")
 AROUND = ("annotation", "tmaCore", "PathAnnotationObject", "TMACoreObject")
-"""What QuPath calls objects, and areas that were drawn around such: these are none where a file holds both."""
+"""What QuPath calls objects, and areas that may be drawn around such: those that are count for none."""
 
 _OTHERS = {"Point": "point", "MultiPoint": "point", "LineString": "line", "MultiLineString": "line"}
 
@@ -34,13 +34,9 @@ def from_bytes(data: bytes, where: object) -> Annotations:
     except ValueError as error:
         raise ReadError(f"this JSON is damaged ({error})", where=where) from error
     objects: list[Annotation] = []
+    kinds: list[str] = []
     skipped: Counter[str] = Counter()
-    features = _features(content, where)
-    within = any(_kind(feature) in OBJECTS for feature in features)
-    for feature in features:
-        if within and _kind(feature) in AROUND:
-            skipped["enclosing annotation"] += 1
-            continue
+    for feature in _features(content, where):
         geometry: dict[str, Any] = feature.get("geometry") or {}
         kind = geometry.get("type")
         if kind in _OTHERS:
@@ -55,8 +51,29 @@ def from_bytes(data: bytes, where: object) -> Annotations:
         except (KeyError, TypeError, ValueError) as error:
             raise ReadError(f"the coordinates of a {kind} are damaged ({error})", where=where) from error
         objects.append(Annotation(rings, _class(feature)))
+        kinds.append(_kind(feature))
         skipped["nucleus outline"] += "nucleusGeometry" in feature  # QuPath's cells have one within the cell's own
-    return Annotations(tuple(objects), skipped=tuple(plural(count, kind) for kind, count in skipped.items() if count))
+    around = _around(objects, kinds)
+    skipped["enclosing annotation"] = len(around)
+    kept = tuple(one for place, one in enumerate(objects) if place not in around)
+    return Annotations(kept, skipped=tuple(plural(count, kind) for kind, count in skipped.items() if count))
+
+
+def _around(objects: Sequence[Annotation], kinds: Sequence[str]) -> set[int]:
+    """Which are annotations with objects in them, by the boxes of both: tissue, which QuPath exports with its cells."""
+    boxes = np.array([_box(one) for one in objects]).reshape(-1, 2, 2)
+    within = boxes[[kind in OBJECTS for kind in kinds]]
+    return {
+        place
+        for place, kind in enumerate(kinds)
+        if kind in AROUND
+        and bool(((within[:, 0] >= boxes[place, 0]) & (within[:, 1] <= boxes[place, 1])).all(axis=1).any())
+    }
+
+
+def _box(one: Annotation) -> tuple[Ring, Ring]:
+    corners = np.concatenate([ring for piece in one.pieces for ring in piece])
+    return corners.min(axis=0), corners.max(axis=0)
 
 
 def _kind(feature: dict[str, Any]) -> str:
