@@ -133,7 +133,7 @@ class Pipeline:
         tuple of Region and Floats
             All regions together are the image, each pixel once.
         """
-        return self._regions(View.of(image), quiet)
+        yield from self._regions(View.of(image), quiet)
 
     def answers(self, image: View, grid: Grid, *, progress: Progress = quiet) -> Iterator[tuple[Grid, Floats]]:
         """Logits of what the network sees at a time, on the grid on which it sees it.
