@@ -168,15 +168,12 @@ def _in_slab(cases: Sequence[Case], told: re.Match[str]) -> Chosen | None:
         span = case.images[0].slab if case.images else None
         if span is None or plain_name(case.name.rpartition("[")[0]) != plain_name(told["stack"]):
             continue
-        first, last = (int(told["page"]), int(told["page"]) + 1) if told["page"] else _bounds(told, span)
+        first, last = (int(told[key] or own) for key, own in zip(("start", "stop"), span, strict=True))
+        if told["page"]:
+            first, last = int(told["page"]), int(told["page"]) + 1
         if span[0] <= first < last <= span[1]:
             return {index: {plane - span[0] for plane in range(first, last)}}
     return None
-
-
-def _bounds(told: re.Match[str], span: tuple[int, int]) -> tuple[int, int]:
-    """The first plane and the last plus one; those of the slab where they are not said."""
-    return tuple(int(told[key]) if told[key] else own for key, own in zip(("start", "stop"), span, strict=True))  # type: ignore[return-value]
 
 
 def _volume(cases: Sequence[Case], name: str) -> int | None:
