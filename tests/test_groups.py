@@ -277,3 +277,11 @@ def test_few_patients_with_several_images_are_joined_where_names_say_so() -> Non
     groups = grouped(*names).groups
     assert len(set(groups)) == 60
     assert groups[0] == groups[60]
+
+
+def test_the_few_patients_with_several_visits_are_joined() -> None:
+    names = [f"BraTS-GLI-{k:05d}-000" for k in range(10)]
+    assert grouped(*names).groups == tuple(names)
+    found = grouped(*names, "BraTS-GLI-00003-001")
+    assert found.groups[3] == found.groups[-1] == "BraTS-GLI-00003"
+    assert len(set(found.groups)) == 10

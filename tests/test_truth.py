@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from ulna import formats
 from ulna.dataset import Case, load_image
 from ulna.errors import UlnaError
-from ulna.image import Image, Source
+from ulna.image import Grid, Image, Source
 from ulna.layouts import read_dataset
 from ulna.masks import Overlap
 from ulna.truth import load_truth, merge_objects, placed_truth, stated_objects
@@ -153,3 +153,18 @@ def test_masks_that_are_whole_but_for_rounding_are_merged_as_whole(tmp_path: Pat
     np.testing.assert_array_equal(near.image.array, whole.image.array)
     assert whole.off == 0
     assert 0 < near.off < 1e-6  # `check` says it
+
+
+def test_files_of_one_volume_that_lie_elsewhere_are_not_united(tmp_path: Path) -> None:
+    names, grids = ("liver", "tumor"), [Grid((3, 4, 5), unit="mm", origin=(0, 0, shift)) for shift in (9.0, 5.0)]
+    mask = np.zeros((1, 3, 4, 5), np.uint8)
+    mask[0, 1, 1, 1] = 1
+    for name, grid in zip(names, grids, strict=True):
+        formats.write(tmp_path / f"{name}.nii.gz", Image(mask, grid))
+    truth = tuple(Source(tmp_path / f"{name}.nii.gz") for name in names)
+    case = Case("a", (truth[0],), truth, truth_classes=names, classes=names)
+    with pytest.raises(UlnaError, match="this mask lies elsewhere than the first of its case"):
+        load_truth(case)
+    truth[1].path.unlink()
+    formats.write(truth[1].path, Image(mask, grids[0]))
+    assert load_truth(case).array.max() > 0

@@ -263,7 +263,7 @@ def _of_one_shape(own: Grid, grid: Grid) -> Verdict:
         lost = _begins_at_zero(own) and any(grid.origin) and apart(*plain) <= MAX_APART
         return Verdict("unset", f"the image says {described(grid)}") if lost else _elsewhere(own, grid)
     if any(own.origin) != any(grid.origin):
-        if _points_elsewhere(own, grid):  # the other may be mirrored against it, which nobody can tell
+        if points_elsewhere(own, grid):  # the other may be mirrored against it, which nobody can tell
             placed = any(grid.origin)
             what = f"the image says {described(grid)}" if placed else f"the mask says {described(own)}"
             return Verdict("unset" if placed else "unplaced", what)
@@ -272,8 +272,18 @@ def _of_one_shape(own: Grid, grid: Grid) -> Verdict:
     return Verdict("rounding", f"{distance:.2g} pixels") if distance > ROUNDING else SAME
 
 
-def _points_elsewhere(own: Grid, grid: Grid) -> bool:
-    """Whether the axes of two grids of one shape point in directions that lead to other voxels."""
+def points_elsewhere(own: Grid, grid: Grid) -> bool:
+    """Whether the axes of two grids of one shape point in directions that lead to other voxels.
+
+    Parameters
+    ----------
+    own, grid
+        Of volumes.
+
+    Returns
+    -------
+    bool
+    """
     moved = np.abs(own.matrix - grid.matrix).max(axis=0)
     return float((moved * (np.array(grid.shape) - 1)).max()) > MAX_APART
 

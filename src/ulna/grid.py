@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,8 @@ class Grid:
         World coordinates of the center of the first pixel, in `unit`; zeros by default.
     direction
         The rows of a matrix whose columns are the directions of the spatial axes; the identity by default.
+    placed
+        False where a NIfTI file leaves origin and direction open: what is written on this grid leaves them open, too.
 
     Raises
     ------
@@ -60,6 +62,7 @@ class Grid:
     unit: str = "pixel"
     origin: tuple[float, ...] = ()
     direction: tuple[tuple[float, ...], ...] = ()
+    placed: bool = field(default=True, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         n = len(self.shape)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ulna.dataset import Case, Problem, plain_name
 from ulna.errors import UlnaError
-from ulna.names import Field, fields, series
+from ulna.names import Field, fields, patient_of_visit, series
 from ulna.text import listed, plural
 
 FEW = 5
@@ -222,6 +222,12 @@ def _is_folder(case: Case) -> bool:
 
 def _in_names(units: Sequence[str]) -> tuple[Mapping[str, str], tuple[Problem, ...]]:
     """The group of each name that belongs to a series, where these partition the names; else what is in doubt."""
+    visits = {name: patient for name in units if (patient := patient_of_visit(name.rpartition("/")[2]))}
+    patients = Counter(visits.values())
+    visits = {name: patient for name, patient in visits.items() if patients[patient] > 1}
+    if visits:  # however few patients came twice
+        others, problems = _in_names([name for name in units if name not in visits])
+        return {**visits, **others}, problems
     parsed = {name: fields(name.rpartition("/")[2]) for name in units}
     alike: dict[int, list[str]] = defaultdict(list)
     for name, parts in parsed.items():

@@ -35,6 +35,7 @@ _DATE = re.compile(
 )
 _GLUED = re.compile(rf"([a-z]{{0,9}}\d{{1,6}})((?:{_COUNTER}|s)\d+|[LR])", re.IGNORECASE)
 _GLUED_FIELD = re.compile(r"([A-P]\d{2}|r\d+c\d+)(f\d+(?:p\d+)?)", re.IGNORECASE)
+_VISIT = re.compile(r"(BraTS-[A-Za-z]+-\d+)-\d{3}|(UPENN-GBM-\d+)_\d\d")
 _SEPARATORS = re.compile(r"[\s_.,()\[\]+~-]+")
 
 
@@ -83,6 +84,28 @@ def individual(name: str) -> int:
     if any(_NAMES_PERSON.fullmatch(text) for text in texts):
         return 2
     return int(any(re.fullmatch(r"pt?_?\d+", text, re.IGNORECASE) for text in texts))
+
+
+def patient_of_visit(name: str) -> str:
+    """The patient of an image whose name numbers visits as BraTS and UPENN-GBM do; "" of other names.
+
+    Parameters
+    ----------
+    name
+        Without folder and suffix.
+
+    Returns
+    -------
+    str
+        The name without the visit.
+
+    Examples
+    --------
+    >>> patient_of_visit("BraTS-GLI-00005-001"), patient_of_visit("UPENN-GBM-00001_21"), patient_of_visit("P1-001")
+    ('BraTS-GLI-00005', 'UPENN-GBM-00001', '')
+    """
+    found = _VISIT.fullmatch(name)
+    return found[1] or found[2] if found else ""
 
 
 def fields(stem: str) -> tuple[Field, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,7 +15,12 @@ R = TypeVar("R")
 
 
 def in_parallel(
-    work: Callable[[T], R], items: Sequence[T], *, weigh: Callable[[T], int] | None = None, budget: int = 0
+    work: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    weigh: Callable[[T], int] | None = None,
+    budget: int = 0,
+    threads: int = 0,
 ) -> Iterator[R]:
     """The results of `work` in the order of the items, a few of them ahead in threads.
 
@@ -31,13 +36,15 @@ def in_parallel(
         How many bytes an item takes in memory; by default items are not weighed.
     budget
         How many bytes may be in flight together (one item always may); 0: a quarter of the free memory.
+    threads
+        How many work at a time; 0: as many as there are cores, at most 8.
 
     Yields
     ------
     R
         A result per item.
     """
-    workers = min(8, os.cpu_count() or 1)
+    workers = threads or min(8, os.cpu_count() or 1)
     budget = budget or free_memory() // 4
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[tuple[Future[R], int]] = deque()

@@ -103,6 +103,29 @@ def resampling_note(grid: Grid, data: DataConfig) -> str:
     return f"{own}; they are taken for those that the model was trained on: {sides} {data.unit}"
 
 
+def placing_note(grid: Grid, data: DataConfig) -> str:
+    """What is to be said of a volume of a patient that does not say where its axes point.
+
+    Parameters
+    ----------
+    grid, data
+        As of `resampling_note`.
+
+    Returns
+    -------
+    str
+        A sentence, or "": also where the model was trained on volumes that do not say it either.
+
+    Examples
+    --------
+    >>> print(placing_note(Grid((9, 9, 9)), DataConfig(modality="mr", unit="mm")))
+    does not say where its axes point: Z is taken to run to the head, Y to the back and X to the left
+    """
+    if grid.ndim < 3 or grid.unit != "pixel" or data.unit != "mm" or data.modality not in ("mr", "ct"):
+        return ""
+    return "does not say where its axes point: Z is taken to run to the head, Y to the back and X to the left"
+
+
 def across(grid: Grid) -> tuple[bool, ...]:
     """Along which axes nothing is interpolated: where voxels are more than `THICK` times as long as the finest.
 

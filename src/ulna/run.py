@@ -11,6 +11,7 @@ import torch
 
 from ulna import modelfile, networks
 from ulna import runfolder as runs
+from ulna.alignment import is_unset
 from ulna.caselist import select
 from ulna.config import Config, DataConfig, TrainingConfig
 from ulna.console import say
@@ -161,7 +162,8 @@ class Run:
         fold = self._fold(data, asked.data, shared=shared)
         grids = [case.grid for case in fold.train.cases]
         asked = asked if self.start is None else at_spacing(asked, self.start.config.data, grids)
-        decided = dimensions(asked, [grid.shape for grid in grids], [grid.spacing for grid in grids])
+        measured = 2 * sum(grid.unit != "pixel" and not is_unset(grid) for grid in grids) > len(grids)
+        decided = dimensions(asked, [grid.shape for grid in grids], [grid.spacing for grid in grids], measured=measured)
         seen = _decided(asked, decided)
         decided += spacings(seen, grids)
         chosen = _decided(asked, decided).data
@@ -258,7 +260,7 @@ class Run:
         task = self.task(prepared)
         step = time_step(network, task, config, store=fold.train, timer=self.timer)
         afterwards = self.afterwards + self._drawing(fold.validation)
-        budget = TimeBudget(self.timer, ending(config, fold.validation, afterwards, task=task))
+        budget = TimeBudget(self.timer, ending(network, config, fold.validation, afterwards, task=task))
         return expected(config, fold.train, budget.expected_steps(step))
 
     def fit_one(self, prepared: Prepared, fold: int = 0, *, resume: bool = False) -> Model:

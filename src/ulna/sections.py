@@ -253,7 +253,9 @@ class InferenceConfig(Section):
     """How masks are predicted. `tile` is the largest side of a tile in pixels, 0 means: as memory allows."""
 
     tile: int = Field(0, ge=0, description="largest side of a tile, pixels; 0: as memory allows")
-    margin: int = Field(16, ge=0, description="mirrored border around the whole image, pixels")
+    margin: int = Field(
+        16, ge=0, description="mirrored border around the whole image, pixels; for networks of volumes the plan takes 0"
+    )
     tiling: Literal["auto", "exact", "blended"] = Field(
         "auto",
         description="`exact` (tiles equal the whole), `blended` (averaged), `auto`: exact but where volumes forbid",

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ulna import formats
-from ulna.alignment import SAME, Verdict, aligned, rounded, same_planes
+from ulna.alignment import SAME, Verdict, aligned, is_unset, points_elsewhere, rounded, same_planes
 from ulna.classfiles import CLASS_STEP, NOT_ANNOTATED, numbered_in_class
 from ulna.dataset import Case
 from ulna.errors import UlnaError
 from ulna.formats.outlines.annotation import paint
 from ulna.formats.outlines.reading import is_outline, read_annotations
 from ulna.formats.palette import check_palette
+from ulna.grid import MAX_APART, apart, described
 from ulna.image import Array, Grid, Image, Source
 from ulna.markers import not_annotated, unsegmented
 from ulna.masks import Overlap, inside, on_top, read_mask, read_numbers, too_many
@@ -150,13 +151,15 @@ def merged_truth(case: Case, floats: list[Source] | None = None) -> tuple[Image,
     ReadError
         For a file that cannot be read.
     UlnaError
-        For a case that has no mask, where files differ in size, and where a palette shows two values in one color.
+        For a case that has no mask, where files differ in size or lie elsewhere, and where a palette shows two values
+        in one color.
     """
     if not case.truth:
         raise UlnaError("this case has no mask", where=case.name)
     if case.objects and is_outline(case.truth[0]):
         labels, pixels = _painted(case)
         return Image(labels, source=case.truth[0]), (Overlap("", "", pixels),) if pixels else ()
+    _same_place(case.truth)
     if case.objects:
         labels, overlaps = merge_objects(case, floats)
         for source in case.markers:
@@ -173,6 +176,21 @@ def merged_truth(case: Case, floats: list[Source] | None = None) -> tuple[Image,
     if len(case.truth) == 1:
         return first, ()
     return _united(case, first, floats)
+
+
+def _same_place(sources: Sequence[Source]) -> None:
+    """Raise UlnaError where files of one volume, which are united voxel by voxel, say that they lie elsewhere."""
+    if len(sources) < 2 or (first := _grid(sources[0])).ndim < 3:
+        return
+    for source in sources[1:]:
+        own = _grid(source)
+        silent = is_unset(first) or is_unset(own)
+        if own.shape == first.shape and not silent and (apart(first, own) > MAX_APART or points_elsewhere(first, own)):
+            raise UlnaError(
+                f"this mask lies elsewhere than the first of its case: {described(own)}, and {described(first)}",
+                where=source,
+                hint="Bring them onto one grid, or, if these words are wrong, correct or remove them.",
+            )
 
 
 def _same_size(masks: Sequence[Array], sources: Sequence[Source]) -> None:

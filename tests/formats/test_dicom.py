@@ -330,3 +330,17 @@ def test_slices_of_one_uid_at_several_places_are_a_volume(tmp_path: Path) -> Non
     write_series(tmp_path / "p1", volume, SOPInstanceUID="1.2.3")
     (case,) = find(tmp_path / "p1").cases
     np.testing.assert_array_equal(formats.read(case.images[0]).array[0], volume)
+
+
+def test_slices_that_lie_beside_each_other_are_no_volume(tmp_path: Path) -> None:
+    moved = [[0.0, 5.0 * (k == 2), 2.0 * k] for k in range(5)]  # the table was moved for one of them
+    write_series(tmp_path / "moved", volume(), axes=np.eye(3), ImagePositionPatient=moved)
+    with pytest.raises(ReadError, match=r"do not lie above one another: .* by 5 mm"):
+        formats.read(only(tmp_path / "moved"))
+    for station in range(2):
+        places = [[0.0, 100.0 * station, 2.0 * k] for k in range(5)]
+        names = [f"{station}_{k}.dcm" for k in range(5)]
+        words = {"SeriesInstanceUID": "1.2.3", "ImagePositionPatient": places}
+        write_series(tmp_path / "two", volume(), axes=np.eye(3), names=names, **words)
+    with pytest.raises(ReadError, match="by 100 mm"):
+        formats.read(only(tmp_path / "two"))

@@ -263,3 +263,18 @@ def test_the_numbers_of_a_label_map_are_read_and_not_their_colors(tmp_path: Path
         data.add_new(f"{name}PaletteColorLookupTableData", "OW", shades + b"\0")
     data.save_as(source.path)
     assert np.unique(formats.read(source).array).tolist() == [0, 1, 2]
+
+
+def test_the_distance_of_frames_is_not_rounded(tmp_path: Path) -> None:
+    folder = tmp_path / "p1"
+    write_series(folder, np.zeros((100, *SHAPE[1:]), np.int16), spacing=(0.625, 0.7, 0.5))
+    images = sorted(map(pydicom.dcmread, folder.iterdir()), key=lambda one: one.InstanceNumber)
+    path = seg(tmp_path / "a.dcm", images, np.ones((100, *SHAPE[1:]), np.uint8)).path
+    data = pydicom.dcmread(path)
+    measures = data.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    if "SpacingBetweenSlices" in measures:
+        del measures.SpacingBetweenSlices
+    data.save_as(path)
+    alone = formats.read(Source(path))
+    assert alone.shape[0] == 100
+    assert alone.spacing[0] == pytest.approx(0.625)

@@ -208,3 +208,16 @@ def test_weights_are_no_image_and_labels_beside_them_are_the_mask(tmp_path: Path
     (case,) = read_dataset(tmp_path).cases
     assert [source.path.parent.name for source in (*case.images, *case.truth)] == ["images", "masks"]
     np.testing.assert_array_equal(load_truth(case).array[0], labels)
+
+
+def test_sizes_of_voxels_follow_the_axes_of_the_file(tmp_path: Path) -> None:
+    tags = json.dumps({"axes": [{"key": key} for key in "xyzc"]})
+    sizes = {"resolution": (4, 5, 40, 1), "unit": "nm"}
+    source = save(tmp_path / "a.h5", {"exported_data": volume(22, 21, 20, 2)}, axistags=tags, **sizes)
+    with formats.open_reader(source) as reader:
+        assert reader.grid == Grid((20, 21, 22), (40.0, 5.0, 4.0), "nm")
+    tags = json.dumps({"axes": [{"key": key} for key in "xyz"]})
+    sizes = {"resolution": (4, 5, 40), "unit": "nm"}
+    source = save(tmp_path / "b.h5", {"exported_data": volume(22, 21, 20)}, axistags=tags, **sizes)
+    with formats.open_reader(source) as reader:
+        assert reader.grid == Grid((20, 21, 22), (40.0, 5.0, 4.0), "nm")

@@ -12,6 +12,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 
 from ulna import formats
 from ulna.errors import ReadError
@@ -297,3 +298,27 @@ def test_two_sizes_of_voxels_are_said(tmp_path: Path, sides: tuple[int, int, int
     with formats.open_reader(Source(tmp_path / "a.nii")) as reader:
         assert reader.grid.spacing == (3, 2, 1)
         assert ("two sizes of voxels (sform and pixdim)" in reader.assumed) == said
+
+
+def test_a_mask_says_no_place_where_its_image_says_none(tmp_path: Path) -> None:
+    source = save(tmp_path / "a.nii", np.zeros((3, 4, 5), np.uint8), None, sform_code=0, qform_code=0)
+    image = formats.read(source)
+    formats.write(tmp_path / "mask.nii.gz", image.with_array(np.ones((1, 5, 4, 3), np.uint8)))
+    ours, theirs = nibabel.load(tmp_path / "mask.nii.gz"), nibabel.load(source.path)
+    np.testing.assert_allclose(ours.affine, theirs.affine)
+    assert (int(ours.header["sform_code"]), int(ours.header["qform_code"])) == (0, 0)
+    itk = [SimpleITK.ReadImage(str(path)) for path in (source.path, tmp_path / "mask.nii.gz")]
+    assert itk[0].GetDirection() == itk[1].GetDirection()
+    assert itk[0].GetOrigin() == itk[1].GetOrigin()
+
+
+@pytest.mark.parametrize(
+    ("start", "value"), [(70, np.int16(77)), (70, np.int16(1)), (70, np.int16(0)), (108, np.float32(np.inf))]
+)
+def test_a_header_that_cannot_be_is_refused(tmp_path: Path, start: int, value: np.generic) -> None:
+    save(tmp_path / "a.nii", np.zeros((3, 4, 5), np.uint8))
+    data = bytearray((tmp_path / "a.nii").read_bytes())
+    data[start : start + value.nbytes] = value.tobytes()
+    (tmp_path / "a.nii").write_bytes(bytes(data))
+    with pytest.raises(ReadError):
+        formats.read(Source(tmp_path / "a.nii"))

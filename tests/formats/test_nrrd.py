@@ -155,3 +155,11 @@ def test_a_header_with_its_pixels_beside_it_is_not_written(tmp_path: Path, name:
         formats.write(tmp_path / name, Image(np.zeros((1, 3, 4, 5), np.uint8)))
     assert raised.value.where == str(tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_unit_is_that_of_an_axis_in_space(tmp_path: Path) -> None:
+    words = {"spacings": (0.5, 0.7, 2.0, np.nan), "units": ["um", "um", "um", ""]}
+    kinds = ["domain", "domain", "domain", "list"]
+    source = save(tmp_path / "a.nrrd", np.zeros((2, 4, 5, 6), np.uint8), kinds=kinds, **words)
+    with formats.open_reader(source) as reader:
+        assert (reader.grid.unit, reader.grid.spacing) == ("µm", (2.0, 0.7, 0.5))

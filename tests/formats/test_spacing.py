@@ -196,3 +196,16 @@ def test_the_place_of_a_plane_in_space_is_that_of_the_lowest(tmp_path: Path) -> 
     image = saved(tmp_path, STACK[0], ome=True, metadata=deep)
     assert image.grid.origin == pytest.approx((5000, 3, 0.004))
     assert image.grid.direction == ((0, 0), (1, 0), (0, 1))
+
+
+def test_a_distance_of_planes_that_is_not_stated_is_said(tmp_path: Path) -> None:
+    words = {"axes": "ZYX", "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.2}
+    tifffile.imwrite(tmp_path / "a.tif", STACK, photometric="minisblack", ome=True, metadata=words)
+    with formats.open_reader(Source(tmp_path / "a.tif")) as reader:
+        assert "nothing says how far apart its planes lie: 1 µm is taken" in reader.assumed
+    with formats.open_reader(Source(tmp_path / "a.tif", spacing=(0.5, 0.2, 0.2), unit="µm")) as reader:
+        assert "planes lie" not in reader.assumed
+    words |= {"PhysicalSizeZ": 1.0}
+    tifffile.imwrite(tmp_path / "b.tif", STACK, photometric="minisblack", ome=True, metadata=words)
+    with formats.open_reader(Source(tmp_path / "b.tif")) as reader:
+        assert "planes lie" not in reader.assumed

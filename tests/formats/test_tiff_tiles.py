@@ -170,3 +170,12 @@ def test_tiles_become_whole_in_any_order(seed: int, ndim: int) -> None:
     for k in draw.permutation(len(regions)):
         tiles.put(regions[k], image[(slice(None), *regions[k])])
     np.testing.assert_array_equal(found, image)
+
+
+def test_smaller_levels_say_how_large_their_own_pixels_are(tmp_path: Path) -> None:
+    written(tmp_path / "a.tif", Image(np.zeros((1, 70, 100), np.uint8), Grid((70, 100), (0.5, 0.25), "µm")))
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        for level, (high, wide) in enumerate([(70, 100), (35, 50), (18, 25)]):
+            tags = tiff.series[0].levels[level].keyframe.tags
+            apart = [1e4 * tags[name].value[1] / tags[name].value[0] for name in ("YResolution", "XResolution")]
+            assert apart == pytest.approx([70 * 0.5 / high, 100 * 0.25 / wide], rel=1e-3)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from golden_values import Golden
-from ulna.inference.tiles import blended_tiles, exact_tiles, least_tile, plan_tiles
+from ulna.inference.axes import least_tile
+from ulna.inference.tiles import blended_tiles, exact_tiles, plan_tiles
 from ulna.networks.geometry import AxisGeometry, Geometry
 
 SAME, VALID, FLAT = AxisGeometry(8, 22), AxisGeometry(8, 30, 28, 60, 5), AxisGeometry(1, 2)

@@ -399,3 +399,27 @@ def test_volumes_that_are_thinner_than_the_stride(shape: tuple[int, ...], paddin
     logits = Pipeline(network, config, 2).normalized(image)
     assert logits.shape == (2, *shape)
     assert np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize(("norm", "tile"), [("instance", 0), ("instance", 64), ("none", 64)])
+def test_the_work_is_what_the_network_computes(norm: str, tile: int) -> None:
+    network, image = make((96, 90, 100), norm=norm, padding="same", upsampling="transposed")
+    changes = {"network.widths": WIDTHS, "network.ndim": 3, "network.norm": norm, "inference.tile": tile}
+    seen: list[int] = []
+
+    class Counting(TorchEngine):
+        def compile(self, *_: object) -> Runner:
+            def run(windows: np.ndarray) -> np.ndarray:
+                seen.append(windows[0, 0].size)
+                return np.repeat(windows[:, :1], 3, 1)
+
+            return run
+
+        def measure(self, _: object, windows: Iterable[np.ndarray]) -> dict[str, Any]:
+            if norm == "instance":  # others have no use for statistics
+                seen.extend(window[0, 0].size for window in windows)
+            return {}
+
+    pipeline = Pipeline(network, Config().changed(changes), 3, Counting())
+    pipeline.normalized(image)
+    assert sum(seen) == pipeline.work(image.shape[1:])

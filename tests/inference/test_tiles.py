@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulna.errors import UlnaError
-from ulna.inference.tiles import blended_tiles, exact_tiles, least_tile, plan_tiles
+from ulna.inference.axes import least_tile
+from ulna.inference.sides import LEAST, SLACK, Room, least_work
+from ulna.inference.tiles import Tiling, blended_tiles, exact_tiles, plan_tiles
 from ulna.networks.geometry import AxisGeometry, Geometry
 
 AXES = [AxisGeometry(4, 12), AxisGeometry(1, 0), AxisGeometry(8, 30, 28, 60)]
@@ -141,6 +143,53 @@ def test_a_volume_takes_few_times_its_own_work() -> None:
     chosen = plan_tiles(shape, deep, tile=192, margin=16, enlarge=True)
     assert len(exact.tiles) * prod(exact.size) / prod(shape) > 500
     assert len(chosen.tiles) * prod(chosen.size) / prod(shape) < 12
+
+
+def computed(tiling: Tiling) -> int:
+    return len(tiling.tiles) * prod(tiling.size)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(AXES), st.integers(1, 300)), min_size=3, max_size=3),
+    st.sampled_from([0, 16]),
+    st.sampled_from([0.25, 0.5]),
+    st.integers(1_000, 3_000_000),
+    st.sampled_from([(), (10, 96, 96), (128, 128, 128)]),
+)
+@settings(max_examples=60, deadline=None)
+def test_tiles_within_room_are_less_work_than_any_cubic_ones(
+    drawn: list[tuple[AxisGeometry, int]], margin: int, overlap: float, pixels: int, least: tuple[int, ...]
+) -> None:
+    axes, shape = zip(*drawn, strict=True)
+    geometry = Geometry(axes)
+    how: dict[str, Any] = {"margin": margin, "strategy": "blended", "overlap": overlap}
+    chosen = plan_tiles(shape, geometry, tile=1, room=Room(pixels, least), **how)
+    smallest = plan_tiles(shape, geometry, tile=LEAST, **how)
+    assert prod(chosen.size) <= max(pixels, prod(smallest.size))
+    seen = np.zeros(shape, np.float32)
+    ones = np.ones((1, *chosen.size), np.float32)
+    for tile in chosen.tiles:
+        tile.add(ones, seen[None])
+    np.testing.assert_allclose(seen, 1, rtol=1e-5)
+    for side in range(max(least or (LEAST,)), 300, 20):
+        cubes = plan_tiles(shape, geometry, tile=side, **how)
+        if prod(cubes.size) <= pixels:
+            assert computed(chosen) <= SLACK * computed(cubes)
+
+
+def test_tiles_within_room_are_no_smaller_than_patches_where_memory_allows() -> None:
+    volume = even(3, 8, 40)
+    patch = (16, 160, 160)
+
+    def sides(pixels: int, least: tuple[int, ...] = ()) -> tuple[int, ...]:
+        return least_work((150, 400, 400), volume, 0, 0.25, Room(pixels, least))
+
+    assert all(side >= its for side, its in zip(sides(600_000, patch), patch, strict=True))
+    assert min(sides(600_000)) >= LEAST
+    assert min(sides(300_000, patch)) >= LEAST  # the patch does not fit
+    assert max(sides(100_000)) < LEAST  # nor does that
+    assert sides(1000, patch) == (16,) * 3  # nothing does
+    assert sides(10**8)[1:] == (400, 400)  # whole planes
 
 
 def test_each_axis_has_the_tiles_that_it_needs() -> None:

@@ -695,3 +695,34 @@ def test_volumes_are_scored_in_their_unit_whatever_the_order_of_their_axes(tmp_p
     assert case.row("a", "dice").value == pytest.approx(0.8)
     assert any("objects.csv" in note for note in scored.notes) == listed
     assert "HD95 [mm]" in str(scored)
+
+
+def _volumes(place: Path, truth: np.ndarray, found: np.ndarray, **affines: np.ndarray | None) -> None:
+    """A volume, its true and its predicted mask, each with a place of its own; numbers as they are."""
+    image = (60 * np.rint(truth) + np.random.default_rng(0).integers(0, 40, truth.shape)).astype(np.int16)
+    for name, array in (("data/images", image), ("data/masks", truth), ("out", found)):
+        (place / name).mkdir(parents=True)
+        affine = affines.get(name.rpartition("/")[2], np.diag([-0.5, -0.5, 2.0, 1.0]))
+        nibabel.save(nibabel.Nifti1Image(array, affine), place / name / "v.nii.gz")
+
+
+def test_masks_that_do_not_say_where_they_lie_are_scored_with_a_word(tmp_path):
+    truth = np.zeros((20, 24, 12), np.uint8)
+    truth[4:12, 5:15, 3:8] = 1
+    placed = np.diag([-0.5, -0.5, 2.0, 1.0])
+    placed[:3, 3] = 9.0, 8.0, 7.0
+    _volumes(tmp_path, truth, truth, images=placed, masks=placed, out=np.diag([-1.0, -1.0, 1.0, 1.0]))
+    found = evaluate(tmp_path / "out", tmp_path / "data", out=tmp_path / "scores")
+    (said,) = [note for note in found.notes if note.startswith("Of the predicted masks: 1 mask does not say where")]
+    assert "v: the image says" in said
+    assert not any(note.startswith("Of the true masks: 1 mask") for note in found.notes)
+
+
+def test_masks_that_are_whole_but_for_rounding_are_scored_as_whole(tmp_path):
+    truth = np.zeros((20, 24, 12), np.float32)
+    truth[4:12, 5:15, 3:8] = 0.99999997
+    truth[14:18, 5:10, 2:9] = 1.9999999
+    _volumes(tmp_path, truth, truth.copy())
+    named = {"task.name": "semantic"}
+    found = evaluate(tmp_path / "out", tmp_path / "data", out=tmp_path / "scores", changes=named)
+    assert found.cases[0].dice == 1

@@ -234,6 +234,8 @@ def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(UlnaError, match="the package onnx is not installed") as caught:
         ulna.export(made(), "onnx", out=tmp_path / "out")
     assert caught.value.hint == 'Install it with: pip install "ulna[onnx]"'
+    with pytest.raises(UlnaError, match="the package onnx is not installed"):
+        ulna.export(made(), "bioimageio", out=tmp_path / "out")
 
 
 def test_an_earlier_export_is_replaced_where_that_is_said(tmp_path: Path) -> None:
@@ -329,3 +331,15 @@ def test_int8_needs_the_data_of_the_run(run: Path, tmp_path: Path) -> None:
     (mine / "validation.txt").write_text("")
     with pytest.raises(UlnaError, match="this run has held out none"):
         ulna.export(mine, "openvino", out=tmp_path / "out", precision="int8")
+
+
+def test_of_a_training_that_has_not_ended_the_constants_are_those_that_ulna_would_use() -> None:
+    model = made(**{"task.name": "instances"})
+    assert described(model)["decoding"] == {"foreground": 0.5, "seed": 0.5, "depth": 0, "smallest": 0, "holes": 0}
+    assert described(made())["decoding"] == {}
+    assert "more than 0.5" in masks_in_words(model)
+
+
+def test_what_is_done_around_the_network_is_described() -> None:
+    said = described(made(**{"inference.margin": 7}))["input"]
+    assert (said["mirrored_border"], said["averaged_over_mirror_images"], said["missing"]) == (7, False, None)

@@ -17,12 +17,13 @@ import ulna
 from command_line import CommandLine
 from ulna import formats, networks, tasks
 from ulna.config import Config
+from ulna.dataset import Case
 from ulna.errors import UlnaError
 from ulna.formats import tiff_tiles
 from ulna.formats.ome_zarr import writing
 from ulna.image import Array, Grid, Image, Region, Source
 from ulna.inference import kept, room
-from ulna.jobs.by_region import made_by
+from ulna.jobs.by_region import made_by, made_of
 from ulna.labels.classes import Classes
 from ulna.layouts import find
 from ulna.model import Model
@@ -329,3 +330,43 @@ def test_objects_of_a_large_volume_that_lies_otherwise_are_those_of_the_whole(
     np.testing.assert_allclose(other.grid.matrix, one.grid.matrix)
     assert pairs(one.array, other.array).shape[1] == one.array.max() + 1
     assert other.array.max() == one.array.max()
+
+
+def test_a_part_of_a_film_is_predicted(run: Path, tmp_path: Path) -> None:
+    film = np.random.default_rng(0).integers(0, 255, (3, 48, 64)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", film, imagej=True, metadata={"axes": "TYX"})
+    done = ulna.predict(run, tmp_path / "a.tif", out=tmp_path / "masks", region="0:32,8:56")
+    assert any("as if there were no more of their images" in note for note in done.notes)
+    assert not done.failed
+    assert formats.read(Source(done.masks[0])).shape[-2:] == (32, 48)
+
+
+def test_a_zarr_whose_chunks_changed_is_another_image(tmp_path: Path, image: Image) -> None:
+    place = tmp_path / "a.ome.zarr"
+    formats.write(place, image)
+    case = Case("a", (Source(place),))
+    before = made_of("a model", [case])
+    assert before == made_of("a model", [case])
+    chunk = max((path for path in place.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    chunk.write_bytes(chunk.read_bytes() + b" ")
+    assert made_of("a model", [case]) != before
+
+
+def test_what_is_made_beside_masks_that_stay_can_be_stopped(
+    finder: Model, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = sorted((cells / "images").iterdir())[:3]
+    ulna.predict(finder, images, out=tmp_path / "masks")
+    predict = Model.predict
+
+    def stop(self: Model, image: Image, **words: Any) -> Prediction:
+        if image.source.stem == images[1].stem:
+            raise KeyboardInterrupt
+        return predict(self, image, **words)
+
+    monkeypatch.setattr(Model, "predict", stop)
+    with pytest.raises(KeyboardInterrupt):
+        ulna.predict(finder, images, out=tmp_path / "masks", overlay=True, resume=True)
+    monkeypatch.undo()
+    ulna.predict(finder, images, out=tmp_path / "masks", overlay=True, resume=True)
+    assert len(list((tmp_path / "masks" / "overlays").iterdir())) == 3

@@ -95,7 +95,7 @@ def test_a_fourth_axis_holds_the_channels_that_are_named(tmp_path: Path, key: st
     assert any("taken for channels" in problem.what for problem in read_dataset(root).problems)
     (root / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "tumor": 1}, key: names}))
     found = read_dataset(root)
-    assert not any("taken for channels" in problem.what for problem in found.problems)
+    assert not any("taken for channels" in problem.what or problem.what.endswith(": ") for problem in found.problems)
     image = load_image(found.cases[0])
     assert [channel.name for channel in image.channels] == list(names.values())
     assert image.array.shape == (4, 5, 6, 7)
@@ -200,3 +200,19 @@ def test_another_file_of_the_name_that_says_nothing_of_labels_is_left_alone(tmp_
     found = read_dataset(tmp_path)
     assert "dataset.json says that 0 is 'background'" in found.sentence
     assert not [one for one in found.problems if one.severity == "fatal"]
+
+
+def test_another_number_of_channels_than_is_named_is_said_and_no_other_doubt_is_lost(tmp_path: Path) -> None:
+    root = volumes(tmp_path, lambda k: draw(k, 4))
+    for path in root.rglob("*.nii.gz"):  # they say no place either
+        image = nibabel.load(path)
+        made = nibabel.Nifti1Image(np.asarray(image.dataobj), None, image.header)
+        made.header["sform_code"] = made.header["qform_code"] = 0
+        nibabel.save(made, path)
+    said = {"labels": {"background": 0, "tumor": 1}}
+    for names in ({"0": "T1", "1": "T2"}, {str(k): f"c{k}" for k in range(4)}):
+        (root / "dataset.json").write_text(json.dumps(said | {"channel_names": names}))
+        problems = [problem.what for problem in read_dataset(root).problems]
+        assert any("does not say where it lies" in what for what in problems)
+        assert any("names 2 channels (T1, T2), which are not used" in what for what in problems) == (len(names) == 2)
+        assert any("taken for channels" in what for what in problems) == (len(names) == 2)

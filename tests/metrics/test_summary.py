@@ -327,3 +327,13 @@ def test_lengths_have_their_unit_and_several_units_are_said() -> None:
     assert not any("units" in line for line in one.left_out())
     mixed = summarize([case("a", "mm"), case("b", "pixel")])
     assert "cases are in several units (mm, pixel): means of HD95 say nothing" in mixed.left_out()
+
+
+def test_of_how_many_images_distances_are_is_said() -> None:
+    def case(name: str, found: bool) -> Scored:
+        distance = Row("organ", "hd95", 3.0 * found, float(found), unit="mm")
+        return Scored.of([Row("organ", "dice", 2.0 * found, 2), distance], name=name, group=name)
+
+    some = summarize([case("a", True), case("b", False), case("c", True)])
+    assert "HD95: means over 2 of 3 images, for the others lack one of both surfaces" in some.left_out()
+    assert not any("surfaces" in line for line in summarize([case("a", True), case("b", True)]).left_out())

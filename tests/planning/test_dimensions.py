@@ -37,6 +37,18 @@ def test_few_planes_are_the_reason_that_is_given() -> None:
     assert found["data.slices"].reason == "slices follow along the axis Z, the shortest side"
 
 
+def test_voxels_as_long_as_wide_are_a_volume_where_files_say_so() -> None:
+    found = {
+        measured: {one.key: one for one in dimensions(Config(), [(110, 512, 512)], [(0.7,) * 3], measured=measured)}
+        for measured in (False, True)
+    }
+    assert found[False]["network.ndim"].value == 2
+    assert found[False]["network.ndim"].reason.startswith("slices of up to 512 pixels, 110 of them: no distance")
+    assert found[True]["network.ndim"].value == 3
+    thin = {one.key: one for one in dimensions(Config(), [(6, 30, 31)], [(1.0,) * 3], measured=True)}
+    assert thin["network.ndim"].reason.startswith("volumes of 6 planes")
+
+
 def test_what_is_set_is_kept_and_images_have_no_choice() -> None:
     asked = Config().changed({"network.ndim": 2, "data.slices": 1})
     found = {one.key: one for one in dimensions(asked, [(36, 50, 35)], [(1, 1, 1)])}

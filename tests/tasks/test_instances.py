@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from ulna.numbering import planes_of
 from ulna.synthetic import cells
 from ulna.tasks import build
 from ulna.tasks.instances import Instances
-from ulna.tasks.targets import distances, neighbor_distances
+from ulna.tasks.targets import UNKNOWN, distances, neighbor_distances
 
 TWO = ("background", "cell")
 THREE = ("background", "a", "b")
@@ -303,3 +304,32 @@ def test_objects_of_slices_are_compared_slice_by_slice_along_any_axis(axis: int)
     rows = task.evaluate(Labels.from_array(found), Labels.from_array(truth), apart=axis)
     (row,) = (row for row in rows if row.measure == "ap_50")
     assert row.value == 1
+
+
+def test_nothing_is_learned_of_distances_to_what_is_not_annotated() -> None:
+    truth = touching()
+    truth[:, :, 22:] = 0
+    truth[0, :, 26:] = IGNORE
+    truth[0, 15:25, 20:26], truth[1, 15:25, 20:26] = 1, 4  # goes on to the right
+    task = Instances(TaskConfig(name="instances"), TWO)
+    maps = task.maps(torch.from_numpy(truth[None]), GRID)
+    unknown = maps[:, 1:] == UNKNOWN
+    assert unknown.any()
+    assert not (unknown & (torch.from_numpy(truth[1]) != 4)).any()
+    outputs = torch.randn(1, 2, 40, 60, generator=torch.Generator().manual_seed(0))
+    before = task.losses(outputs, maps)["distance"]
+    outputs[:, 1:][unknown] += 5
+    assert task.losses(outputs, maps)["distance"] == before
+
+
+def test_large_numbers_of_objects_take_no_memory_by_their_size() -> None:
+    truth = touching()
+    truth[1] = np.where(truth[1] > 0, truth[1] + 2_000_000_000, 0)
+    labels = Labels.from_array(truth, GRID)
+    task = Instances(TaskConfig(name="instances"), TWO)
+    tracemalloc.start()
+    found = task.fit([], [labels])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found["task.decoding.smallest"] > 0
+    assert most < 1 << 24

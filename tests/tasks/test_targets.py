@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import label, zoom
 from scipy.spatial.distance import cdist
 
-from ulna.tasks.targets import apart, border_weights, distances, neighbor_distances
+from ulna.tasks.targets import UNKNOWN, apart, border_weights, distances, neighbor_distances
 
 SPACINGS = st.sampled_from([None, (2.0, 1.0), (0.5, 0.25)])
 
@@ -126,3 +126,28 @@ def test_objects_that_are_apart_are_connected_regions_of_one_each(seed: int, sha
     assert not kept[objects == 0].any()
     regions, count = label(kept)
     assert all(len(np.unique(objects[regions == number])) == 1 for number in range(1, count + 1))
+
+
+def test_distances_of_what_goes_on_where_nothing_is_annotated() -> None:
+    ball = np.linalg.norm(np.indices((15, 21, 21)) - np.array([7, 10, 10])[:, None, None, None], axis=0) < 7
+    objects = np.zeros(ball.shape, np.int32)
+    objects[7] = 3 * ball[7]  # one plane is annotated
+    unknown = np.ones(ball.shape, bool)
+    unknown[7] = False
+    alone = distances(objects, unknown=unknown)[7]
+    np.testing.assert_allclose(alone, distances(3 * ball[7].astype(np.int32)), atol=1e-6)
+    assert distances(objects)[7].min() == 0  # and without: all of it is as deep
+    assert len(np.unique(distances(objects)[7])) == 2
+
+
+def test_of_what_lies_next_to_the_unknown_nothing_is_learned() -> None:
+    objects = np.zeros((21, 21), np.int32)
+    objects[5:16, 5:16] = 1
+    unknown = np.zeros(objects.shape, bool)
+    unknown[:, 16:18] = True
+    found, whole = distances(objects, unknown=unknown), distances(objects)
+    assert found[10, 15] == UNKNOWN  # the object may go on
+    assert (found[:, :10] == whole[:, :10]).all()  # nearer to a border that is known
+    assert found.max() == 1
+    surrounded = distances(objects, unknown=objects == 0)  # no border is known but these
+    np.testing.assert_array_equal(surrounded, whole)

@@ -43,6 +43,7 @@ class Simulated:
     case: float = 0.05
     held_out: int = 40
     after: float = 3.0
+    guess: float = 1.0  # of what a case costs, as a share
     setup: float = 5.0
     speed: Speed = lambda _: 1.0
     clock: TestClock = field(default_factory=lambda: TestClock(0.0))
@@ -60,7 +61,7 @@ class Simulated:
             scored=self.held_out,
             slower=2.0,
             seconds=self.after,
-            case_pixels=3 * self.case,
+            case_pixels=3 * self.case * self.guess,
             batch_pixels=self.step,
         )
         budget = TimeBudget(timer, ending, progress=progress)
@@ -310,3 +311,11 @@ def test_the_promise_on_any_machine(
     slack = (2 * step + 2 * case) * factor / limit  # what is begun is finished
     assert used <= 1.02 + slack
     assert used >= 0.9 - slack or machine.epochs[-1][1] == 1
+
+
+@pytest.mark.parametrize("minutes", [5, 15, 60])
+def test_a_validation_that_takes_far_longer_than_was_guessed_does_not_move_the_schedule_on(minutes: float) -> None:
+    machine = Simulated(minutes, step=0.02 * minutes, case=1.2 * minutes, held_out=10, guess=1 / 9)
+    machine.run()
+    assert machine.epochs[0][1] < 0.2
+    assert machine.epochs[-1][1] == 1

@@ -26,8 +26,14 @@ class Numbered:
     def __len__(self) -> int:
         return len(self.cases)
 
-    def image(self, case: int) -> np.ndarray:
+    def raw(self, case: int) -> np.ndarray:
         return np.full((1, 4, 4), case, np.float32)
+
+    def image(self, case: int) -> np.ndarray:
+        return self.raw(case)
+
+    def scale(self, case: int, part: np.ndarray) -> np.ndarray:
+        return part
 
     def truth(self, case: int) -> np.ndarray:
         return np.full((1, 4, 4), case, np.uint8)
@@ -50,6 +56,7 @@ class Asked:
         return np.mean(list(several), axis=0)
 
     def fit(self, answers: list[tuple[np.ndarray, Labels]], truth: list[Labels]) -> dict[str, Any]:
+        answers, truth = list(answers), list(truth)
         for logits, labels in answers:
             assert float(logits.mean()) == pytest.approx(float(labels.classes.mean()))
             assert labels.grid == Grid((4, 4), (0.5, 0.25), "µm")

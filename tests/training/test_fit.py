@@ -561,12 +561,13 @@ def test_what_a_training_by_time_leaves_room_for(stores: Stores) -> None:
     classes, objects = (
         tasks.build(TaskConfig(name=name), ("background", "cell")) for name in ("semantic", "instances")
     )
-    assert ending(SMALL, validation, 7.0, task=classes) == Ending(2, 2, 1.0, 7.0, 64 * 64, 2 * 32 * 32)
-    assert ending(SMALL, validation, 7.0, task=objects).scored == 2 + 3 * 2
-    fast = ending(SMALL.changed({"training.precision": "bf16"}), validation, 7.0, task=classes)
-    assert fast == Ending(2, 2, SLOWER, 7.0, 64 * 64, 2 * 32 * 32)
+    net, around = fresh(SMALL)[0], 64 + 2 * SMALL.inference.margin
+    assert ending(net, SMALL, validation, 7.0, task=classes) == Ending(2, 2, 1.0, 7.0, around**2, 2 * 32 * 32)
+    assert ending(net, SMALL, validation, 7.0, task=objects).scored == 2 + 3 * 2
+    fast = ending(net, SMALL.changed({"training.precision": "bf16"}), validation, 7.0, task=classes)
+    assert fast == Ending(2, 2, SLOWER, 7.0, around**2, 2 * 32 * 32)
     assert SLOWER == 2.0
-    assert ending(SMALL, None, 7.0, task=objects) == Ending(seconds=7.0, batch_pixels=2 * 32 * 32)
+    assert ending(net, SMALL, None, 7.0, task=objects) == Ending(seconds=7.0, batch_pixels=2 * 32 * 32)
 
 
 def test_cases_are_spread_evenly() -> None:

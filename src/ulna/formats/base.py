@@ -287,6 +287,40 @@ def guard_memory(nbytes: int, where: object, *, shape: tuple[int, ...]) -> None:
         )
 
 
+def paper(dtype: np.dtype, channels: int) -> int:
+    """What stands where a slide was not scanned: white in color of 8 bits, as the glass beside tissue; else 0.
+
+    Parameters
+    ----------
+    dtype
+        Of the values.
+    channels
+        How many there are.
+
+    Returns
+    -------
+    int
+        The value of each channel.
+    """
+    return 255 if dtype == np.uint8 and channels == 3 else 0
+
+
+def unscanned(fill: int) -> str:
+    """That an image has areas without pixels, and what stands there.
+
+    Parameters
+    ----------
+    fill
+        The value.
+
+    Returns
+    -------
+    str
+        Words without a full stop.
+    """
+    return f"where nothing was scanned it is {'white' if fill else 'black (0)'}"
+
+
 def equal_channels(array: Array) -> bool:
     """Whether all channels of (C, *spatial) hold the same.
 

@@ -286,8 +286,9 @@ def _grid(data: Any, file: Any, axes: str, shape: tuple[int, ...], source: Sourc
             continue
         word, numbers = sides[0]
         unit = "µm" if word == MICROMETERS else next((str(place.attrs[u]) for u in UNITS if u in place.attrs), "")
-        if len(numbers) == len(axes) > len(shape):
-            numbers = [number for letter, number in zip(axes, numbers, strict=True) if letter in "ZYX"]
+        if len(numbers) == len(axes):
+            by_letter = dict(zip(axes, numbers, strict=True))
+            numbers = [by_letter[letter] for letter in "ZYX" if letter in by_letter]  # as the array is put
         if len(numbers) != len(shape):
             return Grid(shape), f"its {word} has {len(numbers)} numbers, its array {len(shape)} axes: it is not used"
         if not unit:

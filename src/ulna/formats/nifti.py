@@ -67,7 +67,7 @@ def open_nifti(stream: BinaryIO, source: Source) -> Reader:
             hint="Save one time point or one vector component per file.",
         )
     count, stored = (more or [1])[0], header.get_data_dtype()
-    if stored.kind == "c" or (stored.fields and set(stored.fields) != set(COLORS)):
+    if set(stored.fields) != set(COLORS) if stored.fields else stored.kind not in "iuf":
         raise ReadError(f"holds values of the type {stored}, which are no gray values", where=source)
     chosen = times_of(count, source)
     slope, intercept = _scale(header)
@@ -201,7 +201,7 @@ def _grid(header: Any, shape: tuple[int, ...], source: Source) -> tuple[Grid, li
         doubts.append("its header does not say where it lies in the patient: only the size of its voxels is used")
         if min(sides) < 0:
             doubts.append("its header has a negative size of voxels, which is taken as positive")
-        return Grid(shape, tuple(abs(side) for side in reversed(sides)), unit), doubts
+        return Grid(shape, tuple(abs(side) for side in reversed(sides)), unit, placed=False), doubts
     try:
         grid = grid_of(matrix, (*shape,) if len(shape) == 3 else (1, *shape), unit=unit, ras=True)
     except UlnaError as error:
@@ -250,7 +250,8 @@ def save(path: Path, image: Image) -> None:
     header = kind.header_class()
     header.set_data_dtype(volume.dtype)
     made = kind(volume, matrix, header, dtype=volume.dtype)
-    placed = int(image.unit != "pixel")
+    # Of what says no place, readers have rules of their own: a mask says as little as its image.
+    placed = int(image.unit != "pixel" and (image.grid.placed or any(image.origin)))
     made.set_sform(matrix, code=placed)
     made.set_qform(matrix, code=placed)
     if _apart(matrix, made.header.get_qform(), as_volume(image.grid).shape, min(image.spacing)) > SHEARED:
@@ -267,7 +268,8 @@ def save(path: Path, image: Image) -> None:
 def _errors() -> tuple[type[Exception], ...]:
     import nibabel
 
-    return (OSError, EOFError, ValueError, zlib.error, nibabel.spatialimages.HeaderDataError)
+    # KeyError: an unknown code of a type; ArithmeticError: an offset without end
+    return (OSError, EOFError, ValueError, KeyError, ArithmeticError, zlib.error, nibabel.spatialimages.HeaderDataError)
 
 
 FORMAT = Format(

@@ -174,7 +174,8 @@ def _grid(header: dict[str, Any], spatial: list[int], shape: tuple[int, ...], so
     """Where the voxels lie, and what the file leaves open."""
     space = SHORT.get(str(header.get("space", "")).lower(), str(header.get("space", "")).lower())
     units = [str(unit).strip('"') for unit in header.get("space units") or header.get("units") or ["mm"]]
-    unit = units[-1] or "mm"
+    of_axes = "space units" not in header and len(units) > len(spatial)
+    unit = units[spatial[-1] if of_axes else -1] or "mm"
     rows = header.get("space directions")
     if rows is None:
         return _by_axes(header, spatial, shape, unit, source)

@@ -94,7 +94,7 @@ def _described(grid: Grid) -> bytes:
     """The chunks that say where the pixels lie; none for a grid of unit pixels."""
     if grid == Grid(grid.shape):
         return b""
-    words = {name: value for name, value in asdict(grid).items() if name != "shape"}
+    words = {name: value for name, value in asdict(grid).items() if name not in ("shape", "placed")}
     chunks = _chunk(b"tEXt", GRID + json.dumps(words).encode("latin-1"))
     if grid.unit in METERS:
         y, x = (round(1 / (s * METERS[grid.unit])) for s in grid.spacing)

@@ -45,10 +45,7 @@ def read_grid(tiff: Any, shape: tuple[int, ...], *, series: int = 0, turned: boo
     turned
         Whether the rows of the image are the columns of the file.
     """
-    page = tiff.series[series].keyframe if series else tiff.pages[0]
-    of_first = [] if series else [partial(_imagej, tiff), partial(_svs, tiff)]
-    looks = (partial(_ome, tiff, series), *of_first, partial(_tags, page))
-    found = next(filter(None, map(_made_sense, looks)), None)
+    found = _found(tiff, series)
     if found is None:
         return Grid(shape)
     (dz, *plane), (z, *corner) = found.spacing, found.origin
@@ -59,6 +56,34 @@ def read_grid(tiff: Any, shape: tuple[int, ...], *, series: int = 0, turned: boo
     if z is None:
         return Grid(shape, tuple(plane), found.unit, tuple(corner))
     return Grid(shape, tuple(plane), found.unit, (z, *corner), ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)))
+
+
+def depth_note(tiff: Any, series: int = 0) -> str:
+    """That a file says how large the pixels of a stack are, and not how far apart its planes lie.
+
+    Parameters
+    ----------
+    tiff
+        An opened tifffile.TiffFile.
+    series
+        Which of the images of the file it is.
+    """
+    found = _found(tiff, series)
+    if found is None or found.spacing[0]:
+        return ""
+    plane = " × ".join(f"{side:.4g}" for side in found.spacing[1:])
+    return (
+        f"its pixels are {plane} {found.unit}, and nothing says how far apart its planes lie: 1 {found.unit} is taken; "
+        "data.spacing and data.unit state it"
+    )
+
+
+def _found(tiff: Any, series: int) -> Found | None:
+    """What the first of the ways to describe it says that makes sense."""
+    page = tiff.series[series].keyframe if series else tiff.pages[0]
+    of_first = [] if series else [partial(_imagej, tiff), partial(_svs, tiff)]
+    looks = (partial(_ome, tiff, series), *of_first, partial(_tags, page))
+    return next(filter(None, map(_made_sense, looks)), None)
 
 
 def scene_names(tiff: Any) -> tuple[str, ...]:

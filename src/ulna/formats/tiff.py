@@ -16,7 +16,7 @@ import tifffile
 from ulna.errors import ReadError
 from ulna.formats.base import GRAY, Format, Reader, begins, guard_memory, turned_note, upright
 from ulna.formats.selection import scene_of, times_of
-from ulna.formats.spacing import channel_names, read_grid, scene_names
+from ulna.formats.spacing import channel_names, depth_note, read_grid, scene_names
 from ulna.formats.tiff_axes import CHANNELS, axes_of
 from ulna.formats.tiff_color import (
     COLORS,
@@ -218,11 +218,18 @@ def open_tiff(stream: BinaryIO, source: Source) -> Reader:
                     *turned_note(stacks[0].orientation),
                     *others,
                     no_levels,
+                    depth_note(tiff, scene) if _is_stack_in_depth(stacks[0], grid) else "",
                 ),
             )
         ),
         palette=page.photometric == PALETTE,
     )
+
+
+def _is_stack_in_depth(stack: _Stack, grid: Grid) -> bool:
+    """Whether planes are read that lie above one another, as far as is known, at a distance that nobody stated."""
+    times = len(times_of(stack.axis("T"), stack.source))
+    return grid.ndim == 3 and "Z" in stack.axes and times == 1 and not stack.source.spacing
 
 
 def _scene(tiff: tifffile.TiffFile, source: Source) -> tuple[int, tuple[str, ...]]:

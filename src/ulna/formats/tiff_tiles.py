@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -87,8 +88,9 @@ class TiledSink:
         rows = len(stored) - (3 if self._together else 2)
         text = ome_text(self._options["data"], self._words)
         try:
-            for level in range(1, len(shapes)):
-                self._shrink(level, shapes)
+            with writing(self._new.path):
+                for level in range(1, len(shapes)):
+                    self._shrink(level, shapes)
             with atomic_write(self._new.path) as beside, tifffile.TiffWriter(beside, bigtiff=True) as tiff:
                 for level, shape in enumerate(shapes):
                     first = {"subifds": len(shapes) - 1, "extratags": [(DESCRIPTION, "s", 0, text.encode(), True)]}
@@ -99,7 +101,7 @@ class TiledSink:
                         tile=(SIDE, SIDE),
                         compression="zlib",
                         metadata=None,
-                        **(options | (first if not level else {"subfiletype": 1})),
+                        **(options | (first if not level else {"subfiletype": 1} | _coarser(options, shapes, level))),
                     )
         finally:
             self._spool.close()
@@ -164,3 +166,11 @@ class TiledSink:
                     )
                     pixels[(slice(None), *target)] = np.moveaxis(cut, -1, 0)
                 self._pack((level, page, index), np.moveaxis(halved(pixels, labels=self._new.labels), 0, -1))
+
+
+def _coarser(options: dict[str, Any], shapes: Sequence[tuple[int, ...]], level: int) -> dict[str, Any]:
+    """The resolution of a smaller level, for programs that read it by itself; nothing where none is stated."""
+    if "resolution" not in options:
+        return {}
+    (x, y), whole, own = options["resolution"], shapes[0], shapes[level]
+    return {"resolution": (x * own[-1] / whole[-1], y * own[-2] / whole[-2])}

@@ -141,7 +141,7 @@ def free_on(
     device
         Where it runs.
     gpu
-        Gives the free and all memory of a GPU; by default CUDA is asked.
+        Gives the free and all memory of a GPU; by default PyTorch is asked.
     machine
         Gives what is free beside it, for devices without a memory of their own.
 
@@ -150,7 +150,13 @@ def free_on(
     int
         Of the GPU its own; else of the machine.
     """
-    return int((gpu or torch.cuda.mem_get_info)(device)[0]) if own_memory(device) else machine()
+    return int((gpu or _of_gpu)(device)[0]) if own_memory(device) else machine()
+
+
+def _of_gpu(device: torch.device) -> tuple[int, int]:
+    """The free and all memory of a GPU; what PyTorch keeps for itself and does not use is free."""
+    free, whole = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), whole
 
 
 def check_process(device: torch.device) -> None:

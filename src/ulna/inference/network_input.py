@@ -11,7 +11,7 @@ from ulna.inference.inputs import repeated
 from ulna.inference.views import View
 from ulna.normalization import COLORS, to_channels
 from ulna.orientation import Orientation, orientation
-from ulna.resampling import resampling_note
+from ulna.resampling import placing_note, resampling_note
 
 
 def channels_of(image: Image, data: DataConfig) -> tuple[Array, tuple[str, ...]]:
@@ -39,6 +39,7 @@ def channels_of(image: Image, data: DataConfig) -> tuple[Array, tuple[str, ...]]
         taken,
         repeated(len(chosen.array), data),
         resampling_note(orientation(image.grid).grid(image.grid), data),
+        placing_note(image.grid, data),
     )
     try:
         return to_channels(chosen.array, data.inputs, chosen.channels), tuple(filter(None, notes))

@@ -29,11 +29,13 @@ from ulna.inference.room import (
     largest_tile,
     too_large,
 )
-from ulna.inference.tiles import Tiling, plan_tiles
+from ulna.inference.sides import Room
+from ulna.inference.tiles import Tile, Tiling, plan_tiles
 from ulna.inference.views import View
 from ulna.networks import Statistics
 from ulna.networks.geometry import geometry
 from ulna.normalization import Floats
+from ulna.parallel import in_parallel
 from ulna.resampling import across, planned_shape, resampled_slabs
 
 SAMPLED = 16
@@ -252,6 +254,27 @@ class Pipeline:
             total += 3 * 4 * self.outputs * depth * prod(at_once[1:])
         return total
 
+    def work(self, shape: tuple[int, ...]) -> int:
+        """How many pixels the network computes for an image as it sees it.
+
+        Parameters
+        ----------
+        shape
+            (*spatial).
+
+        Returns
+        -------
+        int
+            With those of borders and overlaps, and of the windows that the statistics of norms are taken from.
+        """
+        affordable = self._affordable()
+        tilings = [self._tiling(shape, self.config.inference.tile, affordable)]
+        counts = [len(tilings[0].tiles)]
+        if counts[0] > 1 and self.config.network.norm == "instance":
+            tilings.append(self._measured(shape, affordable))
+            counts.append(min(SAMPLED, len(tilings[1].tiles)))
+        return sum(count * prod(tiling.size) for count, tiling in zip(counts, tilings, strict=True))
+
     def divisible(self, grid: Grid) -> bool:
         """Whether regions of an image can be computed without the others: `regions` asks which to skip.
 
@@ -328,7 +351,13 @@ class Pipeline:
         tiles = progress(todo, "predicting") if len(tiling.tiles) > 1 else todo
         if self.blank and len(tiling.tiles) > 1:
             run = self._passing_over(run, seen, tiling)
-        outputs = ((tile, run(seen.window(tile.start, tiling.size)[None])[0]) for tile in tiles)
+
+        def read(tile: Tile) -> tuple[Tile, Floats]:
+            return tile, seen.window(tile.start, tiling.size)[None]
+
+        # the next windows are read, decoded and normalized in a thread while the network computes
+        windows = in_parallel(read, tiles, threads=1) if len(todo) > 1 else map(read, tiles)
+        outputs = ((tile, run(window)[0]) for tile, window in windows)
         if overlap:
             yield from blended(outputs, tiling.tiles, (self.outputs, *shape))
         else:
@@ -348,8 +377,12 @@ class Pipeline:
         return passing
 
     def _tiling(self, shape: tuple[int, ...], tile: int, affordable: int) -> Tiling:
-        """Tiles of the side that is set, or as memory allows, but not smaller than the receptive field needs."""
-        settings = self.config.inference
+        """Tiles of the side that is set, or as memory allows, but not smaller than the receptive field needs.
+
+        In a volume, tiles that overlap are no smaller than the patches that the network was trained on.
+        """
+        settings, training = self.config.inference, self.config.training
+        free = None if tile or len(shape) == 2 else Room(affordable, training.final_patch or training.patch)
         return plan_tiles(
             shape,
             geometry(self.network),
@@ -358,7 +391,17 @@ class Pipeline:
             strategy=settings.tiling,
             overlap=settings.overlap,
             enlarge=not tile,
+            room=free,
         )
+
+    def _measured(self, shape: tuple[int, ...], affordable: int) -> Tiling:
+        """The windows of which some give the statistics of an image."""
+        tiling = self._tiling(shape, largest_side(shape), affordable)
+        sample = SAMPLE[len(shape)] ** len(shape)
+        if is_large(shape):
+            return self._tiling(shape, 0, sample)
+        most = affordable if len(shape) == 2 else min(sample, affordable)
+        return tiling if prod(tiling.size) <= affordable else self._tiling(shape, 0, most)
 
     def _statistics(self, network: nn.Module, seen: View, affordable: int, axes: tuple[int, ...] = ()) -> Statistics:
         """Instance norms must take their statistics from the image, not from a tile, or tiles would show.
@@ -367,12 +410,7 @@ class Pipeline:
         large image whatever memory there is, so that a process that goes on with it takes the same. They are mirrored
         along `axes`, as the tiles will be.
         """
-        shape = seen.shape[1:]
-        tiling = self._tiling(shape, largest_side(shape), affordable)
-        if is_large(shape):
-            tiling = self._tiling(shape, 0, SAMPLE[len(shape)] ** len(shape))
-        elif prod(tiling.size) > affordable:
-            tiling = self._tiling(shape, 0, affordable)
+        tiling = self._measured(seen.shape[1:], affordable)
         cut = (seen.window(tiling.tiles[place].start, tiling.size) for place in _drawn(tiling))
         return self.engine.measure(network, (np.ascontiguousarray(mirror(window, axes))[None] for window in cut))
 

@@ -48,7 +48,7 @@ def affordable_pixels(config: Config, free: int) -> int:
     """How many pixels a window may have so that the network's feature maps take a quarter of the free memory.
 
     At the top level some eight maps of the first width live at once, and those below add as much again. Windows of
-    volumes take `WINDOW` bytes at most.
+    volumes take `WINDOW` bytes at most, or as much as the patches that the network was trained on.
 
     Parameters
     ----------
@@ -67,8 +67,9 @@ def affordable_pixels(config: Config, free: int) -> int:
     >>> affordable_pixels(Config(), 1 << 30)
     262144
     """
-    memory = free / 4 if config.network.ndim == 2 else min(free / 4, WINDOW)
-    return int(memory / bytes_of_maps(config))
+    bytes_each, patch = bytes_of_maps(config), prod(config.training.final_patch or config.training.patch)
+    memory = free / 4 if config.network.ndim == 2 else min(free / 4, max(WINDOW, patch * bytes_each))
+    return int(memory / bytes_each)
 
 
 def bytes_of_maps(config: Config) -> int:

@@ -23,16 +23,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ulna.errors import UlnaError
-from ulna.networks.geometry import AxisGeometry, Geometry
+from ulna.inference.axes import AxisTiles, Part, blended_axis, exact_axis, least_tile
+from ulna.inference.sides import Room, least_work
+from ulna.networks.geometry import Geometry
 
 Strategy = Literal["auto", "exact", "blended"]
 
 MAX_WORK = {2: math.inf, 3: 1.0}
 """By the number of spatial axes: up to so many times the work of blended tiles, exact ones are worth it. In 3D exact
 tiles of 96 × 256 × 256 voxels took 90 s where blended ones took 35, once, on a busy machine."""
-
-SHARPNESS = 8
-"""The side of a tile in standard deviations of its Gaussian weights."""
 
 
 @dataclass(frozen=True)
@@ -96,19 +95,6 @@ class Tiling:
     tiles: tuple[Tile, ...]
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A tile along one axis: the fields of `Tile`."""
-
-    start: int
-    source: slice
-    target: slice
-    weights: npt.NDArray[np.float32] | None = None
-
-
-_Axis = tuple[int, list[_Part]]  # the size of the input windows, and the tiles
-
-
 def plan_tiles(
     shape: tuple[int, ...],
     geometry: Geometry,
@@ -118,6 +104,7 @@ def plan_tiles(
     strategy: Strategy = "auto",
     overlap: float = 0.5,
     enlarge: bool = False,
+    room: Room | None = None,
 ) -> Tiling:
     """Cover an image by the strategy that is named; "auto": exact tiles in an image, and where they pay in a volume.
 
@@ -139,6 +126,8 @@ def plan_tiles(
         Of neighboring blended tiles, as a share of their side.
     enlarge
         Whether exact tiles may be larger than `tile` where the receptive field needs it.
+    room
+        Where it is given, blended tiles have the sides that are the least work within it, not `tile`.
 
     Returns
     -------
@@ -150,13 +139,15 @@ def plan_tiles(
     UlnaError
         For a `tile` that is too small; it names the smallest that is not.
     """
-    if strategy == "blended":
-        return blended_tiles(shape, geometry, tile=tile, margin=margin, overlap=overlap)
-    axes = _exact_axes(shape, geometry, tile, margin, enlarge=enlarge)
-    blended = _blended_axes(shape, geometry, tile, margin, overlap)
-    if strategy == "auto" and len(shape) == 3 and not _pays(axes, blended, shape):
-        return blended_tiles(shape, geometry, tile=tile, margin=margin, overlap=overlap)
-    return _exact(axes, shape, geometry, tile)
+    if strategy == "exact" or (strategy == "auto" and len(shape) == 2):
+        return _exact(_exact_axes(shape, geometry, tile, margin, enlarge=enlarge), shape, geometry, tile)
+    tiles = (tile,) * len(shape) if room is None else least_work(shape, geometry, margin, overlap, room)
+    blended = _blended_axes(shape, geometry, tiles, margin, overlap)
+    if strategy == "auto":
+        exact = _exact_axes(shape, geometry, tile, margin, enlarge=enlarge)
+        if _pays(exact, blended, shape):
+            return _exact(exact, shape, geometry, tile)
+    return _product(blended)
 
 
 def exact_tiles(shape: tuple[int, ...], geometry: Geometry, *, tile: int, margin: int) -> Tiling:
@@ -195,15 +186,15 @@ def exact_tiles(shape: tuple[int, ...], geometry: Geometry, *, tile: int, margin
 
 def _exact_axes(
     shape: tuple[int, ...], geometry: Geometry, tile: int, margin: int, *, enlarge: bool = False
-) -> list[_Axis | None]:
+) -> list[AxisTiles | None]:
     """The exact tiles of each axis; None where no tile is so small."""
     return [
-        _exact_axis(length, axis, tile=max(tile, least_tile(axis)) if enlarge else tile, margin=margin)
+        exact_axis(length, axis, tile=max(tile, least_tile(axis)) if enlarge else tile, margin=margin)
         for length, axis in zip(shape, geometry.axes, strict=True)
     ]
 
 
-def _exact(axes: list[_Axis | None], shape: tuple[int, ...], geometry: Geometry, tile: int) -> Tiling:
+def _exact(axes: list[AxisTiles | None], shape: tuple[int, ...], geometry: Geometry, tile: int) -> Tiling:
     possible = [axis for axis in axes if axis is not None]
     if len(possible) < len(shape):
         least = max(least_tile(axis) for axis, tiles in zip(geometry.axes, axes, strict=True) if tiles is None)
@@ -215,13 +206,13 @@ def _exact(axes: list[_Axis | None], shape: tuple[int, ...], geometry: Geometry,
     return _product(possible)
 
 
-def _pays(axes: list[_Axis | None], blended: list[_Axis], shape: tuple[int, ...]) -> bool:
+def _pays(axes: list[AxisTiles | None], blended: list[AxisTiles], shape: tuple[int, ...]) -> bool:
     """Whether these exact tiles take little more work than blended ones."""
     exact = [axis for axis in axes if axis is not None]
     return len(exact) == len(shape) and _work(exact) <= MAX_WORK[len(shape)] * _work(blended)
 
 
-def _work(axes: list[_Axis]) -> int:
+def _work(axes: list[AxisTiles]) -> int:
     """How many pixels the network computes."""
     return math.prod(size * len(parts) for size, parts in axes)
 
@@ -257,17 +248,19 @@ def blended_tiles(
     ----------
     Isensee et al. 2021, nnU-Net, Nature Methods 18:203.
     """
-    return _product(_blended_axes(shape, geometry, tile, margin, overlap))
+    return _product(_blended_axes(shape, geometry, (tile,) * len(shape), margin, overlap))
 
 
-def _blended_axes(shape: tuple[int, ...], geometry: Geometry, tile: int, margin: int, overlap: float) -> list[_Axis]:
+def _blended_axes(
+    shape: tuple[int, ...], geometry: Geometry, tiles: tuple[int, ...], margin: int, overlap: float
+) -> list[AxisTiles]:
     return [
-        _blended_axis(length, axis, tile=tile, margin=margin, overlap=overlap)
-        for length, axis in zip(shape, geometry.axes, strict=True)
+        blended_axis(length, axis, tile=tile, margin=margin, overlap=overlap)
+        for length, axis, tile in zip(shape, geometry.axes, tiles, strict=True)
     ]
 
 
-def _product(axes: list[_Axis]) -> Tiling:
+def _product(axes: list[AxisTiles]) -> Tiling:
     """All combinations of the tiles along the axes."""
     blended = any(part.weights is not None for _, parts in axes for part in parts)
     tiles = []
@@ -278,103 +271,5 @@ def _product(axes: list[_Axis]) -> Tiling:
     return Tiling(tuple(size for size, _ in axes), tuple(tiles))
 
 
-def _ones(part: _Part) -> npt.NDArray[np.float32]:
+def _ones(part: Part) -> npt.NDArray[np.float32]:
     return np.ones(part.target.stop - part.target.start, np.float32)
-
-
-def least_tile(axis: AxisGeometry) -> int:
-    """The smallest `tile` that keeps anything of a window when its halo is thrown away.
-
-    Parameters
-    ----------
-    axis
-        Of the network, along one axis.
-
-    Returns
-    -------
-    int
-        Pixels.
-    """
-    return _fit(2 * (_halo(axis) + axis.shrink) + axis.stride, axis)
-
-
-def _halo(axis: AxisGeometry) -> int:
-    """What is thrown away on each side: valid convolutions lose by themselves most of what they cannot know."""
-    return _up(axis.clamped if axis.shrink else axis.halo, axis.stride)
-
-
-def _exact_axis(length: int, axis: AxisGeometry, *, tile: int, margin: int) -> _Axis | None:
-    """The exact tiles of an axis; None where a tile holds less than the receptive field."""
-    shrink = axis.shrink
-    lead = shrink or margin  # the image begins so many pixels after the first window does
-    whole = _fit(length + 2 * lead, axis)
-    if whole <= tile:
-        return whole, [_whole(length, shrink, lead)]
-    halo = _halo(axis)
-    size = _fit(tile + 1 - axis.stride, axis)
-    step = (size - 2 * shrink - 2 * halo) // axis.stride * axis.stride
-    if step <= 0:
-        return None
-    parts: list[_Part] = []
-    done = lead  # kept so far, in positions of the mirrored image: the image itself is lead … lead + length
-    for start, at_end in _starts(whole, size, step, axis):
-        end = lead + length if at_end else min(start + size - shrink - halo, lead + length)
-        if end <= done:  # a window that keeps nothing but what the image is mirrored into
-            continue
-        source, target = slice(done - start - shrink, end - start - shrink), slice(done - lead, end - lead)
-        parts.append(_Part(start - lead, source, target))
-        done = end
-        if done == lead + length:
-            break
-    return size, parts
-
-
-def _blended_axis(length: int, axis: AxisGeometry, *, tile: int, margin: int, overlap: float) -> _Axis:
-    shrink = axis.shrink
-    lead = shrink or margin
-    whole = _fit(length + 2 * lead, axis)
-    size = _fit(max(tile + 1 - axis.stride, 2 * shrink + 2 * axis.stride), axis)
-    if whole <= max(tile, size):
-        return whole, [_whole(length, shrink, lead)]
-    kept = size - 2 * shrink  # of the output, and it begins `shrink` after the input
-    step = max(int(kept * (1 - overlap)) // axis.stride, 1) * axis.stride
-    offsets = (np.arange(kept) - (kept - 1) / 2) / kept
-    bell = np.exp(-0.5 * (SHARPNESS * offsets) ** 2)
-    found: list[tuple[int, slice, slice]] = []
-    total = np.zeros(length)
-    for start, _ in _starts(whole, size, step, axis):
-        first = start + shrink - lead  # where the output begins, in positions of the image
-        target = slice(max(first, 0), min(first + kept, length))
-        if target.start < target.stop:
-            source = slice(target.start - first, target.stop - first)
-            found.append((start - lead, source, target))
-            total[target] += bell[source]
-    return size, [
-        _Part(start, source, target, (bell[source] / total[target]).astype(np.float32))
-        for start, source, target in found
-    ]
-
-
-def _whole(length: int, shrink: int, lead: int) -> _Part:
-    """The one tile of an axis that a single window covers."""
-    return _Part(-lead, slice(lead - shrink, lead - shrink + length), slice(0, length))
-
-
-def _starts(whole: int, size: int, step: int, axis: AxisGeometry) -> list[tuple[int, bool]]:
-    """Where the windows of an axis start in the mirrored image, and whether each is the last.
-
-    With same padding the last window ends where the mirrored image ends, for there zeros are padded in the untiled
-    pass too.
-    """
-    last = _up(max(whole - size, 0), axis.stride) if axis.shrink else whole - size
-    starts = [*range(0, last, step), last]
-    return [(start, start == last) for start in starts]
-
-
-def _fit(size: int, axis: AxisGeometry) -> int:
-    """The least input size from `size` on; with same padding a multiple of the stride, so that tiles align."""
-    return axis.next_size(size if axis.shrink else _up(size, axis.stride))
-
-
-def _up(value: int, step: int) -> int:
-    return -(-value // step) * step

@@ -12,7 +12,7 @@ from ulna.formats import open_reader
 from ulna.image import Channel, Source
 from ulna.inference.inputs import repeated
 from ulna.orientation import orientation
-from ulna.resampling import resampling_note
+from ulna.resampling import placing_note, resampling_note
 from ulna.text import listed, plural
 
 
@@ -36,7 +36,7 @@ def assumed(case: Case, name: str, data: DataConfig) -> list[str]:
     """What the files of an image do not say and was assumed, with the other reading."""
     found, channels = list[str](), list[Channel]()
     for source in case.images:
-        with open_reader(replace(source, page=None)) as reader:
+        with open_reader(replace(source, page=None, region=())) as reader:
             channels += [channel for channel in reader.channels if channel.role == "signal"]
             grid = orientation(reader.grid).grid(reader.grid)
             found.extend(f"{source.name}: {said}" for said in (reader.assumed, reader.chosen) if said)
@@ -45,6 +45,7 @@ def assumed(case: Case, name: str, data: DataConfig) -> list[str]:
         used(named(tuple(channels), case.channels), data)[1],
         repeated(len(channels), data),
         resampling_note(grid, data),
+        placing_note(grid, data),
     )
     return [*found, *(f"{name}: {note}" for note in notes if note)]
 
@@ -53,7 +54,7 @@ def _stated(source: Source) -> str:
     """That a file which does not say how far apart its pixels lie is taken to be as was stated in training."""
     if not source.spacing:
         return ""
-    with open_reader(replace(source, page=None, spacing=(), unit="")) as reader:
+    with open_reader(replace(source, page=None, region=(), spacing=(), unit="")) as reader:
         silent = reader.grid.spacing == (1.0,) * len(source.spacing)
     apart = f"{' × '.join(f'{side:g}' for side in source.spacing)} {source.unit}".strip()
     return f"does not say how far apart its pixels lie; taken as was stated in training: {apart}" if silent else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -69,7 +70,7 @@ def stream(model: Model, frames: Sequence[Case], target: Path, *, progress: Prog
                         spread = mask.reshape(len(mask), *(1,) * len(plane), *mask.shape[1:])
                         writer.write((*plane, *region), spread)
                 except UlnaError as error:
-                    raise UlnaError(error.what, where=error.where or case.images[0], hint=error.hint) from None
+                    raise type(error)(error.what, where=error.where or case.images[0], hint=error.hint) from None
 
 
 def write_large(
@@ -254,8 +255,17 @@ def _as_it_is(cases: Sequence[Case]) -> list[object]:
     sources = [source for case in cases for source in case.images]
     own = dict.fromkeys(part.path for source in sources for part in source.parts)
     files = [path for part in own for path in (part, *companions(part))]
-    facts = [(path.name, found.st_size, found.st_mtime_ns) for path in files for found in (path.stat(),)]
+    facts = [(path.name, *_state(path)) for path in files]
     return [*(replace(source, path=source.path.absolute()) for source in sources), *facts]
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Size and time of a file; of a folder how many files it holds at any depth, their size and last change."""
+    found = path.stat()
+    if not path.is_dir():
+        return found.st_size, found.st_mtime_ns
+    inside = [(Path(folder) / name).stat() for folder, _, names in os.walk(path) for name in names]
+    return len(inside), sum(one.st_size for one in inside), max((one.st_mtime_ns for one in inside), default=0)
 
 
 def made_of(by: str, frames: Sequence[Case]) -> str:
@@ -275,4 +285,4 @@ def made_by(model: Model, region: tuple[tuple[int, int], ...], level: int) -> st
     how = _unchanged(model.config.inference), task.decoding, *pieces, *rough, region, level
     data = model.config.data.model_dump()
     chosen = [(name, data[name]) for name in ("time", "scene", "channel_names") if data[name] not in (None, ())]
-    return sha256(repr((weights, *how, *chosen)).encode()).hexdigest()[:16]
+    return sha256(repr((version("ulna"), weights, *how, *chosen)).encode()).hexdigest()[:16]

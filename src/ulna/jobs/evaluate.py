@@ -139,7 +139,8 @@ def evaluate(
             scored = score_cases(dataset.cases, sides, kept=made, progress=progress)
         else:
             scored = score_cases(evenly(dataset.cases), sides, kept=made, progress=in_time(progress, until))
-        scored, notes = in_order(scored, dataset.cases), (*notes, *short_of_time(scored, dataset.cases))
+        scored = in_order(scored, dataset.cases)
+        notes = (*notes, *sides.placements(), *short_of_time(scored, dataset.cases))
         result = Evaluation(scored, summarize(scored, sides.task.primary, seed=seed), sides.names, notes, folder)
         by_name = {case.name: case for case in dataset.cases}
         pictured = examples(scored, sides.task.primary)

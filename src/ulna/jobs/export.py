@@ -41,7 +41,7 @@ FILES: dict[str, tuple[str, ...]] = {
 }
 """The files of each kind of export."""
 
-NEEDS = {"onnx": ("onnx", "onnx"), "openvino": ("openvino", "openvino")}
+NEEDS = {"onnx": ("onnx", "onnx"), "openvino": ("openvino", "openvino"), "bioimageio": ("onnx", "onnx")}
 """The package that a kind needs, and the extra that installs it."""
 
 

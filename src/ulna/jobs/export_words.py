@@ -10,6 +10,7 @@ from ulna.inference.engines.compiled import weights_hash
 from ulna.model import Model
 from ulna.networks import geometry
 from ulna.normalization import CLIP, CLIP_INSIDE, HIGH, LOW, MIN_SHARE
+from ulna.tasks.decoding import Decoding
 from ulna.text import listed
 
 SPATIAL = {2: ("y", "x"), 3: ("z", "y", "x")}
@@ -66,6 +67,9 @@ def described(model: Model) -> dict[str, Any]:
             "spacing": list(data.target_spacing or ()),
             "spacing_unit": data.unit,
             "resize": list(data.resize or ()),
+            "missing": data.missing,
+            "mirrored_border": config.inference.margin,
+            "averaged_over_mirror_images": config.inference.mirror,
             "size": {
                 axis: {"smallest": side.smallest if side.shrink else side.stride, "step": side.stride}
                 for axis, side in zip(axes, fit.axes, strict=True)
@@ -82,7 +86,7 @@ def described(model: Model) -> dict[str, Any]:
         "task": config.task.name,
         "classes": list(model.classes.names),
         "masks_in_words": masks_in_words(model),
-        "decoding": config.task.decoding.known() if task.finds_objects and config.task.decoding else {},
+        "decoding": decoding_of(model),
         "threshold": config.task.threshold,
         "largest_component": [model.classes.names[index] for index in task.one_piece],
     }
@@ -215,9 +219,27 @@ def masks_in_words(model: Model) -> str:
     return words
 
 
-def _decoding(model: Model, name: str) -> float:
+def decoding_of(model: Model) -> dict[str, Any]:
+    """The constants by which objects are made of what the network says.
+
+    Parameters
+    ----------
+    model
+        The trained model.
+
+    Returns
+    -------
+    dict
+        Of a training that has not ended, those that nothing has fitted yet; empty where objects are not told apart.
+    """
+    if not model.task.finds_objects:
+        return {}
     found = model.config.task.decoding
-    return float(found.known().get(name, 0)) if found else 0.0
+    return dict(vars(Decoding(**(found.known() if found else {}))))
+
+
+def _decoding(model: Model, name: str) -> float:
+    return float(decoding_of(model).get(name, 0))
 
 
 def page(model: Model, files: list[str], notes: list[str]) -> str:

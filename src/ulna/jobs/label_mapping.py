@@ -9,6 +9,7 @@ from typing import Generic, TypeVar, overload
 import numpy as np
 from scipy import ndimage
 
+from ulna.alignment import rounded
 from ulna.classfiles import stated_classes
 from ulna.config import DataConfig
 from ulna.dataset import Case
@@ -44,7 +45,7 @@ class Arrays(Sequence[Array], Generic[T]):
 
 
 def _truths(cases: Sequence[Case]) -> Arrays[Case]:
-    return Arrays(cases, lambda case: merged_truth(case)[0].array)
+    return Arrays(cases, lambda case: rounded(merged_truth(case)[0].array)[0])
 
 
 def infer_truth(cases: Sequence[Case], config: DataConfig, *, chosen: Sequence[Case]) -> Inference:
@@ -56,7 +57,7 @@ def infer_truth(cases: Sequence[Case], config: DataConfig, *, chosen: Sequence[C
     def masks() -> Iterator[Array]:
         for case in known:
             try:
-                mask = merged_truth(case)[0].array
+                mask = rounded(merged_truth(case)[0].array)[0]
             except ReadError:
                 if case.name in wanted:
                     raise

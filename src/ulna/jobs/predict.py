@@ -89,6 +89,12 @@ class Predicted(Printed):
         return Group(*lines)
 
 
+AS_IF_ALONE = (
+    "the regions are normalized, and mirrored at their borders, as if there were no more of their images: their masks "
+    "can differ from those parts of the masks of the whole images"
+)
+
+
 @expand_home
 def predict(
     run: str | Path | Model,
@@ -251,6 +257,8 @@ def predict(
         (folder / MARK).unlink()
     if before:
         notes.append(f"{plural(len(before), 'mask')} of the prediction that is gone on with stayed as they are")
+    if box:
+        notes.append(AS_IF_ALONE)
     if counts:
         notes.append(f"{plural(sum(counts), 'object')}: their classes and scores are in {OBJECT_LIST}")
     return Predicted(folder, tuple(masks), tuple(failed), found.passed_over, found.own, tuple(notes), str(engine))
@@ -404,7 +412,8 @@ def _make(folder: Path, jobs: Sequence[Job], extras: Extras, classes: dict[int, 
     makers = {_mask(folder, job): made_of(by, job.frames) for job in jobs}
     beside = [path.relative_to(folder).as_posix() for path in segmentations(folder, jobs)]
     pictures = [*extras.files(frame for job in jobs for frame in job.frames), *beside]
-    there = {mask for mask in masks if (folder / mask).exists()}
+    before = makers_of(folder)
+    there = {mask for mask in masks if (folder / mask).exists() and before.get(mask) != makers[mask]}
     if resume:
         remove_partial([folder / name for name in (*masks, *pictures)])
     with extras.alone:

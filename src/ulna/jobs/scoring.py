@@ -25,7 +25,7 @@ def score_cases(cases: Sequence[Case], sides: Sides, *, kept: KeptMasks, progres
     axes, empty = list[int](), dict[int, Case]()
     for case in progress(cases, "scoring"):
         try:
-            truth = true_labels(case, sides.truth)
+            truth = true_labels(case, sides.truth, sides.placed)
             found = sides.predicted(case)
             _check_shape(case, found, truth)
             axis = sides.apart(found)

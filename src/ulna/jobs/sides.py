@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ulna.alignment import aligned
+from ulna.alignment import Verdict, aligned, rounded
 from ulna.config import Config, DataConfig
 from ulna.dataset import Case, load_image
 from ulna.errors import UlnaError
 from ulna.formats import open_reader, read
 from ulna.image import Image, Labels, Source
 from ulna.jobs.label_mapping import Arrays, fits, labels_of, own_values
+from ulna.jobs.placement import placements
 from ulna.jobs.predictors import Mask, Passed, Predictor
 from ulna.labels.classes import Classes
 from ulna.labels.inference import infer
@@ -22,11 +23,13 @@ from ulna.numbering import planes_of
 from ulna.objectlist import COLUMNS, NAME, ObjectLists, class_indices
 from ulna.orientation import orientation
 from ulna.tasks import Task, build
-from ulna.truth import load_truth
+from ulna.text import listed
+from ulna.truth import placed_truth
 
 MAX_INSPECTED = 20
 
 Maker = Callable[[Case], Labels]
+Placed = dict[str, list[tuple[str, Verdict]]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Sides:
     """What is compared: how the masks are made, how the ground truth is written, and what is to be said of both.
 
     `task` is the question by which they are compared; `apart` says of predicted labels along which axis their objects
-    are those of single planes, if they are.
+    are those of single planes, if they are. `placed` is filled while labels are made: for the predicted and the true
+    masks, how each lies on its image.
     """
 
     predicted: Maker
@@ -43,6 +47,16 @@ class Sides:
     notes: tuple[str, ...]
     task: Task
     apart: Callable[[Labels], int | None]
+    placed: Placed
+
+    def placements(self) -> tuple[str, ...]:
+        """What was done to masks that do not lie on their images as their files say."""
+        made = []
+        for side, verdicts in self.placed.items():
+            for problem in placements(verdicts):
+                if problem.severity != "note":
+                    made.append(f"Of the {side} masks: {problem.what} ({listed(problem.where, 3)}).")
+        return tuple(made)
 
 
 def sides_of(
@@ -58,18 +72,19 @@ def sides_of(
     notes, names, objects, numbered = [known.sentence], tuple(known.names), False, True
     if truth != known:
         notes.append(f"Of the true masks: {truth.sentence}")
+    placed: Placed = {"predicted": [], "true": []}
     listing = _listing(source) if isinstance(source, dict) and len(names) > 2 else {}
     if isinstance(source, dict) and listing:
         notes.append(f"Of the predicted masks: they number objects, and {NAME} says the class of each.")
-        maker, objects = _listed(source, listing, names), truth.numbers_objects
+        maker, objects = _listed(source, listing, names, placed), truth.numbers_objects
     elif isinstance(source, dict):
-        masks = Arrays(list(source.values()), lambda mask: read(mask).array)
+        masks = Arrays(list(source.values()), lambda mask: rounded(read(mask).array)[0])
         written = own_values(masks, known.predicted, config.data.model_copy(update={"ignore": ()})).predicted
         if written != known.predicted:
             notes.append(f"Of the predicted masks: {written.sentence}")
         _check_classed(masks, written, where=next(iter(source.values())))
         numbered = written.numbers_objects
-        maker, objects = _filed(source, written), numbered and truth.numbers_objects
+        maker, objects = _filed(source, written, placed), numbered and truth.numbers_objects
     else:
         maker = predicted_by(source, known)
     task = build(config.task, names, known.regions, objects=objects)  # where both sides tell them apart
@@ -81,7 +96,7 @@ def sides_of(
         notes.append("They do not number their objects: task.name=instances compares connected pieces.")
     seen = getattr(source, "config", None) if not isinstance(source, Passed) else None  # as that of a function is not
     apart = partial(_apart, seen if isinstance(seen, Config) else None)
-    return Sides(maker, truth, names, tuple(notes), task, apart)
+    return Sides(maker, truth, names, tuple(notes), task, apart, placed)
 
 
 def _apart(config: Config | None, found: Labels) -> int | None:
@@ -134,22 +149,27 @@ def _check_classed(masks: Arrays[Source], classes: Classes, *, where: Source) ->
         )
 
 
-def _filed(masks: dict[str, Source], classes: Classes) -> Maker:
+def _filed(masks: dict[str, Source], classes: Classes, placed: Placed) -> Maker:
     """Labels from files, by the name of the case; `classes` says how they are written."""
 
     def make(case: Case) -> Labels:
-        mask = _on_image(read(masks[case.name]), case, where=masks[case.name])
-        return replace(labels_of(mask.array, classes, where=masks[case.name]), grid=mask.grid)
+        mask = _on_image(read(masks[case.name]), case, placed, where=masks[case.name])
+        array = rounded(mask.array)[0]
+        return replace(labels_of(array, classes, where=masks[case.name]), grid=mask.grid)
 
     return make
 
 
-def _on_image(mask: Image, case: Case, *, where: Source) -> Image:
+def _on_image(mask: Image, case: Case, placed: Placed, *, where: Source) -> Image:
     """A mask of a volume on the grid of the case's image, or of its truth where it has none."""
     if mask.ndim < 3:
         return mask
     with open_reader((*case.images, *case.truth)[0]) as reader:
-        return aligned(mask, reader.grid, where=where)[0] if reader.grid.ndim == 3 else mask
+        if reader.grid.ndim < 3:
+            return mask
+        mask, verdict = aligned(mask, reader.grid, where=where)
+    placed["predicted"].append((case.name, verdict))
+    return mask
 
 
 def _listing(masks: dict[str, Source]) -> dict[str, Mapping[int, str]]:
@@ -159,26 +179,31 @@ def _listing(masks: dict[str, Source]) -> dict[str, Mapping[int, str]]:
     return {name: classes or {} for name, classes in found.items()} if any(found.values()) else {}
 
 
-def _listed(masks: dict[str, Source], listing: dict[str, Mapping[int, str]], names: Sequence[str]) -> Maker:
+def _listed(
+    masks: dict[str, Source], listing: dict[str, Mapping[int, str]], names: Sequence[str], placed: Placed
+) -> Maker:
     """Labels from files that number objects, by the name of the case; `listing` says the class of each."""
 
     def make(case: Case) -> Labels:
         mask = masks[case.name]
         with open_reader(mask) as reader:
             grid = reader.grid
-        placed = _on_image(Image(read_numbers(mask)[None], grid), case, where=mask)
-        objects = placed.array[0]
+        own = _on_image(Image(read_numbers(mask)[None], grid), case, placed, where=mask)
+        objects = own.array[0]
         try:
-            return Labels(class_indices(objects, listing[case.name], names), objects, placed.grid, tuple(names))
+            return Labels(class_indices(objects, listing[case.name], names), objects, own.grid, tuple(names))
         except UlnaError as error:
             raise UlnaError(error.what, where=mask, hint=error.hint) from None
 
     return make
 
 
-def true_labels(case: Case, classes: Classes) -> Labels:
+def true_labels(case: Case, classes: Classes, placed: Placed | None = None) -> Labels:
     """The ground truth of a case on the grid of its image, with its faults named by the case."""
-    truth = load_truth(case)
+    found = placed_truth(case)
+    truth = found.image
+    if placed is not None:
+        placed["true"].append((case.name, found.verdict))
     grid = truth.grid
     if grid.ndim == 2 and grid.unit == "pixel" and case.images:
         with open_reader(case.images[0]) as reader:  # it may say how large the pixels are

@@ -13,6 +13,7 @@ from ulna.alignment import is_unset
 from ulna.dataset import Problem
 from ulna.grid import Grid
 from ulna.image import Array, Image
+from ulna.jobs.placement import placements
 from ulna.orientation import orientation
 from ulna.text import listed, plural
 
@@ -175,48 +176,7 @@ def _volumes(inspections: Sequence[Inspection]) -> Volumes:
 
 def _placed(inspections: Sequence[Inspection]) -> list[Problem]:
     """What was done to masks that do not lie on their images as their files say."""
-    found = []
-    for kind, (one, several, severity) in _PLACED.items():
-        where = tuple(f"{look.case.name}: {look.verdict.what}" for look in inspections if look.verdict.kind == kind)
-        if where:
-            found.append(Problem(plural(len(where), one, several), where, severity))
-    return found
-
-
-_PLACED = {
-    "resampled": (
-        "mask has a grid of its own. Fixed: brought onto the image's, each voxel takes the nearest value",
-        "masks have grids of their own. Fixed: brought onto the images', each voxel takes the nearest value",
-        "warning",
-    ),
-    "unset": (
-        "mask does not say where it lies, and its image does. Fixed: it lies where the image does",
-        "masks do not say where they lie, and their images do. Fixed: they lie where the images do",
-        "warning",
-    ),
-    "silent": (
-        "image does not say how large its voxels are, and its mask does: data.spacing can say it",
-        "images do not say how large their voxels are, and their masks do: data.spacing can say it",
-        "warning",
-    ),
-    "unplaced": (
-        "image does not say where its axes point, and its mask does. Both are taken voxel by voxel, in the order of "
-        "their files: see in the picture whether they lie on each other",
-        "images do not say where their axes point, and their masks do. Both are taken voxel by voxel, in the order of "
-        "their files: see in the picture whether they lie on each other",
-        "warning",
-    ),
-    "origin": (
-        "pair of image and mask, of which one begins at 0 and the other does not. Harmless: taken for the same place",
-        "pairs of image and mask, of which one begins at 0 and the other does not. Harmless: taken for the same place",
-        "note",
-    ),
-    "rounding": (
-        "mask lies a fraction of a voxel beside its image. Harmless: rounding",
-        "masks lie a fraction of a voxel beside their images. Harmless: rounding",
-        "note",
-    ),
-}
+    return placements((look.case.name, look.verdict) for look in inspections)
 
 
 def _rounded(inspections: Sequence[Inspection]) -> list[Problem]:

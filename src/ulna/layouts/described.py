@@ -18,8 +18,10 @@ NAME = "dataset.json"
 IGNORED = "ignore"
 """What nnU-Net calls the label of what is not annotated."""
 
-FOURTH_AXIS = "taken for channels"
-"""The words in which it is doubted that a fourth axis holds channels: where they have names, it does."""
+FOURTH_AXIS = re.compile(
+    r"(; )?its fourth axis, (\d+) volumes, is taken for channels; if it is time, data\.time picks one"
+)
+"""The words in which it is doubted that a fourth axis holds channels: where so many have names, it does."""
 
 CHANNEL = re.compile(r"_\d{4}(?=\.[^/]*$)")
 """What nnU-Net's lists leave out of the names of images."""
@@ -114,7 +116,7 @@ def with_described(found: Dataset, listing: Listing) -> Dataset:
     )
     problems = found.problems
     if len(told.channels) > 1:
-        problems = tuple(problem for problem in problems if FOURTH_AXIS not in problem.what)
+        problems = _without_doubt(problems, told.channels)
     problems = (
         *problems,
         *_missing(told, entry, listing),
@@ -123,6 +125,22 @@ def with_described(found: Dataset, listing: Listing) -> Dataset:
         *_unlisted(told, entry, listing, plain),
     )
     return replace(found, cases=cases, problems=problems, sentence=f"{found.sentence}; {NAME} {told.sentence()}")
+
+
+def _without_doubt(problems: Sequence[Problem], channels: Sequence[str]) -> tuple[Problem, ...]:
+    """Problems without the doubt whether a fourth axis holds channels, where there are as many as have names."""
+    made = []
+    for problem in problems:
+        found = FOURTH_AXIS.search(problem.what)
+        if found is None:
+            made.append(problem)
+        elif int(found[2]) == len(channels):
+            what = FOURTH_AXIS.sub("", problem.what).replace(": ; ", ": ", 1)
+            made += [] if what.endswith(": ") else [replace(problem, what=what)]
+        else:
+            names = f"{NAME} names {plural(len(channels), 'channel')} ({listed(channels, 8)})"
+            made.append(replace(problem, what=f"{problem.what}; {names}, which are not used"))
+    return tuple(made)
 
 
 def _says_otherwise(entry: Entry, told: Described) -> bool:

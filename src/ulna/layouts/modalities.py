@@ -16,6 +16,7 @@ from ulna.layouts.build import CaseDraft, make_cases
 from ulna.layouts.listing import Entry, Listing, natural
 from ulna.layouts.matching import is_mask_name
 from ulna.layouts.selection import unselected
+from ulna.names import patient_of_visit
 from ulna.text import listed, plural
 
 EXAMPLE = "a folder per case with one file per modality (BraTS):  p1/p1-t1n.nii.gz  p1/p1-t1c.nii.gz  p1/p1-seg.nii.gz"
@@ -29,7 +30,6 @@ _NAMES = {word: name for name, words in SEQUENCES.items() for word in words}
 _SEPARATOR = re.compile(r"[\s_.-]+")
 _TRUTH = re.compile(r"OT([A-Z]\w*)?", re.ASCII)  # the "observed truth" of DeepMedic: OTMultiClass
 _BRAIN = re.compile(r"brain|skull", re.IGNORECASE)
-_VISIT = re.compile(r"(BraTS-[A-Za-z]+-\d+)-\d{3}")
 
 Key = tuple[tuple[str, ...], str]
 
@@ -195,8 +195,7 @@ def _best(masks: Sequence[Entry]) -> list[Entry]:
 
 def _patient(case: Case) -> str:
     """The patient of a case: the visits of one are numbered behind the patient's number."""
-    found = _VISIT.fullmatch(case.name)
-    return found[1] if found else case.group
+    return patient_of_visit(case.name) or case.group
 
 
 def _unused(found: Iterable[_Files], names: Sequence[str]) -> tuple[Problem, ...]:

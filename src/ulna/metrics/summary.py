@@ -159,7 +159,25 @@ class Summary:
             for state, words in messages
             if states[state]
         ]
-        return [*lines, *self._mixed(), *self._without_interval()]
+        return [*lines, *self._without_surface(), *self._mixed(), *self._without_interval()]
+
+    def _without_surface(self) -> list[str]:
+        """Of how many images the means of distances are: where one of two surfaces is missing there is none."""
+        lines = []
+        for one in self.classes:
+            if self.primary not in one.scores:
+                continue
+            judged = one.scores[self.primary].mean.cases
+            fewer = {
+                label(name): one.scores[name].mean.cases
+                for name in ("hd95", "asd")
+                if name in one.scores and one.scores[name].mean.cases < judged
+            }
+            if fewer:
+                what = listed(list(fewer), 8) + (f" of {one.name}" if len(self.classes) > 1 else "")
+                count = min(fewer.values())
+                lines.append(f"{what}: means over {count} of {judged} images, for the others lack one of both surfaces")
+        return lines
 
     def _mixed(self) -> list[str]:
         """Which means are of lengths in several units."""

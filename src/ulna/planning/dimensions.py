@@ -20,7 +20,11 @@ MIN_PLANES = 8
 
 
 def dimensions(
-    config: Config, shapes: Sequence[tuple[int, ...]], spacings: Sequence[tuple[float, ...]]
+    config: Config,
+    shapes: Sequence[tuple[int, ...]],
+    spacings: Sequence[tuple[float, ...]],
+    *,
+    measured: bool = False,
 ) -> tuple[Decision, ...]:
     """How many dimensions the network has, and of a 2D network the axis of the slices.
 
@@ -30,6 +34,8 @@ def dimensions(
         What is set.
     shapes, spacings
         Of the images to be learned from, without channels.
+    measured
+        Whether the files say how far apart voxels lie: where all distances are equal, these alone do not tell.
 
     Returns
     -------
@@ -39,9 +45,10 @@ def dimensions(
     if len(shapes[0]) == 2:
         return ()
     sides, steps = np.median(np.array(shapes), axis=0), np.median(np.array(spacings), axis=0)
-    stated = bool((steps != steps[0]).any())
+    differ = bool((steps != steps[0]).any())
+    stated = measured or differ
     few = stated and bool(sides.min() < MIN_PLANES)  # where no distance is stated, FLAT says it
-    axis = int(np.argmax(steps)) if stated and not few else int(np.argmin(sides))
+    axis = int(np.argmax(steps)) if differ and not few else int(np.argmin(sides))
     thick, flat = float(steps.max() / steps.min()), float(sides.max() / sides[axis])
     if config.data.slices is not None and "data.slices" in config.given():
         ndim, why = 2, "slices are asked for (data.slices)"
@@ -56,6 +63,6 @@ def dimensions(
     other = {2: "3, whole volumes", 3: "2, slice by slice"}[ndim]
     decisions = [decide(config, "network.ndim", ndim, f"{why}; the other reading: {other}")]
     if decisions[0].value == 2:
-        along = "where they lie furthest apart" if stated and not few else "the shortest side"
+        along = "where they lie furthest apart" if differ and not few else "the shortest side"
         decisions.append(decide(config, "data.slices", axis, f"slices follow along the axis {'ZYX'[axis]}, {along}"))
     return tuple(decisions)

@@ -14,6 +14,7 @@ from ulna.image import IGNORE, Array, Grid
 from ulna.labels.classes import Regions
 from ulna.labels.touching import Touching, find_touching
 from ulna.memory import free_memory
+from ulna.numbering import consecutive
 from ulna.resampling import planned_shape
 from ulna.store import Intensities, Store
 from ulna.store.intensities import ChannelIntensities, channel_intensities
@@ -141,8 +142,7 @@ def _object_sizes(labels: Array) -> npt.NDArray[np.int64]:
     inside = _annotated(labels) > 0
     sparse = 2 * np.count_nonzero(labels[0] == IGNORE) > labels[0].size
     numbers = labels[1] if len(labels) > 1 else ndimage.label(labels[0] > 0 if sparse else inside)[0]
-    sizes = np.bincount(numbers[inside])[1:]
-    return sizes[sizes > 0]
+    return np.bincount(consecutive(np.where(inside, numbers, 0))[1].ravel())[1:]
 
 
 def _foreground(store: Store) -> ChannelIntensities | None:

@@ -11,9 +11,9 @@ import torch
 
 from ulna.config import Config, NetworkConfig
 from ulna.errors import UlnaError
+from ulna.inference.axes import least_tile
 from ulna.inference.devices import free_on
 from ulna.inference.engines import torch_precision
-from ulna.inference.tiles import least_tile
 from ulna.networks import build, geometry
 from ulna.networks.geometry import Geometry
 from ulna.planning.decisions import Decision, decide
@@ -171,7 +171,9 @@ def _volume_sizes(config: Config, facts: Fingerprint) -> list[Decision]:
     if config.training.final_phase:
         decisions.append(decide(config, "training.final_patch", chosen, "as the patch"))
     steps = epoch_steps(config, facts.shapes, patch=chosen, batch=decisions[4].value)
-    return [*decisions, decide(config, "training.steps", steps, f"about one pass over all voxels, at most {MAX_STEPS}")]
+    decisions.append(decide(config, "training.steps", steps, f"about one pass over all voxels, at most {MAX_STEPS}"))
+    border = "volumes are learned up to their borders; mirrored beyond them masks were worse (docs/volumes.md)"
+    return [*decisions, decide(config, "inference.margin", 0, border)]
 
 
 def _batch(config: Config, patches: float, pixels: str) -> Decision:

@@ -15,6 +15,7 @@ from ulna.config import TaskConfig
 from ulna.image import IGNORE, Array, Grid, Labels
 from ulna.metrics.objects import compare, countable
 from ulna.metrics.rows import Primary, Row, added
+from ulna.numbering import consecutive
 from ulna.tasks.averaging import average
 from ulna.tasks.base import Maps
 from ulna.tasks.components import refuse
@@ -64,9 +65,7 @@ class Instances:
         self.classes = self.probable = tuple(classes)
         refuse(config, "classes of objects")
         self._semantic = Semantic(config, classes, loss)
-        self._targets = {"distance": (distances,), "neighbors": (distances, neighbor_distances), "none": ()}[
-            config.target
-        ]
+        self._targets = {"distance": ("distance",), "neighbors": ("distance", "neighbors"), "none": ()}[config.target]
         self.outputs = self._semantic.outputs + len(self._targets)
         self.exclusive = self._semantic.exclusive
         self._given = config.decoding.known() if config.decoding else {}
@@ -85,20 +84,27 @@ class Instances:
             lines = np.stack([(one > 0) & ~apart(one) for one in numbers])
             return self._semantic.maps(labels * ~torch.from_numpy(lines).to(labels.device)[:, None], grid)
         classes = self._semantic.maps(labels, grid)
-        made = np.stack([[target(one, grid.spacing) for target in self._targets] for one in numbers])
+        unknown = (labels[:, 0] == IGNORE).cpu().numpy()
+        made = np.stack([self._distances(*one, grid) for one in zip(numbers, unknown, strict=True)])
         return torch.cat([classes.float(), torch.from_numpy(made).to(labels.device)], dim=1)
 
+    def _distances(self, numbers: npt.NDArray[np.int64], unknown: npt.NDArray[np.bool_], grid: Grid) -> list[Maps]:
+        """The targets of objects (*spatial), some of which may go on where nothing is annotated."""
+        within = distances(numbers, grid.spacing, unknown if unknown.any() else None)
+        return [within] if len(self._targets) == 1 else [within, neighbor_distances(numbers, grid.spacing)]
+
     def losses(self, outputs: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        """The loss of the classes, and the mean absolute error of each target within the annotated foreground."""
+        """The loss of the classes, and the mean absolute error of each target where it is known of the foreground."""
         count = len(self._targets)
         kept = outputs.shape[1] - count
         classes = maps[:, : maps.shape[1] - count]
         terms = self._semantic.losses(outputs[:, :kept], classes)
         inside = (classes[:, :1] != 0) & (classes[:, :1] != IGNORE)
-        for place, name in enumerate(("distance", "neighbors")[:count]):
+        for place, name in enumerate(self._targets):
             seen, true = outputs[:, kept + place, None], maps[:, maps.shape[1] - count + place, None]
-            error = (seen.float().sigmoid() - true).abs() * inside
-            terms[name] = error.sum() / inside.sum().clamp(min=1)
+            known = inside & (true >= 0)
+            error = (seen.float().sigmoid() - true).abs() * known
+            terms[name] = error.sum() / known.sum().clamp(min=1)
         return terms
 
     def activate(self, logits: Maps) -> Maps:
@@ -122,13 +128,16 @@ class Instances:
 
         The sizes of objects, and how many have holes, come from `truth`, the labels of training images.
         """
-        known = [_numbers(labels.to_array()) for labels in truth]
-        sizes = np.concatenate([np.zeros(0, int), *(np.bincount(one.ravel())[1:] for one in known)])
-        holed = sum(_holed(one) for one in known) / max(1, int(np.count_nonzero(sizes)))
+        areas, holed = [np.zeros(0, int)], 0
+        for labels in truth:
+            objects = consecutive(_numbers(labels.to_array()))[1]
+            areas.append(np.bincount(objects.ravel())[1:])
+            holed += _holed(objects)
+        sizes = np.concatenate(areas)
         examples = [
             Example(*self._foreground(said), _numbers(labels.to_array()), labels.annotated) for said, labels in answers
         ]
-        found = fit(examples, sizes[sizes > 0], holed=holed, given=self._given)
+        found = fit(examples, sizes, holed=holed / max(1, len(sizes)), given=self._given)
         return {f"task.decoding.{key}": value for key, value in vars(found).items()}
 
     def fit_volumes(self, pairs: Iterable[tuple[Labels, Labels]]) -> dict[str, Any]:
@@ -177,7 +186,7 @@ def _numbers(labels: Array) -> npt.NDArray[np.int64]:
     return _connected(np.where(annotated, labels[0], 0))
 
 
-def _holed(objects: npt.NDArray[np.int64]) -> int:
+def _holed(objects: npt.NDArray[np.integer]) -> int:
     """How many objects have holes."""
     whole = filled(objects)
     return len(np.unique(whole[whole != objects]))

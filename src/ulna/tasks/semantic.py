@@ -17,6 +17,7 @@ from ulna.metrics.borders import border_rows
 from ulna.metrics.overlap import measure
 from ulna.metrics.rows import ALL_CLASSES, Primary, Row
 from ulna.metrics.surfaces import surface_rows
+from ulna.numbering import consecutive
 from ulna.tasks.averaging import average
 from ulna.tasks.base import Maps
 from ulna.tasks.components import single
@@ -155,7 +156,7 @@ class Semantic:
 def _weights(labels: Array, config: TaskConfig, grid: Grid) -> npt.NDArray[np.float32]:
     """The weight of each pixel (*spatial): that of its class, and more where two objects are close to each other."""
     numbers = np.where(labels[0] == IGNORE, 0, labels[-1])
-    objects = numbers if len(labels) > 1 else ndimage.label(numbers)[0]
+    objects = consecutive(numbers)[1] if len(labels) > 1 else ndimage.label(numbers)[0]
     pixel = min(grid.spacing)  # sigma is in pixels
     spacing = [side / pixel for side in grid.spacing]
     made = 1 + border_weights(objects, w0=config.border_weight, sigma=config.border_sigma, spacing=spacing)

@@ -18,11 +18,16 @@ Numbers = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.float32]
 Box = tuple[slice, ...]
 
+UNKNOWN = -1.0
+"""The distance of a pixel whose nearest border may lie where nothing is annotated: nothing is learned of it."""
+
 NEGLIGIBLE = 1e-6
 """The share of `w0` below which a border weight is 0."""
 
 
-def distances(objects: Numbers, spacing: Sequence[float] | None = None) -> Floats:
+def distances(
+    objects: Numbers, spacing: Sequence[float] | None = None, unknown: npt.NDArray[np.bool_] | None = None
+) -> Floats:
     """The distance of each pixel from the border of its own object, as a share of the object's largest one.
 
     Parameters
@@ -31,11 +36,15 @@ def distances(objects: Numbers, spacing: Sequence[float] | None = None) -> Float
         Numbers of objects, of any number of axes; 0 is the background.
     spacing : sequence of float, optional
         The size of a pixel along each axis; by default 1.
+    unknown : ndarray of bool, optional
+        Where nothing is annotated; no object lies there.
 
     Returns
     -------
     ndarray of float32
-        1 at the deepest pixel of each object, falling towards its border, 0 outside.
+        1 at the deepest pixel of each object, falling towards its border, 0 outside. An object may go on where nothing
+        is annotated: pixels that lie nearer to that than to a border that is known are `UNKNOWN`. Of an object that is
+        mostly so, as in single slices of a volume, the border to it is none, like that of the array.
 
     References
     ----------
@@ -46,7 +55,15 @@ def distances(objects: Numbers, spacing: Sequence[float] | None = None) -> Float
     for number, box in _boxes(objects, 1):
         inside = objects[box] == number
         depth = np.ones(inside.shape) if inside.all() else ndimage.distance_transform_edt(inside, sampling=spacing)
-        found[box][inside] = (depth / depth.max())[inside]
+        doubt = np.zeros_like(inside)
+        hidden = unknown[box] if unknown is not None else doubt
+        if hidden.any() and not (inside | hidden).all():
+            most = ndimage.distance_transform_edt(inside | hidden, sampling=spacing)  # if it goes on there
+            doubt = inside & (most > depth)
+            if 2 * np.count_nonzero(doubt) > np.count_nonzero(inside):
+                depth, doubt = most, np.zeros_like(inside)
+        found[box][inside] = (depth / depth[inside].max())[inside]
+        found[box][doubt] = UNKNOWN
     return found
 
 

@@ -109,8 +109,8 @@ class Ending:
     """What a training by time leaves room for.
 
     `validated` cases are predicted after each epoch, `scored` at the end, each of which takes `slower` times as long;
-    `seconds` is what figures and the report take. `case_pixels` and `batch_pixels` are the mean pixels of a case and
-    of a batch: from these the cost of a validation is guessed before one has been measured.
+    `seconds` is what figures and the report take. `case_pixels` and `batch_pixels` are how many pixels the network
+    computes for a case and for a batch: from these the cost of a validation is guessed before one has been measured.
     """
 
     validated: int = 0
@@ -229,6 +229,8 @@ class TimeBudget:
 
     def validated(self, seconds: float, cases: int) -> None:
         """Progress follows the time; the cost of a case is measured anew. All validations are of so many cases."""
+        if self._case is None:  # the schedule waits for what nobody foresaw, and goes on in what is left of the time
+            self._since = min(self._since + max(0.0, seconds - cases * self.case_seconds), self._timer.seconds)
         self._advance()
         self._chosen = cases
         if cases:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,13 @@ import torch
 from torch import nn
 
 from ulna.config import Config
-from ulna.image import Grid, Labels
+from ulna.image import Grid, Labels, Region
 from ulna.inference.pipeline import Pipeline
 from ulna.store import Store
 from ulna.tasks import Task
 from ulna.tasks.base import Maps
 from ulna.training import batches
+from ulna.training.validated import part
 
 FITTED = 24
 """On so many cases, or volumes, at most the constants of a task are fitted."""
@@ -48,8 +48,11 @@ def fit_constants(
     network.eval()
     pipeline = Pipeline(network, config, task.outputs, average=task.average)
 
-    def labels(store: Store, case: int) -> Labels:
-        return Labels.from_array(np.asarray(store.truth(case)), store.cases[case].grid)
+    def labels(store: Store, case: int, region: Region | None = None) -> Labels:
+        truth, grid = np.asarray(store.truth(case)), store.cases[case].grid
+        if region is not None:
+            truth, grid = truth[(slice(None), *region)], grid.crop(region)
+        return Labels.from_array(truth, grid)
 
     def found_in(case: int) -> npt.NDArray[np.uint8]:
         """The classes of what the network sees at once; they are found pixel by pixel."""
@@ -68,13 +71,16 @@ def fit_constants(
         grid = Grid(whole[0].shape)
         return Labels(whole[0], grid=grid), Labels(whole[1], grid=grid)
 
-    def answers(cases: list[int]) -> Iterator[tuple[int, Maps]]:
-        return ((case, pipeline.normalized(np.asarray(store.image(case)))) for case in cases)
+    def answer(case: int) -> tuple[Maps, Labels]:
+        """What the network says of a case, or of the part of a huge one that validation looks at, and the truth."""
+        region = part(store.truth(case), task.outputs)
+        image = store.scale(case, store.raw(case)[(slice(None), *region)])
+        return task.activate(pipeline.normalized(np.asarray(image))), labels(store, case, region)
 
     with torch.inference_mode():
         if task.fits:
-            said = [(task.activate(logits), labels(store, case)) for case, logits in answers(_some(store))]
-            return task.fit(said, [labels(train, case) for case in spread(len(train), 4 * FITTED)])
+            said = (answer(case) for case in _some(store))
+            return task.fit(said, (labels(train, case) for case in spread(len(train), 4 * FITTED)))
         return task.fit_volumes(pair(members) for members in volumes(held_out))
 
 

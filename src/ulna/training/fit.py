@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -22,6 +23,7 @@ from ulna.formats.atomic import cannot_write
 from ulna.image import is_foreground
 from ulna.inference.devices import check_count, device_of
 from ulna.inference.mirroring import flips
+from ulna.inference.pipeline import Pipeline
 from ulna.metrics import Primary, label
 from ulna.store import Store
 from ulna.tasks import Task
@@ -37,6 +39,7 @@ from ulna.training.processes import in_processes
 from ulna.training.ranks import ALONE, Rank
 from ulna.training.schedule import SCHEDULES
 from ulna.training.timer import Timer
+from ulna.training.validated import validated
 
 VALIDATE = 32
 """At most so many images are validated after each epoch, spread evenly; all of them are scored at the end."""
@@ -316,23 +319,25 @@ def _budget(
     training, validation = learner.config.training, stores[1]
     if training.epochs is not None:
         return StepBudget(training.epochs * training.steps, training.steps, timer, start=state.step)
-    after = ending(learner.config, validation, afterwards, task=learner.task)
+    after = ending(learner.network, learner.config, validation, afterwards, task=learner.task)
     return TimeBudget(timer, after, progress=state.progress, chosen=state.validated)
 
 
-def ending(config: Config, validation: Store | None, afterwards: float, *, task: Task) -> Ending:
+def ending(network: nn.Module, config: Config, validation: Store | None, afterwards: float, *, task: Task) -> Ending:
     """What a training by time leaves room for: the constants of a task, scores of the cases held out, then `afterwards`
     seconds."""
     training = config.training
     batch = training.batch_size * math.prod(training.patch) / training.devices  # on that which validates, as each has
     if validation is None:
         return Ending(seconds=afterwards, batch_pixels=batch)
+    pipeline = Pipeline(network, config, task.outputs)
+    shapes = Counter(validated(shape[1:], task.outputs) for shape in validation.shapes)
     return Ending(
         validated=min(len(validation), VALIDATE),
         scored=len(validation) + fitting(task, validation),
         slower=len(flips(config)) * (SLOWER if training.precision == "bf16" else 1.0),
         seconds=afterwards,
-        case_pixels=float(np.mean([math.prod(shape[1:]) for shape in validation.shapes])),
+        case_pixels=sum(count * pipeline.work(shape) for shape, count in shapes.items()) / len(validation),
         batch_pixels=batch,
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.archive import kept, opened
-from ulna.formats.base import Format, Reader, guard_memory
+from ulna.formats.base import SMALL, Format, Reader, guard_memory, paper, unscanned
 from ulna.formats.dicom.headers import MAGIC, PREAMBLE, Slice, is_segmentation, no_image, read_header, slices_of
 from ulna.formats.dicom.pixels import channels_of, decoded, scaled_type, stored, stored_type
 from ulna.formats.dicom.segmentation import Mask, mask_of, painted
@@ -22,6 +22,8 @@ from ulna.formats.dicom.tiles import Tiles, tiles_of
 from ulna.formats.selection import times_of
 from ulna.grid import Grid
 from ulna.image import Array, Channel, Region, Source
+from ulna.memory import free_memory
+from ulna.text import amount
 
 KEPT = 256 << 20
 """Bytes of decoded planes that a reader keeps while parts of them are read; one plane is always kept."""
@@ -188,12 +190,20 @@ def _load(part: Source) -> Any:
     import pydicom
 
     with opened(part) as stream:
+        length = stream.seek(0, 2)
+        if length > SMALL and length > (free := free_memory()):
+            what = f"is read as a whole, {amount(length)}, and {amount(free)} of memory are free"
+            raise ReadError(
+                what, where=part, hint="Close other programs, or convert it: a tiled TIFF is read by region."
+            )
+        stream.seek(0)
         return pydicom.dcmread(stream, force=True)
 
 
 def _of_tiles(tiles: Tiles, looked: _Looked, source: Source) -> Reader:
     load = lru_cache(1)(_load)
     dtype, channels = looked.stored.newbyteorder("="), looked.channels
+    fill = paper(dtype, len(channels))
 
     @lru_cache(max(1, KEPT // max(1, len(channels) * int(np.prod(tiles.size)) * dtype.itemsize)))
     def tile(frame: int) -> Array:
@@ -202,9 +212,10 @@ def _of_tiles(tiles: Tiles, looked: _Looked, source: Source) -> Reader:
     def decode(region: Region, _level: int) -> Array:
         shape = tiles.grid.crop(region).shape
         guard_memory(len(channels) * int(np.prod(shape)) * dtype.itemsize, source, shape=shape)
-        return tiles.paste(tile, region, len(channels), dtype)
+        return tiles.paste(tile, region, len(channels), dtype, fill=fill)
 
-    return Reader(source, tiles.grid, dtype, channels, decode)
+    said = unscanned(fill) if len(tiles.corners) * int(np.prod(tiles.size)) < int(np.prod(tiles.grid.shape)) else ""
+    return Reader(source, tiles.grid, dtype, channels, decode, assumed=said)
 
 
 def _of_mask(mask: Mask, source: Source) -> Reader:

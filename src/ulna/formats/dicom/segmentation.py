@@ -274,7 +274,8 @@ def _own_grid(slices: list[Slice], data: Any, source: Source) -> Grid:
     stated = float(measures.get("SpacingBetweenSlices") or 0)
     if len(depths) == 1:
         return stacked([first], source).grid
-    step = stated or min(np.diff(depths)) * SAME
+    apart = np.diff(sorted(one.depth for one in one_each.values()))
+    step = stated or float(apart[apart > SAME].min(initial=last.depth - first.depth))
     count = max(2, round((last.depth - first.depth) / step) + 1)
     grid = stacked([first, last], source).grid
     return Grid(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ulna.errors import ReadError, UlnaError
 from ulna.formats.dicom.headers import Slice
@@ -20,6 +21,8 @@ UNEVEN, MAX_UNEVEN = 0.01, 0.1
 """By this share distances may differ without a word, and at all."""
 GAP = 1.5
 """Where slices are more than so many times their usual distance apart, one is missing."""
+MAX_ASIDE = 0.5
+"""By so many pixels a slice may lie beside the line on which the others lie."""
 MIN_UPRIGHT = 0.9999
 """The cosine between the stack and its slices' normal from which they stand one above the other."""
 
@@ -75,6 +78,8 @@ def stacked(slices: Sequence[Slice], source: Source, *, expected: int = 0) -> St
             plural(len(slices) - len(unique), "further copy of a file", "further copies of files") + " left out"
         )
     places = _places(list(unique.values()))
+    for place in places:
+        _check_beside(place, [place[0].position or ()] * len(place), source)
     counts = {len(place) for place in places}
     if len(counts) > 1:
         few = sum(len(place) == min(counts) for place in places)
@@ -134,6 +139,7 @@ def _grid(slices: Sequence[Slice], source: Source) -> tuple[Grid, list[str]]:
         span = np.subtract(last.position or (), first.position or ())
         step = span / (len(slices) - 1)
         doubts += _distances(slices, source)
+        _check_beside(slices, [np.add(first.position or (), k * step) for k in range(len(slices))], source)
         if np.dot(span / np.linalg.norm(span), first.normal) < MIN_UPRIGHT:
             doubts.append(
                 "its slices are shifted against each other (a tilted gantry): its axes are not at right angles"
@@ -146,6 +152,21 @@ def _grid(slices: Sequence[Slice], source: Source) -> tuple[Grid, list[str]]:
     except UlnaError as error:
         raise ReadError(f"says no place in space: {error.what}", where=source, hint="Correct its header.") from None
     return grid if len(slices) > 1 else grid.slices()[0], doubts
+
+
+def _check_beside(slices: Sequence[Slice], expected: Sequence[npt.ArrayLike], source: Source) -> None:
+    """Raise ReadError where a slice lies beside the place where it is expected, by more than half a pixel."""
+    for one, place in zip(slices, expected, strict=True):
+        x, y = np.asarray(one.axes, float)
+        aside = np.subtract(one.position or (), place)
+        rows, columns = _size(one)
+        if max(abs(aside @ x) / columns, abs(aside @ y) / rows) > MAX_ASIDE:
+            what = "its slices do not lie above one another: {} is shifted against {} by {:.3g} mm"
+            raise ReadError(
+                what.format(one.source.name, slices[0].source.name, float(np.linalg.norm(aside))),
+                where=source,
+                hint="These are several volumes, or a table that moved: keep the files of each in a folder of its own.",
+            )
 
 
 def _size(one: Slice) -> tuple[float, float]:

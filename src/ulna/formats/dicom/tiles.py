@@ -42,9 +42,11 @@ class Tiles:
         """The part of the whole that a frame fills."""
         return tuple(slice(k, min(k + n, side)) for k, n, side in zip(corner, self.size, self.grid.shape, strict=True))
 
-    def paste(self, decode: Callable[[int], Array], region: Region, channels: int, dtype: np.dtype) -> Array:
-        """(C, Y, X) of a region of the whole, from the frames that reach into it; 0 where no frame lies."""
-        result = np.zeros((channels, *self.grid.crop(region).shape), dtype)
+    def paste(
+        self, decode: Callable[[int], Array], region: Region, channels: int, dtype: np.dtype, *, fill: int = 0
+    ) -> Array:
+        """(C, Y, X) of a region of the whole, from the frames that reach into it; else `fill`, where no frame lies."""
+        result = np.full((channels, *self.grid.crop(region).shape), fill, dtype)
         first, last = ([getattr(part, end) for part in region] for end in ("start", "stop"))
         reaches = ((self._corners < last) & (self._corners + self.size > first)).all(axis=1)
         for frame in np.flatnonzero(reaches).tolist():

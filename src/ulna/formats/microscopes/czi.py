@@ -14,11 +14,12 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ulna.errors import ReadError, UlnaError
-from ulna.formats.base import Format, Reader, begins, guard_memory
+from ulna.formats.base import Format, Reader, begins, guard_memory, paper, unscanned
 from ulna.formats.hyperstack import Hyperstack, reader_of
 from ulna.formats.microscopes.frames import DAMAGED, EXTRA, KEPT, taken_for
 from ulna.formats.optional import optional
 from ulna.formats.selection import scene_of
+from ulna.formats.writer import uncovered
 from ulna.image import Array, Grid, Source
 from ulna.text import size
 
@@ -26,6 +27,8 @@ METER = 1e6
 """Micrometers."""
 SAMPLES = "samples"
 SCENE = "scene"
+MOST_TILES = 2000
+"""Of more tiles in a plane it is not looked whether they leave gaps."""
 OLD_PACKINGS = (0, 1, 2, 4)
 """Those that the czifile for Python 3.11 unpacks: none, JPEG, LZW, JPEG XR."""
 
@@ -45,8 +48,8 @@ class _Block:
 def open_czi(stream: BinaryIO, source: Source) -> Reader:
     """The reader of a scene of a CZI file, the first or that of `source.scene`; see `reader_of`.
 
-    Tiles of a mosaic lie where the file says; where several overlap the last one is seen, and where there is none are
-    zeros. Of a pyramid only the full resolution is read.
+    Tiles of a mosaic lie where the file says; where several overlap the last one is seen, and where there is none is
+    `paper`. Of a pyramid only the full resolution is read.
     """
     library = optional("czifile", extra=EXTRA, what="CZI files", where=source)
     with warnings.catch_warnings():  # what is wrong with the file shows in what is read of it
@@ -79,10 +82,12 @@ def open_czi(stream: BinaryIO, source: Source) -> Reader:
     own = {letter: (SAMPLES if name == "S" else name) for name, letter in axes.letters.items()}
     lengths = {letter: sizes[name] for letter, name in own.items()}
     load = _loader(file, blocks, dtype, source)
+    fill = paper(dtype, sizes.get(SAMPLES, 1))
+    gaps = [unscanned(fill)] if _gaps(blocks, first, sizes) else []
 
     def cut(parts: tuple[slice, ...], _level: int) -> Array:
         box = {own[letter]: part for letter, part in zip(lengths, parts, strict=True)}
-        result = np.zeros([part.stop - part.start for part in parts], dtype)
+        result = np.full([part.stop - part.start for part in parts], fill, dtype)
         for k, block in enumerate(blocks):
             _paste(result, box, block, first, partial(load, k))
         return result
@@ -93,10 +98,29 @@ def open_czi(stream: BinaryIO, source: Source) -> Reader:
         dtype.newbyteorder("="),
         cut,
         names=_names(words),
-        notes=(*notes, *axes.notes),
+        notes=(*notes, *axes.notes, *gaps),
         scenes=called,
     )
     return reader_of(stack, [_grid(words, lengths)], source)
+
+
+def _gaps(blocks: Sequence[_Block], first: Mapping[str, int], sizes: Mapping[str, int]) -> bool:
+    """Whether there are pixels of the first plane that no tile has."""
+    beside = [name for name in first if name not in ("Y", "X")]
+    here = [block for block in blocks if all(block.start.get(name, 0) == first[name] for name in beside)]
+    places = [
+        tuple(
+            slice(
+                block.start.get(name, 0) - first[name],
+                block.start.get(name, 0) - first[name] + block.shape.get(name, 1),
+            )
+            for name in "YX"
+        )
+        for block in here
+    ]
+    if len(here) > MOST_TILES:  # of which the place of each is compared with that of all others
+        return False
+    return uncovered((sizes["Y"], sizes["X"]), places) > 0
 
 
 def _block(number: int, entry: Any) -> _Block:

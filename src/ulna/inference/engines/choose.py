@@ -56,7 +56,7 @@ class Kind:
 ENGINES = {
     "torch": Kind("PyTorch", lambda quantized: TorchEngine(), precisions=("float32", "bf16")),
     "openvino": Kind("OpenVINO", OpenVinoEngine, ("openvino",), "openvino", ("float32", "bf16", "int8")),
-    "onnxruntime": Kind("ONNX Runtime", lambda quantized: OnnxEngine(), ("onnxruntime",), "onnx"),
+    "onnxruntime": Kind("ONNX Runtime", lambda quantized: OnnxEngine(), ("onnxruntime", "onnx"), "onnx"),
 }
 """All engines, by their names in settings."""
 
