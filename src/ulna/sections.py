@@ -254,7 +254,10 @@ class InferenceConfig(Section):
 
     tile: int = Field(0, ge=0, description="largest side of a tile, pixels; 0: as memory allows")
     margin: int = Field(
-        16, ge=0, description="mirrored border around the whole image, pixels; for networks of volumes the plan takes 0"
+        16,
+        ge=0,
+        description="mirrored border around the whole image, pixels; of volumes, and slices of MR and CT, the plan "
+        "takes 0",
     )
     tiling: Literal["auto", "exact", "blended"] = Field(
         "auto",

@@ -19,7 +19,7 @@ from ulna.planning.fingerprint import Fingerprint
 from ulna.planning.modality import intensity_decisions, modality_decisions
 from ulna.planning.sizes import SHORT, SHORT_WIDTHS, check_sizes, is_short, sizes
 from ulna.planning.summary import sentences
-from ulna.planning.variation import volume_variation
+from ulna.planning.variation import ANATOMY, volume_variation
 from ulna.text import listed, percent, plural
 
 AS_IT_IS = "as the images have it"
@@ -129,12 +129,20 @@ def plan(config: Config, facts: Fingerprint, *, device: torch.device, decided: t
         *_devices(config, device),
     ]
     known = config.changed({one.key: one.value for one in decisions})
-    decisions += sizes(config, known, facts, device)
+    decisions += [*sizes(config, known, facts, device), *_border(config, known)]
     precision = torch_precision(config.training.precision, device)
     decisions.append(decide(config, "training.precision", precision, f"what multiplies fastest on {device.type}"))
     planned = config.changed({one.key: one.value for one in decisions})
     check_sizes(planned, facts)
     return Plan(planned, tuple(decisions), facts)
+
+
+def _border(config: Config, known: Config) -> list[Decision]:
+    """That volumes, and slices of bodies, are predicted without a mirrored border."""
+    if known.network.ndim == 2 and (known.data.slices is None or known.data.modality not in ANATOMY):
+        return []
+    why = "volumes are learned up to their borders; mirrored beyond them masks were worse (docs/volumes.md)"
+    return [decide(config, "inference.margin", 0, why)]
 
 
 def _used(config: Config, facts: Fingerprint) -> list[Decision]:

@@ -171,9 +171,7 @@ def _volume_sizes(config: Config, facts: Fingerprint) -> list[Decision]:
     if config.training.final_phase:
         decisions.append(decide(config, "training.final_patch", chosen, "as the patch"))
     steps = epoch_steps(config, facts.shapes, patch=chosen, batch=decisions[4].value)
-    decisions.append(decide(config, "training.steps", steps, f"about one pass over all voxels, at most {MAX_STEPS}"))
-    border = "volumes are learned up to their borders; mirrored beyond them masks were worse (docs/volumes.md)"
-    return [*decisions, decide(config, "inference.margin", 0, border)]
+    return [*decisions, decide(config, "training.steps", steps, f"about one pass over all voxels, at most {MAX_STEPS}")]
 
 
 def _batch(config: Config, patches: float, pixels: str) -> Decision:
