@@ -432,13 +432,13 @@ class Model:
         ndarray of uint8
             (*spatial).
         """
-        indices = self.task.one_piece
-        if not indices:
+        pieces = self.task.one_piece
+        if not pieces:
             return classes
         if classes.ndim > self.config.network.ndim and self.config.data.slices is None:
             axis = orientation(grid).order[0]
-            return np.stack([keep_largest(page, indices) for page in np.moveaxis(classes, axis, 0)], axis)
-        return keep_largest(classes, indices)
+            return np.stack([keep_largest(page, pieces) for page in np.moveaxis(classes, axis, 0)], axis)
+        return keep_largest(classes, pieces)
 
     def _predict_several(self, images: Iterable[Any], progress: Progress) -> Iterator[tuple[int, Prediction]]:
         """Each prediction with its number; an error says which image it was."""

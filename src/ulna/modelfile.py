@@ -25,6 +25,7 @@ from ulna.errors import UlnaError
 from ulna.formats import atomic_write
 from ulna.labels.classes import Classes
 from ulna.leaks.seen import Seen, seen_in
+from ulna.sections import JOINT
 
 FORMAT = 2
 """Version of what the metadata hold; a file with a higher one is refused, one of format 1 is converted."""
@@ -195,8 +196,12 @@ def _middle(configs: Sequence[Config]) -> dict[str, Any]:
     Classes are kept in one piece where most folds do so. `seed` and `depth` are two ways to part objects, of which a
     fold chose one: they go together.
     """
-    pieces = Counter(name for config in configs for name in config.task.largest_component or ())
-    if pieces:
+    kept = [config.task.largest_component or () for config in configs]
+    joint = Counter(one[:1] for one in kept if any(JOINT in name for name in one[:1]))
+    if joint and 2 * max(joint.values()) <= len(configs):  # what was chosen after a joint counts with it alone
+        kept = [one for one in kept if one[:1] not in joint] + [()] * sum(joint.values())
+    pieces = Counter(name for one in kept for name in one)
+    if joint or pieces:
         return {"task.largest_component": tuple(name for name, count in pieces.items() if 2 * count > len(configs))}
     fitted = [config.task.decoding for config in configs]
     known = [one.known() for one in fitted if one is not None]

@@ -52,6 +52,10 @@ class DecodingConfig(Section):
         return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
+JOINT = "+"
+"""In `task.largest_component`, between the names of classes that are one piece together."""
+
+
 class TaskConfig(Section):
     """The question asked of an image, and how an answer is evaluated while training."""
 
@@ -99,7 +103,8 @@ class TaskConfig(Section):
     largest_component: tuple[str, ...] | None = Field(
         None,
         description="classes of which only the largest connected component of an image or volume is kept; null: of "
-        "volumes, those that are one piece in true masks, where that is better on the validation volumes; `[]`: none",
+        "volumes, those that are one piece in true masks, where that is better on the validation volumes; `[]`: none. "
+        "`a+b`: both together are one piece",
     )
 
     @model_validator(mode="after")

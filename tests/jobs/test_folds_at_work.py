@@ -387,6 +387,11 @@ def test_classes_are_in_one_piece_where_most_folds_say_so(straight: Path, tmp_pa
             for config, one in zip(configs, (("b",), names), strict=True)
         ]
         assert modelfile._middle(own)["task.largest_component"] == expected
+    five = (("a+b", "b"), ("a+b", "b"), ("b",), (), ())
+    own = [configs[0].changed({"task.largest_component": one}) for one in five]
+    assert modelfile._middle(own)["task.largest_component"] == ()  # 'b' was mostly chosen after 'a+b', which goes
+    own = [configs[0].changed({"task.largest_component": one}) for one in (*five[:2], five[0], *five[2:4])]
+    assert modelfile._middle(own)["task.largest_component"] == ("a+b", "b")
 
 
 def test_folds_from_the_command_line(cells: Path, tmp_path: Path, cli: CommandLine) -> None:

@@ -57,9 +57,9 @@ def test_masks_are_in_one_piece(
     classes = np.searchsorted(VALUES, expected.array[0]).astype(np.uint8)
     assert label(classes == 2, return_num=True)[1] > 1
     if slices is None and ndim == 2:  # pages are images of their own, one above the other in the world
-        kept = np.stack([keep_largest(classes[:, row], [2]) for row in range(classes.shape[1])], 1)
+        kept = np.stack([keep_largest(classes[:, row], [(2,)]) for row in range(classes.shape[1])], 1)
     else:
-        kept = keep_largest(classes, [2])
+        kept = keep_largest(classes, [(2,)])
     np.testing.assert_array_equal(found.array[0], VALUES[kept])
     assert found.grid == expected.grid
     assert (found.array != expected.array).any()

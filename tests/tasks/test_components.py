@@ -21,7 +21,7 @@ NAMES = ("background", "a", "b")
 @settings(max_examples=60, deadline=None)
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=3, max_side=7), elements=st.integers(0, 2)))
 def test_what_is_kept_is_the_largest_component(classes: np.ndarray) -> None:
-    kept = keep_largest(classes, [1])
+    kept = keep_largest(classes, [(1,)])
     np.testing.assert_array_equal(kept == 2, classes == 2)
     numbers = label(classes == 1)  # by default with corners
     if numbers.max():
@@ -29,7 +29,7 @@ def test_what_is_kept_is_the_largest_component(classes: np.ndarray) -> None:
         assert np.count_nonzero(kept == 1) == sizes.max()
         assert len(np.unique(numbers[kept == 1])) == 1
     assert not ((kept == 1) & (classes != 1)).any()
-    np.testing.assert_array_equal(keep_largest(kept, [1]), kept)
+    np.testing.assert_array_equal(keep_largest(kept, [(1,)]), kept)
 
 
 def labels(*rows: str) -> Labels:
@@ -44,6 +44,47 @@ def test_a_class_is_kept_in_one_piece_where_that_is_better() -> None:
     assert single([(labels("2110022"), truth)], NAMES) == ("b",)
     assert single([(labels("1110122"), truth), (labels("1010022"), truth)], NAMES) == ()  # worse on the whole
     assert single([], NAMES) == ()
+
+
+def test_classes_that_are_one_piece_together_are_cleaned_together() -> None:
+    truth = labels("0112200000000")
+    found = labels("0112200022200")  # more was taken for 'b' elsewhere than there is of it
+    assert single([(found, truth)], NAMES) == ("a+b",)
+    np.testing.assert_array_equal(keep_largest(found.classes, [(1, 2)]), truth.classes)
+    assert not (keep_largest(found.classes, [(2,)])[:, :6] == 2).any()  # by itself, it would be lost
+    assert single([(labels("0112200000000"), truth)], NAMES) == ()
+    slips = labels("0112020000010")  # a piece within reach of the rest, and one that is not
+    assert single([(slips, labels("0112220000000"))], NAMES) == ("a",)
+    apart = labels("0110220000000")
+    assert single([(labels("0110220000222"), apart)], NAMES) == ()  # two pieces, of which one would go
+    assert single([(labels("0110220000220"), apart), (labels("0110222000200"), apart)], NAMES) == ("b",)
+
+
+def test_after_all_together_classes_are_cleaned_by_themselves() -> None:
+    truth = labels("0111222000000")
+    found = labels("0211222002222")
+    assert single([(found, truth)], NAMES) == ("a+b", "b")
+    kept = keep_largest(found.classes, [(2,), (1, 2)])
+    np.testing.assert_array_equal(kept, labels("0011222000000").classes)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "names"),
+    [
+        ([("0112200022200", "0112200000000"), ("0110022220000", "0110000000000")], NAMES),  # a class is lost in one
+        ([("0112200022200", "0112200000000")], (*NAMES, "c")),  # nobody knows where 'c' lies
+        ([("0112200022200", "0112200000000")], ("background", "a", "b+")),  # a name that cannot be joined
+        ([("1" * 300 + "0222", "1" * 300 + "0200")], NAMES),  # a small class lies apart from a large one
+    ],
+)
+def test_all_together_where_any_class_would_suffer(pairs: list[tuple[str, str]], names: tuple[str, ...]) -> None:
+    found = single([(labels(one), labels(other)) for one, other in pairs], names)
+    assert not any("+" in name and name not in names for name in found)
+
+
+def test_a_name_within_a_joint_that_no_class_has() -> None:
+    with pytest.raises(UlnaError, match="there is no class 'c'"):
+        tasks.build(TaskConfig(largest_component=("a + c",)), NAMES)
 
 
 def test_a_class_of_several_true_pieces_is_never() -> None:
@@ -63,7 +104,9 @@ def test_a_class_that_no_truth_shows_stays() -> None:
 
 def test_what_is_set_is_known() -> None:
     config = TaskConfig(largest_component=("b",))
-    assert tasks.build(config, NAMES).one_piece == (2,)
+    assert tasks.build(config, NAMES).one_piece == ((2,),)
+    assert tasks.build(TaskConfig(largest_component=("a+b", "b")), NAMES).one_piece == ((1, 2), (2,))
+    assert tasks.build(TaskConfig(largest_component=("a+b",)), ("background", "a+b", "c")).one_piece == ((1,),)
     assert not tasks.build(config, NAMES).fits_volumes
     with pytest.raises(UlnaError, match="there is no class 'c'"):
         tasks.build(TaskConfig(largest_component=("c",)), NAMES)

@@ -10,6 +10,7 @@ from ulna.inference.engines.compiled import weights_hash
 from ulna.model import Model
 from ulna.networks import geometry
 from ulna.normalization import CLIP, CLIP_INSIDE, HIGH, LOW, MIN_SHARE
+from ulna.tasks.components import pieces_in_words
 from ulna.tasks.decoding import Decoding
 from ulna.text import listed
 
@@ -88,7 +89,7 @@ def described(model: Model) -> dict[str, Any]:
         "masks_in_words": masks_in_words(model),
         "decoding": decoding_of(model),
         "threshold": config.task.threshold,
-        "largest_component": [model.classes.names[index] for index in task.one_piece],
+        "largest_component": [[model.classes.names[index] for index in piece] for piece in task.one_piece],
     }
 
 
@@ -214,7 +215,7 @@ def masks_in_words(model: Model) -> str:
     words = "A pixel is of the class whose probability is the largest."
     if not task.exclusive:
         words = f"A pixel is {names[1]} where its probability is more than {threshold:g}, else background."
-    if pieces := [names[index] for index in task.one_piece]:
+    if pieces := pieces_in_words(model.config.task.largest_component or (), names) if task.one_piece else []:
         words += f" Of {listed(pieces, 8)} only the largest connected component of an image or volume is kept."
     return words
 

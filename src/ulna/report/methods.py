@@ -8,6 +8,7 @@ from ulna.report.augmented import augmentation
 from ulna.report.known import Citations, Facts, small
 from ulna.report.references import Reference
 from ulna.runfiles import as_list, inner
+from ulna.tasks.components import pieces_in_words
 from ulna.text import duration, enumerated, plural, size
 
 MODALITIES = {
@@ -199,7 +200,7 @@ def _prediction(config: Config, facts: Facts, cited: Citations) -> str:
     else:
         told.append("A pixel has the class of the highest probability.")
     if pieces := inner(dict(facts.record), "fitted").get("task.largest_component") or config.task.largest_component:
-        named = enumerated([str(one) for one in as_list(pieces)])
+        named = enumerated(pieces_in_words([str(one) for one in as_list(pieces)], facts.classes))
         told.append(f"Of {named} only the largest connected component is kept{cited.cite('isensee2021nnunet')}.")
     return " ".join(told)
 

@@ -26,6 +26,7 @@ from ulna.report.origin import KNOWN, commands, origin, repeating
 from ulna.report.scores import chose, confusions, every_case, measures, primary_of, score_table
 from ulna.report.words import as_float, counted, facts, in_words, interval, number
 from ulna.runfiles import RunFiles, as_list, inner
+from ulna.tasks.components import pieces_in_words
 from ulna.text import duration, listed, plural
 from ulna.training.log import validation_column
 
@@ -154,7 +155,9 @@ def _fitted(record: dict[str, Any]) -> list[str]:
         return []
     if pieces := found.get("task.largest_component"):
         why = "true ones are one piece, and the volumes held out are better for it"
-        return [f"Of {listed([str(one) for one in as_list(pieces)], 8)} only the largest component is kept: {why}."]
+        classes = [str(one) for one in as_list(inner(record, "classes").get("names"))]
+        named = listed(pieces_in_words([str(one) for one in as_list(pieces)], classes), 8)
+        return [f"Of {named} only the largest component is kept: {why}."]
     named = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in found.items())
     on = "the images held out" if record.get("fitted_on") == "held out" else "the images trained on: none were held out"
     return [f"From outputs to objects, by constants fitted on {on}. {named}."]

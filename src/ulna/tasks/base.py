@@ -64,8 +64,9 @@ class Task(Protocol):
         ...
 
     @property
-    def one_piece(self) -> tuple[int, ...]:
-        """Indices of the classes of which an image, or a volume, shows one connected component at most."""
+    def one_piece(self) -> tuple[tuple[int, ...], ...]:
+        """Indices of a class, or of classes together, of which an image or a volume shows one connected component at
+        most."""
         ...
 
     def maps(self, labels: Tensor, grid: Grid) -> Tensor:

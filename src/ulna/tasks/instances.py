@@ -54,7 +54,7 @@ class Instances:
     pixelwise = False
     finds_objects = True
     fits_volumes = False
-    one_piece: tuple[int, ...] = ()
+    one_piece: tuple[tuple[int, ...], ...] = ()
 
     @property
     def fits(self) -> float:

@@ -65,7 +65,7 @@ class NestedRegions:
     pixelwise = True
     finds_objects = False
     fits_volumes = False
-    one_piece: tuple[int, ...] = ()
+    one_piece: tuple[tuple[int, ...], ...] = ()
     exclusive = 0
     fits = 0.0
 

@@ -20,7 +20,7 @@ from ulna.metrics.surfaces import surface_rows
 from ulna.numbering import consecutive
 from ulna.tasks.averaging import average
 from ulna.tasks.base import Maps
-from ulna.tasks.components import single
+from ulna.tasks.components import indices_of, single
 from ulna.tasks.targets import border_weights
 
 if TYPE_CHECKING:
@@ -61,13 +61,8 @@ class Semantic:
         if config.borders is not None and config.borders not in self.classes:
             known = nearest(config.borders, self.classes)
             raise UlnaError(f"there is no class '{config.borders}'.{known}", where="task.borders")
-        kept = config.largest_component or ()
-        for name in kept:
-            if name not in self.classes[1:]:
-                known = nearest(name, self.classes[1:])
-                raise UlnaError(f"there is no class '{name}'.{known}", where="task.largest_component")
         self.fits_volumes = config.largest_component is None
-        self.one_piece = tuple(self.classes.index(name) for name in kept)
+        self.one_piece = tuple(indices_of(name, self.classes) for name in config.largest_component or ())
 
     def maps(self, labels: Tensor, grid: Grid) -> Tensor:
         """Labels (N, L, *spatial) → class indices (N, 1, *spatial); with border weights, these behind them, as floats.

@@ -123,6 +123,21 @@ def test_an_axis_of_another_kind_is_said(tmp_path: Path) -> None:
         assert (reader.read() == 1).all()
 
 
+def test_where_a_czi_was_not_scanned_it_is_white_in_color_and_that_is_said(tmp_path: Path) -> None:
+    tile = RNG.integers(0, 200, (10, 12, 3)).astype(np.uint8)
+    write_czi(tmp_path / "a.czi", [({"X": 0}, tile), ({"X": 20}, tile)], color=True)
+    with formats.open_reader(Source(tmp_path / "a.czi")) as reader:
+        assert "where nothing was scanned it is white" in reader.assumed
+        assert (reader.read()[:, :, 12:20] == 255).all()
+    write_czi(tmp_path / "b.czi", [({"X": 0}, tile), ({"X": 12}, tile)], color=True)
+    with formats.open_reader(Source(tmp_path / "b.czi")) as reader:
+        assert "scanned" not in reader.assumed
+    write_czi(tmp_path / "c.czi", [({"X": 0}, tile[..., 0]), ({"X": 20}, tile[..., 0])])
+    with formats.open_reader(Source(tmp_path / "c.czi")) as reader:
+        assert "where nothing was scanned it is black (0)" in reader.assumed
+        assert not reader.read()[..., 12:20].any()
+
+
 @pytest.mark.parametrize("cut", [40, 700, 1200, 1500])
 def test_a_damaged_czi_is_said(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "a.czi"
