@@ -139,7 +139,7 @@ def pieces_in_words(names: Iterable[str], classes: Sequence[str]) -> list[str]:
     """
     made = []
     for name in names:
-        parts = [name] if name in classes or not classes else name.split(JOINT)
+        parts = _parts(name, classes) if classes else [name]
         made.append(f"{enumerated(parts)} together" if len(parts) > 1 else name)
     return made
 
@@ -164,12 +164,16 @@ def indices_of(name: str, classes: Sequence[str]) -> tuple[int, ...]:
     UlnaError
         For a name that no class has.
     """
-    named = [name] if name in classes[1:] else [one.strip() for one in name.split(JOINT)]
+    named = _parts(name, classes[1:])
     for one in named:
         if one not in classes[1:]:
             what = f"there is no class '{one}'.{nearest(one, classes[1:])}"
             raise UlnaError(what, where="task.largest_component")
     return tuple(classes.index(one) for one in named)
+
+
+def _parts(name: str, classes: Sequence[str]) -> list[str]:
+    return [name] if name in classes else [one.strip() for one in name.split(JOINT)]
 
 
 def refuse(config: TaskConfig, what: str) -> None:
