@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ulna.errors import UlnaError
 from ulna.inference.axes import least_tile
 from ulna.inference.sides import LEAST, SLACK, Room, least_work
-from ulna.inference.tiles import Tiling, blended_tiles, exact_tiles, plan_tiles
+from ulna.inference.tiles import Tiling, exact_tiles, plan_tiles
 from ulna.networks.geometry import AxisGeometry, Geometry
 
 AXES = [AxisGeometry(4, 12), AxisGeometry(1, 0), AxisGeometry(8, 30, 28, 60)]
@@ -81,7 +81,7 @@ def test_blended_weights_add_up_to_one_and_each_output_goes_where_it_belongs(
     drawn: list[tuple[AxisGeometry, int]], tile: int, margin: int
 ) -> None:
     axes, shape = zip(*drawn, strict=True)
-    tiling = blended_tiles(shape, Geometry(axes), tile=tile, margin=margin)
+    tiling = plan_tiles(shape, Geometry(axes), tile=tile, margin=margin, strategy="blended")
     places = (
         np.stack(np.meshgrid(*(np.arange(-300, n + 300) for n in shape), indexing="ij")) if len(shape) == 2 else None
     )
@@ -105,7 +105,7 @@ def test_blended_weights_add_up_to_one_and_each_output_goes_where_it_belongs(
 
 
 def test_blended_tiles_overlap_by_half_and_count_most_in_their_middle() -> None:
-    tiling = blended_tiles((128, 128), even(2, 4, 30), tile=64, margin=0)
+    tiling = plan_tiles((128, 128), even(2, 4, 30), tile=64, margin=0, strategy="blended")
     assert tiling.size == (64, 64)
     starts = sorted({one.start[0] for one in tiling.tiles})
     assert starts == [0, 32, 64]

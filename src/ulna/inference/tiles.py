@@ -5,7 +5,7 @@ surrounding that its kept part does not depend on where the tile lies: as much a
 reaches. Tiles start at multiples of the network's stride, so that every pooling window lies where it would lie in the
 whole image; the tiled result then equals the untiled one to rounding.
 
-`blended_tiles` overlap, by half by default, and where they do their outputs are averaged with Gaussian weights (Isensee
+Blended tiles overlap, by half by default, and where they do their outputs are averaged with Gaussian weights (Isensee
 et al. 2021). This is close to the untiled result, not equal to it, and takes a fraction of the time where the receptive
 field is about as large as a tile: in volumes.
 
@@ -110,6 +110,10 @@ def plan_tiles(
 
     Exact tiles pay in a volume where the network computes no more voxels than for blended ones (`MAX_WORK`).
 
+    Blended tiles start at multiples of the network's stride, as exact ones do. The weights of a tile are a product over
+    the axes, and so is their sum over a grid of tiles: it is divided by axis by axis, so that outputs are only added,
+    in any order.
+
     Parameters
     ----------
     shape
@@ -138,6 +142,10 @@ def plan_tiles(
     ------
     UlnaError
         For a `tile` that is too small; it names the smallest that is not.
+
+    References
+    ----------
+    Isensee et al. 2021, nnU-Net, Nature Methods 18:203: blended tiles.
     """
     if strategy == "exact" or (strategy == "auto" and len(shape) == 2):
         return _exact(_exact_axes(shape, geometry, tile, margin, enlarge=enlarge), shape, geometry, tile)
@@ -215,40 +223,6 @@ def _pays(axes: list[AxisTiles | None], blended: list[AxisTiles], shape: tuple[i
 def _work(axes: list[AxisTiles]) -> int:
     """How many pixels the network computes."""
     return math.prod(size * len(parts) for size, parts in axes)
-
-
-def blended_tiles(
-    shape: tuple[int, ...], geometry: Geometry, *, tile: int, margin: int, overlap: float = 0.5
-) -> Tiling:
-    """Cover an image with tiles that overlap and are averaged with Gaussian weights.
-
-    Tiles start at multiples of the network's stride, as exact ones do. The weights of a tile are a product over the
-    axes, and so is their sum over a grid of tiles: it is divided by axis by axis, so that outputs are only added, in
-    any order.
-
-    Parameters
-    ----------
-    shape
-        The spatial shape of the image.
-    geometry
-        Of the network.
-    tile
-        The largest side of a network input, pixels, unless the network needs more.
-    margin
-        The mirrored border around the whole image for networks with same padding, pixels.
-    overlap
-        By which share of their side neighboring tiles overlap.
-
-    Returns
-    -------
-    Tiling
-        The weights of all tiles that reach a pixel add up to 1.
-
-    References
-    ----------
-    Isensee et al. 2021, nnU-Net, Nature Methods 18:203.
-    """
-    return _product(_blended_axes(shape, geometry, (tile,) * len(shape), margin, overlap))
 
 
 def _blended_axes(
